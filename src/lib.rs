@@ -1,1 +1,3 @@
-//! wharf
+//! wharf: a server for `multipart/form-data`, in both directions.
+
+pub mod form;

@@ -1,0 +1,228 @@
+//! The decoder: frames in, parts and slices of their data out.
+
+use bytes::{Buf, Bytes};
+
+use super::Boundary;
+use super::error::{DecodeError, DecodeErrorKind, Fault};
+use super::headers::{HeadReader, PartHead};
+use super::scan::{Line, Scan, Scanner};
+
+/// The most bytes that may stand before the first delimiter.
+pub const PREAMBLE_LIMIT: usize = 8 * 1024;
+/// The most bytes that may follow the line of the close delimiter.
+pub const EPILOGUE_LIMIT: usize = 64 * 1024;
+
+/// What the decoder found in the body, in its order: for each part `Part`, any number of `Data`,
+/// `PartEnd`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The headers of a part are complete.
+    Part(PartHead),
+    /// Bytes of the part's content, never empty: a slice of the frame pushed last.
+    Data(Bytes),
+    /// The part is complete. The body may still turn out to be broken:
+    /// only [`Decoder::finish`] says that it is whole.
+    PartEnd,
+}
+
+/// Decodes one `multipart/form-data` body.
+///
+/// Push a frame, take events until there are none, push the next; at the end of the body call
+/// [`finish`](Self::finish). Data is handed on as slices of the frame and never kept: a possible
+/// beginning of a delimiter at a frame's end is remembered by its length alone.
+#[derive(Debug)]
+pub struct Decoder {
+    scanner: Scanner,
+    head: HeadReader,
+    state: State,
+    /// What is left of the frame pushed last.
+    frame: Bytes,
+    /// Where `frame` begins in the body.
+    offset: u64,
+    /// The part we are in, from 1; 0 before the first.
+    part: usize,
+    /// Bytes of the preamble or the epilogue so far.
+    dropped: usize,
+    failed: Option<DecodeError>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// In the preamble or in a part's data.
+    Data,
+    /// Behind `--B` at the start of a line.
+    Delimiter(Line),
+    /// In the headers of a part.
+    Head,
+    /// Behind the line of the close delimiter.
+    Epilogue,
+}
+
+impl Decoder {
+    /// A decoder at the start of a body.
+    pub fn new(boundary: Boundary) -> Self {
+        let scanner = Scanner::new(&boundary);
+        let head = HeadReader::new(scanner.dash_boundary());
+        Decoder {
+            scanner,
+            head,
+            state: State::Data,
+            frame: Bytes::new(),
+            offset: 0,
+            part: 0,
+            dropped: 0,
+            failed: None,
+        }
+    }
+
+    /// Gives the decoder the next bytes of the body. After an error they are dropped.
+    ///
+    /// # Panics
+    /// When the frame before has not been used up, that is when [`next`](Self::next) has not yet
+    /// answered `Ok(None)`: going on would lose bytes.
+    pub fn push(&mut self, frame: Bytes) {
+        assert!(
+            self.frame.is_empty(),
+            "a frame was pushed before the last one was used up"
+        );
+        if self.failed.is_none() {
+            self.frame = frame;
+        }
+    }
+
+    /// The next event, or `None` when another frame is needed.
+    ///
+    /// # Errors
+    /// The body breaks the grammar. Every later call answers with the same error.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "`None` is not the end, and can be followed by more"
+    )]
+    pub fn next(&mut self) -> Result<Option<Event>, DecodeError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self.advance().map_err(|fault| self.fail(fault)),
+        }
+    }
+
+    /// To be called at the end of the body, when [`next`](Self::next) has answered `Ok(None)`.
+    ///
+    /// # Errors
+    /// The body ends before its close delimiter, or has been found broken before.
+    ///
+    /// # Panics
+    /// When the last frame has not been used up.
+    pub fn finish(&mut self) -> Result<(), DecodeError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        assert!(
+            self.frame.is_empty(),
+            "the body was ended before its last frame was used up"
+        );
+        let fault = match self.state {
+            State::Epilogue | State::Delimiter(Line::Padding { close: true, .. }) => return Ok(()),
+            State::Head => self.head.cut_short(self.offset),
+            _ => Fault::new(DecodeErrorKind::Truncated, self.offset),
+        };
+        Err(self.fail(fault))
+    }
+
+    fn fail(&mut self, fault: Fault) -> DecodeError {
+        let error = DecodeError {
+            kind: fault.kind,
+            part: self.part,
+            offset: fault.at,
+        };
+        self.frame = Bytes::new();
+        self.failed = Some(error.clone());
+        error
+    }
+
+    fn advance(&mut self) -> Result<Option<Event>, Fault> {
+        while !self.frame.is_empty() {
+            let event = match self.state {
+                State::Data => self.data()?,
+                State::Delimiter(line) => self.delimiter(line)?,
+                State::Head => self.head()?,
+                State::Epilogue => self.epilogue()?,
+            };
+            if event.is_some() {
+                return Ok(event);
+            }
+        }
+        Ok(None)
+    }
+
+    fn data(&mut self) -> Result<Option<Event>, Fault> {
+        let before = self.frame.len();
+        let scan = self.scanner.scan(&mut self.frame);
+        self.offset += (before - self.frame.len()) as u64;
+        match scan {
+            Scan::More => {}
+            Scan::Delimiter => self.state = State::Delimiter(Line::Boundary),
+            Scan::Data(data) if self.part > 0 => return Ok(Some(Event::Data(data))),
+            Scan::Data(preamble) => {
+                self.dropped += preamble.len();
+                if self.dropped > PREAMBLE_LIMIT {
+                    let at = PREAMBLE_LIMIT as u64;
+                    return Err(Fault::new(DecodeErrorKind::PreambleTooLong, at));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes one byte of the rest of a delimiter's line. The part before it ends with the line
+    /// or, since nothing has to follow `--B--`, with its second dash.
+    fn delimiter(&mut self, line: Line) -> Result<Option<Event>, Fault> {
+        let line = line
+            .step(self.frame[0])
+            .map_err(|kind| Fault::new(kind, self.offset))?;
+        self.frame.advance(1);
+        self.offset += 1;
+        self.state = State::Delimiter(line);
+        let ended = match line {
+            Line::Padding {
+                close: true,
+                len: 0,
+            } => self.part > 0,
+            Line::End { close: true } => {
+                self.state = State::Epilogue;
+                self.dropped = 0;
+                false
+            }
+            Line::End { close: false } => {
+                self.part += 1;
+                self.state = State::Head;
+                self.head.begin(self.offset);
+                self.part > 1
+            }
+            _ => false,
+        };
+        Ok(ended.then_some(Event::PartEnd))
+    }
+
+    fn head(&mut self) -> Result<Option<Event>, Fault> {
+        let head = self
+            .head
+            .read(&mut self.frame, &mut self.offset, self.part)?;
+        if head.is_some() {
+            self.state = State::Data;
+            self.scanner.begin_at_line();
+        }
+        Ok(head.map(Event::Part))
+    }
+
+    fn epilogue(&mut self) -> Result<Option<Event>, Fault> {
+        let room = EPILOGUE_LIMIT - self.dropped;
+        if self.frame.len() > room {
+            let at = self.offset + room as u64;
+            return Err(Fault::new(DecodeErrorKind::EpilogueTooLong, at));
+        }
+        self.dropped += self.frame.len();
+        self.offset += self.frame.len() as u64;
+        self.frame = Bytes::new();
+        Ok(None)
+    }
+}

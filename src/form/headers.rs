@@ -1,0 +1,225 @@
+//! The headers of a part (RFC 2046 section 5.1, RFC 7578 section 4).
+
+use bytes::{Buf, Bytes};
+
+use super::disposition::{self, Disposition, RawFileName};
+use super::error::{DecodeErrorKind, Fault, quote};
+use super::params::{is_space, is_token, trim};
+
+/// The most bytes of headers one part may have, line ends and the empty line included.
+pub const HEAD_LIMIT: usize = 16 * 1024;
+/// The most headers one part may have.
+pub const HEADERS_LIMIT: usize = 32;
+/// The most bytes one header line may have, its CRLF aside; the most padding behind a delimiter.
+pub const LINE_LIMIT: usize = 8 * 1024;
+
+/// What the headers of a part say. The values are copies: they keep no frame alive.
+///
+/// They may hold any byte but CR, LF and NUL; who puts them into another header checks them first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartHead {
+    /// Which part of the body this is, from 1.
+    pub number: usize,
+    /// The field name as it came, quotes and their escapes removed, percent codes kept.
+    pub name: Bytes,
+    /// The file name; `None` makes the part a text field (RFC 7578 section 4.2).
+    pub file: Option<RawFileName>,
+    /// `Content-Type` as it came; `None` also when it was empty.
+    pub content_type: Option<Bytes>,
+    /// `Repr-Digest` as it came (RFC 9530 section 3).
+    pub repr_digest: Option<Bytes>,
+    /// `Content-Digest` as it came (RFC 9530 section 2).
+    pub content_digest: Option<Bytes>,
+}
+
+/// Gathers the headers of one part, line by line.
+#[derive(Debug)]
+pub(super) struct HeadReader {
+    /// `--B`, which no header line may begin with.
+    dash_boundary: Bytes,
+    line: Vec<u8>,
+    /// Where `line` begins in the body.
+    line_at: u64,
+    /// Whether the last byte was a CR.
+    cr: bool,
+    /// Bytes of this part's headers so far.
+    size: usize,
+    /// The names seen, in lower case.
+    names: Vec<Vec<u8>>,
+    draft: Draft,
+}
+
+#[derive(Debug, Default)]
+struct Draft {
+    disposition: Option<Disposition>,
+    content_type: Option<Bytes>,
+    repr_digest: Option<Bytes>,
+    content_digest: Option<Bytes>,
+}
+
+impl HeadReader {
+    pub fn new(dash_boundary: Bytes) -> Self {
+        HeadReader {
+            dash_boundary,
+            line: Vec::new(),
+            line_at: 0,
+            cr: false,
+            size: 0,
+            names: Vec::new(),
+            draft: Draft::default(),
+        }
+    }
+
+    /// Begins the headers of a part at byte `at` of the body.
+    pub fn begin(&mut self, at: u64) {
+        self.line.clear();
+        self.line_at = at;
+        self.cr = false;
+        self.size = 0;
+        self.names.clear();
+        self.draft = Draft::default();
+    }
+
+    /// Takes header bytes from the front of `frame`; `offset` is moved with them. The head comes
+    /// out behind the empty line, numbered `part`.
+    pub fn read(
+        &mut self,
+        frame: &mut Bytes,
+        offset: &mut u64,
+        part: usize,
+    ) -> Result<Option<PartHead>, Fault> {
+        let start = *offset;
+        let mut taken = 0;
+        let mut ended = false;
+        for &byte in frame.iter() {
+            ended = self.byte(byte, start + taken as u64)?;
+            taken += 1;
+            if ended {
+                break;
+            }
+        }
+        frame.advance(taken);
+        *offset += taken as u64;
+        if ended {
+            self.end(part).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The fault when the body ends here, at byte `at`.
+    pub fn cut_short(&self, at: u64) -> Fault {
+        if self.line.starts_with(&self.dash_boundary) {
+            return Fault::new(DecodeErrorKind::NoEmptyLine, self.line_at);
+        }
+        Fault::new(DecodeErrorKind::Truncated, at)
+    }
+
+    /// Takes one byte; true when it ended the empty line.
+    fn byte(&mut self, byte: u8, at: u64) -> Result<bool, Fault> {
+        if self.size == HEAD_LIMIT {
+            return Err(Fault::new(DecodeErrorKind::HeadTooLong, at));
+        }
+        self.size += 1;
+        if self.cr {
+            if byte != b'\n' {
+                return Err(Fault::new(DecodeErrorKind::BareCr, at - 1));
+            }
+            self.cr = false;
+            if self.line.is_empty() {
+                return Ok(true);
+            }
+            self.header()?;
+            self.line.clear();
+            self.line_at = at + 1;
+            return Ok(false);
+        }
+        match byte {
+            b'\r' => self.cr = true,
+            b'\n' => return Err(Fault::new(DecodeErrorKind::BareLf, at)),
+            0 => return Err(Fault::new(DecodeErrorKind::Nul, at)),
+            _ if self.line.len() == LINE_LIMIT => {
+                return Err(Fault::new(DecodeErrorKind::LineTooLong, at));
+            }
+            _ => self.line.push(byte),
+        }
+        Ok(false)
+    }
+
+    /// Reads the line gathered, which is not empty.
+    fn header(&mut self) -> Result<(), Fault> {
+        let line_at = self.line_at;
+        let here = |kind| Fault::new(kind, line_at);
+        if self.line[0] == b' ' || self.line[0] == b'\t' {
+            return Err(here(DecodeErrorKind::FoldedHeader));
+        }
+        if self.line.starts_with(&self.dash_boundary) {
+            return Err(here(DecodeErrorKind::NoEmptyLine));
+        }
+        if self.names.len() == HEADERS_LIMIT {
+            return Err(here(DecodeErrorKind::TooManyHeaders));
+        }
+        let colon = memchr::memchr(b':', &self.line).unwrap_or(0);
+        let name = self.line[..colon].to_ascii_lowercase();
+        if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
+            return Err(here(DecodeErrorKind::MalformedHeader));
+        }
+        if self.names.contains(&name) {
+            return Err(here(DecodeErrorKind::DuplicateHeader(quote(
+                &self.line[..colon],
+            ))));
+        }
+        let padded = &self.line[colon + 1..];
+        let value = trim(padded);
+        let indent = padded.iter().take_while(|&&byte| is_space(byte)).count();
+        let value_at = line_at + (colon + 1 + indent) as u64;
+        self.draft.set(&name, value, value_at)?;
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Makes the head of what the lines said.
+    fn end(&mut self, number: usize) -> Result<PartHead, Fault> {
+        let draft = std::mem::take(&mut self.draft);
+        let Some(disposition) = draft.disposition else {
+            return Err(Fault::new(DecodeErrorKind::NoDisposition, self.line_at));
+        };
+        Ok(PartHead {
+            number,
+            name: disposition.name,
+            file: disposition.file,
+            content_type: draft.content_type,
+            repr_digest: draft.repr_digest,
+            content_digest: draft.content_digest,
+        })
+    }
+}
+
+impl Draft {
+    /// Takes the header `name` (in lower case) whose `value` begins at byte `at` of the body.
+    fn set(&mut self, name: &[u8], value: &[u8], at: u64) -> Result<(), Fault> {
+        let copied = || Bytes::copy_from_slice(value);
+        match name {
+            b"content-disposition" => {
+                let parsed = disposition::parse(value)
+                    .map_err(|(within, kind)| Fault::new(kind, at + within as u64))?;
+                self.disposition = Some(parsed);
+            }
+            b"content-type" => self.content_type = Some(copied()).filter(|v| !v.is_empty()),
+            b"repr-digest" => self.repr_digest = Some(copied()),
+            b"content-digest" => self.content_digest = Some(copied()),
+            b"content-transfer-encoding" => {
+                // Anything else would be stored undecoded as if it were the file.
+                let plain = [&b"7bit"[..], b"8bit", b"binary"];
+                if !plain.iter().any(|known| value.eq_ignore_ascii_case(known)) {
+                    return Err(Fault::new(
+                        DecodeErrorKind::TransferEncoding(quote(value)),
+                        at,
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

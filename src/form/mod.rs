@@ -1,0 +1,46 @@
+//! `multipart/form-data` (RFC 7578 over RFC 2046 section 5.1.1), sans I/O, in both directions.
+//!
+//! The [`Decoder`] is given a body frame by frame and answers with [`Event`]s; file bytes are
+//! handed on as slices of the very frame they came in. The encoder ([`part_head`], [`close`],
+//! [`EncodedForm`]) writes everything but the contents, so that the length of a form is known
+//! before its first byte is sent. Nothing here reads, writes or waits.
+//!
+//! What holds whatever the input: the verdict and the data do not depend on how the body is cut
+//! into frames, time is linear, memory is bounded by one part's headers, and no bytes panic.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use wharf::form::{Boundary, Decoder, Event};
+//!
+//! let boundary = Boundary::from_content_type(b"multipart/form-data; boundary=B")?;
+//! let mut decoder = Decoder::new(boundary);
+//! decoder.push(Bytes::from_static(
+//!     b"--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nhi\r\n--B--\r\n",
+//! ));
+//! while let Some(event) = decoder.next()? {
+//!     match event {
+//!         Event::Part(head) => assert_eq!(head.name, "a"),
+//!         Event::Data(data) => assert_eq!(data, "hi"),
+//!         Event::PartEnd => {}
+//!     }
+//! }
+//! decoder.finish()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod boundary;
+mod decoder;
+mod disposition;
+mod encoder;
+mod error;
+mod headers;
+mod params;
+mod scan;
+
+pub use boundary::{Boundary, ContentTypeError};
+pub use decoder::{Decoder, EPILOGUE_LIMIT, Event, PREAMBLE_LIMIT};
+pub use disposition::{RawFileName, attachment, display_name};
+pub use encoder::{EncodedForm, EncodedPart, OutPart, close, content_type, part_head};
+pub use error::{DecodeError, DecodeErrorKind};
+pub use headers::{HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT, PartHead};
+pub use params::ParamFault;

@@ -1,0 +1,281 @@
+//! The name of a stored file: one path component, whatever the client sent.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use unicode_normalization::UnicodeNormalization as _;
+
+/// The most bytes of UTF-8 a name may have.
+const LIMIT: usize = 200;
+/// An extension longer than this is text with a dot in it.
+const EXTENSION_LIMIT: usize = 32;
+/// What a name becomes of which nothing is left.
+const NAMELESS: &str = "file";
+
+/// Names that Windows gives to devices, with any extension.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+
+/// A safe file name: one path component of at most 200 bytes, in NFC, without control
+/// characters, bidirectional overrides, leading dots, trailing dots or spaces, and not a device
+/// of Windows.
+///
+/// ```
+/// use wharf::model::FileName;
+///
+/// assert_eq!(FileName::from_upload(b"C:\\My Files\\r\xc3\xa9sum\xc3\xa9.pdf").as_str(), "résumé.pdf");
+/// assert_eq!(FileName::from_upload(b"../../etc/passwd").as_str(), "passwd");
+/// assert_eq!(FileName::from_upload(b".bashrc").as_str(), "_.bashrc");
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String);
+
+/// A text that is no [`FileName`] as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a safe file name")]
+pub struct FileNameError(String);
+
+impl FileName {
+    /// The safe form of a name as a client gave it: its last path component, where both `/` and
+    /// `\` separate. Bytes that are not UTF-8 become U+FFFD. Every input has one.
+    pub fn from_upload(name: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(name);
+        let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
+        let clean: String = last.nfc().filter(|&c| !is_removed(c)).collect();
+        // Removing a character can bring two together that compose.
+        let clean: String = clean.nfc().collect();
+        let trimmed = trim(&clean);
+        let safe = if trimmed.is_empty() {
+            NAMELESS.to_owned()
+        } else if trimmed.starts_with('.') || is_device(trimmed) {
+            format!("_{trimmed}")
+        } else {
+            trimmed.to_owned()
+        };
+        FileName(shorten(&safe, LIMIT))
+    }
+
+    /// The name of a stored file, when `text` is one as it stands.
+    ///
+    /// # Errors
+    /// It is not what [`from_upload`](Self::from_upload) makes of it.
+    pub fn parse(text: &str) -> Result<Self, FileNameError> {
+        let name = Self::from_upload(text.as_bytes());
+        if name.0 == text {
+            Ok(name)
+        } else {
+            Err(FileNameError(text.to_owned()))
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What two names share when a file system that folds case could take one for the other.
+    fn folded(&self) -> String {
+        // Upper case first joins what lower case alone keeps apart (`ß` and `SS`).
+        self.0.to_uppercase().to_lowercase().nfc().collect()
+    }
+
+    /// `a.txt` as `a (2).txt`.
+    fn numbered(&self, number: usize) -> Self {
+        let (stem, extension) = split_extension(&self.0);
+        let mark = format!(" ({number})");
+        let room = LIMIT - mark.len() - extension.len();
+        let stem = stem[..floor(stem, room)].trim_end();
+        FileName(format!("{stem}{mark}{extension}"))
+    }
+}
+
+/// Gives each file of one form a name of its own: the second `a.txt` becomes `a (2).txt`. Names
+/// that differ in case alone count as the same.
+#[derive(Debug, Default)]
+pub struct Distinct {
+    taken: HashSet<String>,
+    /// The number to try next for a name that came before, so that a thousand twins cost a
+    /// thousand looks and not half a million.
+    next: HashMap<String, usize>,
+}
+
+impl Distinct {
+    /// `name`, or what it is called beside the names given out before.
+    pub fn name(&mut self, name: FileName) -> FileName {
+        let folded = name.folded();
+        if self.taken.insert(folded.clone()) {
+            return name;
+        }
+        let next = self.next.entry(folded).or_insert(2);
+        loop {
+            let candidate = name.numbered(*next);
+            *next += 1;
+            if self.taken.insert(candidate.folded()) {
+                return candidate;
+            }
+        }
+    }
+}
+
+/// Control characters, and those that turn the direction of text (Unicode Annex 9).
+fn is_removed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn trim(name: &str) -> &str {
+    let name = name.trim_start();
+    name.trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+}
+
+/// `CON`, `con.txt`, `COM1`, `lpt9.log` (Microsoft, "Naming Files, Paths, and Namespaces").
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    let stem = stem.trim_end().to_lowercase();
+    let numbered = ["com", "lpt"].iter().any(|port| {
+        let number = stem.strip_prefix(port).unwrap_or_default();
+        matches!(
+            number,
+            "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9" | "¹" | "²" | "³"
+        )
+    });
+    numbered || DEVICES.contains(&stem.as_str()) || matches!(stem.as_str(), "conin$" | "conout$")
+}
+
+/// Cuts at a character boundary, and keeps the extension.
+fn shorten(name: &str, limit: usize) -> String {
+    if name.len() <= limit {
+        return name.to_owned();
+    }
+    let (stem, extension) = split_extension(name);
+    let stem = &stem[..floor(stem, limit - extension.len())];
+    format!(
+        "{}{extension}",
+        stem.trim_end_matches(|c: char| c == '.' || c.is_whitespace())
+    )
+}
+
+fn split_extension(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(at) if at > 0 && name.len() - at <= EXTENSION_LIMIT => name.split_at(at),
+        _ => (name, ""),
+    }
+}
+
+/// The last character boundary of `text` up to byte `at`.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for FileName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for FileName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn safe(name: &str) -> String {
+        FileName::from_upload(name.as_bytes()).0
+    }
+
+    #[test]
+    fn hostile_names_get_a_safe_form() {
+        for (name, expected) in [
+            ("part1.txt", "part1.txt"),
+            ("a/b\\c.txt", "c.txt"),
+            ("", "file"),
+            (".", "file"),
+            ("..", "file"),
+            ("a/..", "file"),
+            ("dir/", "file"),
+            ("...", "file"),
+            (".htaccess", "_.htaccess"),
+            (" a .txt. . ", "a .txt"),
+            ("CON", "_CON"),
+            ("nul.tar.gz", "_nul.tar.gz"),
+            ("COM1.txt", "_COM1.txt"),
+            ("COM10.txt", "COM10.txt"),
+            ("console.txt", "console.txt"),
+            ("a\0b\r\n\x7fc", "abc"),
+            ("ab\u{202e}gpj.exe", "abgpj.exe"),
+            ("e\u{301}.txt", "é.txt"),
+            ("e\u{200e}\u{301}.txt", "é.txt"),
+            ("<b>\"x\".svg", "<b>\"x\".svg"),
+        ] {
+            assert_eq!(safe(name), expected, "{name:?}");
+        }
+        assert_eq!(FileName::from_upload(b"caf\xe9.txt").0, "caf\u{fffd}.txt");
+    }
+
+    #[test]
+    fn long_names_keep_their_extension() {
+        let long = safe(&format!("{}.tar.gz", "é".repeat(200)));
+        assert_eq!(long.len(), 199);
+        assert!(long.ends_with("é.gz"), "{long}");
+        assert_eq!(safe(&"x".repeat(400)).len(), LIMIT);
+        assert_eq!(safe(&format!("a.{}", "x".repeat(400))).len(), LIMIT);
+    }
+
+    #[test]
+    fn twins_are_numbered() {
+        let mut names = Distinct::default();
+        let mut name = |text: &str| names.name(FileName::from_upload(text.as_bytes())).0;
+        assert_eq!(name("a.txt"), "a.txt");
+        assert_eq!(name("A.TXT"), "A (2).TXT");
+        assert_eq!(name("a (2).txt"), "a (2) (2).txt");
+        assert_eq!(name("a.txt"), "a (3).txt");
+        assert_eq!(name("noext"), "noext");
+        assert_eq!(name("noext"), "noext (2)");
+        let long = "x".repeat(300) + ".bin";
+        assert_eq!(name(&long).len(), LIMIT);
+        assert_eq!(name(&long).len(), LIMIT);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_name_that_stays_as_it_is(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let name = FileName::from_upload(&bytes);
+            prop_assert_eq!(FileName::parse(name.as_str()), Ok(name));
+        }
+
+        #[test]
+        fn any_text_gives_a_name_that_stays_as_it_is(text in "\\PC{0,120}[. é\u{301}]{0,3}[./\\\\a]{0,2}") {
+            let name = FileName::from_upload(text.as_bytes());
+            prop_assert!(name.0.len() <= LIMIT && !name.0.is_empty());
+            prop_assert_eq!(FileName::parse(name.as_str()), Ok(name.clone()));
+            let mut names = Distinct::default();
+            let first = names.name(name.clone());
+            let second = names.name(name);
+            prop_assert_ne!(&first, &second);
+            prop_assert_eq!(FileName::parse(second.as_str()), Ok(second));
+        }
+    }
+}

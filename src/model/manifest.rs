@@ -1,0 +1,231 @@
+//! The truth about one upload.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::digest::parse_hex;
+use super::{Digest, FileName, RawText, Timestamp, UploadId};
+
+/// The layout of a manifest that this version writes, and the newest it reads.
+pub const SCHEMA: u32 = 1;
+
+/// The record of one upload, stored beside its files as JSON. An upload without one does not
+/// exist: writing it is the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The layout of this record, [`SCHEMA`].
+    pub schema: u32,
+    /// Counts the versions of this manifest, from 1: the store replaces one only by the next.
+    pub generation: u64,
+    /// The upload.
+    pub id: UploadId,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// From when on it does not exist any more.
+    pub expires_at: Option<Timestamp>,
+    /// How many downloads it allows.
+    pub max_downloads: Option<u64>,
+    /// How many of those are used.
+    pub used: u64,
+    /// Random bytes of which the boundary and the `ETag` of the form are made.
+    pub salt: Salt,
+    /// What the delete token hashes to.
+    pub delete_token: TokenHash,
+    /// The form, in its order.
+    pub parts: Vec<Part>,
+}
+
+impl Manifest {
+    /// Whether the upload has come to its deadline, or to the last of its downloads.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|deadline| deadline <= now)
+            || self.max_downloads.is_some_and(|max| self.used >= max)
+    }
+
+    /// The files of the form, in its order.
+    pub fn files(&self) -> impl Iterator<Item = (&RawText, &StoredFile)> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::File { field, file } => Some((field, file)),
+            Part::Field(_) => None,
+        })
+    }
+
+    /// The file of that stored name.
+    pub fn file(&self, name: &FileName) -> Option<(&RawText, &StoredFile)> {
+        self.files().find(|(_, file)| file.name == *name)
+    }
+
+    /// The text fields of the form, in its order.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field(field) => Some(field),
+            Part::File { .. } => None,
+        })
+    }
+
+    /// Bytes of all files together.
+    pub fn size(&self) -> u64 {
+        let sizes = self.files().map(|(_, file)| file.size);
+        sizes.fold(0, u64::saturating_add)
+    }
+}
+
+/// One part of a form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Part {
+    /// A text field.
+    Field(Field),
+    /// A file, whose bytes lie beside the manifest.
+    File {
+        /// The field name, as it came.
+        field: RawText,
+        /// The file.
+        #[serde(flatten)]
+        file: StoredFile,
+    },
+}
+
+/// A text field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The field name, as it came.
+    pub field: RawText,
+    /// The value, as it came.
+    pub value: RawText,
+    /// Its `Content-Type`, where the part gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+}
+
+/// A file in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Its name in the store, without the id before it.
+    pub name: FileName,
+    /// Its name as it came.
+    pub original: RawText,
+    /// Bytes.
+    pub size: u64,
+    /// Its media type, as given by the part or guessed from the name.
+    pub media_type: String,
+    /// Its digest; `None` where digests are off and the client gave none.
+    pub sha256: Option<Digest>,
+}
+
+/// 128 random bits. As text and in JSON: 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Salt([u8; 16]);
+
+impl Salt {
+    /// New ones, from the operating system.
+    ///
+    /// # Errors
+    /// The operating system has no randomness to give.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Salt(bytes))
+    }
+
+    /// The bits.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl From<Salt> for String {
+    fn from(salt: Salt) -> String {
+        salt.to_string()
+    }
+}
+
+impl TryFrom<String> for Salt {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        parse_hex(&text)
+            .map(Salt)
+            .ok_or("not 32 hexadecimal digits")
+    }
+}
+
+/// What is kept of a delete token: its SHA-256. The token has 128 random bits, so nothing slower
+/// is needed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenHash(Digest);
+
+impl TokenHash {
+    /// The hash of `token`.
+    pub fn of(token: &str) -> Self {
+        let bytes: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        TokenHash(bytes.into())
+    }
+
+    /// Whether `token` is the one, in a time that does not tell how nearly.
+    pub fn matches(&self, token: &str) -> bool {
+        *self == Self::of(token)
+    }
+}
+
+impl PartialEq for TokenHash {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for TokenHash {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_comes_back_from_its_json() {
+        let manifest = Manifest {
+            schema: SCHEMA,
+            generation: 1,
+            id: UploadId::generate().unwrap(),
+            created_at: Timestamp::from_millis(1_795_396_450_123),
+            expires_at: None,
+            max_downloads: Some(2),
+            used: 0,
+            salt: Salt::generate().unwrap(),
+            delete_token: TokenHash::of("secret"),
+            parts: vec![
+                Part::Field(Field {
+                    field: b"name"[..].into(),
+                    value: b"caf\xe9"[..].into(),
+                    media_type: None,
+                }),
+                Part::File {
+                    field: b"file1"[..].into(),
+                    file: StoredFile {
+                        name: FileName::from_upload(b"../part1.txt"),
+                        original: b"../part1.txt"[..].into(),
+                        size: 15,
+                        media_type: "text/plain".into(),
+                        sha256: None,
+                    },
+                },
+            ],
+        };
+        let json = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
+        assert!(manifest.delete_token.matches("secret"));
+        assert!(!manifest.delete_token.matches("secreu"));
+        let forged = json.replace("\"part1.txt\"", "\"../part1.txt\"");
+        assert!(serde_json::from_str::<Manifest>(&forged).is_err());
+    }
+}

@@ -1,0 +1,15 @@
+//! Pure types, parsed once: an id, a name or a digest that exists is a good one. No I/O.
+
+mod digest;
+mod file_name;
+mod id;
+mod manifest;
+mod raw;
+mod time;
+
+pub use digest::{Digest, DigestHeaderError, expected_sha256};
+pub use file_name::{Distinct, FileName, FileNameError};
+pub use id::{IdError, Prefix, UploadId};
+pub use manifest::{Field, Manifest, Part, SCHEMA, Salt, StoredFile, TokenHash};
+pub use raw::RawText;
+pub use time::{Clock, Timestamp};

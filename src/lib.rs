@@ -1,4 +1,5 @@
 //! wharf: a server for `multipart/form-data`, in both directions.
 
+pub mod catalog;
 pub mod form;
 pub mod model;

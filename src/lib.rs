@@ -3,3 +3,4 @@
 pub mod catalog;
 pub mod form;
 pub mod model;
+pub mod store;

@@ -1,0 +1,87 @@
+//! Reading what is stored.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::io::ReadWriteFlags;
+
+use super::{Inner, layout, run_blocking};
+use crate::model::{FileName, UploadId};
+use crate::store::{Blob, StoreError};
+
+impl Inner {
+    pub fn open_blob(
+        &self,
+        id: &UploadId,
+        name: &FileName,
+        size: u64,
+    ) -> Result<Box<dyn Blob>, StoreError> {
+        let name = layout::file_name(id, name);
+        let opening = |error| StoreError::io(format!("opening {name}"), error);
+        let missing = || StoreError::Damaged(format!("{name} is missing"));
+        let dir = self
+            .layout
+            .prefix(id.prefix())
+            .map_err(opening)?
+            .ok_or_else(missing)?;
+        let file = layout::open_regular(&dir, &name)
+            .map_err(opening)?
+            .ok_or_else(missing)?;
+        let found = file.metadata().map_err(opening)?.len();
+        if found != size {
+            return Err(StoreError::Damaged(format!(
+                "{name} has {found} bytes instead of {size}"
+            )));
+        }
+        let file = Arc::new(file);
+        Ok(Box::new(DiskBlob { file, name }))
+    }
+}
+
+#[derive(Debug)]
+struct DiskBlob {
+    file: Arc<File>,
+    name: String,
+}
+
+#[async_trait]
+impl Blob for DiskBlob {
+    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, StoreError> {
+        let mut block = vec![0; len];
+        let cached = read_cached(&self.file, &mut block, offset);
+        if cached == len {
+            return Ok(block.into());
+        }
+        let (file, name) = (Arc::clone(&self.file), self.name.clone());
+        run_blocking(move || {
+            let rest = offset + cached as u64;
+            match file.read_exact_at(&mut block[cached..], rest) {
+                Ok(()) => Ok(block.into()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    Err(StoreError::Damaged(format!("{name} became shorter")))
+                }
+                Err(error) => Err(StoreError::io(format!("reading {name}"), error)),
+            }
+        })
+        .await
+    }
+}
+
+/// Reads as much as the page cache holds, without waiting for the disk (`RWF_NOWAIT`,
+/// preadv(2)); what it does not hold is read by a thread that may wait.
+fn read_cached(file: &File, block: &mut [u8], offset: u64) -> usize {
+    let mut filled = 0;
+    while filled < block.len() {
+        let mut rest = [IoSliceMut::new(&mut block[filled..])];
+        let at = offset + filled as u64;
+        match rustix::io::preadv2(file, &mut rest, at, ReadWriteFlags::NOWAIT) {
+            Ok(read) if read > 0 => filled += read,
+            _ => break,
+        }
+    }
+    filled
+}

@@ -1,0 +1,302 @@
+//! The folders of a store, held open, and the names in them.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use crate::model::{FileName, Prefix, UploadId};
+
+/// What belongs to the server and is no upload.
+pub const PRIVATE: &str = ".wharf";
+const STAGE: &str = "stage";
+const LOCK: &str = "lock";
+const MANIFEST: &str = ".json";
+
+const DIR: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// People and other programs may read what is stored, as far as the umask lets them.
+const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+
+/// The folders of a store.
+#[derive(Debug)]
+pub struct Layout {
+    root: OwnedFd,
+    private: OwnedFd,
+    stage: OwnedFd,
+    /// How many names in the stage were given out.
+    staged: AtomicU64,
+    /// Guards the folders opened so far, by [`Prefix::index`]. A std mutex: held for a look.
+    prefixes: Mutex<Vec<Option<Arc<OwnedFd>>>>,
+}
+
+/// What a name in a folder of uploads says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The manifest of an upload.
+    Manifest(UploadId),
+    /// A file of an upload.
+    File(UploadId),
+    /// Not ours.
+    Foreign,
+}
+
+impl Layout {
+    /// Opens the directory and makes what is missing.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        // The directory itself may be a symbolic link: the operator named it.
+        let root = rustix::fs::open(dir, DIR - OFlags::NOFOLLOW, Mode::empty())?;
+        let private = make_dir(&root, PRIVATE)?;
+        let stage = make_dir(&private, STAGE)?;
+        let prefixes = Mutex::new(vec![None; Prefix::COUNT]);
+        Ok(Layout {
+            root,
+            private,
+            stage,
+            staged: AtomicU64::new(0),
+            prefixes,
+        })
+    }
+
+    /// Another handle of the store's directory.
+    pub fn root(&self) -> io::Result<OwnedFd> {
+        self.root.try_clone()
+    }
+
+    /// Takes the lock of the directory; `None` when another process holds it.
+    pub fn lock(&self) -> io::Result<Option<File>> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.private, LOCK, flags, FILE_MODE)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file.into())),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether unnamed files can be made here and linked later.
+    pub fn probe_unnamed(&self) -> io::Result<bool> {
+        let probe = "probe";
+        let linked =
+            create_unnamed(&self.stage).and_then(|file| link_unnamed(&file, &self.stage, probe));
+        match linked {
+            Ok(()) => unlink(&self.stage, probe).map(|_| true),
+            Err(error) if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(true),
+            Err(error) if is_unsupported(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes what an earlier process left in the stage.
+    pub fn clear_stage(&self) -> io::Result<()> {
+        for entry in Dir::read_from(&self.stage)? {
+            let entry = entry?;
+            if staged_id(entry.file_name()).is_some() {
+                unlink(&self.stage, entry.file_name())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder for files that wait under a name.
+    pub fn stage(&self) -> &OwnedFd {
+        &self.stage
+    }
+
+    /// A new file of an upload in the stage, and its name there.
+    pub fn create_staged(&self, id: &UploadId) -> io::Result<(File, String)> {
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{id}.{number}");
+        Ok((create_named(&self.stage, &name)?, name))
+    }
+
+    /// The folder of uploads with this prefix, if it exists.
+    pub fn prefix(&self, prefix: Prefix) -> io::Result<Option<Arc<OwnedFd>>> {
+        if let Some(known) = &self.prefixes()[prefix.index()] {
+            return Ok(Some(Arc::clone(known)));
+        }
+        match rustix::fs::openat(&self.root, prefix.as_str(), DIR, Mode::empty()) {
+            Ok(fd) => Ok(Some(self.keep(prefix, fd))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The folder of uploads with this prefix; made, durably, when it is missing.
+    pub fn make_prefix(&self, prefix: Prefix) -> io::Result<Arc<OwnedFd>> {
+        if let Some(fd) = self.prefix(prefix)? {
+            return Ok(fd);
+        }
+        let fd = make_dir(&self.root, prefix.as_str())?;
+        rustix::fs::fsync(&self.root)?;
+        Ok(self.keep(prefix, fd))
+    }
+
+    /// Lets go of a folder, which somebody has removed or replaced.
+    pub fn forget_prefix(&self, prefix: Prefix) {
+        self.prefixes()[prefix.index()] = None;
+    }
+
+    fn keep(&self, prefix: Prefix, fd: OwnedFd) -> Arc<OwnedFd> {
+        let fd = Arc::new(fd);
+        self.prefixes()[prefix.index()] = Some(Arc::clone(&fd));
+        fd
+    }
+
+    fn prefixes(&self) -> std::sync::MutexGuard<'_, Vec<Option<Arc<OwnedFd>>>> {
+        // A panic cannot leave an element half written.
+        self.prefixes
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The name of a stored file.
+pub fn file_name(id: &UploadId, name: &FileName) -> String {
+    format!("{id}-{name}")
+}
+
+/// The name of a manifest.
+pub fn manifest_name(id: &UploadId) -> String {
+    format!("{id}{MANIFEST}")
+}
+
+/// Reads a name in the stage.
+fn staged_id(name: &CStr) -> Option<UploadId> {
+    let (id, number) = name.to_str().ok()?.split_once('.')?;
+    number.parse::<u64>().ok()?;
+    id.parse().ok()
+}
+
+/// Reads a name in the folder `prefix`.
+pub fn read_name(prefix: Prefix, name: &CStr) -> Entry {
+    let parsed = || {
+        let (id, rest) = name.to_str().ok()?.split_at_checked(26)?;
+        let id: UploadId = id.parse().ok()?;
+        if id.prefix() != prefix {
+            return None;
+        }
+        if rest == MANIFEST {
+            return Some(Entry::Manifest(id));
+        }
+        FileName::parse(rest.strip_prefix('-')?).ok()?;
+        Some(Entry::File(id))
+    };
+    parsed().unwrap_or(Entry::Foreign)
+}
+
+/// Opens a regular file to be read. `None` when there is none; a symbolic link or a device in
+/// its place is an error.
+pub fn open_regular(dir: impl AsFd, name: &str) -> io::Result<Option<File>> {
+    // Without NONBLOCK, opening a FIFO that somebody put there would wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        Ok(fd) => {
+            let file = File::from(fd);
+            if file.metadata()?.is_file() {
+                Ok(Some(file))
+            } else {
+                Err(io::Error::other("not a regular file"))
+            }
+        }
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes a file without a name (open(2), `O_TMPFILE`).
+pub fn create_unnamed(dir: impl AsFd) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, ".", flags, FILE_MODE)?.into())
+}
+
+/// Makes a file under a name that is not taken.
+fn create_named(dir: impl AsFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, name, flags, FILE_MODE)?.into())
+}
+
+/// Gives an unnamed file a name that is not taken (the recipe of open(2)).
+pub fn link_unnamed(file: &File, dir: impl AsFd, name: &str) -> io::Result<()> {
+    use std::os::fd::AsRawFd as _;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(rustix::fs::CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW)?;
+    Ok(())
+}
+
+/// Moves a file to a name that is not taken.
+pub fn rename_new(from: impl AsFd, old: &str, to: impl AsFd, new: &str) -> io::Result<()> {
+    match rustix::fs::renameat_with(&from, old, &to, new, RenameFlags::NOREPLACE) {
+        // A file system without the flag, NFS among them: linking refuses a taken name as well.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            rustix::fs::linkat(&from, old, &to, new, AtFlags::empty())?;
+            unlink(from, old).map(drop)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Removes a name; answers whether it was there.
+pub fn unlink(dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<bool> {
+    match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(parent, name, DIR_MODE) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(rustix::fs::openat(parent, name, DIR, Mode::empty())?)
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    let unsupported = [
+        Errno::OPNOTSUPP,
+        Errno::ISDIR,
+        Errno::INVAL,
+        Errno::NOENT,
+        Errno::NOSYS,
+    ];
+    unsupported
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_wharf_gives_are_its_own() {
+        let id: UploadId = "0c8r5v3m9ag7wqk2ht4xz1y6ne".parse().unwrap();
+        let read = |name: &str| read_name(id.prefix(), &std::ffi::CString::new(name).unwrap());
+        assert_eq!(read(&manifest_name(&id)), Entry::Manifest(id));
+        let name = FileName::from_upload(b"a.txt");
+        assert_eq!(read(&file_name(&id, &name)), Entry::File(id));
+        for foreign in [
+            "notes.txt",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne-",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne-.hidden",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne.json.bak",
+            "1c8r5v3m9ag7wqk2ht4xz1y6ne.json",
+        ] {
+            assert_eq!(read(foreign), Entry::Foreign, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! A store in one directory of a file system.
+//!
+//! ```text
+//! upload/0c/0c8r…-part1.txt    a file: its upload's id, then its name
+//! upload/0c/0c8r….json         the manifest, linked last
+//! upload/.wharf/lock           held by the one server on this directory
+//! upload/.wharf/stage/         what had no room as an unnamed file
+//! ```
+//!
+//! Files are written without a name (`O_TMPFILE`, open(2)) into the folder they end in, and
+//! linked at the commit. Every path is one component below a folder held open, and never a
+//! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
+
+mod blob;
+mod commit;
+mod descriptors;
+mod layout;
+mod manifests;
+mod sink;
+mod space;
+mod staged;
+mod sync;
+mod writer;
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+
+use super::{Blob, Replaced, Staged, Store, StoreError};
+use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+use descriptors::Descriptors;
+use layout::Layout;
+use space::Space;
+use staged::DiskStaged;
+use sync::Syncer;
+use writer::Writer;
+
+pub use sync::Durability;
+
+/// How many commits run at once, each on a thread of its own.
+const COMMITS: usize = 128;
+
+/// How a disk store behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The directory; it is made when it is missing.
+    pub dir: PathBuf,
+    /// What a commit waits for.
+    pub durability: Durability,
+    /// Bytes of the file system that are not to be used.
+    pub min_free: u64,
+    /// How many files of uploads under way may be open at once; those beyond wait closed, under
+    /// a name in the stage.
+    pub descriptors: usize,
+}
+
+/// Why a directory cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server holds the directory.
+    #[error(
+        "another wharf serves {0} already (it holds {0}/.wharf/lock); several servers share a store only through Redis"
+    )]
+    Locked(PathBuf),
+    /// The directory cannot be used.
+    #[error("cannot use {dir} as a store: {source}")]
+    Io {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// A store in a directory, which it holds locked.
+#[derive(Debug, Clone)]
+pub struct DiskStore(Arc<Inner>);
+
+/// What all uploads share.
+#[derive(Debug)]
+struct Inner {
+    layout: Layout,
+    syncer: Syncer,
+    space: Space,
+    descriptors: Descriptors,
+    writer: Writer,
+    commits: Semaphore,
+    /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
+    /// held for an insertion, over no await.
+    committing: Mutex<HashSet<UploadId>>,
+    /// Guards, for each folder, that manifests are replaced and removed one after another. Std
+    /// mutexes: held on blocking threads only.
+    replacing: Vec<Mutex<()>>,
+    /// Keeps the lock.
+    _lock: File,
+}
+
+impl DiskStore {
+    /// Opens the directory, makes what is missing in it, and locks it. What an earlier process
+    /// left in the stage is removed. Blocks.
+    ///
+    /// # Errors
+    /// The directory is served by another process, or cannot be used.
+    pub fn open(options: &Options) -> Result<Self, OpenError> {
+        let dir = &options.dir;
+        let failed = |source: io::Error| OpenError::Io {
+            dir: dir.clone(),
+            source,
+        };
+        let layout = Layout::open(dir).map_err(failed)?;
+        let lock = layout
+            .lock()
+            .map_err(failed)?
+            .ok_or_else(|| OpenError::Locked(dir.clone()))?;
+        layout.clear_stage().map_err(failed)?;
+        let root = layout.root().map_err(failed)?;
+        let unnamed = layout.probe_unnamed().map_err(failed)?;
+        if !unnamed {
+            tracing::warn!(dir = %dir.display(), "the file system has no unnamed files; uploads wait in .wharf/stage");
+        }
+        Ok(DiskStore(Arc::new(Inner {
+            syncer: Syncer::new(root.try_clone().map_err(failed)?, options.durability),
+            space: Space::new(root, options.min_free),
+            descriptors: Descriptors::new(options.descriptors, unnamed),
+            writer: Writer::default(),
+            commits: Semaphore::new(COMMITS),
+            committing: Mutex::default(),
+            replacing: (0..Prefix::COUNT).map(|_| Mutex::default()).collect(),
+            layout,
+            _lock: lock,
+        })))
+    }
+
+    /// The folder for what belongs to the server and is no upload.
+    pub fn private_dir(dir: &Path) -> PathBuf {
+        dir.join(layout::PRIVATE)
+    }
+
+    /// Runs `work` on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let inner = Arc::clone(&self.0);
+        run_blocking(move || work(&inner)).await
+    }
+}
+
+/// Runs `work` on a thread that may block, to its end even when nobody waits for it any more.
+async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(StoreError::io(
+                "the server is ending",
+                io::Error::other(error),
+            )),
+        },
+    }
+}
+
+#[async_trait]
+impl Store for DiskStore {
+    async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError> {
+        self.0.space.check()?;
+        Ok(Box::new(DiskStaged::new(Arc::clone(&self.0), id)))
+    }
+
+    async fn manifest(&self, id: &UploadId) -> Result<Option<Manifest>, StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.manifest(&id)).await
+    }
+
+    async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        let manifest = manifest.clone();
+        self.blocking(move |inner| inner.replace(&manifest)).await
+    }
+
+    async fn remove(&self, id: &UploadId) -> Result<bool, StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.remove(&id)).await
+    }
+
+    async fn open(
+        &self,
+        id: &UploadId,
+        name: &FileName,
+        size: u64,
+    ) -> Result<Box<dyn Blob>, StoreError> {
+        let (id, name) = (*id, name.clone());
+        self.blocking(move |inner| inner.open_blob(&id, &name, size))
+            .await
+    }
+
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError> {
+        self.blocking(move |inner| inner.scan(prefix)).await
+    }
+
+    async fn remove_orphans(&self, prefix: Prefix, before: Timestamp) -> Result<u64, StoreError> {
+        self.blocking(move |inner| inner.remove_orphans(prefix, before))
+            .await
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.0.syncer.healthy()?;
+        self.0.space.check().map_err(|error| error.to_string())
+    }
+}

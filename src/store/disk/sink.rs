@@ -1,0 +1,104 @@
+//! A file that is being received.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::staged::{Content, DiskStaged, GATHER, StagedFile};
+use crate::model::FileName;
+use crate::store::{FileSink, Received, StoreError};
+
+/// Takes one file: into the upload's memory as long as it is small, then into a file.
+pub struct DiskSink<'a> {
+    staged: &'a mut DiskStaged,
+    name: FileName,
+    hasher: Option<Sha256>,
+    size: u64,
+    /// Where the file's bytes begin in the upload's memory.
+    start: usize,
+    spilled: Option<(Arc<File>, Content)>,
+}
+
+impl<'a> DiskSink<'a> {
+    pub fn new(staged: &'a mut DiskStaged, name: FileName, hash: bool) -> Self {
+        let start = staged.gathered.len();
+        DiskSink {
+            staged,
+            name,
+            hasher: hash.then(Sha256::new),
+            size: 0,
+            start,
+            spilled: None,
+        }
+    }
+
+    /// Moves the file from memory to the disk, where the rest of it goes as well.
+    async fn spill(&mut self) -> Result<Arc<File>, StoreError> {
+        let (file, content) = self.staged.create()?;
+        let held = self.staged.gathered.split_off(self.start);
+        self.spilled = Some((Arc::clone(&file), content));
+        self.staged
+            .inner
+            .writer
+            .write(&file, held.into(), 0)
+            .await?;
+        Ok(file)
+    }
+}
+
+#[async_trait]
+impl FileSink for DiskSink<'_> {
+    async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
+        let len = data.len() as u64;
+        self.staged.inner.space.take(len)?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&data);
+        }
+        if self.spilled.is_none() && self.staged.gathered.len() + data.len() <= GATHER {
+            self.staged.gathered.extend_from_slice(&data);
+            self.size += len;
+            return Ok(());
+        }
+        let file = match &self.spilled {
+            Some((file, _)) => Arc::clone(file),
+            None => self.spill().await?,
+        };
+        self.staged
+            .inner
+            .writer
+            .write(&file, data, self.size)
+            .await?;
+        self.size += len;
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
+        let content = match self.spilled.take() {
+            Some((_, content)) => content,
+            None => Content::Gathered(self.start..self.staged.gathered.len()),
+        };
+        let name = self.name.clone();
+        self.staged.files.push(StagedFile { name, content });
+        let sha256 = self
+            .hasher
+            .take()
+            .map(|hasher| <[u8; 32]>::from(hasher.finalize()).into());
+        Ok(Received {
+            size: self.size,
+            sha256,
+        })
+    }
+}
+
+impl Drop for DiskSink<'_> {
+    /// A file that was given up leaves its name in the stage to the upload, which removes it.
+    fn drop(&mut self) {
+        if let Some((_, content)) = self.spilled.take() {
+            let name = self.name.clone();
+            self.staged.files.push(StagedFile { name, content });
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Durability, its cost divided between the commits that wait at the same time.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+use serde::Deserialize;
+
+use crate::store::StoreError;
+
+/// What an answer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Everything is on stable storage.
+    Strict,
+    /// Everything is with the operating system: a killed process loses nothing, a power cut may.
+    Relaxed,
+}
+
+/// With so many commits at once a `syncfs` for all is cheaper than an `fsync` for each.
+const SHARED_FROM: usize = 3;
+/// A commit of more files than this takes part in a `syncfs` in any case.
+const FILES_ALONE: usize = 16;
+
+/// Makes commits durable.
+///
+/// A `syncfs` writes everything of the file system, so one serves all who have written before it
+/// began. It reports errors only from Linux 5.8 on and only to descriptors that were open
+/// before (syncfs(2)), so the store's own is held from the start; on older kernels every file
+/// gets its `fsync`.
+#[derive(Debug)]
+pub struct Syncer {
+    root: OwnedFd,
+    durability: Durability,
+    shares: bool,
+    active: AtomicUsize,
+    damaged: AtomicBool,
+    /// Guards the rounds of `syncfs`. A std mutex, let go of during the `syncfs` itself and
+    /// before anyone is woken; waited for on blocking threads only.
+    rounds: Mutex<Rounds>,
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Rounds {
+    running: bool,
+    /// The last round that has begun, from 1.
+    begun: u64,
+    /// The last round that has ended.
+    ended: u64,
+    /// The rounds that failed lately.
+    failed: BTreeMap<u64, Errno>,
+}
+
+/// One commit that syncs; while it lives it counts among those at work.
+pub struct Session<'a> {
+    syncer: &'a Syncer,
+    shared: bool,
+}
+
+impl Syncer {
+    pub fn new(root: OwnedFd, durability: Durability) -> Self {
+        Syncer {
+            root,
+            durability,
+            shares: kernel_reports_syncfs_errors(),
+            active: AtomicUsize::new(0),
+            damaged: AtomicBool::new(false),
+            rounds: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Begins the syncs of a commit of `files` files.
+    pub fn session(&self, files: usize) -> Session<'_> {
+        let others = self.active.fetch_add(1, Ordering::Relaxed);
+        let shared = self.shares && (others + 1 >= SHARED_FROM || files > FILES_ALONE);
+        Session {
+            syncer: self,
+            shared,
+        }
+    }
+
+    /// Whether no sync has failed with an I/O error since the start: what the kernel could not
+    /// write it has dropped, so only a restart clears it.
+    pub fn healthy(&self) -> Result<(), String> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err("the disk failed to write (EIO); restart when it is well".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check(&self, result: Result<(), Errno>) -> Result<(), StoreError> {
+        if result == Err(Errno::IO) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        result.map_err(|error| StoreError::io("syncing to the disk", error))
+    }
+
+    /// Waits for a `syncfs` that begins after this call, and runs it if nobody else does.
+    fn shared(&self) -> Result<(), Errno> {
+        let mut rounds = self.lock();
+        let mine = rounds.begun + 1;
+        while rounds.ended < mine {
+            if rounds.running {
+                rounds = self
+                    .ended
+                    .wait(rounds)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            rounds.running = true;
+            rounds.begun += 1;
+            drop(rounds);
+            let result = rustix::fs::syncfs(&self.root);
+            rounds = self.lock();
+            rounds.end(result);
+            self.ended.notify_all();
+        }
+        rounds.failed.get(&mine).map_or(Ok(()), |error| Err(*error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rounds> {
+        // Nothing between a lock and its release can panic.
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rounds {
+    /// How many failed rounds are remembered: their waiters are woken at once.
+    const REMEMBERED: usize = 1024;
+
+    fn end(&mut self, result: Result<(), Errno>) {
+        self.running = false;
+        self.ended = self.begun;
+        if let Err(error) = result {
+            self.failed.insert(self.begun, error);
+            if self.failed.len() > Self::REMEMBERED {
+                self.failed.pop_first();
+            }
+        }
+    }
+}
+
+impl Session<'_> {
+    /// Makes the content of one file durable, unless [`names`](Self::names) will.
+    pub fn file(&self, file: &File) -> Result<(), StoreError> {
+        if self.syncer.durability == Durability::Relaxed || self.shared {
+            return Ok(());
+        }
+        self.syncer.check(rustix::fs::fsync(file))
+    }
+
+    /// Makes the content of a file durable now, before it takes another's place.
+    pub fn content(&self, file: &File) -> Result<(), StoreError> {
+        match self.syncer.durability {
+            Durability::Relaxed => Ok(()),
+            Durability::Strict => self.syncer.check(rustix::fs::fsync(file)),
+        }
+    }
+
+    /// Makes durable what was written and named in `dir` before.
+    pub fn names(&self, dir: impl AsFd) -> Result<(), StoreError> {
+        let result = match (self.syncer.durability, self.shared) {
+            (Durability::Relaxed, _) => Ok(()),
+            (Durability::Strict, true) => self.syncer.shared(),
+            (Durability::Strict, false) => rustix::fs::fsync(dir),
+        };
+        self.syncer.check(result)
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        self.syncer.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn kernel_reports_syncfs_errors() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (next(), next()) >= (5, 8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn syncer(durability: Durability) -> (tempfile::TempDir, Syncer) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = File::open(dir.path()).unwrap().into();
+        (dir, Syncer::new(root, durability))
+    }
+
+    #[test]
+    fn all_who_wait_are_served_by_few_rounds() {
+        let (_dir, syncer) = syncer(Durability::Strict);
+        std::thread::scope(|scope| {
+            for _ in 0..64 {
+                scope.spawn(|| syncer.shared().unwrap());
+            }
+        });
+        let rounds = syncer.lock();
+        assert!(!rounds.running && rounds.ended == rounds.begun);
+        assert!((1..=64).contains(&rounds.ended));
+    }
+
+    #[test]
+    fn a_failed_round_fails_those_who_waited_for_it_and_no_others() {
+        let mut rounds = Rounds {
+            begun: 3,
+            running: true,
+            ended: 2,
+            ..Rounds::default()
+        };
+        rounds.end(Err(Errno::IO));
+        assert_eq!(rounds.failed.get(&3), Some(&Errno::IO));
+        rounds.begun = 4;
+        rounds.end(Ok(()));
+        assert_eq!((rounds.failed.get(&4), rounds.ended), (None, 4));
+    }
+
+    #[test]
+    fn an_io_error_is_remembered() {
+        let (_dir, syncer) = syncer(Durability::Strict);
+        assert!(syncer.check(Err(Errno::NOSPC)).is_err());
+        assert!(syncer.healthy().is_ok());
+        assert!(syncer.check(Err(Errno::IO)).is_err());
+        assert!(syncer.healthy().is_err());
+    }
+}

@@ -2,5 +2,6 @@
 
 pub mod catalog;
 pub mod form;
+pub mod ingest;
 pub mod model;
 pub mod store;

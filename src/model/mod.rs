@@ -6,6 +6,7 @@ mod id;
 mod manifest;
 mod raw;
 mod time;
+pub mod units;
 
 pub use digest::{Digest, DigestHeaderError, expected_sha256};
 pub use file_name::{Distinct, FileName, FileNameError};

@@ -1,0 +1,95 @@
+//! Why an upload was not stored.
+
+use crate::catalog::CatalogError;
+use crate::form::DecodeError;
+use crate::model::DigestHeaderError;
+use crate::store::StoreError;
+
+/// Why a body could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// Nothing came for the idle time-out.
+    #[error("the body made no progress for {0} s")]
+    Idle(u64),
+    /// The connection broke, or the transfer coding did.
+    #[error("the body broke off: {0}")]
+    Broken(String),
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// Why an upload was not stored. Nothing of it is visible.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The body breaks the grammar.
+    #[error(transparent)]
+    Form(#[from] DecodeError),
+    /// The body could not be read.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// A limit was passed.
+    #[error("{place}more than {setting} allows ({value})")]
+    Limit {
+        /// Which part, as a beginning of the message; may be empty.
+        place: String,
+        /// The setting's name.
+        setting: &'static str,
+        /// The setting's value.
+        value: String,
+    },
+    /// An option cannot be understood, or asks for too much.
+    #[error("{0}")]
+    Option(String),
+    /// A digest header cannot be understood.
+    #[error("{place}{source}")]
+    DigestHeader {
+        /// Which part, as a beginning of the message; may be empty.
+        place: String,
+        /// What is wrong with it.
+        source: DigestHeaderError,
+    },
+    /// What came is not what the client's digest says.
+    #[error("{place}the content has the sha-256 {found}, and {expected} was announced")]
+    DigestMismatch {
+        /// Which part, as a beginning of the message; may be empty.
+        place: String,
+        /// What came.
+        found: String,
+        /// What was announced.
+        expected: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index refused.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Something that should not fail did.
+    #[error("{0}")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl IngestError {
+    /// Wraps an error that is nobody's fault but ours.
+    pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        IngestError::Internal(error.into())
+    }
+
+    pub(super) fn limit(part: usize, setting: &'static str, value: impl ToString) -> Self {
+        IngestError::Limit {
+            place: place(part),
+            setting,
+            value: value.to_string(),
+        }
+    }
+}
+
+/// The beginning of a message about a part; nothing for part 0, which is the whole body.
+pub(super) fn place(part: usize) -> String {
+    if part == 0 {
+        String::new()
+    } else {
+        format!("part {part}: ")
+    }
+}

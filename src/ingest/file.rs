@@ -1,0 +1,136 @@
+//! One file, of a form or alone.
+
+use bytes::Bytes;
+use futures_core::Stream;
+use mime::Mime;
+
+use super::error::{BodyError, IngestError};
+use super::quota::Claim;
+use super::source::{Frames, compare};
+use super::{Ingest, Options, Receipt, Request};
+use crate::model::units::format_size;
+use crate::model::{Digest, FileName, Part, RawText, StoredFile};
+use crate::store::{Received, Staged};
+
+/// What a raw body becomes.
+#[derive(Debug, Clone)]
+pub struct RawFile {
+    /// The name as it came.
+    pub name: RawText,
+    /// The media type as it came.
+    pub media_type: Option<Bytes>,
+    /// What the content must hash to (RFC 9530 section 3).
+    pub repr_digest: Option<Digest>,
+}
+
+impl Ingest {
+    /// Stores a raw body as an upload of one file.
+    ///
+    /// # Errors
+    /// Nothing was stored; see [`IngestError`].
+    pub async fn raw<S>(
+        &self,
+        file: RawFile,
+        body: S,
+        request: Request,
+    ) -> Result<Receipt, IngestError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
+    {
+        let options = request.given.parse(&self.options)?;
+        let (id, mut staged, mut claim) = self.begin().await?;
+        let mut frames = Frames::new(body, self.options.max_request_size, request.content_digest);
+        let name = FileName::from_upload(file.name.as_bytes());
+        let limits = Limits::new(0, [file.repr_digest, None], &self.options);
+        let target = Target {
+            staged: &mut *staged,
+            claim: &mut claim,
+        };
+        let received =
+            store_file(target, name.clone(), &limits, async || frames.next().await).await?;
+        let part = Part::File {
+            field: b"file"[..].into(),
+            file: StoredFile {
+                media_type: media_type(file.media_type.as_deref(), &name),
+                name,
+                original: file.name,
+                size: received.size,
+                sha256: received.sha256,
+            },
+        };
+        self.commit(id, staged, vec![part], options, claim).await
+    }
+}
+
+/// Where a file goes.
+pub struct Target<'a> {
+    pub staged: &'a mut dyn Staged,
+    pub claim: &'a mut Claim,
+}
+
+/// What a file must keep to.
+pub struct Limits {
+    part: usize,
+    max_size: Option<u64>,
+    expected: [Option<Digest>; 2],
+    digest: bool,
+}
+
+impl Limits {
+    pub fn new(part: usize, expected: [Option<Digest>; 2], options: &Options) -> Self {
+        Limits {
+            part,
+            max_size: options.max_file_size,
+            digest: options.digest || expected.iter().any(Option::is_some),
+            expected,
+        }
+    }
+}
+
+/// Streams one file to the store. `next` gives its bytes, and `None` at its end.
+pub async fn store_file(
+    target: Target<'_>,
+    name: FileName,
+    limits: &Limits,
+    mut next: impl AsyncFnMut() -> Result<Option<Bytes>, IngestError>,
+) -> Result<Received, IngestError> {
+    let mut sink = target.staged.file(name, limits.digest).await?;
+    let mut size = 0;
+    while let Some(data) = next().await? {
+        size += data.len() as u64;
+        match limits.max_size {
+            Some(max) if size > max => {
+                return Err(IngestError::limit(
+                    limits.part,
+                    "max_file_size",
+                    format_size(max),
+                ));
+            }
+            _ => {}
+        }
+        target.claim.take(data.len() as u64)?;
+        sink.write(data).await?;
+    }
+    let received = sink.finish().await?;
+    for expected in limits.expected.into_iter().flatten() {
+        if let Some(found) = received.sha256 {
+            compare(limits.part, expected, found)?;
+        }
+    }
+    Ok(received)
+}
+
+/// The media type of a file: as given, else guessed from its name (RFC 7578 section 4.4).
+pub fn media_type(given: Option<&[u8]>, name: &FileName) -> String {
+    given.and_then(given_media_type).unwrap_or_else(|| {
+        let guess = mime_guess::from_path(name.as_str()).first_or_octet_stream();
+        guess.essence_str().to_owned()
+    })
+}
+
+/// A media type as given, when it is one: it goes out again as a header.
+pub fn given_media_type(given: &[u8]) -> Option<String> {
+    let text = str::from_utf8(given).ok()?.trim();
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    (printable && text.parse::<Mime>().is_ok()).then(|| text.to_owned())
+}

@@ -1,0 +1,209 @@
+//! A form: its parts in their order, files to the store, text into the manifest.
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use super::error::{BodyError, IngestError, place};
+use super::file::{Limits, Target, given_media_type, media_type, store_file};
+use super::options::Given;
+use super::source::{Frames, Source};
+use super::{Ingest, Options, Receipt, Request};
+use crate::form::{Boundary, Event, PartHead, RawFileName, display_name};
+use crate::model::units::format_size;
+use crate::model::{Digest, Distinct, Field, FileName, Part, RawText, StoredFile, expected_sha256};
+
+impl Ingest {
+    /// Stores a `multipart/form-data` body as one upload.
+    ///
+    /// # Errors
+    /// Nothing was stored; see [`IngestError`].
+    pub async fn form<S>(
+        &self,
+        boundary: Boundary,
+        body: S,
+        request: Request,
+    ) -> Result<Receipt, IngestError>
+    where
+        S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
+    {
+        // What the query says wrong is refused before the body is read.
+        request.given.parse(&self.options)?;
+        let (id, mut staged, mut claim) = self.begin().await?;
+        let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
+        let mut form = Form {
+            source: Source::new(frames, boundary),
+            options: &self.options,
+            given: Given::default(),
+            parts: Vec::new(),
+            names: Distinct::default(),
+            files: 0,
+            fields: 0,
+            fields_size: 0,
+        };
+        while let Some(event) = form.source.next().await? {
+            let Event::Part(head) = event else { continue };
+            form.count_names(&head)?;
+            match &head.file {
+                None => form.field(head).await?,
+                Some(_) => {
+                    let target = Target {
+                        staged: &mut *staged,
+                        claim: &mut claim,
+                    };
+                    form.file(head, target).await?;
+                }
+            }
+        }
+        let (given, parts) = (form.given, form.parts);
+        let options = request.given.or(given).parse(&self.options)?;
+        self.commit(id, staged, parts, options, claim).await
+    }
+}
+
+/// A form that is being received.
+struct Form<'a, S> {
+    source: Source<S>,
+    options: &'a Options,
+    /// Options given as text fields.
+    given: Given,
+    parts: Vec<Part>,
+    names: Distinct,
+    files: usize,
+    fields: usize,
+    fields_size: u64,
+}
+
+impl<S> Form<'_, S>
+where
+    S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
+{
+    /// Counts the names, which are kept in memory like the values of text fields.
+    fn count_names(&mut self, head: &PartHead) -> Result<(), IngestError> {
+        let filename = head.file.as_ref().and_then(RawFileName::as_bytes);
+        let optional = [filename, head.content_type.as_deref()];
+        let size: usize = optional.into_iter().flatten().map(<[u8]>::len).sum();
+        self.count_text(head.number, size + head.name.len())
+    }
+
+    fn count_text(&mut self, part: usize, bytes: usize) -> Result<(), IngestError> {
+        self.fields_size += bytes as u64;
+        let max = self.options.max_fields_size;
+        if self.fields_size > max {
+            return Err(IngestError::limit(
+                part,
+                "max_fields_size",
+                format_size(max),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn field(&mut self, head: PartHead) -> Result<(), IngestError> {
+        let part = head.number;
+        let expected = expected(&head)?;
+        self.fields += 1;
+        if self.fields > self.options.max_fields {
+            return Err(IngestError::limit(
+                part,
+                "max_fields",
+                self.options.max_fields,
+            ));
+        }
+        let mut value = Vec::new();
+        while let Some(data) = self.source.data().await? {
+            let max = self.options.max_field_size;
+            if (value.len() + data.len()) as u64 > max {
+                return Err(IngestError::limit(part, "max_field_size", format_size(max)));
+            }
+            self.count_text(part, data.len())?;
+            value.extend_from_slice(&data);
+        }
+        for expected in expected.into_iter().flatten() {
+            super::source::compare(part, expected, sha256(&value))?;
+        }
+        if Given::is_option(&head.name) {
+            let name = String::from_utf8_lossy(&head.name);
+            return self.given.set(&name, &String::from_utf8_lossy(&value));
+        }
+        self.parts.push(Part::Field(Field {
+            field: head.name.into(),
+            value: value.into(),
+            media_type: head.content_type.as_deref().and_then(given_media_type),
+        }));
+        Ok(())
+    }
+
+    async fn file(&mut self, head: PartHead, target: Target<'_>) -> Result<(), IngestError> {
+        let part = head.number;
+        let expected = expected(&head)?;
+        let first = self.source.data().await?;
+        let (original, name) = file_name(&head);
+        // A file input of a browser that was left empty.
+        if first.is_none() && original.as_bytes().is_empty() {
+            return Ok(());
+        }
+        self.files += 1;
+        if self.files > self.options.max_files {
+            return Err(IngestError::limit(
+                part,
+                "max_files",
+                self.options.max_files,
+            ));
+        }
+        let name = self.names.name(name);
+        let limits = Limits::new(part, expected, self.options);
+        let source = &mut self.source;
+        let mut next = first;
+        let received = store_file(target, name.clone(), &limits, async || match next.take() {
+            Some(data) => Ok(Some(data)),
+            None => source.data().await,
+        })
+        .await?;
+        self.parts.push(Part::File {
+            field: head.name.into(),
+            file: StoredFile {
+                media_type: media_type(head.content_type.as_deref(), &name),
+                name,
+                original,
+                size: received.size,
+                sha256: received.sha256,
+            },
+        });
+        Ok(())
+    }
+}
+
+/// The name of a file as it came, and its safe form.
+fn file_name(head: &PartHead) -> (RawText, FileName) {
+    let raw = match &head.file {
+        Some(RawFileName::Plain(name)) => {
+            return (
+                name.clone().into(),
+                FileName::from_upload(&display_name(name)),
+            );
+        }
+        Some(RawFileName::Extended(name)) => name.clone().into_bytes(),
+        // A `filename*` that cannot be read: the name is made from the field's.
+        Some(RawFileName::Unreadable) | None => display_name(&head.name),
+    };
+    let name = FileName::from_upload(&raw);
+    (raw.into(), name)
+}
+
+/// The digests that the headers of a part announce.
+fn expected(head: &PartHead) -> Result<[Option<Digest>; 2], IngestError> {
+    let read = |field: &Option<Bytes>| match field {
+        None => Ok(None),
+        Some(field) => expected_sha256(field).map_err(|source| IngestError::DigestHeader {
+            place: place(head.number),
+            source,
+        }),
+    };
+    Ok([read(&head.repr_digest)?, read(&head.content_digest)?])
+}
+
+fn sha256(content: &[u8]) -> Digest {
+    use sha2::Digest as _;
+    let digest: [u8; 32] = sha2::Sha256::digest(content).into();
+    digest.into()
+}

@@ -1,0 +1,159 @@
+//! The upload as a use case: the parts of a form go into one staged upload, which is committed
+//! at the clean end of the body, or dropped.
+
+mod error;
+mod file;
+mod form;
+mod options;
+mod quota;
+mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::Catalog;
+use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, UploadId};
+use crate::store::{Staged, Store};
+
+pub use error::{BodyError, IngestError};
+pub use file::RawFile;
+pub use options::{Given, OPTION_NAMES, UploadOptions};
+use quota::{Claim, Quota};
+
+/// What an upload may be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The most bytes of one file.
+    pub max_file_size: Option<u64>,
+    /// The most bytes of one request body.
+    pub max_request_size: Option<u64>,
+    /// The most files of one form.
+    pub max_files: usize,
+    /// The most text fields of one form.
+    pub max_fields: usize,
+    /// The most bytes of one text field.
+    pub max_field_size: u64,
+    /// The most bytes of all text fields of one form, and of all names in it.
+    pub max_fields_size: u64,
+    /// The most bytes of all files in the store.
+    pub max_total_size: Option<u64>,
+    /// Whether every file gets its digest.
+    pub digest: bool,
+    /// How long an upload lives that does not say.
+    pub expire_after: Option<Duration>,
+    /// How long an upload may live at most.
+    pub max_expire_after: Option<Duration>,
+}
+
+/// What a client said about its upload beside the body.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Options given in the query.
+    pub given: Given,
+    /// What the whole body must hash to (RFC 9530 section 2).
+    pub content_digest: Option<Digest>,
+}
+
+/// A committed upload.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    /// What was stored.
+    pub manifest: Arc<Manifest>,
+    /// The secret that deletes it; kept nowhere else.
+    pub delete_token: String,
+}
+
+/// Receives uploads.
+#[derive(Clone)]
+pub struct Ingest {
+    store: Arc<dyn Store>,
+    catalog: Arc<dyn Catalog>,
+    clock: Clock,
+    options: Arc<Options>,
+    quota: Quota,
+    commits: TaskTracker,
+}
+
+impl Ingest {
+    /// Receives uploads into `store`. Commits under way are tasks of `commits`: they go on when
+    /// the client has gone.
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Arc<dyn Catalog>,
+        clock: Clock,
+        options: Options,
+        commits: TaskTracker,
+    ) -> Self {
+        Ingest {
+            quota: Quota::new(options.max_total_size),
+            options: Arc::new(options),
+            store,
+            catalog,
+            clock,
+            commits,
+        }
+    }
+
+    /// The limits, to be checked before a body is read.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    async fn begin(&self) -> Result<(UploadId, Box<dyn Staged>, Claim), IngestError> {
+        let id = UploadId::generate().map_err(IngestError::internal)?;
+        let claim = self.quota.claim(&*self.catalog).await?;
+        Ok((id, self.store.stage(id).await?, claim))
+    }
+
+    /// Commits what was received. From here on the client's leaving changes nothing.
+    async fn commit(
+        &self,
+        id: UploadId,
+        staged: Box<dyn Staged>,
+        parts: Vec<Part>,
+        options: UploadOptions,
+        claim: Claim,
+    ) -> Result<Receipt, IngestError> {
+        let delete_token = new_token()?;
+        let created_at = self.clock.now();
+        let lifetime = options.lifetime(&self.options);
+        let manifest = Arc::new(Manifest {
+            schema: SCHEMA,
+            generation: 1,
+            id,
+            created_at,
+            expires_at: lifetime.map(|span| created_at.after(span)),
+            max_downloads: options.max_downloads,
+            used: 0,
+            salt: Salt::generate().map_err(IngestError::internal)?,
+            delete_token: TokenHash::of(&delete_token),
+            parts,
+        });
+        let (catalog, committed) = (Arc::clone(&self.catalog), Arc::clone(&manifest));
+        let task = self.commits.spawn(async move {
+            staged.commit(&committed).await?;
+            // The manifest is the commit: the index follows, and a comparison mends what it lacks.
+            if let Err(error) = catalog.record(&committed).await {
+                tracing::error!(%id, %error, "stored, but not in the index");
+            }
+            drop(claim);
+            Ok::<(), IngestError>(())
+        });
+        task.await.map_err(IngestError::internal)??;
+        Ok(Receipt {
+            manifest,
+            delete_token,
+        })
+    }
+}
+
+/// 128 random bits, fit for a URL and a header.
+fn new_token() -> Result<String, IngestError> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(IngestError::internal)?;
+    Ok(URL_SAFE_NO_PAD.encode(bits))
+}

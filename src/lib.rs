@@ -1,6 +1,7 @@
 //! wharf: a server for `multipart/form-data`, in both directions.
 
 pub mod catalog;
+pub mod delivery;
 pub mod form;
 pub mod ingest;
 pub mod model;

@@ -151,6 +151,8 @@ impl Decoder {
                 return Ok(event);
             }
         }
+        // Even an empty slice keeps the frame's memory from being used again.
+        self.frame = Bytes::new();
         Ok(None)
     }
 

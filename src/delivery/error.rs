@@ -1,0 +1,21 @@
+//! Why something cannot be given out.
+
+use crate::catalog::CatalogError;
+use crate::store::StoreError;
+
+/// Why something cannot be given out.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// There is nothing of that name, or not any more.
+    #[error("there is no upload or file {0:?}")]
+    NotFound(String),
+    /// All downloads left are under way.
+    #[error("every download that {0} still allows is under way")]
+    Busy(String),
+    /// The store failed, or holds something damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index failed, or is being rebuilt.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}

@@ -1,0 +1,101 @@
+//! The download as a use case: what a name means, what goes out for it, and the stream of it.
+
+mod body;
+mod error;
+mod manifests;
+mod representation;
+mod resolve;
+mod uses;
+
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, Cursor};
+use crate::model::{Clock, Manifest};
+use crate::store::Store;
+
+pub use body::Stream;
+pub use error::DeliveryError;
+pub use manifests::Manifests;
+pub use representation::{Kind, Piece, Representation};
+pub use resolve::Selected;
+pub use uses::HOLD;
+
+/// What may be asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether a file can be asked for by its name alone, by everybody.
+    pub shared_names: bool,
+}
+
+/// Gives out what is stored.
+#[derive(Clone)]
+pub struct Delivery {
+    store: Arc<dyn Store>,
+    catalog: Arc<dyn Catalog>,
+    manifests: Manifests,
+    clock: Clock,
+    options: Options,
+}
+
+/// One page of the listing.
+#[derive(Debug)]
+pub struct Page {
+    /// The uploads, newest first.
+    pub uploads: Vec<Arc<Manifest>>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+impl Delivery {
+    /// Gives out what is in `store`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Arc<dyn Catalog>,
+        clock: Clock,
+        options: Options,
+    ) -> Self {
+        let manifests = Manifests::new(Arc::clone(&store), Arc::clone(&catalog));
+        Delivery {
+            store,
+            catalog,
+            manifests,
+            clock,
+            options,
+        }
+    }
+
+    /// Whether a file can be asked for by its name alone, by everybody.
+    pub fn shared_names(&self) -> bool {
+        self.options.shared_names
+    }
+
+    /// Up to `limit` uploads, newest first, behind `after`.
+    ///
+    /// # Errors
+    /// The index is being rebuilt, or the store fails.
+    pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Result<Page, DeliveryError> {
+        let now = self.clock.now();
+        let mut entries = self.catalog.list(after, limit + 1, now).await?;
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        let next = entries.last().filter(|_| more).map(|entry| Cursor {
+            created_at: entry.created_at,
+            id: entry.id,
+        });
+        let mut uploads = Vec::with_capacity(entries.len());
+        for entry in entries {
+            // One that is gone by now is left out; one that is damaged hides no other.
+            match self.manifests.get(&entry.id).await {
+                Ok(Some(manifest)) if !manifest.is_over(now) => uploads.push(manifest),
+                Ok(_) => {}
+                Err(error) => tracing::error!(id = %entry.id, %error, "left out of a listing"),
+            }
+        }
+        Ok(Page { uploads, next })
+    }
+
+    /// The manifests, cached.
+    pub fn manifests(&self) -> &Manifests {
+        &self.manifests
+    }
+}

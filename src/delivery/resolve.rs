@@ -1,0 +1,101 @@
+//! What a request names.
+
+use std::sync::Arc;
+
+use crate::model::{FileName, Manifest, UploadId};
+
+use super::{Delivery, DeliveryError};
+
+/// What a request has named: an upload, or one file of it.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// The upload.
+    pub manifest: Arc<Manifest>,
+    /// The file; `None` is the whole form.
+    pub file: Option<FileName>,
+    /// Whether it was found by its name: another upload may be the newest next time.
+    pub by_name: bool,
+}
+
+impl Delivery {
+    /// An upload that is not over.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], or the store fails.
+    pub async fn upload(&self, id: &UploadId) -> Result<Arc<Manifest>, DeliveryError> {
+        let manifest = self.manifests.get(id).await?;
+        let now = self.clock.now();
+        manifest
+            .filter(|manifest| !manifest.is_over(now))
+            .ok_or_else(|| DeliveryError::NotFound(id.to_string()))
+    }
+
+    /// An id's whole form, or the newest file of a name.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], or the store or the index fails.
+    pub async fn named(&self, text: &str) -> Result<Selected, DeliveryError> {
+        if let Ok(id) = text.parse() {
+            match self.upload(&id).await {
+                Ok(manifest) => {
+                    return Ok(Selected {
+                        manifest,
+                        file: None,
+                        by_name: false,
+                    });
+                }
+                Err(DeliveryError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.newest(text).await
+    }
+
+    /// The newest file of a name.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], or the store or the index fails.
+    pub async fn newest(&self, text: &str) -> Result<Selected, DeliveryError> {
+        let not_found = || DeliveryError::NotFound(text.to_owned());
+        if !self.options.shared_names {
+            return Err(not_found());
+        }
+        let name = FileName::from_upload(text.as_bytes());
+        let found = self.catalog.newest(&name, self.clock.now()).await?;
+        let id = found.ok_or_else(not_found)?;
+        let manifest = self.upload(&id).await.map_err(|error| match error {
+            DeliveryError::NotFound(_) => not_found(),
+            error => error,
+        })?;
+        if manifest.file(&name).is_none() {
+            return Err(not_found());
+        }
+        Ok(Selected {
+            manifest,
+            file: Some(name),
+            by_name: true,
+        })
+    }
+
+    /// One file of an upload.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], or the store fails.
+    pub async fn file(&self, id: &str, name: &str) -> Result<Selected, DeliveryError> {
+        let not_found = || DeliveryError::NotFound(format!("{id}/{name}"));
+        let id: UploadId = id.parse().map_err(|_| not_found())?;
+        let manifest = self.upload(&id).await.map_err(|error| match error {
+            DeliveryError::NotFound(_) => not_found(),
+            error => error,
+        })?;
+        let name = FileName::from_upload(name.as_bytes());
+        if manifest.file(&name).is_none() {
+            return Err(not_found());
+        }
+        Ok(Selected {
+            manifest,
+            file: Some(name),
+            by_name: false,
+        })
+    }
+}

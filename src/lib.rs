@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod delivery;
 pub mod form;
+pub mod http;
 pub mod ingest;
 pub mod model;
 pub mod store;

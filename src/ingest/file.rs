@@ -39,15 +39,14 @@ impl Ingest {
     {
         let options = request.given.parse(&self.options)?;
         let (id, mut staged, mut claim) = self.begin().await?;
-        let mut frames = Frames::new(body, self.options.max_request_size, request.content_digest);
+        let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
         let name = FileName::from_upload(file.name.as_bytes());
         let limits = Limits::new(0, [file.repr_digest, None], &self.options);
         let target = Target {
             staged: &mut *staged,
             claim: &mut claim,
         };
-        let received =
-            store_file(target, name.clone(), &limits, async || frames.next().await).await?;
+        let received = store_file(target, name.clone(), &limits, frames).await?;
         let part = Part::File {
             field: b"file"[..].into(),
             file: StoredFile {
@@ -87,16 +86,31 @@ impl Limits {
     }
 }
 
-/// Streams one file to the store. `next` gives its bytes, and `None` at its end.
+/// Where the bytes of a file come from.
+pub trait Content: Send {
+    /// The next bytes; `None` at the end of the file.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, IngestError>> + Send;
+}
+
+impl<S> Content for Frames<S>
+where
+    S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
+{
+    async fn next(&mut self) -> Result<Option<Bytes>, IngestError> {
+        self.frame().await
+    }
+}
+
+/// Streams one file to the store.
 pub async fn store_file(
     target: Target<'_>,
     name: FileName,
     limits: &Limits,
-    mut next: impl AsyncFnMut() -> Result<Option<Bytes>, IngestError>,
+    mut content: impl Content,
 ) -> Result<Received, IngestError> {
     let mut sink = target.staged.file(name, limits.digest).await?;
     let mut size = 0;
-    while let Some(data) = next().await? {
+    while let Some(data) = content.next().await? {
         size += data.len() as u64;
         match limits.max_size {
             Some(max) if size > max => {

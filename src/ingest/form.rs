@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::error::{BodyError, IngestError, place};
-use super::file::{Limits, Target, given_media_type, media_type, store_file};
+use super::file::{Content, Limits, Target, given_media_type, media_type, store_file};
 use super::options::Given;
 use super::source::{Frames, Source};
 use super::{Ingest, Options, Receipt, Request};
@@ -152,13 +152,11 @@ where
         }
         let name = self.names.name(name);
         let limits = Limits::new(part, expected, self.options);
-        let source = &mut self.source;
-        let mut next = first;
-        let received = store_file(target, name.clone(), &limits, async || match next.take() {
-            Some(data) => Ok(Some(data)),
-            None => source.data().await,
-        })
-        .await?;
+        let content = PartContent {
+            first,
+            source: &mut self.source,
+        };
+        let received = store_file(target, name.clone(), &limits, content).await?;
         self.parts.push(Part::File {
             field: head.name.into(),
             file: StoredFile {
@@ -170,6 +168,24 @@ where
             },
         });
         Ok(())
+    }
+}
+
+/// The content of a part whose first bytes were looked at.
+struct PartContent<'a, S> {
+    first: Option<Bytes>,
+    source: &'a mut Source<S>,
+}
+
+impl<S> Content for PartContent<'_, S>
+where
+    S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
+{
+    async fn next(&mut self) -> Result<Option<Bytes>, IngestError> {
+        match self.first.take() {
+            Some(data) => Ok(Some(data)),
+            None => self.source.data().await,
+        }
     }
 }
 

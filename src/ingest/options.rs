@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{IngestError, Options};
+use super::{Ingest, IngestError, Options};
 use crate::model::units::{format_duration, parse_duration};
 
 /// The names of the options, in the query and as text fields.
@@ -80,11 +80,17 @@ impl UploadOptions {
     }
 }
 
-/// Reads an `expires_in`; `None` is `never`.
-///
-/// # Errors
-/// It does not parse, or is above `max_expire_after`.
-pub(crate) fn lifetime(text: &str, options: &Options) -> Result<Option<Duration>, IngestError> {
+impl Ingest {
+    /// Reads an `expires_in`; `None` is `never`.
+    ///
+    /// # Errors
+    /// It does not parse, or is above `max_expire_after`.
+    pub fn lifetime(&self, text: &str) -> Result<Option<Duration>, IngestError> {
+        lifetime(text, &self.options)
+    }
+}
+
+fn lifetime(text: &str, options: &Options) -> Result<Option<Duration>, IngestError> {
     let span =
         match text {
             "never" => None,

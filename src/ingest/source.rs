@@ -32,7 +32,7 @@ where
     }
 
     /// The next frame; `None` at the clean end of a body that is what its digest says.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, IngestError> {
+    pub async fn frame(&mut self) -> Result<Option<Bytes>, IngestError> {
         let Some(frame) = self.stream.next().await else {
             self.check_digest()?;
             return Ok(None);
@@ -95,7 +95,7 @@ where
             if let Some(event) = self.decoder.next()? {
                 return Ok(Some(event));
             }
-            match self.frames.next().await? {
+            match self.frames.frame().await? {
                 Some(frame) => self.decoder.push(frame),
                 None => {
                     self.decoder.finish()?;

@@ -1,0 +1,124 @@
+//! What a client wants to be answered with (RFC 9110 section 12.5.1).
+
+use http::{HeaderMap, header};
+
+/// The preferences that matter here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Accept {
+    html: f32,
+    json: f32,
+    problem: f32,
+}
+
+impl Accept {
+    /// Reads the `Accept` fields; without one, everything is welcome.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let fields: Vec<&str> = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .collect();
+        let weight = |media_type: &str| weight(&fields, media_type);
+        Accept {
+            html: weight("text/html"),
+            json: weight("application/json"),
+            problem: weight("application/problem+json"),
+        }
+    }
+
+    /// Whether HTML ranks above JSON: a browser that follows a link or sends a form.
+    pub fn prefers_html(&self) -> bool {
+        self.html > self.json
+    }
+
+    /// The media type for a problem document.
+    pub fn problem_type(&self) -> &'static str {
+        if self.json > 0.0 && self.problem == 0.0 {
+            "application/json"
+        } else {
+            "application/problem+json"
+        }
+    }
+}
+
+/// The weight of a media type: that of the most specific range that matches it.
+fn weight(fields: &[&str], media_type: &str) -> f32 {
+    if fields.is_empty() {
+        return 1.0;
+    }
+    let (kind, _) = media_type.split_once('/').unwrap_or((media_type, ""));
+    let mut best = (0, 0.0);
+    for field in fields {
+        let mut pieces = field.split(';').map(str::trim);
+        let range = pieces.next().unwrap_or_default().to_ascii_lowercase();
+        let specific = match range.as_str() {
+            range if range == media_type => 3,
+            range if range.strip_suffix("/*") == Some(kind) => 2,
+            "*/*" => 1,
+            _ => continue,
+        };
+        let quality = pieces
+            .find_map(|piece| {
+                piece
+                    .strip_prefix("q=")
+                    .or_else(|| piece.strip_prefix("Q="))
+            })
+            .and_then(|quality| quality.parse::<f32>().ok())
+            .unwrap_or(1.0);
+        if specific > best.0 {
+            best = (specific, quality);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(value: &str) -> Accept {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, value.parse().unwrap());
+        Accept::of(&headers)
+    }
+
+    #[test]
+    fn only_who_prefers_html_gets_it() {
+        for (value, html) in [
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                true,
+            ),
+            ("text/html", true),
+            ("text/*", true),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/json, text/html;q=0.9", false),
+            ("text/html;q=0.5, application/json;q=0.4", true),
+        ] {
+            assert_eq!(accept(value).prefers_html(), html, "{value}");
+        }
+        assert!(!Accept::of(&HeaderMap::new()).prefers_html());
+    }
+
+    #[test]
+    fn who_wants_json_alone_gets_that_type() {
+        assert_eq!(
+            accept("application/json").problem_type(),
+            "application/json"
+        );
+        for value in [
+            "*/*",
+            "application/json, */*;q=0.1",
+            "application/problem+json",
+            "image/png",
+        ] {
+            assert_eq!(
+                accept(value).problem_type(),
+                "application/problem+json",
+                "{value}"
+            );
+        }
+    }
+}

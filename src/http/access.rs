@@ -1,0 +1,154 @@
+//! Who may do what: secrets by scope.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, header};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::problem::Problem;
+
+/// What a secret allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Storing.
+    Upload,
+    /// Every way of reading.
+    Download,
+    /// Deletion and prolonging of others' uploads, operation.
+    Admin,
+}
+
+/// One secret. Only its hash is held, so that comparing takes the same time for every guess.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    scopes: Vec<Scope>,
+    hash: [u8; 32],
+}
+
+impl Rule {
+    /// `secret` allows `scopes`.
+    pub fn new(scopes: Vec<Scope>, secret: &str) -> Self {
+        let hash = hash(secret);
+        Rule { scopes, hash }
+    }
+}
+
+/// All secrets.
+#[derive(Debug, Clone, Default)]
+pub struct Access(Vec<Rule>);
+
+impl Access {
+    /// The secrets `rules`.
+    pub fn new(rules: Vec<Rule>) -> Self {
+        Access(rules)
+    }
+
+    /// Whether a secret names `scope`. Without one, uploads and downloads are open to everybody
+    /// and administration to nobody.
+    pub fn guards(&self, scope: Scope) -> bool {
+        self.0.iter().any(|rule| rule.scopes.contains(&scope))
+    }
+
+    /// Whether the request carries a secret for `scope`.
+    pub fn allows(&self, scope: Scope, headers: &HeaderMap) -> bool {
+        let Some(secret) = secret(headers) else {
+            return false;
+        };
+        let given = hash(&secret);
+        let mut allowed = subtle::Choice::from(0);
+        for rule in self.0.iter().filter(|rule| rule.scopes.contains(&scope)) {
+            allowed |= rule.hash.ct_eq(&given);
+        }
+        allowed.into()
+    }
+
+    /// Refuses a request without a secret for `scope`.
+    ///
+    /// # Errors
+    /// 401 without a secret, 403 with another one.
+    pub fn require(&self, scope: Scope, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.allows(scope, headers) {
+            return Ok(());
+        }
+        Err(refusal(headers))
+    }
+
+    /// The same, where `scope` is open unless a secret names it.
+    ///
+    /// # Errors
+    /// As [`require`](Self::require).
+    pub fn require_if_guarded(&self, scope: Scope, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.guards(scope) {
+            self.require(scope, headers)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// 401 for a request without a secret, 403 for one with a wrong one.
+pub fn refusal(headers: &HeaderMap) -> Problem {
+    match secret(headers) {
+        None => {
+            Problem::unauthorized("give the secret as a Bearer token or as the password of Basic")
+        }
+        Some(_) => Problem::forbidden("the secret does not allow this"),
+    }
+}
+
+/// The secret of a request: a Bearer token (RFC 6750), or the password of Basic (RFC 7617).
+pub fn secret(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.split_once(' ')?;
+    let credentials = credentials.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(credentials.to_owned());
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(credentials).ok()?).ok()?;
+    let (_user, password) = decoded.split_once(':')?;
+    Some(password.to_owned())
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, value.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn secrets_open_their_scopes_and_no_others() {
+        let access = Access::new(vec![
+            Rule::new(vec![Scope::Upload, Scope::Download], "both"),
+            Rule::new(vec![Scope::Upload], "up"),
+        ]);
+        assert!(access.guards(Scope::Upload) && access.guards(Scope::Download));
+        assert!(!access.guards(Scope::Admin));
+        assert!(access.allows(Scope::Upload, &with("Bearer up")));
+        assert!(access.allows(Scope::Upload, &with("bearer both")));
+        assert!(access.allows(
+            Scope::Upload,
+            &with(&format!("Basic {}", STANDARD.encode("me:up")))
+        ));
+        assert!(!access.allows(Scope::Download, &with("Bearer up")));
+        assert!(!access.allows(Scope::Upload, &with("Bearer nope")));
+        assert!(!access.allows(Scope::Upload, &with("Digest up")));
+        assert!(
+            access
+                .require_if_guarded(Scope::Admin, &HeaderMap::new())
+                .is_ok()
+        );
+        assert!(access.require(Scope::Admin, &with("Bearer up")).is_err());
+    }
+}

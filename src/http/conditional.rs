@@ -1,0 +1,216 @@
+//! Conditional requests (RFC 9110 section 13).
+
+use http::{HeaderMap, HeaderName, Method, header};
+
+use crate::delivery::Representation;
+use crate::model::Timestamp;
+
+/// What the preconditions of a request come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Proceed,
+    /// 304: the client has it.
+    NotModified,
+    /// 412: the client wanted another.
+    Failed,
+}
+
+/// Evaluates the preconditions in the order of RFC 9110 section 13.2.2, but for `If-Range`.
+pub fn evaluate(method: &Method, headers: &HeaderMap, this: &Representation) -> Verdict {
+    if let Some(listed) = list(headers, &header::IF_MATCH) {
+        if !listed.matches(&this.etag, false) {
+            return Verdict::Failed;
+        }
+    } else if let Some(date) = date(headers, &header::IF_UNMODIFIED_SINCE)
+        && modified(this).is_some_and(|modified| modified > date)
+    {
+        return Verdict::Failed;
+    }
+    let safe = *method == Method::GET || *method == Method::HEAD;
+    if let Some(listed) = list(headers, &header::IF_NONE_MATCH) {
+        if listed.matches(&this.etag, true) {
+            return if safe {
+                Verdict::NotModified
+            } else {
+                Verdict::Failed
+            };
+        }
+    } else if safe
+        && let Some(date) = date(headers, &header::IF_MODIFIED_SINCE)
+        && modified(this).is_some_and(|modified| modified <= date)
+    {
+        return Verdict::NotModified;
+    }
+    Verdict::Proceed
+}
+
+/// Whether `Range` is to be honoured, as far as `If-Range` goes (RFC 9110 section 13.1.5).
+pub fn if_range(headers: &HeaderMap, this: &Representation) -> bool {
+    let mut values = headers.get_all(header::IF_RANGE).iter();
+    match (values.next(), values.next()) {
+        (None, _) => true,
+        (Some(value), None) => value.to_str().is_ok_and(|value| {
+            let value = value.trim();
+            // A date must be the exact one of the representation: only then is it a strong
+            // validator, and only when there is no doubt about the second.
+            value == this.etag
+                || httpdate::parse_http_date(value)
+                    .is_ok_and(|date| modified(this) == Some(seconds(date.into())))
+        }),
+        _ => false,
+    }
+}
+
+/// `Last-Modified` in whole seconds, for what has one: by name it could run backwards.
+pub fn modified(this: &Representation) -> Option<i64> {
+    (!this.by_name).then(|| seconds(this.last_modified))
+}
+
+fn seconds(time: Timestamp) -> i64 {
+    time.as_millis().div_euclid(1000)
+}
+
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
+    let mut values = headers.get_all(name).iter();
+    // A field that is not one valid date is ignored (RFC 9110 section 13.1.3).
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
+    let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+    Some(seconds(date.into()))
+}
+
+/// The entity tags of `If-Match` or `If-None-Match`.
+enum Listed {
+    Any,
+    Tags(Vec<(bool, String)>),
+}
+
+impl Listed {
+    fn matches(&self, etag: &str, weak: bool) -> bool {
+        match self {
+            Listed::Any => true,
+            Listed::Tags(tags) => tags
+                .iter()
+                .any(|(is_weak, tag)| (weak || !is_weak) && tag == etag),
+        }
+    }
+}
+
+/// Reads a list of entity tags; what is none of its own matches nothing.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Listed> {
+    let mut present = false;
+    let mut tags = Vec::new();
+    for value in headers.get_all(name) {
+        present = true;
+        let Ok(mut rest) = value.to_str() else {
+            continue;
+        };
+        if rest.trim() == "*" {
+            return Some(Listed::Any);
+        }
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            let weak = rest.starts_with("W/");
+            let tag = if weak { &rest[2..] } else { rest };
+            let Some(end) = tag.strip_prefix('"').and_then(|tag| tag.find('"')) else {
+                break;
+            };
+            let (tag, after) = tag.split_at(end + 2);
+            tags.push((weak, tag.to_owned()));
+            rest = after;
+        }
+    }
+    present.then_some(Listed::Tags(tags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::delivery::Kind;
+    use crate::form::Boundary;
+
+    fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn this() -> Representation {
+        let mut this = Representation::form(&[]);
+        this.kind = Kind::Form(Boundary::new("B").unwrap());
+        this.etag = "\"a\"".to_owned();
+        this.last_modified = Timestamp::from_millis(784_111_777_123);
+        this
+    }
+
+    const THEN: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const EARLIER: &str = "Sun, 06 Nov 1994 08:49:36 GMT";
+
+    #[test]
+    fn preconditions_in_their_order() {
+        use Verdict::{Failed, NotModified, Proceed};
+        use header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
+        for (fields, verdict) in [
+            (&[][..], Proceed),
+            (&[(IF_MATCH, "\"a\"")], Proceed),
+            (&[(IF_MATCH, "\"b\", \"a\"")], Proceed),
+            (&[(IF_MATCH, "*")], Proceed),
+            (&[(IF_MATCH, "W/\"a\"")], Failed),
+            (&[(IF_MATCH, "\"b\"")], Failed),
+            (&[(IF_MATCH, "a")], Failed),
+            (&[(IF_NONE_MATCH, "\"a\"")], NotModified),
+            (&[(IF_NONE_MATCH, "W/\"a\"")], NotModified),
+            (&[(IF_NONE_MATCH, "\"b\",W/\"c\" , \"a\"")], NotModified),
+            (&[(IF_NONE_MATCH, "*")], NotModified),
+            (&[(IF_NONE_MATCH, "\"b\"")], Proceed),
+            (
+                &[(IF_NONE_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")],
+                NotModified,
+            ),
+            (
+                &[(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, THEN)],
+                Proceed,
+            ),
+            (
+                &[(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, EARLIER)],
+                Proceed,
+            ),
+            (&[(IF_MODIFIED_SINCE, THEN)], NotModified),
+            (&[(IF_MODIFIED_SINCE, EARLIER)], Proceed),
+            (&[(IF_MODIFIED_SINCE, "yesterday")], Proceed),
+            (&[(IF_UNMODIFIED_SINCE, THEN)], Proceed),
+            (&[(IF_UNMODIFIED_SINCE, EARLIER)], Failed),
+            (
+                &[(IF_MATCH, "\"a\""), (IF_NONE_MATCH, "\"a\"")],
+                NotModified,
+            ),
+        ] {
+            assert_eq!(
+                evaluate(&Method::GET, &headers(fields), &this()),
+                verdict,
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn if_range_wants_the_very_same() {
+        for (value, honoured) in [
+            ("\"a\"", true),
+            ("W/\"a\"", false),
+            ("\"b\"", false),
+            (THEN, true),
+            (EARLIER, false),
+            ("Sun, 06 Nov 1994 08:49:38 GMT", false),
+            ("nonsense", false),
+        ] {
+            let fields = headers(&[(header::IF_RANGE, value)]);
+            assert_eq!(if_range(&fields, &this()), honoured, "{value}");
+        }
+        assert!(if_range(&HeaderMap::new(), &this()));
+    }
+}

@@ -1,0 +1,90 @@
+//! Requests that another site has a browser send.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, Method, header};
+
+use super::App;
+use super::origin::Origin;
+use super::problem::Problem;
+
+/// Refuses what changes something when a browser says that another site sent it: by
+/// `Sec-Fetch-Site` (W3C Fetch Metadata), else by `Origin`. Sites that `cors_origin` names may.
+pub async fn refuse(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    if changes.contains(request.method())
+        && let Some(origin) = request.extensions().get::<Origin>()
+        && is_foreign(
+            request.headers(),
+            &app.origin_of(origin),
+            &app.options.cors_origins,
+        )
+    {
+        return Err(Problem::cross_site(
+            "a browser sent this for another site, which cors_origin does not name",
+        ));
+    }
+    Ok(next.run(request).await)
+}
+
+fn is_foreign(headers: &HeaderMap, own: &str, named: &[String]) -> bool {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("null"))
+    };
+    let origin = text(header::ORIGIN.as_str());
+    if origin.is_some_and(|origin| named.iter().any(|known| known == origin)) {
+        return false;
+    }
+    match text("sec-fetch-site") {
+        Some(site) => !matches!(site, "same-origin" | "none"),
+        None => origin.is_some_and(|origin| !origin.eq_ignore_ascii_case(own)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_other_sites_are_foreign() {
+        let own = "http://localhost:8080";
+        let named = ["https://app.example".to_owned()];
+        for (fields, foreign) in [
+            (&[][..], false),
+            (&[("origin", own)], false),
+            (&[("origin", "http://localhost:8081")], true),
+            (&[("origin", "null")], true),
+            (&[("origin", "https://app.example")], false),
+            (
+                &[
+                    ("sec-fetch-site", "same-origin"),
+                    ("origin", "http://behind.proxy"),
+                ],
+                false,
+            ),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-site")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://app.example"),
+                ],
+                false,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            assert_eq!(is_foreign(&headers, own, &named), foreign, "{fields:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `GET /download…` and `GET /files…`: forms and raw files.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::{HeaderMap, Method};
+
+use super::App;
+use super::access::Scope;
+use super::problem::Problem;
+use super::upload::serde_urlencoded;
+use crate::delivery::{Representation, Selected};
+
+/// The most names one form is asked for by.
+const MAX_NAMES: usize = 100;
+
+/// An id's form, or the newest file of a name as a form.
+pub async fn named(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Download, &headers)?;
+    let selected = app.delivery.named(&name).await?;
+    app.respond(&method, &headers, &Representation::form(&[selected]), false)
+        .await
+}
+
+/// One file of an upload as a form.
+pub async fn file(
+    State(app): State<App>,
+    Path((id, name)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Download, &headers)?;
+    let selected = app.delivery.file(&id, &name).await?;
+    app.respond(&method, &headers, &Representation::form(&[selected]), false)
+        .await
+}
+
+/// Several names or ids as one form, in the order asked.
+pub async fn several(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Download, &headers)?;
+    let pairs = serde_urlencoded(query.as_deref().unwrap_or_default())?;
+    let names: Vec<&String> = pairs
+        .iter()
+        .filter(|(key, _)| key == "name")
+        .map(|(_, name)| name)
+        .collect();
+    if names.is_empty() || names.len() > MAX_NAMES {
+        let detail = format!(
+            "{} names are asked for; 1 to {MAX_NAMES} can be: /download?name=A&name=B",
+            names.len()
+        );
+        return Err(Problem::bad_request(detail));
+    }
+    let mut selected: Vec<Selected> = Vec::with_capacity(names.len());
+    for name in names {
+        selected.push(app.delivery.named(name).await?);
+    }
+    app.respond(&method, &headers, &Representation::form(&selected), false)
+        .await
+}
+
+/// One file of an upload as it is.
+pub async fn raw(
+    State(app): State<App>,
+    Path((id, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Download, &headers)?;
+    let selected = app.delivery.file(&id, &name).await?;
+    app.respond_raw(&method, &headers, &selected, query.as_deref())
+        .await
+}
+
+/// The newest file of a name as it is.
+pub async fn raw_named(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Download, &headers)?;
+    let selected = app.delivery.newest(&name).await?;
+    app.respond_raw(&method, &headers, &selected, query.as_deref())
+        .await
+}
+
+impl App {
+    async fn respond_raw(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        selected: &Selected,
+        query: Option<&str>,
+    ) -> Result<Response, Problem> {
+        let raw = Representation::raw(selected);
+        let raw = raw.ok_or_else(|| Problem::not_found("there is no such file"))?;
+        let pairs = serde_urlencoded(query.unwrap_or_default())?;
+        let inline = pairs
+            .iter()
+            .any(|(key, value)| key == "inline" && value == "1");
+        self.respond(method, headers, &raw, inline).await
+    }
+}

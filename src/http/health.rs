@@ -1,0 +1,69 @@
+//! What operators and their tools ask.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::json;
+
+use super::App;
+use super::access::Scope;
+use super::metrics;
+use super::problem::Problem;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// The process lives.
+pub async fn alive() -> Response {
+    plain(PLAIN, "ok\n".to_owned())
+}
+
+/// It can store.
+pub async fn ready(State(app): State<App>) -> Result<Response, Problem> {
+    match app.unready() {
+        None => Ok(plain(PLAIN, "ready\n".to_owned())),
+        Some(reason) => Err(Problem::unavailable(reason)),
+    }
+}
+
+/// The counters.
+pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Admin, &headers)?;
+    let stats = app.catalog.stats().await?;
+    let text = app
+        .metrics
+        .encode(stats.uploads, stats.bytes)
+        .map_err(Problem::internal)?;
+    Ok(plain(metrics::CONTENT_TYPE, text))
+}
+
+/// Who this is and what it holds.
+pub async fn status(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Admin, &headers)?;
+    let stats = app.catalog.stats().await?;
+    let next = app.catalog.next_due().await?;
+    let status = json!({
+        "instance": app.options.instance,
+        "version": env!("CARGO_PKG_VERSION"),
+        "role": "leader",
+        "epoch": 0,
+        "uploads": stats.uploads,
+        "next_expiry": next.map(|time| time.to_string()),
+    });
+    let mut response = axum::Json(status).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn plain(content_type: &'static str, text: String) -> Response {
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,182 @@
+//! One line for each request, and the id it can be found by.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::App;
+use super::accept::Accept;
+use super::metrics::Metrics;
+use super::origin::{Origin, Peer};
+use super::problem::Problem;
+
+/// The header that carries a request's id in and out.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The most characters of an id that a client or a proxy gives.
+const ID_LIMIT: usize = 64;
+
+/// Counts bytes of a request's body as they are read.
+#[derive(Debug, Clone, Default)]
+pub struct Received(Arc<AtomicU64>);
+
+impl Received {
+    /// Adds `bytes`.
+    pub fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Gives a request its id and origin, writes out the problem it ends in, and logs it when the
+/// last byte of its answer has gone.
+pub async fn requests(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = request_id(request.headers());
+    let accept = Accept::of(request.headers());
+    let peer = request.extensions().get().copied().unwrap_or(Peer::Unix);
+    let origin = Origin::of(
+        peer,
+        request.uri(),
+        request.headers(),
+        &app.options.trusted_proxies,
+    );
+    let received = Received::default();
+    let mut line = Line {
+        id: id.clone(),
+        method: request.method().clone(),
+        path: request.uri().path().to_owned(),
+        client: origin
+            .client
+            .map_or_else(|| "unix".to_owned(), |client| client.to_string()),
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        received: received.clone(),
+        sent: 0,
+        whole: false,
+        start,
+        metrics: Arc::clone(&app.metrics),
+    };
+    request.extensions_mut().insert(origin);
+    request.extensions_mut().insert(received);
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        if let Some(inside) = problem.inside() {
+            tracing::error!(%id, error = inside, "{} {}", line.method, line.path);
+        }
+        let allow = response.headers_mut().remove(http::header::ALLOW);
+        response = problem.render(&id, &accept);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(http::header::ALLOW, allow);
+        }
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    line.status = response.status();
+    // The answer to a HEAD, and one without a body, is whole with its head.
+    line.whole = line.method == Method::HEAD || response.body().is_end_stream();
+    response.map(|body| Body::new(Logged { body, line }))
+}
+
+/// The id a proxy or a client gave, if it is fit for a log; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let fit = |id: &&str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        !id.is_empty() && id.len() <= ID_LIMIT && id.bytes().all(plain)
+    };
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
+    given.filter(fit).map_or_else(new_id, str::to_owned)
+}
+
+fn new_id() -> String {
+    let mut random = [0; 8];
+    // An id that is not unique is better than a request that fails for want of one.
+    let _ = getrandom::fill(&mut random);
+    format!("{:016x}", u64::from_be_bytes(random))
+}
+
+/// What the log says of a request.
+struct Line {
+    id: String,
+    method: Method,
+    path: String,
+    client: String,
+    status: StatusCode,
+    received: Received,
+    sent: u64,
+    whole: bool,
+    start: Instant,
+    metrics: Arc<Metrics>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let (status, time) = (self.status.as_u16(), self.start.elapsed());
+        self.metrics
+            .request(&self.method, status, self.received.get(), self.sent, time);
+        let ended = if self.whole { "" } else { " (broken off)" };
+        tracing::info!(
+            id = %self.id,
+            client = %self.client,
+            status,
+            received = self.received.get(),
+            sent = self.sent,
+            ms = time.as_secs_f64() * 1000.0,
+            "{} {} {status}{ended}",
+            self.method,
+            self.path,
+        );
+    }
+}
+
+/// A body whose end is logged.
+struct Logged {
+    body: Body,
+    line: Line,
+}
+
+impl http_body::Body for Logged {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.line.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.line.whole = self.body.is_end_stream();
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::error!(id = %self.line.id, %error, "{} broke off", self.line.path);
+            }
+            Poll::Ready(None) => self.line.whole = true,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

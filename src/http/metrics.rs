@@ -1,0 +1,170 @@
+//! What is counted, for Prometheus.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use http::Method;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The media type of what [`Metrics::encode`] gives.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: String,
+    status: u16,
+}
+
+/// The counters of a server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    duration: Histogram,
+    received: Counter,
+    sent: Counter,
+    stored: Counter,
+    files: Counter,
+    under_way: Gauge,
+    uploads: Gauge<u64, AtomicU64>,
+    bytes: Gauge<u64, AtomicU64>,
+}
+
+impl Metrics {
+    /// Counters that stand at nothing.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("wharf");
+        let duration = Histogram::new([
+            0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0, 600.0,
+        ]);
+        let metrics = Metrics {
+            requests: Family::default(),
+            duration,
+            received: Counter::default(),
+            sent: Counter::default(),
+            stored: Counter::default(),
+            files: Counter::default(),
+            under_way: Gauge::default(),
+            uploads: Gauge::default(),
+            bytes: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("requests", "Requests answered", metrics.requests.clone());
+        registry.register_with_unit(
+            "request_duration",
+            "From the head to the last byte of the answer",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register_with_unit(
+            "received",
+            "Bytes of request bodies",
+            Unit::Bytes,
+            metrics.received.clone(),
+        );
+        registry.register_with_unit(
+            "sent",
+            "Bytes of response bodies",
+            Unit::Bytes,
+            metrics.sent.clone(),
+        );
+        registry.register(
+            "stored",
+            "Uploads stored since the start",
+            metrics.stored.clone(),
+        );
+        registry.register(
+            "stored_files",
+            "Files stored since the start",
+            metrics.files.clone(),
+        );
+        registry.register(
+            "uploads_under_way",
+            "Uploads being received",
+            metrics.under_way.clone(),
+        );
+        registry.register("uploads", "Uploads in the store", metrics.uploads.clone());
+        registry.register_with_unit(
+            "store",
+            "Bytes of files in the store",
+            Unit::Bytes,
+            metrics.bytes.clone(),
+        );
+        Metrics {
+            registry,
+            ..metrics
+        }
+    }
+
+    /// Counts an answered request.
+    pub fn request(&self, method: &Method, status: u16, received: u64, sent: u64, time: Duration) {
+        // Methods that a client makes up must not make up labels.
+        let known = [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+        ];
+        let method = if known.contains(method) {
+            method.as_str()
+        } else {
+            "other"
+        };
+        let method = method.to_owned();
+        self.requests
+            .get_or_create(&RequestLabels { method, status })
+            .inc();
+        self.duration.observe(time.as_secs_f64());
+        self.received.inc_by(received);
+        self.sent.inc_by(sent);
+    }
+
+    /// Counts a stored upload of `files` files.
+    pub fn stored(&self, files: usize) {
+        self.stored.inc();
+        self.files.inc_by(files as u64);
+    }
+
+    /// Counts an upload as under way until the guard is dropped.
+    pub fn under_way(&self) -> UnderWay {
+        self.under_way.inc();
+        UnderWay(self.under_way.clone())
+    }
+
+    /// All of it as text, with what the store holds now.
+    ///
+    /// # Errors
+    /// Formatting fails, which it does not.
+    pub fn encode(&self, uploads: u64, bytes: u64) -> Result<String, std::fmt::Error> {
+        self.uploads.set(uploads);
+        self.bytes.set(bytes);
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An upload under way.
+#[derive(Debug)]
+pub struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

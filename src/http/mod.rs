@@ -1,0 +1,194 @@
+//! The resources over HTTP: routes, headers, status codes. It knows the use cases, and nothing
+//! below them.
+
+mod accept;
+pub mod access;
+mod conditional;
+mod cors;
+mod cross_site;
+mod download;
+mod health;
+mod log;
+mod metrics;
+pub mod origin;
+mod page;
+mod problem;
+mod range;
+mod request_body;
+mod respond;
+pub mod server;
+mod upload;
+mod upload_json;
+mod uploads;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use http::{HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::catalog::Catalog;
+use crate::delivery::Delivery;
+use crate::ingest::Ingest;
+use crate::model::Clock;
+use crate::store::Store;
+use access::Access;
+use metrics::Metrics;
+use origin::{Origin, Trusted};
+use problem::Problem;
+
+/// How the server presents itself.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The path everything lies under: empty, or `/x` without a slash at the end.
+    pub base_path: String,
+    /// Scheme, host and port of absolute URLs; else they are the request's.
+    pub public_url: Option<String>,
+    /// Proxies whose word on the client is believed.
+    pub trusted_proxies: Trusted,
+    /// Sites whose pages may use this server.
+    pub cors_origins: Vec<String>,
+    /// Secrets by scope.
+    pub access: Access,
+    /// How long a body may make no progress.
+    pub idle_timeout: Duration,
+    /// The most uploads at once.
+    pub max_uploads: usize,
+    /// The name of this process.
+    pub instance: String,
+}
+
+/// What the requests share.
+#[derive(Clone)]
+pub struct App {
+    ingest: Ingest,
+    delivery: Delivery,
+    store: Arc<dyn Store>,
+    catalog: Arc<dyn Catalog>,
+    clock: Clock,
+    options: Arc<Options>,
+    uploads: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    draining: Arc<AtomicBool>,
+    /// Cancelled when bodies that are still being read are given up.
+    abort: CancellationToken,
+}
+
+impl App {
+    /// Puts the use cases behind HTTP.
+    pub fn new(
+        ingest: Ingest,
+        delivery: Delivery,
+        store: Arc<dyn Store>,
+        catalog: Arc<dyn Catalog>,
+        clock: Clock,
+        options: Options,
+        abort: CancellationToken,
+    ) -> Self {
+        App {
+            uploads: Arc::new(Semaphore::new(
+                options.max_uploads.min(Semaphore::MAX_PERMITS),
+            )),
+            options: Arc::new(options),
+            metrics: Arc::default(),
+            draining: Arc::default(),
+            ingest,
+            delivery,
+            store,
+            catalog,
+            clock,
+            abort,
+        }
+    }
+
+    /// Drops readiness: the server is ending.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why it cannot store now, if it cannot.
+    fn unready(&self) -> Option<String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("shutting down".to_owned());
+        }
+        self.store.ready().err()
+    }
+
+    /// Scheme, host and port as the client of a request knows them, for absolute URLs.
+    fn origin_of(&self, origin: &Origin) -> String {
+        let public = self.options.public_url.clone();
+        public.unwrap_or_else(|| format!("{}://{}", origin.scheme, origin.host))
+    }
+
+    /// The routes with their layers.
+    pub fn router(self) -> Router {
+        let routes = routes().with_state(self.clone());
+        let based = match self.options.base_path.as_str() {
+            "" => routes,
+            base => Router::new().nest(base, routes).fallback(unknown),
+        };
+        based
+            .layer(from_fn_with_state(self.clone(), cross_site::refuse))
+            .layer(cors::layer(&self.options.cors_origins))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(nosniff())
+            .layer(from_fn_with_state(self, log::requests))
+    }
+}
+
+/// The route table.
+fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(page::form))
+        .route("/upload", post(upload::form))
+        .route("/files/{name}", put(upload::raw).get(download::raw_named))
+        .route("/files/{id}/{name}", get(download::raw))
+        .route("/download", get(download::several))
+        .route("/download/{name}", get(download::named))
+        .route("/download/{id}/{name}", get(download::file))
+        .route("/uploads", get(uploads::list))
+        .route(
+            "/uploads/{id}",
+            get(uploads::show)
+                .delete(uploads::delete)
+                .patch(uploads::prolong),
+        )
+        .route("/uploads/{id}/delete", post(uploads::delete_from_page))
+        .route("/status", get(health::status))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
+        // Bodies have the limits of the settings.
+        .layer(DefaultBodyLimit::disable())
+}
+
+fn nosniff() -> SetResponseHeaderLayer<HeaderValue> {
+    let name = HeaderName::from_static("x-content-type-options");
+    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static("nosniff"))
+}
+
+async fn unknown(request: Request) -> Problem {
+    Problem::not_found(format!("there is nothing at {}", request.uri().path()))
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    Problem::method_not_allowed(request.method())
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    let problem = Problem::internal(format!("panic: {}", text.unwrap_or_default()));
+    axum::response::IntoResponse::into_response(problem)
+}

@@ -1,0 +1,243 @@
+//! Where a request came from, and what this server is called by whom it came from.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::uri::Authority;
+use http::{HeaderMap, Uri, header};
+use ipnet::IpNet;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// A client or a proxy over TCP.
+    Tcp(SocketAddr),
+    /// A process on this machine over a unix socket: trusted like a proxy.
+    Unix,
+}
+
+/// What a request's head, and a trusted proxy, say of its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The client's address, as far as it is known.
+    pub client: Option<IpAddr>,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// Host and port as the client knows them.
+    pub host: String,
+}
+
+/// Whose word is believed.
+#[derive(Debug, Clone, Default)]
+pub struct Trusted(pub Vec<IpNet>);
+
+impl Trusted {
+    fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|net| net.contains(&address))
+    }
+
+    fn trusts(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Tcp(address) => self.contains(address.ip()),
+            Peer::Unix => true,
+        }
+    }
+}
+
+/// One element of `Forwarded` (RFC 7239 section 4), or what `X-Forwarded-*` says instead.
+#[derive(Debug, Default)]
+struct Hop {
+    client: Option<IpAddr>,
+    scheme: Option<String>,
+    host: Option<String>,
+}
+
+impl Origin {
+    /// Reads the origin of a request.
+    pub fn of(peer: Peer, uri: &Uri, headers: &HeaderMap, trusted: &Trusted) -> Self {
+        let address = match peer {
+            Peer::Tcp(address) => Some(address.ip().to_canonical()),
+            Peer::Unix => None,
+        };
+        let host = uri.authority().map(Authority::as_str);
+        let host = host
+            .or_else(|| field(headers, header::HOST.as_str()))
+            .and_then(authority);
+        let mut origin = Origin {
+            client: address,
+            scheme: "http".to_owned(),
+            host: host.unwrap_or_else(|| "localhost".to_owned()),
+        };
+        if trusted.trusts(peer) {
+            let hop = if headers.contains_key(header::FORWARDED) {
+                forwarded(headers, trusted)
+            } else {
+                x_forwarded(headers, trusted)
+            };
+            origin.client = hop.client.or(origin.client);
+            origin.scheme = hop.scheme.unwrap_or(origin.scheme);
+            origin.host = hop.host.unwrap_or(origin.host);
+        }
+        origin
+    }
+}
+
+/// The last value of a field that a proxy sets.
+fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let value = headers.get_all(name).iter().next_back()?;
+    value.to_str().ok()
+}
+
+fn authority(text: &str) -> Option<String> {
+    let authority: Authority = text.trim().parse().ok()?;
+    let plain = !text.contains('@') && !authority.host().is_empty();
+    plain.then(|| authority.to_string())
+}
+
+fn scheme(text: &str) -> Option<String> {
+    let text = text.trim().to_ascii_lowercase();
+    matches!(text.as_str(), "http" | "https").then_some(text)
+}
+
+/// The nearest client that is no trusted proxy, from the last to the first: only what a trusted
+/// proxy added is believed.
+fn nearest(
+    addresses: impl DoubleEndedIterator<Item = Option<IpAddr>>,
+    trusted: &Trusted,
+) -> Option<IpAddr> {
+    let mut last = None;
+    for address in addresses.rev() {
+        let address = address?;
+        last = Some(address);
+        if !trusted.contains(address) {
+            break;
+        }
+    }
+    last
+}
+
+fn x_forwarded(headers: &HeaderMap, trusted: &Trusted) -> Hop {
+    let list = headers.get_all("x-forwarded-for").iter();
+    let list: Vec<&str> = list
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let last = |name| field(headers, name).and_then(|value| value.split(',').next_back());
+    Hop {
+        client: nearest(list.iter().map(|text| node(text.trim())), trusted),
+        scheme: last("x-forwarded-proto").and_then(scheme),
+        host: last("x-forwarded-host").and_then(authority),
+    }
+}
+
+fn forwarded(headers: &HeaderMap, trusted: &Trusted) -> Hop {
+    let values = headers.get_all(header::FORWARDED).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    let hops: Vec<Hop> = values
+        .flat_map(|value| value.split(','))
+        .map(forwarded_hop)
+        .collect();
+    let client = nearest(hops.iter().map(|hop| hop.client), trusted);
+    let last = hops.into_iter().next_back().unwrap_or_default();
+    Hop { client, ..last }
+}
+
+fn forwarded_hop(text: &str) -> Hop {
+    let mut hop = Hop::default();
+    for pair in text.split(';') {
+        let Some((name, value)) = pair.trim().split_once('=') else {
+            continue;
+        };
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "for" => hop.client = node(value),
+            "proto" => hop.scheme = scheme(value),
+            "host" => hop.host = authority(value),
+            _ => {}
+        }
+    }
+    hop
+}
+
+/// An address, with or without a port, IPv6 with or without brackets.
+fn node(text: &str) -> Option<IpAddr> {
+    let socket = text.parse::<SocketAddr>().map(|socket| socket.ip());
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    socket
+        .ok()
+        .or_else(|| bare.parse().ok())
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(peer: &str, fields: &[(&'static str, &str)]) -> Origin {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let trusted = Trusted(vec!["10.0.0.0/8".parse().unwrap()]);
+        let peer = Peer::Tcp(SocketAddr::new(peer.parse().unwrap(), 1234));
+        Origin::of(peer, &Uri::from_static("/"), &headers, &trusted)
+    }
+
+    fn is(client: &str, scheme: &str, host: &str) -> Origin {
+        Origin {
+            client: Some(client.parse().unwrap()),
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let fields = [
+            ("host", "inner:8080"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "files.example"),
+        ];
+        assert_eq!(
+            origin("9.9.9.9", &fields),
+            is("9.9.9.9", "http", "inner:8080")
+        );
+        assert_eq!(
+            origin("10.1.1.1", &fields),
+            is("1.2.3.4", "https", "files.example")
+        );
+        assert_eq!(
+            origin("::ffff:10.1.1.1", &fields),
+            is("1.2.3.4", "https", "files.example")
+        );
+    }
+
+    #[test]
+    fn what_a_client_forged_before_the_proxy_is_not_believed() {
+        let chain = [("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.7")];
+        assert_eq!(
+            origin("10.1.1.1", &chain),
+            is("1.2.3.4", "http", "localhost")
+        );
+        let forged = [(
+            "forwarded",
+            "for=6.6.6.6, for=\"1.2.3.4:5\";proto=https;host=\"a.example:8\"",
+        )];
+        assert_eq!(
+            origin("10.1.1.1", &forged),
+            is("1.2.3.4", "https", "a.example:8")
+        );
+    }
+
+    #[test]
+    fn hosts_that_are_none_are_passed_over() {
+        for host in ["a b", "u@a", "", "a/b"] {
+            assert_eq!(
+                origin("9.9.9.9", &[("host", host)]).host,
+                "localhost",
+                "{host}"
+            );
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! Errors as a client sees them (RFC 9457). The only place that knows which error has which
+//! status code.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::accept::Accept;
+use crate::catalog::CatalogError;
+use crate::delivery::DeliveryError;
+use crate::form::ContentTypeError;
+use crate::ingest::{BodyError, IngestError};
+use crate::store::StoreError;
+
+/// How long a client waits before it tries again, in seconds.
+const RETRY_AFTER: u64 = 5;
+
+/// An error on its way to a client. The outermost layer writes it, knowing the request's id and
+/// what the client accepts.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the operator is told; the client is not.
+    inside: Option<String>,
+}
+
+impl Problem {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Problem {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            headers: Vec::new(),
+            inside: None,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// 400, for a request that cannot be understood.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "The request cannot be understood",
+            detail,
+        )
+    }
+
+    /// 401, where there is no secret.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        let challenge = HeaderValue::from_static(
+            "Basic realm=\"wharf\", charset=\"UTF-8\", Bearer realm=\"wharf\"",
+        );
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "A secret is needed",
+            detail,
+        )
+        .with(header::WWW_AUTHENTICATE, challenge)
+    }
+
+    /// 403, where the secret is another's.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "This is not allowed",
+            detail,
+        )
+    }
+
+    /// 403, for a request that another site had a browser send.
+    pub fn cross_site(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-site",
+            "Requests from other sites are refused",
+            detail,
+        )
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is nothing here",
+            detail,
+        )
+    }
+
+    /// 405; the router adds `Allow`.
+    pub fn method_not_allowed(method: &http::Method) -> Self {
+        let detail = format!("{method} is not for this address");
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "This method is not allowed here",
+            detail,
+        )
+    }
+
+    /// 412.
+    pub fn precondition_failed() -> Self {
+        let detail = "what is stored is not what the request's preconditions name";
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition-failed",
+            "A precondition failed",
+            detail,
+        )
+    }
+
+    /// 413, where the head alone shows it.
+    pub fn too_large(setting: &str, value: &str) -> Self {
+        let detail = format!("more than {setting} allows ({value})");
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The upload is too large",
+            detail,
+        )
+    }
+
+    /// 416, with the length there is.
+    pub fn range_not_satisfiable(len: u64) -> Self {
+        let range = HeaderValue::from_str(&format!("bytes */{len}"));
+        let problem = Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "range-not-satisfiable",
+            "The range lies outside",
+            format!("there are {len} bytes"),
+        );
+        match range {
+            Ok(range) => problem.with(header::CONTENT_RANGE, range),
+            Err(_) => problem,
+        }
+    }
+
+    /// 500; the client is given the request's id alone.
+    pub fn internal(inside: impl ToString) -> Self {
+        let mut problem = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Something failed here",
+            "",
+        );
+        problem.inside = Some(inside.to_string());
+        problem
+    }
+
+    /// 503, to be tried again.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Not now",
+            detail,
+        )
+        .with(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
+    fn no_space(inside: String) -> Self {
+        let detail = "there is no room for the upload";
+        let mut problem = Self::new(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "no-space",
+            "The storage is full",
+            detail,
+        );
+        problem.inside = Some(inside);
+        problem
+    }
+
+    /// What the operator is told, for errors that are not the client's.
+    pub fn inside(&self) -> Option<&str> {
+        self.inside.as_deref()
+    }
+
+    /// The response, as the client wants it.
+    pub fn render(self, request_id: &str, accept: &Accept) -> Response {
+        let detail = if self.status == StatusCode::INTERNAL_SERVER_ERROR {
+            format!("request {request_id}")
+        } else {
+            self.detail
+        };
+        let (content_type, body) = if accept.prefers_html() {
+            (
+                "text/html; charset=utf-8",
+                super::page::problem(self.status, self.title, &detail, request_id),
+            )
+        } else {
+            let document = json!({
+                "type": format!("urn:wharf:problem:{}", self.code),
+                "title": self.title,
+                "status": self.status.as_u16(),
+                "detail": detail,
+                "code": self.code,
+                "request_id": request_id,
+                "error": detail,
+            });
+            (accept.problem_type(), format!("{document}\n"))
+        };
+        let mut response = (self.status, Body::from(body)).into_response();
+        let headers = response.headers_mut();
+        headers.extend(
+            self.headers
+                .into_iter()
+                .map(|(name, value)| (Some(name), value))
+                .fold(http::HeaderMap::new(), |mut map, (name, value)| {
+                    if let Some(name) = name {
+                        map.append(name, value);
+                    }
+                    map
+                }),
+        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.append(header::VARY, HeaderValue::from_static("Accept"));
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// An empty response that carries the problem to the layer that writes it.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<ContentTypeError> for Problem {
+    fn from(error: ContentTypeError) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "A multipart/form-data body is needed",
+            error.to_string(),
+        )
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSpace(inside) => Self::no_space(inside),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Rebuilding => Self::unavailable("the index is being rebuilt"),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<DeliveryError> for Problem {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::NotFound(_) => Self::not_found(error.to_string()),
+            DeliveryError::Busy(_) => Self::new(
+                StatusCode::CONFLICT,
+                "busy",
+                "The last download is under way",
+                error.to_string(),
+            )
+            .with(header::RETRY_AFTER, RETRY_AFTER),
+            DeliveryError::Store(error) => error.into(),
+            DeliveryError::Catalog(error) => error.into(),
+        }
+    }
+}
+
+impl From<IngestError> for Problem {
+    fn from(error: IngestError) -> Self {
+        let text = error.to_string();
+        let refused = |code, title| Self::new(StatusCode::BAD_REQUEST, code, title, text.clone());
+        match error {
+            IngestError::Form(_) => refused("malformed-form", "The body is not a well-formed form"),
+            IngestError::Option(_) => refused("bad-option", "An option cannot be understood"),
+            IngestError::DigestHeader { .. } => {
+                refused("bad-digest", "A digest cannot be understood")
+            }
+            IngestError::DigestMismatch { .. } => {
+                refused("digest-mismatch", "What came is not what was announced")
+            }
+            IngestError::Limit { .. } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The upload is too large",
+                text,
+            ),
+            IngestError::Body(error) => error.into(),
+            IngestError::Store(error) => error.into(),
+            IngestError::Catalog(error) => error.into(),
+            IngestError::Internal(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let text = error.to_string();
+        match error {
+            BodyError::Idle(_) => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "idle",
+                "The body stopped",
+                text,
+            ),
+            BodyError::Broken(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "broken-body",
+                "The body broke off",
+                text,
+            ),
+            BodyError::ShuttingDown => Self::unavailable(text),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A request's body as the use cases read it: frames, each within the idle time-out.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_core::Stream;
+use http_body::Body as _;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::log::Received;
+use crate::ingest::BodyError;
+
+/// The frames of a request's body.
+pub struct Frames {
+    body: Body,
+    received: Received,
+    idle: Duration,
+    deadline: Pin<Box<Sleep>>,
+    abort: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Frames {
+    /// Reads `body` until `abort`; each frame may take `idle`.
+    pub fn new(body: Body, received: Received, idle: Duration, abort: CancellationToken) -> Self {
+        Frames {
+            body,
+            received,
+            idle,
+            deadline: Box::pin(sleep(idle)),
+            abort: Box::pin(abort.cancelled_owned()),
+        }
+    }
+}
+
+impl Stream for Frames {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        use std::future::Future as _;
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers carry nothing that is asked for.
+                    let Ok(data) = frame.into_data() else {
+                        continue;
+                    };
+                    self.received.add(data.len() as u64);
+                    let later = Instant::now() + self.idle;
+                    self.deadline.as_mut().reset(later);
+                    return Poll::Ready(Some(Ok(data)));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let broken = BodyError::Broken(innermost(&error));
+                    return Poll::Ready(Some(Err(broken)));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {}
+            }
+            if self.deadline.as_mut().poll(cx).is_ready() {
+                let idle = BodyError::Idle(self.idle.as_secs());
+                return Poll::Ready(Some(Err(idle)));
+            }
+            if self.abort.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(BodyError::ShuttingDown)));
+            }
+            return Poll::Pending;
+        }
+    }
+}
+
+/// What an error comes from, without the wrappers.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

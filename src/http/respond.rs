@@ -1,0 +1,196 @@
+//! A representation as a response: validators, ranges, caching, and its stream.
+
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::App;
+use super::conditional::{self, Verdict};
+use super::problem::Problem;
+use super::range::{self, Asked};
+use crate::delivery::{Kind, Piece, Representation};
+use crate::form;
+
+/// The longest a client is told to keep what is stored under an id, in seconds: a year.
+const MAX_AGE: u64 = 365 * 24 * 3600;
+
+impl App {
+    /// Answers a `GET` or `HEAD` with `this`.
+    pub(super) async fn respond(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        this: &Representation,
+        inline: bool,
+    ) -> Result<Response, Problem> {
+        match conditional::evaluate(method, headers, this) {
+            Verdict::Failed => return Err(Problem::precondition_failed()),
+            Verdict::NotModified => {
+                let mut response = StatusCode::NOT_MODIFIED.into_response();
+                self.add_validators(response.headers_mut(), this);
+                return Ok(response);
+            }
+            Verdict::Proceed => {}
+        }
+        let answer = Answer::new(method, headers, this)?;
+        let body = if *method == Method::HEAD {
+            Body::empty()
+        } else {
+            let whole = answer.status == StatusCode::OK;
+            let stream = self.delivery.open(this, answer.pieces, whole).await?;
+            Body::from_stream(stream)
+        };
+        let mut response = (answer.status, body).into_response();
+        let fields = response.headers_mut();
+        self.add_validators(fields, this);
+        add_description(fields, this, inline);
+        fields.insert(header::CONTENT_LENGTH, answer.len.into());
+        set(fields, header::CONTENT_TYPE, &answer.content_type);
+        if let Some(range) = answer.content_range {
+            set(fields, header::CONTENT_RANGE, &range);
+        }
+        Ok(response)
+    }
+
+    /// What a 304 carries as well (RFC 9110 section 15.4.5).
+    fn add_validators(&self, fields: &mut HeaderMap, this: &Representation) {
+        set(fields, header::ETAG, &this.etag);
+        if conditional::modified(this).is_some() {
+            let date = httpdate::fmt_http_date(this.last_modified.to_system_time());
+            set(fields, header::LAST_MODIFIED, &date);
+        }
+        let cache = if this.is_limited() {
+            "no-store".to_owned()
+        } else if this.by_name {
+            "no-cache".to_owned()
+        } else {
+            let left = this
+                .expires_at
+                .map(|end| end.since(self.clock.now()).as_secs());
+            format!("private, max-age={}", left.unwrap_or(MAX_AGE).min(MAX_AGE))
+        };
+        set(fields, header::CACHE_CONTROL, &cache);
+        let ranges = if this.is_limited() { "none" } else { "bytes" };
+        set(fields, header::ACCEPT_RANGES, ranges);
+    }
+}
+
+/// What goes out: all of a representation, or ranges of it.
+struct Answer {
+    status: StatusCode,
+    content_type: String,
+    content_range: Option<String>,
+    pieces: Vec<Piece>,
+    len: u64,
+}
+
+impl Answer {
+    fn new(method: &Method, headers: &HeaderMap, this: &Representation) -> Result<Self, Problem> {
+        let content_type = content_type(this);
+        // Ranges are for GET alone (RFC 9110 section 14.2).
+        let ranges =
+            *method == Method::GET && !this.is_limited() && conditional::if_range(headers, this);
+        let asked = if ranges {
+            range::asked(headers, this.len())
+        } else {
+            Asked::Whole
+        };
+        match asked {
+            Asked::Unsatisfiable => Err(Problem::range_not_satisfiable(this.len())),
+            Asked::Whole => Ok(Answer {
+                status: StatusCode::OK,
+                content_type,
+                content_range: None,
+                pieces: this.slice(0..this.len()),
+                len: this.len(),
+            }),
+            Asked::Ranges(ranges) => Ok(Self::partial(this, content_type, &ranges)),
+        }
+    }
+
+    fn partial(this: &Representation, content_type: String, ranges: &[Range<u64>]) -> Self {
+        let status = StatusCode::PARTIAL_CONTENT;
+        if let [range] = ranges {
+            return Answer {
+                status,
+                content_type,
+                content_range: Some(range::content_range(range, this.len())),
+                pieces: this.slice(range.clone()),
+                len: range.end - range.start,
+            };
+        }
+        // Made of the ETag, it is as secret and as stable as the representation's own.
+        let boundary = format!("wharf-ranges-{}", this.etag.trim_matches('"'));
+        let (pieces, len) = range::multipart(this, &content_type, &boundary, ranges);
+        Answer {
+            status,
+            content_type: format!("multipart/byteranges; boundary={boundary}"),
+            content_range: None,
+            pieces,
+            len,
+        }
+    }
+}
+
+fn content_type(this: &Representation) -> String {
+    match &this.kind {
+        Kind::Form(boundary) => form::content_type(boundary),
+        Kind::Raw(file) => file.media_type.clone(),
+    }
+}
+
+/// Says what a raw file is, and keeps it from running in this origin.
+fn add_description(fields: &mut HeaderMap, this: &Representation, inline: bool) {
+    let Kind::Raw(file) = &this.kind else { return };
+    let inline = inline && is_inert(&file.media_type);
+    set(
+        fields,
+        header::CONTENT_DISPOSITION,
+        &form::attachment(file.name.as_str(), inline),
+    );
+    set(
+        fields,
+        header::CONTENT_SECURITY_POLICY,
+        "sandbox; default-src 'none'",
+    );
+    set(
+        fields,
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    if let Some(digest) = file.sha256 {
+        set(
+            fields,
+            HeaderName::from_static("repr-digest"),
+            &digest.to_header(),
+        );
+    }
+}
+
+/// Whether a browser shows this media type without running anything in it.
+fn is_inert(media_type: &str) -> bool {
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let kind = essence.split('/').next().unwrap_or_default();
+    match kind {
+        "image" => essence != "image/svg+xml",
+        "audio" | "video" => !essence.ends_with("xml"),
+        _ => matches!(
+            essence.as_str(),
+            "text/plain" | "application/pdf" | "application/json"
+        ),
+    }
+}
+
+/// Sets a field. What is no field value, which a media type cannot be, is left out.
+fn set(fields: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        fields.insert(name, value);
+    }
+}

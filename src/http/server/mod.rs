@@ -1,0 +1,264 @@
+//! Listening, and the connections: HTTP/1.1 and cleartext HTTP/2 over TCP and unix sockets.
+
+mod phase;
+mod request_body;
+mod transport;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, Request, Version, header};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::origin::Peer;
+use phase::{Phase, Tracked};
+use request_body::RequestBody;
+use transport::Transport;
+
+/// How long to wait when the process has no descriptors left for another connection.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A socket that is listened on.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket, removed at the end.
+    Unix(UnixListener, PathBuf),
+}
+
+/// The time-outs of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// How long the head of a request may take.
+    pub head: Duration,
+    /// How long a connection may be without a request.
+    pub keep_alive: Duration,
+    /// How long a reader may take nothing.
+    pub idle: Duration,
+}
+
+impl Timeouts {
+    /// Those of the contract, with the `idle` that is set.
+    pub fn new(idle: Duration) -> Self {
+        Timeouts {
+            head: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            idle,
+        }
+    }
+}
+
+/// What all connections share.
+#[derive(Clone)]
+pub struct Server {
+    /// The routes, with their layers.
+    pub router: Router,
+    /// The time-outs.
+    pub timeouts: Timeouts,
+    /// One permit for each connection there may be.
+    pub connections: Arc<Semaphore>,
+    /// Cancelled when no new connections are to be taken and those there are to end after the
+    /// request they are at.
+    pub stop: CancellationToken,
+    /// Cancelled when connections are to end at once.
+    pub abort: CancellationToken,
+    /// Follows the connections.
+    pub tracker: TaskTracker,
+}
+
+impl Server {
+    /// Takes connections until `stop`. A permit comes before each connection: one too many waits
+    /// in the system's queue.
+    ///
+    /// # Errors
+    /// The listener fails for a reason that is not one connection's.
+    pub async fn accept(self, listener: Listener) -> io::Result<()> {
+        let result = self
+            .stop
+            .clone()
+            .run_until_cancelled(self.accept_all(&listener))
+            .await;
+        if let Listener::Unix(_, path) = &listener {
+            // Nobody else owns the name; a failure leaves a dead socket, which the next start removes.
+            let _ = std::fs::remove_file(path);
+        }
+        result.unwrap_or(Ok(()))
+    }
+
+    async fn accept_all(&self, listener: &Listener) -> io::Result<()> {
+        loop {
+            let permit = Arc::clone(&self.connections).acquire_owned().await;
+            let permit = permit.map_err(io::Error::other)?;
+            let accepted = match listener {
+                Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                    // Without it the end of a small answer can wait for an acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    (Socket::Tcp(stream), Peer::Tcp(peer))
+                }),
+                Listener::Unix(listener, _) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, _)| (Socket::Unix(stream), Peer::Unix)),
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    let server = self.clone();
+                    self.tracker.spawn(async move {
+                        match socket {
+                            Socket::Tcp(stream) => server.serve(stream, peer).await,
+                            Socket::Unix(stream) => server.serve(stream, peer).await,
+                        }
+                        drop(permit);
+                    });
+                }
+                Err(error) => after_accept_error(error).await?,
+            }
+        }
+    }
+
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+    ) {
+        let phase = Phase::new();
+        let io = TokioIo::new(Transport::new(stream, Arc::clone(&phase), self.timeouts));
+        let mut builder = Builder::new(TokioExecutor::new());
+        // The transport times heads and idle connections itself: hyper's timer runs in both.
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .half_close(true);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(100);
+        let service = {
+            let (phase, server) = (Arc::clone(&phase), self.clone());
+            hyper::service::service_fn(move |request| {
+                server.clone().request(request, peer, Arc::clone(&phase))
+            })
+        };
+        let mut connection = pin!(builder.serve_connection(io, service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = phase.killed() => return,
+            () = self.abort.cancelled() => return,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = phase.killed() => return,
+                    () = self.abort.cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            // Requests that broke have their own line; this is what came before or between them.
+            tracing::debug!(?peer, error = %error_chain(&*error), "connection ended");
+        }
+    }
+
+    async fn request(
+        self,
+        request: Request<Incoming>,
+        peer: Peer,
+        phase: Arc<Phase>,
+    ) -> Result<Response<Body>, std::convert::Infallible> {
+        let http2 = request.version() == Version::HTTP_2;
+        let active = Tracked::begin(Arc::clone(&phase), http2);
+        let (body, unread) = RequestBody::new(&request);
+        let mut request = request.map(|incoming| Body::new(body.of(incoming)));
+        request.extensions_mut().insert(peer);
+        let Ok(mut response) = self.router.oneshot(request).await;
+        if unread.is_unread() && !http2 {
+            // What still comes of the body is drained by the transport when the connection ends.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            phase.linger();
+        }
+        let idle = http2.then_some(self.timeouts.idle);
+        Ok(response.map(|body| Body::new(active.follow(body, idle))))
+    }
+}
+
+enum Socket {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+/// Decides what an error of accept(2) means: one connection's own troubles, or the process's.
+async fn after_accept_error(error: io::Error) -> io::Result<()> {
+    use rustix::io::Errno;
+    let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    if [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+        .into_iter()
+        .any(is)
+    {
+        tracing::error!(%error, "no room for another connection");
+        tokio::time::sleep(EXHAUSTED).await;
+        return Ok(());
+    }
+    if [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP]
+        .into_iter()
+        .any(is)
+    {
+        return Err(error);
+    }
+    Ok(())
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Opens a TCP listener.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
+    Ok(Listener::Tcp(TcpListener::bind(address).await?))
+}
+
+/// Opens a unix socket; a dead one of an earlier process in its place is removed.
+///
+/// # Errors
+/// The path is taken by a living socket or another file, or cannot be made.
+pub async fn listen_unix(path: PathBuf) -> io::Result<Listener> {
+    match UnixListener::bind(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            use std::os::unix::fs::FileTypeExt as _;
+            let is_socket = std::fs::symlink_metadata(&path)?.file_type().is_socket();
+            if !is_socket || tokio::net::UnixStream::connect(&path).await.is_ok() {
+                return Err(error);
+            }
+            std::fs::remove_file(&path)?;
+            Ok(Listener::Unix(UnixListener::bind(&path)?, path))
+        }
+        bound => Ok(Listener::Unix(bound?, path)),
+    }
+}

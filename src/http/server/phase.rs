@@ -1,0 +1,148 @@
+//! What a connection is at, shared by its transport and its requests.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
+
+/// What a connection is at.
+#[derive(Debug)]
+pub struct Phase {
+    /// Requests whose answers are not yet out.
+    active: AtomicUsize,
+    http2: AtomicBool,
+    linger: AtomicBool,
+    killed: CancellationToken,
+}
+
+impl Phase {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Phase {
+            active: AtomicUsize::new(0),
+            http2: AtomicBool::new(false),
+            linger: AtomicBool::new(false),
+            killed: CancellationToken::new(),
+        })
+    }
+
+    /// Whether a request is being answered.
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether the connection speaks HTTP/2, where bytes between requests begin no head.
+    pub fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
+    /// Says that part of a request's body was not read.
+    pub fn linger(&self) {
+        self.linger.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the rest of a body is to be read and dropped before the connection closes.
+    pub fn lingers(&self) -> bool {
+        self.linger.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the connection is to be dropped.
+    pub async fn killed(&self) {
+        self.killed.cancelled().await;
+    }
+}
+
+/// A request that is being answered.
+pub struct Tracked(Arc<Phase>);
+
+impl Tracked {
+    pub fn begin(phase: Arc<Phase>, http2: bool) -> Self {
+        phase.active.fetch_add(1, Ordering::Relaxed);
+        phase.http2.store(http2, Ordering::Relaxed);
+        Tracked(phase)
+    }
+
+    /// Goes on to the end of the response's body. With `idle`, the connection is dropped when
+    /// nothing of the body is taken for so long: over HTTP/2 one reader's stop cannot be seen at
+    /// the socket.
+    pub fn follow(self, body: Body, idle: Option<Duration>) -> Followed {
+        let watch = idle.map(|idle| Watch::start(Arc::clone(&self.0), idle));
+        Followed {
+            body,
+            _watch: watch,
+            _active: self,
+        }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A response's body, followed to its end.
+pub struct Followed {
+    body: Body,
+    _watch: Option<Watch>,
+    _active: Tracked,
+}
+
+impl http_body::Body for Followed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(watch) = &self._watch {
+            watch.polls.fetch_add(1, Ordering::Relaxed);
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A task that looks whether a body is still asked for.
+struct Watch {
+    polls: Arc<AtomicU64>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Watch {
+    fn start(phase: Arc<Phase>, idle: Duration) -> Self {
+        let polls = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&polls);
+        let task = tokio::spawn(async move {
+            let mut before = None;
+            loop {
+                tokio::time::sleep(idle).await;
+                let now = seen.load(Ordering::Relaxed);
+                if before == Some(now) {
+                    return phase.killed.cancel();
+                }
+                before = Some(now);
+            }
+        });
+        Watch { polls, task }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,193 @@
+//! The byte stream under a connection, which does not wait for ever and closes with care.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::Timeouts;
+use super::phase::Phase;
+
+/// How long the rest of a refused body is read and dropped, and after how much silence not any
+/// more: the numbers of nginx's `lingering_time` and `lingering_timeout`.
+const LINGER: Duration = Duration::from_secs(30);
+const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// A stream with the time-outs of a connection.
+///
+/// - A request's head that takes too long, and a connection without requests for too long, end
+///   as an error of reading; hyper closes the connection then.
+/// - A reader that takes nothing for too long ends as an error of writing.
+/// - Closing while the client still sends a body that was refused would reset the connection,
+///   and the client could lose the answer. So the stream is closed for writing first, and read
+///   until the client is done.
+pub struct Transport<T> {
+    stream: T,
+    phase: Arc<Phase>,
+    timeouts: Timeouts,
+    reading: Reading,
+    writing: Option<Pin<Box<Sleep>>>,
+    lingering: Option<Lingering>,
+}
+
+/// What is waited for on the reading side, and until when.
+struct Reading {
+    awaits: Awaits,
+    deadline: Pin<Box<Sleep>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Awaits {
+    /// The first byte of a request.
+    Request,
+    /// The rest of its head.
+    Head,
+    /// Whatever the answer takes.
+    Answer,
+}
+
+struct Lingering {
+    end: Pin<Box<Sleep>>,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl<T> Transport<T> {
+    pub fn new(stream: T, phase: Arc<Phase>, timeouts: Timeouts) -> Self {
+        let reading = Reading {
+            awaits: Awaits::Request,
+            deadline: Box::pin(sleep(timeouts.keep_alive)),
+        };
+        Transport {
+            stream,
+            phase,
+            timeouts,
+            reading,
+            writing: None,
+            lingering: None,
+        }
+    }
+
+    /// Times the wait for a request or its head.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, received: bool) -> Poll<io::Error> {
+        let now = if self.phase.is_active() {
+            Awaits::Answer
+        } else if self.reading.awaits == Awaits::Head || (received && !self.phase.is_http2()) {
+            Awaits::Head
+        } else {
+            Awaits::Request
+        };
+        if now != self.reading.awaits {
+            self.reading.awaits = now;
+            let limit = match now {
+                Awaits::Head => self.timeouts.head,
+                Awaits::Request | Awaits::Answer => self.timeouts.keep_alive,
+            };
+            self.reading.deadline.as_mut().reset(Instant::now() + limit);
+        }
+        if now == Awaits::Answer {
+            return Poll::Pending;
+        }
+        ready!(self.reading.deadline.as_mut().poll(cx));
+        Poll::Ready(io::Error::from(io::ErrorKind::TimedOut))
+    }
+
+    /// Times a write that waits.
+    fn poll_stall<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<R>>,
+    ) -> Poll<io::Result<R>> {
+        if written.is_ready() {
+            self.writing = None;
+            return written;
+        }
+        let idle = self.timeouts.idle;
+        let stall = self.writing.get_or_insert_with(|| Box::pin(sleep(idle)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let received = buf.filled().len() > before;
+        if (received || polled.is_pending())
+            && let Poll::Ready(error) = self.poll_deadline(cx, received)
+            && polled.is_pending()
+        {
+            return Poll::Ready(Err(error));
+        }
+        polled
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.poll_stall(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
+        self.poll_stall(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.phase.lingers() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let lingering = this.lingering.get_or_insert_with(|| Lingering {
+            end: Box::pin(sleep(LINGER)),
+            silence: Box::pin(sleep(LINGER_SILENCE)),
+        });
+        let mut dropped = [0; 16 * 1024];
+        loop {
+            if lingering.end.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buf = ReadBuf::new(&mut dropped);
+            match Pin::new(&mut this.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    let later = Instant::now() + LINGER_SILENCE;
+                    lingering.silence.as_mut().reset(later);
+                }
+                // The client is done, or gone.
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => {
+                    ready!(lingering.silence.as_mut().poll(cx));
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `POST /upload` and `PUT /files/NAME`.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::accept::Accept;
+use super::access::Scope;
+use super::log::Received;
+use super::metrics::UnderWay;
+use super::origin::Origin;
+use super::problem::Problem;
+use super::request_body::Frames;
+use super::{App, page, upload_json};
+use crate::form::Boundary;
+use crate::ingest::{Given, RawFile, Receipt, Request};
+use crate::model::units::format_size;
+use crate::model::{Digest, expected_sha256};
+
+/// Stores a form.
+pub async fn form(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
+    Extension(received): Extension<Received>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Upload, &headers)?;
+    let boundary = boundary(&headers)?;
+    let request = upload_request(query.as_deref(), &headers)?;
+    let options = app.ingest.options();
+    refuse_long(&headers, "max_request_size", options.max_request_size)?;
+    let _slot = Slot::take(&app)?;
+    let frames = app.frames(body, received);
+    let receipt = app.ingest.form(boundary, frames, request).await?;
+    Ok(app.created(&origin, &headers, &receipt))
+}
+
+/// Stores a raw body as an upload of one file.
+pub async fn raw(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
+    Extension(received): Extension<Received>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Upload, &headers)?;
+    if headers.contains_key(header::CONTENT_RANGE) {
+        // RFC 9110 section 14.5: storing a part as if it were the whole would be wrong.
+        return Err(Problem::bad_request(
+            "a PUT of a part (Content-Range) is not understood here",
+        ));
+    }
+    let file = RawFile {
+        name: name.into_bytes().into(),
+        media_type: headers
+            .get(header::CONTENT_TYPE)
+            .map(|value| value.as_bytes().to_vec().into()),
+        repr_digest: digest(&headers, "repr-digest")?,
+    };
+    let request = upload_request(query.as_deref(), &headers)?;
+    let options = app.ingest.options();
+    refuse_long(&headers, "max_request_size", options.max_request_size)?;
+    refuse_long(&headers, "max_file_size", options.max_file_size)?;
+    let _slot = Slot::take(&app)?;
+    let frames = app.frames(body, received);
+    let receipt = app.ingest.raw(file, frames, request).await?;
+    Ok(app.created(&origin, &headers, &receipt))
+}
+
+/// One of the uploads that may run at once.
+struct Slot {
+    _permit: tokio::sync::OwnedSemaphorePermit,
+    _under_way: UnderWay,
+}
+
+impl Slot {
+    fn take(app: &App) -> Result<Self, Problem> {
+        if let Some(reason) = app.unready() {
+            // A full disk says so itself, with a status of its own.
+            if app.store.ready().is_ok() {
+                return Err(Problem::unavailable(reason));
+            }
+        }
+        let permit = app.uploads.clone().try_acquire_owned().map_err(|_| {
+            let max = app.options.max_uploads;
+            Problem::unavailable(format!("max_uploads ({max}) are under way"))
+        })?;
+        Ok(Slot {
+            _permit: permit,
+            _under_way: app.metrics.under_way(),
+        })
+    }
+}
+
+impl App {
+    fn frames(&self, body: Body, received: Received) -> Frames {
+        Frames::new(
+            body,
+            received,
+            self.options.idle_timeout,
+            self.abort.clone(),
+        )
+    }
+
+    /// 201 with the upload as JSON, or 303 to its page for a plain form.
+    fn created(&self, origin: &Origin, headers: &HeaderMap, receipt: &Receipt) -> Response {
+        let manifest = &receipt.manifest;
+        self.metrics.stored(manifest.files().count());
+        let location = format!("{}/uploads/{}", self.options.base_path, manifest.id);
+        let mut response = if Accept::of(headers).prefers_html() {
+            let cookie = page::token_cookie(&location, &receipt.delete_token, &origin.scheme);
+            (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie)]).into_response()
+        } else {
+            let base = self.base_of(origin);
+            let json = upload_json::created(manifest, &base, &receipt.delete_token);
+            (StatusCode::CREATED, axum::Json(json)).into_response()
+        };
+        let fields = response.headers_mut();
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            fields.insert(header::LOCATION, location);
+        }
+        fields.insert(header::VARY, HeaderValue::from_static("Accept"));
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+
+    /// What absolute URLs begin with.
+    pub(super) fn base_of(&self, origin: &Origin) -> String {
+        self.origin_of(origin) + &self.options.base_path
+    }
+}
+
+/// The boundary of the body.
+fn boundary(headers: &HeaderMap) -> Result<Boundary, Problem> {
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let value = values.next().map_or(&b""[..], HeaderValue::as_bytes);
+    if values.next().is_some() {
+        return Err(Problem::bad_request("two Content-Type headers"));
+    }
+    Ok(Boundary::from_content_type(value)?)
+}
+
+/// What the head says of the upload.
+fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<Request, Problem> {
+    let mut given = Given::default();
+    let pairs: Vec<(String, String)> = serde_urlencoded(query.unwrap_or_default())?;
+    for (name, value) in &pairs {
+        given.set(name, value)?;
+    }
+    let content_digest = digest(headers, "content-digest")?;
+    Ok(Request {
+        given,
+        content_digest,
+    })
+}
+
+/// The pairs of a query.
+pub fn serde_urlencoded(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    let uri = format!("/?{query}").parse::<http::Uri>();
+    let uri = uri.map_err(|_| Problem::bad_request("the query cannot be read"))?;
+    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
+    let pairs = pairs
+        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))?;
+    Ok(pairs.0)
+}
+
+fn digest(headers: &HeaderMap, name: &str) -> Result<Option<Digest>, Problem> {
+    let mut found = None;
+    for value in headers.get_all(name) {
+        let read = expected_sha256(value.as_bytes());
+        let read = read.map_err(|error| Problem::bad_request(format!("{name}: {error}")))?;
+        found = read.or(found);
+    }
+    Ok(found)
+}
+
+/// Refuses a body whose announced length is over a limit, before it is read.
+fn refuse_long(headers: &HeaderMap, setting: &str, max: Option<u64>) -> Result<(), Problem> {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length: Option<u64> = length.and_then(|length| length.parse().ok());
+    match (length, max) {
+        (Some(length), Some(max)) if length > max => {
+            Err(Problem::too_large(setting, &format_size(max)))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,237 @@
+//! `/uploads`: uploads as records, their listing, prolonging and deletion.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::accept::Accept;
+use super::access::{self, Scope};
+use super::origin::Origin;
+use super::problem::Problem;
+use super::upload::serde_urlencoded;
+use super::{App, page, upload_json};
+use crate::catalog::Cursor;
+use crate::model::{Manifest, Timestamp, UploadId};
+
+/// How many uploads a page of the listing has, and may have.
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
+/// The most bytes of the body of a `PATCH`.
+const PATCH_LIMIT: usize = 16 * 1024;
+
+/// One upload, as JSON or as its page.
+pub async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(Scope::Download, &headers)?;
+    let manifest = app.delivery.upload(&parse_id(&id)?).await?;
+    let mut response = if Accept::of(&headers).prefers_html() {
+        let token = page::cookie_token(&headers);
+        let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
+        let mut response =
+            Html(page::upload(&manifest, &app.base_of(&origin), owner)).into_response();
+        page::secure(response.headers_mut());
+        response
+    } else {
+        let json = upload_json::show(&manifest, &app.base_of(&origin));
+        let mut response = axum::Json(json).into_response();
+        // The uses are counted elsewhere: what is shown here changes only with the deadline.
+        no_cache(&mut response);
+        response
+    };
+    response
+        .headers_mut()
+        .insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+/// The uploads, newest first.
+pub async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if app.delivery.shared_names() {
+        app.options
+            .access
+            .require_if_guarded(Scope::Download, &headers)?;
+    } else {
+        app.options.access.require(Scope::Admin, &headers)?;
+    }
+    let mut limit = PAGE;
+    let mut after = None;
+    for (key, value) in serde_urlencoded(query.as_deref().unwrap_or_default())? {
+        match key.as_str() {
+            "limit" => limit = parse_limit(&value)?,
+            "after" => after = Some(parse_cursor(&value)?),
+            _ => {}
+        }
+    }
+    let page = app.delivery.list(after, limit).await?;
+    let base = app.base_of(&origin);
+    let uploads: Vec<Value> = page
+        .uploads
+        .iter()
+        .map(|manifest| upload_json::show(manifest, &base))
+        .collect();
+    let next = page
+        .next
+        .map(|cursor| format!("{}-{}", cursor.created_at.as_millis(), cursor.id));
+    let mut response = axum::Json(json!({ "uploads": uploads, "next": next })).into_response();
+    no_cache(&mut response);
+    Ok(response)
+}
+
+/// Deletes an upload; one that is not there is deleted already.
+pub async fn delete(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let id = parse_id(&id)?;
+    if app.authorize(&id, &headers, None).await?.is_some() {
+        app.delivery.manifests().remove(&id).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The same from the upload's page, with the token of its cookie.
+pub async fn delete_from_page(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    if app
+        .authorize(&id, &headers, page::cookie_token(&headers))
+        .await?
+        .is_some()
+    {
+        app.delivery.manifests().remove(&id).await?;
+    }
+    let mut response = Html(page::deleted(&app.options.base_path)).into_response();
+    page::secure(response.headers_mut());
+    Ok(response)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    expires_in: Value,
+}
+
+/// Sets the deadline of an upload anew, counted from now.
+pub async fn prolong(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    let gone = || Problem::not_found(format!("there is no upload {id}"));
+    app.authorize(&id, &headers, None).await?.ok_or_else(gone)?;
+    let body = axum::body::to_bytes(body, PATCH_LIMIT).await;
+    let body =
+        body.map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
+    let change: Change = serde_json::from_slice(&body).map_err(|error| {
+        Problem::bad_request(format!("the body is not {{\"expires_in\": …}}: {error}"))
+    })?;
+    let text = match &change.expires_in {
+        Value::String(text) => text.clone(),
+        Value::Number(seconds) => seconds.to_string(),
+        other => {
+            return Err(Problem::bad_request(format!(
+                "expires_in cannot be {other}"
+            )));
+        }
+    };
+    let lifetime = app.ingest.lifetime(&text)?;
+    let now = app.clock.now();
+    let expires_at = lifetime.map(|span| now.after(span));
+    let updated = app.delivery.manifests().update(&id, |manifest| {
+        let alive = !manifest.is_over(now);
+        if alive {
+            manifest.expires_at = expires_at;
+        }
+        alive
+    });
+    let manifest = updated
+        .await?
+        .filter(|manifest| !manifest.is_over(now))
+        .ok_or_else(gone)?;
+    let mut response =
+        axum::Json(upload_json::show(&manifest, &app.base_of(&origin))).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+impl App {
+    /// The upload, if it is there and the request may change it: by its delete token, given as
+    /// the secret or in `cookie`, or as `admin`. Whether an id exists is told to nobody else.
+    async fn authorize(
+        &self,
+        id: &UploadId,
+        headers: &HeaderMap,
+        cookie: Option<String>,
+    ) -> Result<Option<std::sync::Arc<Manifest>>, Problem> {
+        let token = access::secret(headers).or(cookie);
+        let admin = self.options.access.allows(Scope::Admin, headers);
+        if token.is_none() && !admin {
+            return Err(access::refusal(headers));
+        }
+        let manifest = self.delivery.manifests().get(id).await?;
+        let Some(manifest) = manifest else {
+            return Ok(None);
+        };
+        if admin || token.is_some_and(|token| manifest.delete_token.matches(&token)) {
+            return Ok(Some(manifest));
+        }
+        Err(Problem::forbidden("the token is not this upload's"))
+    }
+}
+
+fn parse_id(id: &str) -> Result<UploadId, Problem> {
+    id.parse()
+        .map_err(|_| Problem::not_found(format!("there is no upload {id:?}")))
+}
+
+fn parse_limit(value: &str) -> Result<usize, Problem> {
+    match value.parse() {
+        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
+        _ => Err(Problem::bad_request(format!(
+            "limit: {value:?} is not a number from 1 to {MAX_PAGE}"
+        ))),
+    }
+}
+
+fn parse_cursor(value: &str) -> Result<Cursor, Problem> {
+    let parsed = || {
+        let (millis, id) = value.split_once('-')?;
+        Some(Cursor {
+            created_at: Timestamp::from_millis(millis.parse().ok()?),
+            id: id.parse().ok()?,
+        })
+    };
+    parsed().ok_or_else(|| {
+        Problem::bad_request(format!("after: {value:?} is not a \"next\" of a listing"))
+    })
+}
+
+fn no_cache(response: &mut Response) {
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+}

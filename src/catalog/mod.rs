@@ -3,11 +3,17 @@
 //! The manifest in the store is the truth; a catalog may lag behind it and can be rebuilt from
 //! it. So no answer waits for a catalog's own sync.
 
+#[cfg(test)]
+mod conformance;
+mod embedded;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+
+pub use embedded::{EmbeddedCatalog, OpenError};
 
 /// What a catalog knows of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]

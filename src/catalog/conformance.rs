@@ -1,0 +1,259 @@
+//! What every catalog does: one suite for all of them.
+
+use std::time::Duration;
+
+use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats};
+use crate::model::{
+    FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+};
+
+const HOLD: Duration = Duration::from_secs(60);
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+/// A manifest of an upload committed at `millis` with files of these names, of 10 bytes each.
+pub fn manifest(millis: i64, names: &[&str]) -> Manifest {
+    let file = |name: &&str| Part::File {
+        field: b"f"[..].into(),
+        file: StoredFile {
+            name: FileName::from_upload(name.as_bytes()),
+            original: name.as_bytes().to_vec().into(),
+            size: 10,
+            media_type: "text/plain".to_owned(),
+            sha256: None,
+        },
+    };
+    Manifest {
+        schema: SCHEMA,
+        generation: 1,
+        id: UploadId::generate().unwrap(),
+        created_at: at(millis),
+        expires_at: None,
+        max_downloads: None,
+        used: 0,
+        salt: Salt::generate().unwrap(),
+        delete_token: TokenHash::of("t"),
+        parts: names.iter().map(file).collect(),
+    }
+}
+
+fn name(text: &str) -> FileName {
+    FileName::from_upload(text.as_bytes())
+}
+
+async fn ids(
+    catalog: &dyn Catalog,
+    after: Option<Cursor>,
+    limit: usize,
+    now: i64,
+) -> Vec<UploadId> {
+    let entries = catalog.list(after, limit, at(now)).await.unwrap();
+    entries.iter().map(|entry| entry.id).collect()
+}
+
+/// Runs the whole suite; `empty` gives a catalog that holds nothing and was not yet compared.
+pub async fn all<C: Catalog>(mut empty: impl AsyncFnMut() -> C) {
+    incomplete(&empty().await).await;
+    for case in 0..2 {
+        // Once with everything still pending, once with all of it written.
+        let pause = Duration::from_millis(case * 50);
+        let catalog = empty().await;
+        catalog.complete().await.unwrap();
+        generations(&catalog, pause).await;
+        let catalog = empty().await;
+        catalog.complete().await.unwrap();
+        newest(&catalog, pause).await;
+        let catalog = empty().await;
+        catalog.complete().await.unwrap();
+        listing(&catalog, pause).await;
+        let catalog = empty().await;
+        catalog.complete().await.unwrap();
+        deadlines(&catalog, pause).await;
+    }
+    uses(&empty().await).await;
+}
+
+async fn incomplete(catalog: &dyn Catalog) {
+    assert!(!catalog.is_complete());
+    let known = manifest(1, &["a"]);
+    assert!(catalog.record(&known).await.unwrap());
+    assert!(catalog.find(&known.id).await.unwrap().is_some());
+    let newest = catalog.newest(&name("a"), at(9)).await;
+    assert!(matches!(newest, Err(CatalogError::Rebuilding)));
+    assert!(matches!(
+        catalog.list(None, 1, at(9)).await,
+        Err(CatalogError::Rebuilding)
+    ));
+    catalog.complete().await.unwrap();
+    assert_eq!(
+        catalog.newest(&name("a"), at(9)).await.unwrap(),
+        Some(known.id)
+    );
+}
+
+async fn generations(catalog: &dyn Catalog, pause: Duration) {
+    let mut upload = manifest(1, &["a", "b"]);
+    assert!(catalog.record(&upload).await.unwrap());
+    tokio::time::sleep(pause).await;
+    let old = upload.clone();
+    upload.generation = 3;
+    upload.expires_at = Some(at(100));
+    assert!(catalog.record(&upload).await.unwrap());
+    assert!(!catalog.record(&old).await.unwrap());
+    assert!(catalog.record(&upload).await.unwrap());
+    let entry = Entry {
+        id: upload.id,
+        generation: 3,
+        created_at: at(1),
+        expires_at: Some(at(100)),
+        size: 20,
+    };
+    assert_eq!(catalog.find(&upload.id).await.unwrap(), Some(entry.clone()));
+    assert_eq!(
+        catalog.with_prefix(upload.id.prefix()).await.unwrap(),
+        [entry]
+    );
+    let stats = Stats {
+        uploads: 1,
+        bytes: 20,
+    };
+    assert_eq!(catalog.stats().await.unwrap(), stats);
+    for _ in 0..2 {
+        catalog.forget(&upload.id).await.unwrap();
+        tokio::time::sleep(pause).await;
+        assert_eq!(catalog.find(&upload.id).await.unwrap(), None);
+        assert_eq!(catalog.stats().await.unwrap(), Stats::default());
+        assert!(
+            catalog
+                .with_prefix(upload.id.prefix())
+                .await
+                .unwrap()
+                .is_empty()
+        );
+    }
+}
+
+async fn newest(catalog: &dyn Catalog, pause: Duration) {
+    let (first, second, third) = (
+        manifest(1, &["a", "b"]),
+        manifest(2, &["a"]),
+        manifest(2, &["a"]),
+    );
+    let mut last = manifest(3, &["a"]);
+    last.expires_at = Some(at(10));
+    for upload in [&second, &last, &first, &third] {
+        catalog.record(upload).await.unwrap();
+    }
+    tokio::time::sleep(pause).await;
+    let newest = async |text: &str, now| catalog.newest(&name(text), at(now)).await.unwrap();
+    assert_eq!(newest("a", 9).await, Some(last.id));
+    let tied = second.id.max(third.id);
+    assert_eq!(newest("a", 10).await, Some(tied));
+    assert_eq!(newest("b", 10).await, Some(first.id));
+    assert_eq!(newest("c", 10).await, None);
+    assert_eq!(newest("A", 10).await, None);
+    catalog.forget(&tied).await.unwrap();
+    assert_eq!(newest("a", 10).await, Some(second.id.min(third.id)));
+}
+
+async fn listing(catalog: &dyn Catalog, pause: Duration) {
+    let mut uploads: Vec<Manifest> = (0..20).map(|i| manifest(i / 2, &[])).collect();
+    uploads[7].expires_at = Some(at(50));
+    for upload in &uploads {
+        catalog.record(upload).await.unwrap();
+        if upload.created_at == at(4) {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    uploads.sort_by_key(|upload| std::cmp::Reverse((upload.created_at, upload.id)));
+    let all: Vec<UploadId> = uploads.iter().map(|upload| upload.id).collect();
+    assert_eq!(ids(catalog, None, 100, 49).await, all);
+    let alive: Vec<UploadId> = uploads
+        .iter()
+        .filter(|u| u.expires_at.is_none())
+        .map(|u| u.id)
+        .collect();
+    assert_eq!(ids(catalog, None, 100, 50).await, alive);
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let page = catalog.list(after, 3, at(50)).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(Cursor {
+            created_at: last.created_at,
+            id: last.id,
+        });
+        paged.extend(page.iter().map(|entry| entry.id));
+        // What comes in front of the cursor meanwhile disturbs nothing.
+        catalog.record(&manifest(1000, &[])).await.unwrap();
+    }
+    assert_eq!(paged, alive);
+}
+
+async fn deadlines(catalog: &dyn Catalog, pause: Duration) {
+    let upload = |expires_at| Manifest {
+        expires_at,
+        ..manifest(1, &[])
+    };
+    let (never, late, soon) = (upload(None), upload(Some(at(30))), upload(Some(at(20))));
+    assert_eq!(catalog.next_due().await.unwrap(), None);
+    for upload in [&never, &late, &soon] {
+        catalog.record(upload).await.unwrap();
+    }
+    let told = tokio::time::timeout(Duration::from_secs(5), catalog.earlier()).await;
+    assert!(told.is_ok(), "a nearer deadline is told");
+    tokio::time::sleep(pause).await;
+    assert_eq!(catalog.next_due().await.unwrap(), Some(at(20)));
+    let due = async |now, limit| catalog.due(at(now), limit).await.unwrap();
+    assert!(due(19, 9).await.is_empty());
+    assert_eq!(due(20, 9).await, [soon.id]);
+    assert_eq!(due(30, 9).await, [soon.id, late.id]);
+    assert_eq!(due(30, 1).await, [soon.id]);
+    catalog.postpone(&soon.id, at(40)).await.unwrap();
+    tokio::time::sleep(pause).await;
+    assert_eq!(due(30, 9).await, [late.id]);
+    assert_eq!(due(40, 9).await, [late.id, soon.id]);
+    let spent = Manifest {
+        max_downloads: Some(1),
+        used: 1,
+        ..manifest(1, &[])
+    };
+    catalog.record(&spent).await.unwrap();
+    assert_eq!(due(1, 9).await, [spent.id]);
+    let prolonged = Manifest {
+        generation: 2,
+        expires_at: None,
+        ..late.clone()
+    };
+    catalog.record(&prolonged).await.unwrap();
+    catalog.forget(&spent.id).await.unwrap();
+    tokio::time::sleep(pause).await;
+    assert_eq!(due(40, 9).await, [soon.id]);
+}
+
+async fn uses(catalog: &dyn Catalog) {
+    let mut upload = Manifest {
+        max_downloads: Some(2),
+        ..manifest(1, &[])
+    };
+    let reserve = async |upload: &Manifest| catalog.reserve(upload, HOLD).await.unwrap();
+    let (Reserved::Held(first), Reserved::Held(second)) =
+        (reserve(&upload).await, reserve(&upload).await)
+    else {
+        panic!("two uses are there");
+    };
+    assert_eq!(reserve(&upload).await, Reserved::Busy);
+    catalog.give_back(&upload.id, first).await.unwrap();
+    catalog.give_back(&upload.id, first).await.unwrap();
+    let Reserved::Held(third) = reserve(&upload).await else {
+        panic!("one was given back")
+    };
+    catalog.keep(&upload.id, second, 1).await.unwrap();
+    // The manifest that was read before says nothing of the use kept since.
+    assert_eq!(reserve(&upload).await, Reserved::Busy);
+    upload.used = 1;
+    assert_eq!(reserve(&upload).await, Reserved::Busy);
+    catalog.keep(&upload.id, third, 2).await.unwrap();
+    assert_eq!(reserve(&upload).await, Reserved::Spent);
+}

@@ -1,0 +1,332 @@
+//! The index of one machine: redb, with what is not yet written to it in memory.
+//!
+//! A change is in the answer of every later call as soon as it was made, from memory; a thread of
+//! its own takes the changes to the database in groups, and syncs the database now and then. So
+//! no answer waits for either.
+
+mod holds;
+mod open;
+mod pending;
+mod record;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redb::Database;
+use tokio::sync::Notify;
+
+use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats};
+use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
+use holds::Holds;
+use pending::{Change, Pending};
+use record::Record;
+use tables::Snapshot;
+use writer::Writer;
+
+pub use open::OpenError;
+
+/// An index in a file of its own.
+pub struct EmbeddedCatalog {
+    shared: Arc<Shared>,
+    writer: Writer,
+    /// Guards the uses held by downloads under way. A std mutex: held for a look.
+    holds: Mutex<Holds>,
+    clock: Clock,
+}
+
+/// What the callers and the writer share.
+struct Shared {
+    database: Database,
+    /// Guards the changes that are not yet in the database, and the sums over both. A std mutex,
+    /// held while a snapshot of the database is opened, so that the two fit together.
+    state: Mutex<State>,
+    complete: AtomicBool,
+    /// Told when a deadline has come nearer.
+    earlier: Notify,
+    /// Told when changes have reached the database.
+    written: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Pending,
+    stats: Stats,
+    /// Why the writer has ended, if it has by itself.
+    broken: Option<String>,
+}
+
+impl EmbeddedCatalog {
+    /// Opens the index at `path`; one that is missing or damaged is begun anew. It is complete
+    /// only if it was closed the last time. Blocks.
+    ///
+    /// # Errors
+    /// Another process has it open, or the file cannot be used.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let opened = open::open(path)?;
+        let shared = Arc::new(Shared {
+            database: opened.database,
+            state: Mutex::new(State {
+                stats: opened.stats,
+                ..State::default()
+            }),
+            complete: AtomicBool::new(opened.complete),
+            earlier: Notify::new(),
+            written: Notify::new(),
+        });
+        let writer = Writer::start(Arc::clone(&shared)).map_err(OpenError::Io)?;
+        Ok(EmbeddedCatalog {
+            shared,
+            writer,
+            holds: Mutex::default(),
+            clock,
+        })
+    }
+
+    /// Makes a change, unless `decide` finds by what is recorded now that there is none.
+    async fn change(
+        &self,
+        id: &UploadId,
+        decide: impl FnOnce(Option<Record>) -> Option<Change> + Send,
+    ) -> Result<bool, CatalogError> {
+        self.writer.room().await;
+        let mut state = self.shared.state()?;
+        let before = state.find(&self.shared, id)?;
+        let Some(change) = decide(before.clone()) else {
+            return Ok(false);
+        };
+        let (removed, added) = (before.as_ref(), change.as_ref());
+        state.stats.uploads =
+            state.stats.uploads + u64::from(added.is_some()) - u64::from(removed.is_some());
+        let bytes = |record: Option<&Record>| record.map_or(0, |record| record.size);
+        state.stats.bytes =
+            (state.stats.bytes + bytes(added.map(Arc::as_ref))).saturating_sub(bytes(removed));
+        let due = |record: Option<&Record>| record.and_then(|record| record.due);
+        let nearer = match (due(added.map(Arc::as_ref)), due(removed)) {
+            (Some(new), Some(old)) => new < old,
+            (new, old) => new.is_some() && old.is_none(),
+        };
+        state.pending.insert(*id, change);
+        drop(state);
+        self.writer.wake();
+        if nearer {
+            self.shared.earlier.notify_one();
+        }
+        Ok(true)
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        // Nothing between a lock and its release can panic.
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is recorded, as it stands now: a snapshot, and the changes it does not have.
+    fn view<T>(
+        &self,
+        look: impl FnOnce(&Snapshot, Vec<(UploadId, Change)>) -> Result<T, redb::Error>,
+    ) -> Result<T, CatalogError> {
+        let (snapshot, pending) = {
+            let state = self.shared.state()?;
+            let snapshot = Snapshot::of(&self.shared.database).map_err(failed)?;
+            (snapshot, state.pending.all())
+        };
+        look(&snapshot, pending).map_err(failed)
+    }
+
+    fn require_complete(&self) -> Result<(), CatalogError> {
+        if self.is_complete() {
+            Ok(())
+        } else {
+            Err(CatalogError::Rebuilding)
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing between a lock and its release can panic but redb, on a damaged file; then the
+        // pending changes are still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> Result<MutexGuard<'_, State>, CatalogError> {
+        let state = self.lock();
+        match &state.broken {
+            Some(reason) => Err(CatalogError::Failed(reason.clone().into())),
+            None => Ok(state),
+        }
+    }
+}
+
+impl State {
+    fn find(&self, shared: &Shared, id: &UploadId) -> Result<Option<Record>, CatalogError> {
+        if let Some(change) = self.pending.get(id) {
+            return Ok(change.as_deref().cloned());
+        }
+        let snapshot = Snapshot::of(&shared.database).map_err(failed)?;
+        snapshot.find(id).map_err(failed)
+    }
+}
+
+fn failed(error: impl Into<redb::Error>) -> CatalogError {
+    CatalogError::Failed(Box::new(error.into()))
+}
+
+#[async_trait]
+impl Catalog for EmbeddedCatalog {
+    async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
+        let record = Record::of(manifest);
+        let mut newer = false;
+        self.change(&manifest.id, |before| {
+            newer = before
+                .as_ref()
+                .is_none_or(|before| before.generation <= record.generation);
+            let same = before.as_ref() == Some(&record);
+            (newer && !same).then(|| Some(Arc::new(record)))
+        })
+        .await?;
+        Ok(newer)
+    }
+
+    async fn forget(&self, id: &UploadId) -> Result<(), CatalogError> {
+        self.change(id, |before| before.map(|_| None)).await?;
+        self.holds().forget(id);
+        Ok(())
+    }
+
+    async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError> {
+        let record = self.shared.state()?.find(&self.shared, id)?;
+        Ok(record.map(|record| record.entry(*id)))
+    }
+
+    async fn newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+    ) -> Result<Option<UploadId>, CatalogError> {
+        self.require_complete()?;
+        self.view(|snapshot, pending| {
+            let hidden = pending::ids(&pending);
+            let recent = pending
+                .iter()
+                .filter_map(|(id, change)| change.as_ref().map(|record| (record, id)))
+                .filter(|(record, _)| record.is_alive(now) && record.names.contains(name))
+                .map(|(record, id)| (record.created_at, *id))
+                .max();
+            let stored = snapshot.newest(name, now, &hidden)?;
+            Ok(recent.max(stored).map(|(_, id)| id))
+        })
+    }
+
+    async fn list(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        self.require_complete()?;
+        self.view(|snapshot, pending| {
+            let hidden = pending::ids(&pending);
+            let behind = |entry: &Entry| {
+                after.is_none_or(|cursor| {
+                    (entry.created_at, entry.id) < (cursor.created_at, cursor.id)
+                })
+            };
+            let mut entries = snapshot.list(after, limit, now, &hidden)?;
+            let recent = pending.into_iter().filter_map(|(id, change)| {
+                change
+                    .filter(|record| record.is_alive(now))
+                    .map(|record| record.entry(id))
+            });
+            entries.extend(recent.filter(behind));
+            entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
+            entries.truncate(limit);
+            Ok(entries)
+        })
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<UploadId>, CatalogError> {
+        self.view(|snapshot, pending| {
+            let hidden = pending::ids(&pending);
+            let mut due = snapshot.due(now, limit, &hidden)?;
+            due.extend(pending::due(&pending).filter(|(at, _)| *at <= now));
+            due.sort();
+            due.truncate(limit);
+            Ok(due.into_iter().map(|(_, id)| id).collect())
+        })
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError> {
+        self.view(|snapshot, pending| {
+            let hidden = pending::ids(&pending);
+            let end = Timestamp::from_millis(i64::MAX);
+            let stored = snapshot.due(end, 1, &hidden)?.into_iter().next();
+            let recent = pending::due(&pending).min();
+            Ok(stored.into_iter().chain(recent).min().map(|(at, _)| at))
+        })
+    }
+
+    async fn postpone(&self, id: &UploadId, until: Timestamp) -> Result<(), CatalogError> {
+        let postponed = |before: Option<Record>| {
+            let record = before?;
+            let due = Some(until);
+            Some(Some(Arc::new(Record { due, ..record })))
+        };
+        self.change(id, postponed).await?;
+        Ok(())
+    }
+
+    async fn earlier(&self) {
+        self.shared.earlier.notified().await;
+    }
+
+    async fn reserve(&self, manifest: &Manifest, hold: Duration) -> Result<Reserved, CatalogError> {
+        let now = self.clock.now();
+        Ok(self.holds().reserve(manifest, now, now.after(hold)))
+    }
+
+    async fn keep(&self, id: &UploadId, hold: u64, used: u64) -> Result<(), CatalogError> {
+        self.holds().keep(id, hold, used);
+        Ok(())
+    }
+
+    async fn give_back(&self, id: &UploadId, hold: u64) -> Result<(), CatalogError> {
+        self.holds().give_back(id, hold);
+        Ok(())
+    }
+
+    async fn stats(&self) -> Result<Stats, CatalogError> {
+        Ok(self.shared.state()?.stats)
+    }
+
+    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<Entry>, CatalogError> {
+        self.view(|snapshot, pending| {
+            let hidden = pending::ids(&pending);
+            let mut entries = snapshot.with_prefix(prefix, &hidden)?;
+            let recent = pending.into_iter().filter(|(id, _)| id.prefix() == prefix);
+            entries.extend(recent.filter_map(|(id, change)| change.map(|record| record.entry(id))));
+            Ok(entries)
+        })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.shared.complete.load(Ordering::Acquire)
+    }
+
+    async fn complete(&self) -> Result<(), CatalogError> {
+        self.shared.complete.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), CatalogError> {
+        self.writer.close().await;
+        drop(self.shared.state()?);
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Opening, and beginning anew what cannot be opened.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use redb::{Database, DatabaseError, Durability, StorageError, TableDefinition};
+
+use super::tables::{Snapshot, Tables};
+use crate::catalog::Stats;
+
+/// The layout of the tables; another one is begun anew.
+const SCHEMA: u64 = 1;
+/// What redb may hold of the file in memory, in bytes.
+const CACHE: usize = 64 * 1024 * 1024;
+
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const SCHEMA_KEY: &str = "schema";
+/// 1 only between a clean end and the next start.
+const CLEAN_KEY: &str = "clean";
+
+/// Why the index cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("another process has the index open")]
+    Locked,
+    /// The file cannot be used.
+    #[error("the index cannot be opened: {0}")]
+    Io(#[source] io::Error),
+    /// A new one cannot be made.
+    #[error("the index cannot be made: {0}")]
+    Failed(#[source] Box<redb::Error>),
+}
+
+/// An index as it was found.
+pub struct Opened {
+    pub database: Database,
+    pub stats: Stats,
+    /// Whether it was closed cleanly.
+    pub complete: bool,
+}
+
+pub fn open(path: &Path) -> Result<Opened, OpenError> {
+    // On a damaged file redb can panic; it is only an index.
+    let found = catch_unwind(AssertUnwindSafe(|| open_file(path)));
+    let why = match found {
+        Ok(Ok(opened)) => return Ok(opened),
+        Ok(Err(redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch)) => {
+            return Err(OpenError::Locked);
+        }
+        Ok(Err(redb::Error::Io(error))) if !is_damage(&error) => return Err(OpenError::Io(error)),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it is damaged".to_owned(),
+    };
+    tracing::warn!(path = %path.display(), why, "the index is begun anew from the manifests");
+    std::fs::remove_file(path).map_err(OpenError::Io)?;
+    open_file(path).map_err(|error| OpenError::Failed(Box::new(error)))
+}
+
+/// What reading a file of rubbish, or one that is cut off, comes to.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput
+    )
+}
+
+fn open_file(path: &Path) -> Result<Opened, redb::Error> {
+    let database = Database::builder()
+        .set_cache_size(CACHE)
+        .create(path)
+        .map_err(flatten)?;
+    let transaction = database.begin_write()?;
+    let complete = {
+        let mut meta = transaction.open_table(META)?;
+        let schema = meta.insert(SCHEMA_KEY, SCHEMA)?.map(|value| value.value());
+        if schema.is_some_and(|schema| schema != SCHEMA) {
+            return Err(redb::Error::Corrupted(format!("its layout is {schema:?}")));
+        }
+        meta.insert(CLEAN_KEY, 0)?
+            .is_some_and(|value| value.value() == 1)
+    };
+    // Creates what is missing.
+    drop(Tables::open(&transaction)?);
+    transaction.commit()?;
+    let stats = Snapshot::of(&database)?.count()?;
+    Ok(Opened {
+        database,
+        stats,
+        complete,
+    })
+}
+
+fn flatten(error: DatabaseError) -> redb::Error {
+    match error {
+        DatabaseError::Storage(StorageError::Io(error)) => redb::Error::Io(error),
+        error => error.into(),
+    }
+}
+
+/// Marks the index as closed cleanly, durably.
+pub fn mark_clean(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    transaction.open_table(META)?.insert(CLEAN_KEY, 1)?;
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! What is kept of an upload.
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::Entry;
+use crate::model::{FileName, Manifest, Timestamp, UploadId};
+
+/// The value of an upload in the database, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub generation: u64,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    /// When it is to be looked at: its deadline, or later after trouble, or long ago when its
+    /// downloads are spent.
+    pub due: Option<Timestamp>,
+    pub size: u64,
+    /// The names of its files, each once.
+    pub names: Vec<FileName>,
+}
+
+impl Record {
+    pub fn of(manifest: &Manifest) -> Self {
+        let mut names: Vec<FileName> = manifest
+            .files()
+            .map(|(_, file)| file.name.clone())
+            .collect();
+        names.sort();
+        names.dedup();
+        let spent = manifest
+            .max_downloads
+            .is_some_and(|max| manifest.used >= max);
+        Record {
+            generation: manifest.generation,
+            created_at: manifest.created_at,
+            expires_at: manifest.expires_at,
+            due: if spent {
+                Some(Timestamp::from_millis(0))
+            } else {
+                manifest.expires_at
+            },
+            size: manifest.size(),
+            names,
+        }
+    }
+
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|deadline| deadline > now)
+    }
+
+    pub fn entry(&self, id: UploadId) -> Entry {
+        Entry {
+            id,
+            generation: self.generation,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            size: self.size,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The tables: keys whose order is the order asked for, and what is looked up in them.
+
+use std::collections::HashSet;
+
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, Table,
+    TableDefinition, WriteTransaction,
+};
+
+use super::pending::Change;
+use super::record::Record;
+use crate::catalog::{Cursor, Entry, Stats};
+use crate::model::{FileName, Prefix, Timestamp, UploadId};
+
+type Bytes = &'static [u8];
+
+/// Id to record.
+const UPLOADS: TableDefinition<Bytes, Bytes> = TableDefinition::new("uploads");
+/// Time and id, in the order of the commits.
+const BY_TIME: TableDefinition<Bytes, ()> = TableDefinition::new("by_time");
+/// Name, NUL, time, id: the newest of a name is the last with it.
+const BY_NAME: TableDefinition<Bytes, ()> = TableDefinition::new("by_name");
+/// Time to be looked at, and id.
+const BY_DUE: TableDefinition<Bytes, ()> = TableDefinition::new("by_due");
+
+/// The last byte string there is before those of a longer key: no id has such a byte.
+const LAST: u8 = 0xff;
+
+fn time_key(time: Timestamp, id: &UploadId) -> Vec<u8> {
+    // With the sign turned, the bytes of times are in the order of the times.
+    let millis = time.as_millis().cast_unsigned() ^ (1 << 63);
+    [&millis.to_be_bytes()[..], id.as_str().as_bytes()].concat()
+}
+
+fn read_time_key(key: &[u8]) -> Option<(Timestamp, UploadId)> {
+    let (millis, id) = key.split_at_checked(8)?;
+    let millis = u64::from_be_bytes(millis.try_into().ok()?) ^ (1 << 63);
+    let id = str::from_utf8(id).ok()?.parse().ok()?;
+    Some((Timestamp::from_millis(millis.cast_signed()), id))
+}
+
+fn name_key(name: &FileName, rest: &[u8]) -> Vec<u8> {
+    // A name holds no NUL, so no name's keys lie among another's.
+    [name.as_str().as_bytes(), &[0], rest].concat()
+}
+
+fn decode(value: &[u8]) -> Result<Record, redb::Error> {
+    serde_json::from_slice(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
+}
+
+/// The tables of a write transaction.
+pub struct Tables<'t> {
+    uploads: Table<'t, Bytes, Bytes>,
+    by_time: Table<'t, Bytes, ()>,
+    by_name: Table<'t, Bytes, ()>,
+    by_due: Table<'t, Bytes, ()>,
+}
+
+impl<'t> Tables<'t> {
+    pub fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Tables {
+            uploads: transaction.open_table(UPLOADS)?,
+            by_time: transaction.open_table(BY_TIME)?,
+            by_name: transaction.open_table(BY_NAME)?,
+            by_due: transaction.open_table(BY_DUE)?,
+        })
+    }
+
+    /// Puts `change` in the place of what is recorded of `id`.
+    pub fn apply(&mut self, id: &UploadId, change: &Change) -> Result<(), redb::Error> {
+        let key = id.as_str().as_bytes();
+        let before = self
+            .uploads
+            .remove(key)?
+            .map(|value| decode(value.value()))
+            .transpose()?;
+        if let Some(record) = before {
+            let time = time_key(record.created_at, id);
+            self.by_time.remove(&time[..])?;
+            for name in &record.names {
+                self.by_name.remove(&name_key(name, &time)[..])?;
+            }
+            if let Some(due) = record.due {
+                self.by_due.remove(&time_key(due, id)[..])?;
+            }
+        }
+        if let Some(record) = change {
+            let value = serde_json::to_vec(&**record)
+                .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+            self.uploads.insert(key, &value[..])?;
+            let time = time_key(record.created_at, id);
+            self.by_time.insert(&time[..], ())?;
+            for name in &record.names {
+                self.by_name.insert(&name_key(name, &time)[..], ())?;
+            }
+            if let Some(due) = record.due {
+                self.by_due.insert(&time_key(due, id)[..], ())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the database holds at one moment.
+pub struct Snapshot(ReadTransaction);
+
+impl Snapshot {
+    pub fn of(database: &Database) -> Result<Self, redb::Error> {
+        Ok(Snapshot(database.begin_read()?))
+    }
+
+    pub fn find(&self, id: &UploadId) -> Result<Option<Record>, redb::Error> {
+        let table = self.0.open_table(UPLOADS)?;
+        let value = table.get(id.as_str().as_bytes())?;
+        value.map(|value| decode(value.value())).transpose()
+    }
+
+    /// The newest upload with that name that is alive and not `hidden`.
+    pub fn newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        hidden: &HashSet<UploadId>,
+    ) -> Result<Option<(Timestamp, UploadId)>, redb::Error> {
+        let (first, last) = (name_key(name, &[]), name_key(name, &[LAST]));
+        let table = self.0.open_table(BY_NAME)?;
+        for key in table.range(&first[..]..&last[..])?.rev() {
+            let (key, ()) = {
+                let (key, value) = key?;
+                (key, value.value())
+            };
+            let Some((time, id)) = read_time_key(&key.value()[first.len()..]) else {
+                continue;
+            };
+            if hidden.contains(&id) {
+                continue;
+            }
+            if self.find(&id)?.is_some_and(|record| record.is_alive(now)) {
+                return Ok(Some((time, id)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first.
+    pub fn list(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+        hidden: &HashSet<UploadId>,
+    ) -> Result<Vec<Entry>, redb::Error> {
+        let end = after.map_or_else(
+            || vec![LAST; 9],
+            |cursor| time_key(cursor.created_at, &cursor.id),
+        );
+        let mut entries = Vec::new();
+        let table = self.0.open_table(BY_TIME)?;
+        for key in table.range(..&end[..])?.rev() {
+            let Some((_, id)) = read_time_key(key?.0.value()) else {
+                continue;
+            };
+            if hidden.contains(&id) {
+                continue;
+            }
+            if let Some(record) = self.find(&id)?.filter(|record| record.is_alive(now)) {
+                entries.push(record.entry(id));
+                if entries.len() == limit {
+                    break;
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Up to `limit` uploads due by `now` that are not `hidden`, the longest overdue first.
+    pub fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        hidden: &HashSet<UploadId>,
+    ) -> Result<Vec<(Timestamp, UploadId)>, redb::Error> {
+        let table: ReadOnlyTable<Bytes, ()> = self.0.open_table(BY_DUE)?;
+        let mut due = Vec::new();
+        for key in table.iter()? {
+            let Some((time, id)) = read_time_key(key?.0.value()) else {
+                continue;
+            };
+            if time > now || due.len() == limit {
+                break;
+            }
+            if !hidden.contains(&id) {
+                due.push((time, id));
+            }
+        }
+        Ok(due)
+    }
+
+    /// All with that prefix that are not `hidden`.
+    pub fn with_prefix(
+        &self,
+        prefix: Prefix,
+        hidden: &HashSet<UploadId>,
+    ) -> Result<Vec<Entry>, redb::Error> {
+        let (first, last) = (
+            prefix.as_str().as_bytes(),
+            [prefix.as_str().as_bytes(), &[LAST]].concat(),
+        );
+        let table = self.0.open_table(UPLOADS)?;
+        let mut entries = Vec::new();
+        for item in table.range(first..&last[..])? {
+            let (key, value) = item?;
+            let id = str::from_utf8(key.value())
+                .ok()
+                .and_then(|id| id.parse().ok());
+            let Some(id) = id.filter(|id| !hidden.contains(id)) else {
+                continue;
+            };
+            entries.push(decode(value.value())?.entry(id));
+        }
+        Ok(entries)
+    }
+
+    /// Counts all there is, reading every record.
+    pub fn count(&self) -> Result<Stats, redb::Error> {
+        let mut stats = Stats::default();
+        for item in self.0.open_table(UPLOADS)?.iter()? {
+            stats.uploads += 1;
+            stats.bytes += decode(item?.1.value())?.size;
+        }
+        Ok(stats)
+    }
+}

@@ -1,0 +1,94 @@
+use std::path::Path;
+
+use super::*;
+use crate::catalog::conformance::{self, manifest};
+
+fn open(path: &Path) -> EmbeddedCatalog {
+    EmbeddedCatalog::open(path, Clock::system()).unwrap()
+}
+
+#[tokio::test]
+async fn it_is_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    conformance::all(async || {
+        count += 1;
+        open(&dir.path().join(count.to_string()))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_a_clean_end_leaves_it_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let upload = manifest(1, &["a"]);
+    let catalog = open(&path);
+    catalog.complete().await.unwrap();
+    catalog.record(&upload).await.unwrap();
+    catalog.close().await.unwrap();
+    drop(catalog);
+    let catalog = open(&path);
+    assert!(catalog.is_complete());
+    assert!(catalog.find(&upload.id).await.unwrap().is_some());
+    assert_eq!(catalog.stats().await.unwrap().bytes, 10);
+    // A copy of the file as a crash would leave it.
+    let copy = dir.path().join("copy.redb");
+    std::fs::copy(&path, &copy).unwrap();
+    let crashed = open(&copy);
+    assert!(!crashed.is_complete());
+    assert!(crashed.find(&upload.id).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let catalog = open(&path);
+    for millis in 0..500 {
+        catalog
+            .record(&manifest(millis, &["a", "b"]))
+            .await
+            .unwrap();
+    }
+    catalog.complete().await.unwrap();
+    catalog.close().await.unwrap();
+    drop(catalog);
+    let good = std::fs::read(&path).unwrap();
+    let mut damaged = vec![
+        b"rubbish".repeat(10_000),
+        good[..good.len() / 2].to_vec(),
+        good[..100].to_vec(),
+    ];
+    for start in [0, 512, 4096, 8192, good.len() / 3] {
+        let mut bytes = good.clone();
+        let end = (start + 3000).min(bytes.len());
+        bytes[start..end].fill(0xa5);
+        damaged.push(bytes);
+    }
+    for (i, bytes) in damaged.into_iter().enumerate() {
+        let path = dir.path().join(format!("damaged-{i}.redb"));
+        std::fs::write(&path, bytes).unwrap();
+        let catalog = open(&path);
+        assert!(catalog.record(&manifest(1, &["a"])).await.unwrap());
+        catalog.complete().await.unwrap();
+        assert!(
+            catalog
+                .newest(&FileName::from_upload(b"a"), Timestamp::from_millis(9999))
+                .await
+                .is_ok(),
+            "{i}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let _first = open(&path);
+    assert!(matches!(
+        EmbeddedCatalog::open(&path, Clock::system()),
+        Err(OpenError::Locked)
+    ));
+}

@@ -1,0 +1,158 @@
+//! The one thread that writes to the database.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use redb::Durability;
+
+use super::open::mark_clean;
+use super::tables::Tables;
+use super::{Change, Shared};
+use crate::model::UploadId;
+
+/// How long changes may be in the database without being on stable storage.
+const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// How many changes may wait before those who make them do.
+const MOST_PENDING: usize = 64 * 1024;
+
+/// A handle of the writing thread.
+pub struct Writer {
+    shared: Arc<Shared>,
+    /// Holds one wake-up; it ends the thread when it is dropped.
+    waker: Mutex<Option<SyncSender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub fn start(shared: Arc<Shared>) -> io::Result<Self> {
+        let (waker, wakes) = sync_channel(1);
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("catalog".to_owned())
+            .spawn(move || {
+                let ran = catch_unwind(AssertUnwindSafe(|| run(&worker, &wakes)));
+                let error = match ran {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "the writer panicked".to_owned(),
+                };
+                tracing::error!(error, "the index cannot be written; restart to rebuild it");
+                worker.lock().broken = Some(error);
+                worker.written.notify_waiters();
+            })?;
+        Ok(Writer {
+            shared,
+            waker: Mutex::new(Some(waker)),
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Tells the thread that there is something to write.
+    pub fn wake(&self) {
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(waker) = &*waker {
+            // A wake-up that waits already will do for this as well.
+            let _ = waker.try_send(());
+        }
+    }
+
+    /// Waits while too much is to be written.
+    pub async fn room(&self) {
+        loop {
+            let written = self.shared.written.notified();
+            {
+                let state = self.shared.lock();
+                if state.pending.len() < MOST_PENDING || state.broken.is_some() {
+                    return;
+                }
+            }
+            written.await;
+        }
+    }
+
+    /// Has everything written and marked clean, and the thread ended.
+    pub async fn close(&self) {
+        drop(
+            self.waker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            // The thread's own troubles are in the state by now.
+            let _ = tokio::task::spawn_blocking(|| thread.join()).await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(
+            self.waker
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+}
+
+fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
+    let mut unsynced: Option<Instant> = None;
+    loop {
+        let wait = unsynced.map_or(SYNC_EVERY, |since| {
+            SYNC_EVERY.saturating_sub(since.elapsed())
+        });
+        let woken = wakes.recv_timeout(wait);
+        let changes = shared.lock().pending.take();
+        let overdue = unsynced.is_some_and(|since| since.elapsed() >= SYNC_EVERY);
+        if !changes.is_empty() || overdue {
+            write(shared, &changes, overdue)?;
+            unsynced = if overdue {
+                None
+            } else {
+                unsynced.or_else(|| Some(Instant::now()))
+            };
+        }
+        if woken == Err(RecvTimeoutError::Disconnected) {
+            if shared.complete.load(Ordering::Acquire) {
+                mark_clean(&shared.database)?;
+            }
+            return Ok(());
+        }
+    }
+}
+
+fn write(
+    shared: &Shared,
+    changes: &[(UploadId, Change)],
+    durable: bool,
+) -> Result<(), redb::Error> {
+    let mut transaction = shared.database.begin_write()?;
+    transaction.set_durability(if durable {
+        Durability::Immediate
+    } else {
+        Durability::None
+    })?;
+    // Else a start after a crash walks the whole file.
+    transaction.set_quick_repair(durable);
+    {
+        let mut tables = Tables::open(&transaction)?;
+        for (id, change) in changes {
+            tables.apply(id, change)?;
+        }
+    }
+    transaction.commit()?;
+    shared.lock().pending.settle(changes);
+    shared.written.notify_waiters();
+    Ok(())
+}

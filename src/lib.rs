@@ -1,6 +1,52 @@
-//! wharf: a server for `multipart/form-data`, in both directions.
+//! wharf: a server for `multipart/form-data`, in both directions. A form posted to `/upload` is
+//! stored as one unit, all of it or nothing, and `/download/NAME` gives it back as a form.
+//!
+//! # The modules
+//!
+//! Each imports only from those above it.
+//!
+//! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
+//! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
+//! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory.
+//! - [`catalog`]: the index over the manifests; embedded on one machine.
+//! - [`lease`]: who cleans up.
+//! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
+//! - [`delivery`]: the download as a use case: what a name means, representations, streams.
+//! - [`expiry`]: the cleaner, and the comparison of index and store.
+//! - [`http`]: routes, headers, status codes, connections.
+//! - [`app`]: what the parts are made of; [`shutdown`] how they end.
+//! - [`config`]: settings, checked into the options of the parts.
+//! - [`cli`]: the commands.
+//!
+//! # One uploaded byte
+//!
+//! A frame comes from hyper to [`http`], which has settled limits and `Expect` from the head.
+//! [`form::Decoder`] finds the edges of the parts and hands slices of the very frame on. [`ingest`]
+//! keeps text and gives files to a [`store::FileSink`], which hashes and writes them in blocks as
+//! large as the frames are; small files wait in a bounded buffer. At the clean end of the body
+//! [`store::Staged::commit`] names the files, syncs, links the manifest, syncs: as a task that a
+//! disconnect cannot cancel. Then the [`catalog`] records it, and 201 goes out. A body that stops
+//! short is an error, and nothing is visible of it.
+//!
+//! # One downloaded byte
+//!
+//! [`delivery`] finds what a name means in the catalog, and the manifest in a cache or the store.
+//! From manifests alone it lays out a [`delivery::Representation`]: exact length, `ETag`, boundary.
+//! [`http`] evaluates preconditions and ranges on it, opens the first block before the head is
+//! sent, and streams the blocks. An error after the head breaks the connection: nothing short
+//! looks whole.
+//!
+//! # One expiry
+//!
+//! The [`lease`] publishes a claim. [`expiry::Expiry`] sleeps until the next deadline, and for
+//! each upload that is due asks its manifest, removes it (manifest first) and has the catalog
+//! forget it. What a crash left between any two of these steps is found again: an entry without
+//! a manifest is forgotten, a file without one is removed.
 
+pub mod app;
 pub mod catalog;
+pub mod cli;
+pub mod config;
 pub mod delivery;
 pub mod expiry;
 pub mod form;

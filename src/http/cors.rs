@@ -8,7 +8,8 @@ use super::log::REQUEST_ID;
 /// Answers for the sites named; none are, as a rule. Cookies are never allowed with it.
 pub fn layer(origins: &[String]) -> CorsLayer {
     if origins.is_empty() {
-        return CorsLayer::new();
+        // Nothing depends on the origin then, so nothing varies with it.
+        return CorsLayer::new().vary([]);
     }
     let origins: Vec<HeaderValue> = origins
         .iter()

@@ -45,11 +45,12 @@ pub async fn status(State(app): State<App>, headers: HeaderMap) -> Result<Respon
         .require_if_guarded(Scope::Admin, &headers)?;
     let stats = app.catalog.stats().await?;
     let next = app.catalog.next_due().await?;
+    let claim = app.claims.borrow().clone();
     let status = json!({
         "instance": app.options.instance,
         "version": env!("CARGO_PKG_VERSION"),
-        "role": "leader",
-        "epoch": 0,
+        "role": if claim.is_some() { "leader" } else { "follower" },
+        "epoch": claim.map_or(0, |claim| claim.epoch),
         "uploads": stats.uploads,
         "next_expiry": next.map(|time| time.to_string()),
     });

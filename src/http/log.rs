@@ -64,6 +64,7 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
         status: StatusCode::INTERNAL_SERVER_ERROR,
         received: received.clone(),
         sent: 0,
+        announced: None,
         whole: false,
         start,
         metrics: Arc::clone(&app.metrics),
@@ -85,6 +86,8 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
         response.headers_mut().insert(REQUEST_ID, value);
     }
     line.status = response.status();
+    let announced = response.headers().get(http::header::CONTENT_LENGTH);
+    line.announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
     // The answer to a HEAD, and one without a body, is whole with its head.
     line.whole = line.method == Method::HEAD || response.body().is_end_stream();
     response.map(|body| Body::new(Logged { body, line }))
@@ -118,6 +121,8 @@ struct Line {
     status: StatusCode,
     received: Received,
     sent: u64,
+    /// The announced length of the answer: hyper asks for no more than that.
+    announced: Option<u64>,
     whole: bool,
     start: Instant,
     metrics: Arc<Metrics>,
@@ -161,7 +166,8 @@ impl http_body::Body for Logged {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.line.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.line.whole = self.body.is_end_stream();
+                self.line.whole =
+                    self.body.is_end_stream() || self.line.announced == Some(self.line.sent);
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::error!(id = %self.line.id, %error, "{} broke off", self.line.path);

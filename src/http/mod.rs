@@ -31,7 +31,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use http::{HeaderName, HeaderValue};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -39,6 +39,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use crate::catalog::Catalog;
 use crate::delivery::Delivery;
 use crate::ingest::Ingest;
+use crate::lease::Claim;
 use crate::model::Clock;
 use crate::store::Store;
 use access::Access;
@@ -79,21 +80,43 @@ pub struct App {
     uploads: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
-    /// Cancelled when bodies that are still being read are given up.
+    claims: watch::Receiver<Option<Claim>>,
     abort: CancellationToken,
+}
+
+/// What the resources are made of.
+pub struct Parts {
+    /// Uploads.
+    pub ingest: Ingest,
+    /// Downloads.
+    pub delivery: Delivery,
+    /// The store, to be asked whether it is well.
+    pub store: Arc<dyn Store>,
+    /// The index, to be asked what it holds.
+    pub catalog: Arc<dyn Catalog>,
+    /// Whether this instance is the cleaner.
+    pub claims: watch::Receiver<Option<Claim>>,
+    /// The time.
+    pub clock: Clock,
+    /// The settings.
+    pub options: Options,
+    /// Cancelled when bodies that are still being read are given up.
+    pub abort: CancellationToken,
 }
 
 impl App {
     /// Puts the use cases behind HTTP.
-    pub fn new(
-        ingest: Ingest,
-        delivery: Delivery,
-        store: Arc<dyn Store>,
-        catalog: Arc<dyn Catalog>,
-        clock: Clock,
-        options: Options,
-        abort: CancellationToken,
-    ) -> Self {
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            ingest,
+            delivery,
+            store,
+            catalog,
+            claims,
+            clock,
+            options,
+            abort,
+        } = parts;
         App {
             uploads: Arc::new(Semaphore::new(
                 options.max_uploads.min(Semaphore::MAX_PERMITS),
@@ -105,6 +128,7 @@ impl App {
             delivery,
             store,
             catalog,
+            claims,
             clock,
             abort,
         }

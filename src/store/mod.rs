@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::model::{Digest, FileName, Manifest, Prefix, Timestamp, UploadId};
 
+pub use disk::DiskStore;
 pub use error::StoreError;
 
 /// How many bytes a [`Blob`] is asked for at once, as a rule.

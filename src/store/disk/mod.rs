@@ -96,8 +96,8 @@ struct Inner {
     /// Guards, for each folder, that manifests are replaced and removed one after another. Std
     /// mutexes: held on blocking threads only.
     replacing: Vec<Mutex<()>>,
-    /// Keeps the lock.
-    _lock: File,
+    /// Keeps the lock; who only looks has none.
+    _lock: Option<File>,
 }
 
 impl DiskStore {
@@ -123,17 +123,54 @@ impl DiskStore {
         if !unnamed {
             tracing::warn!(dir = %dir.display(), "the file system has no unnamed files; uploads wait in .wharf/stage");
         }
-        Ok(DiskStore(Arc::new(Inner {
-            syncer: Syncer::new(root.try_clone().map_err(failed)?, options.durability),
-            space: Space::new(root, options.min_free),
-            descriptors: Descriptors::new(options.descriptors, unnamed),
+        let syncer = Syncer::new(root.try_clone().map_err(failed)?, options.durability);
+        let space = Space::new(root, options.min_free);
+        let descriptors = Descriptors::new(options.descriptors, unnamed);
+        Ok(Self::new(layout, syncer, space, descriptors, Some(lock)))
+    }
+
+    /// Opens a directory to be looked at, beside the server it may have; what changes it must not
+    /// be called. Blocks.
+    ///
+    /// # Errors
+    /// There is no such directory, or it cannot be read.
+    pub fn inspect(dir: &Path) -> Result<Self, OpenError> {
+        let failed = |source: io::Error| OpenError::Io {
+            dir: dir.to_owned(),
+            source,
+        };
+        std::fs::read_dir(dir.join(layout::PRIVATE)).map_err(failed)?;
+        let layout = Layout::open(dir).map_err(failed)?;
+        let root = layout.root().map_err(failed)?;
+        let syncer = Syncer::new(root.try_clone().map_err(failed)?, Durability::Strict);
+        let space = Space::new(root, 0);
+        Ok(Self::new(
+            layout,
+            syncer,
+            space,
+            Descriptors::new(0, false),
+            None,
+        ))
+    }
+
+    fn new(
+        layout: Layout,
+        syncer: Syncer,
+        space: Space,
+        descriptors: Descriptors,
+        lock: Option<File>,
+    ) -> Self {
+        DiskStore(Arc::new(Inner {
+            layout,
+            syncer,
+            space,
+            descriptors,
             writer: Writer::default(),
             commits: Semaphore::new(COMMITS),
             committing: Mutex::default(),
             replacing: (0..Prefix::COUNT).map(|_| Mutex::default()).collect(),
-            layout,
             _lock: lock,
-        })))
+        }))
     }
 
     /// The folder for what belongs to the server and is no upload.

@@ -1,0 +1,266 @@
+//! The composition root: what the parts are made of, and how they begin and end.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::catalog::{self, Catalog, EmbeddedCatalog};
+use crate::delivery::{self, Delivery};
+use crate::expiry::{self, Compared, Expiry};
+use crate::http;
+use crate::http::server::{Listener, Server, Timeouts};
+use crate::ingest::{self, Ingest};
+use crate::lease::{Lease, Solo};
+use crate::model::Clock;
+use crate::shutdown::Shutdown;
+use crate::store::{DiskStore, Store, disk};
+
+/// The name of the index in the store's private folder.
+const CATALOG: &str = "catalog.redb";
+/// How many descriptors are kept for what is neither a connection nor a file under way: folders,
+/// the index, files being read.
+const RESERVED_DESCRIPTORS: u64 = 1024;
+
+/// The settings of all parts.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The store's directory.
+    pub dir: PathBuf,
+    /// What a commit waits for.
+    pub durability: disk::Durability,
+    /// Bytes of the file system that are not to be used.
+    pub min_free: u64,
+    /// How long unfinished uploads of other instances are left alone.
+    pub stale_after: Duration,
+    /// Uploads.
+    pub ingest: ingest::Options,
+    /// Downloads.
+    pub delivery: delivery::Options,
+    /// The resources.
+    pub http: http::Options,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// How long transfers may go on after the first signal.
+    pub shutdown_grace: Duration,
+}
+
+impl Options {
+    fn disk(&self, descriptors: usize) -> disk::Options {
+        disk::Options {
+            dir: self.dir.clone(),
+            durability: self.durability,
+            min_free: self.min_free,
+            descriptors,
+        }
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] disk::OpenError),
+    /// The index cannot be opened.
+    #[error(transparent)]
+    Catalog(#[from] catalog::OpenError),
+    /// The index cannot be made anew.
+    #[error(transparent)]
+    Index(#[from] catalog::CatalogError),
+}
+
+/// A server, ready to run.
+pub struct App {
+    options: Options,
+    store: Arc<dyn Store>,
+    catalog: Arc<dyn Catalog>,
+    lease: Arc<dyn Lease>,
+    clock: Clock,
+}
+
+/// Puts a server together. Blocks.
+///
+/// # Errors
+/// The store or the index cannot be opened.
+pub fn build(options: Options) -> Result<App, StartError> {
+    let clock = Clock::system();
+    let disk = options.disk(descriptors(options.max_connections));
+    // The store first: its lock keeps others from the index as well.
+    let store = DiskStore::open(&disk)?;
+    let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
+    let catalog = EmbeddedCatalog::open(&path, clock.clone())?;
+    Ok(App {
+        lease: Arc::new(Solo::new(options.http.instance.clone())),
+        options,
+        store: Arc::new(store),
+        catalog: Arc::new(catalog),
+        clock,
+    })
+}
+
+/// Makes the index of a store anew, while no server runs.
+///
+/// # Errors
+/// The store or the index cannot be opened, or the index fails.
+pub async fn reindex(options: &Options) -> Result<Compared, StartError> {
+    let clock = Clock::system();
+    let store = DiskStore::open(&options.disk(0))?;
+    let path = DiskStore::private_dir(&options.dir).join(CATALOG);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(catalog::OpenError::Io(error).into());
+        }
+        _ => {}
+    }
+    let catalog: Arc<dyn Catalog> = Arc::new(EmbeddedCatalog::open(&path, clock)?);
+    let stop = CancellationToken::new();
+    let compared = expiry::compare(Arc::new(store), Arc::clone(&catalog), &stop).await?;
+    catalog.close().await?;
+    Ok(compared.unwrap_or_default())
+}
+
+/// Raises the soft limit of open files to the hard one (getrlimit(2)), and divides it: what
+/// connections and the server itself do not need may be files of uploads under way.
+fn descriptors(max_connections: usize) -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        limit.current = limit.maximum;
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "cannot raise the limit of open files");
+            limit = getrlimit(Resource::Nofile);
+        }
+    }
+    let all = limit.current.unwrap_or(u64::MAX);
+    let connections = (max_connections as u64).min(all / 2);
+    let left = all
+        .saturating_sub(connections)
+        .saturating_sub(RESERVED_DESCRIPTORS.min(all / 4));
+    // A descriptor of a file being read goes with each connection.
+    usize::try_from(left / 2).unwrap_or(usize::MAX)
+}
+
+impl App {
+    /// Serves until `shutdown`, or until a part that must run has ended; then lets what is under
+    /// way finish for the grace, and closes everything.
+    ///
+    /// # Errors
+    /// A listener failed, or a task that must run has ended.
+    pub async fn run(self, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
+        let (connections, commits) = (TaskTracker::new(), TaskTracker::new());
+        let http = self.http(&shutdown, commits.clone());
+        let server = Server {
+            router: http.clone().router(),
+            timeouts: Timeouts::new(self.options.http.idle_timeout),
+            connections: Arc::new(Semaphore::new(self.options.max_connections)),
+            stop: shutdown.stop.clone(),
+            abort: shutdown.abort.clone(),
+            tracker: connections.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        for listener in listeners {
+            tasks.spawn(server.clone().accept(listener));
+        }
+        self.spawn_cleaner(&mut tasks, &shutdown);
+        let ended = watch(&mut tasks, &shutdown).await;
+        http.drain();
+        self.lease.release().await;
+        connections.close();
+        let grace = self.options.shutdown_grace;
+        if tokio::time::timeout(grace, connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("transfers are cut off after shutdown_grace");
+            shutdown.abort.cancel();
+            connections.wait().await;
+        }
+        commits.close();
+        commits.wait().await;
+        while tasks.join_next().await.is_some() {}
+        if let Err(error) = self.catalog.close().await {
+            tracing::error!(%error, "the index was not closed cleanly; the next start compares it");
+        }
+        ended
+    }
+
+    fn http(&self, shutdown: &Shutdown, commits: TaskTracker) -> http::App {
+        let (store, catalog) = (Arc::clone(&self.store), Arc::clone(&self.catalog));
+        let ingest = Ingest::new(
+            Arc::clone(&store),
+            Arc::clone(&catalog),
+            self.clock.clone(),
+            self.options.ingest.clone(),
+            commits,
+        );
+        let delivery = Delivery::new(
+            Arc::clone(&store),
+            Arc::clone(&catalog),
+            self.clock.clone(),
+            self.options.delivery,
+        );
+        http::App::new(http::Parts {
+            ingest,
+            delivery,
+            store,
+            catalog,
+            claims: self.lease.claims(),
+            clock: self.clock.clone(),
+            options: self.options.http.clone(),
+            abort: shutdown.abort.clone(),
+        })
+    }
+
+    /// Starts the cleaner, after the comparison where one is needed.
+    fn spawn_cleaner(&self, tasks: &mut JoinSet<io::Result<()>>, shutdown: &Shutdown) {
+        let (store, catalog) = (Arc::clone(&self.store), Arc::clone(&self.catalog));
+        let stop = shutdown.stop.clone();
+        let options = expiry::Options {
+            stale_after: self.options.stale_after,
+            alone: true,
+        };
+        let cleaner = Expiry::new(
+            Arc::clone(&store),
+            Arc::clone(&catalog),
+            self.lease.claims(),
+            self.clock.clone(),
+            options,
+        );
+        tasks.spawn(async move {
+            if !catalog.is_complete() {
+                tracing::info!("comparing the index with the store");
+                match expiry::compare(store, catalog, &stop).await {
+                    Ok(Some(compared)) => tracing::info!(?compared, "the index is complete"),
+                    Ok(None) => {}
+                    Err(error) => return Err(io::Error::other(error)),
+                }
+            }
+            cleaner.run(stop).await;
+            Ok(())
+        });
+    }
+}
+
+/// Waits for the shutdown. A task that ends before it takes the server with it: a server that
+/// looks healthy and does half its work is worse than none.
+async fn watch(tasks: &mut JoinSet<io::Result<()>>, shutdown: &Shutdown) -> io::Result<()> {
+    let ended = tokio::select! {
+        () = shutdown.stop.cancelled() => return Ok(()),
+        ended = tasks.join_next() => ended,
+    };
+    if shutdown.stop.is_cancelled() {
+        return Ok(());
+    }
+    shutdown.stop.cancel();
+    match ended {
+        Some(Ok(Ok(()))) | None => Err(io::Error::other("a task that must run has ended")),
+        Some(Ok(Err(error))) => Err(error),
+        Some(Err(error)) => Err(io::Error::other(error)),
+    }
+}

@@ -1,0 +1,94 @@
+//! `wharf check`: every stored file read and compared with what its manifest says.
+
+use std::process::ExitCode;
+
+use crate::config::Config;
+use crate::model::{Manifest, Prefix, StoredFile, UploadId};
+use crate::store::{BLOCK, DiskStore, Store, StoreError};
+use sha2::{Digest as _, Sha256};
+
+/// What a check came to.
+#[derive(Debug, Default)]
+struct Tally {
+    uploads: u64,
+    files: u64,
+    bytes: u64,
+    damaged: u64,
+}
+
+/// Reads everything, prints what is damaged, and changes nothing.
+pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    let store = DiskStore::inspect(&config.app.dir)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let tally = runtime.block_on(check(&store))?;
+    println!(
+        "{} uploads, {} files, {} bytes read; {} damaged",
+        tally.uploads, tally.files, tally.bytes, tally.damaged
+    );
+    Ok(if tally.damaged == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn check(store: &dyn Store) -> Result<Tally, StoreError> {
+    let mut tally = Tally::default();
+    for prefix in Prefix::all() {
+        for id in store.scan(prefix).await? {
+            match store.manifest(&id).await {
+                Ok(Some(manifest)) => check_upload(store, &manifest, &mut tally).await,
+                // Removed while we looked.
+                Ok(None) => {}
+                Err(error) => tally.report(&id, &error.to_string()),
+            }
+        }
+    }
+    Ok(tally)
+}
+
+impl Tally {
+    fn report(&mut self, id: &UploadId, what: &str) {
+        self.damaged += 1;
+        println!("{id}: {what}");
+    }
+}
+
+async fn check_upload(store: &dyn Store, manifest: &Manifest, tally: &mut Tally) {
+    tally.uploads += 1;
+    for (_, file) in manifest.files() {
+        tally.files += 1;
+        match check_file(store, manifest, file).await {
+            Ok(bytes) => tally.bytes += bytes,
+            Err(error) => {
+                // An upload that was removed while we looked is no damage.
+                if !matches!(store.manifest(&manifest.id).await, Ok(None)) {
+                    tally.report(&manifest.id, &error.to_string());
+                }
+            }
+        }
+    }
+}
+
+async fn check_file(
+    store: &dyn Store,
+    manifest: &Manifest,
+    file: &StoredFile,
+) -> Result<u64, StoreError> {
+    let blob = store.open(&manifest.id, &file.name, file.size).await?;
+    let mut hasher = Sha256::new();
+    let mut offset = 0;
+    while offset < file.size {
+        let len = (file.size - offset).min(BLOCK as u64);
+        hasher.update(&blob.read(offset, len as usize).await?);
+        offset += len;
+    }
+    let found: [u8; 32] = hasher.finalize().into();
+    match file.sha256 {
+        Some(expected) if *expected.as_bytes() != found => Err(StoreError::Damaged(format!(
+            "{} has another sha-256 than it was stored with",
+            file.name
+        ))),
+        _ => Ok(offset),
+    }
+}

@@ -1,0 +1,63 @@
+//! The commands.
+
+mod args;
+mod check;
+mod config;
+mod reindex;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::config::{Config, Given, Loaded};
+use args::{Command, Invocation};
+
+/// Runs the command the arguments name.
+///
+/// # Errors
+/// What kept it from its end, for standard error.
+pub fn run() -> anyhow::Result<ExitCode> {
+    let invocation = args::parse();
+    let command = invocation.command;
+    let loaded = load(invocation)?;
+    // Read last, so that the file named by one setting can hold others.
+    let config = check_values(&loaded)?;
+    match command {
+        Command::Serve => serve::run(config, &loaded.warnings),
+        Command::Config => config::run(&loaded),
+        Command::Check => check::run(&config),
+        Command::Reindex => reindex::run(&config),
+    }
+}
+
+fn load(invocation: Invocation) -> anyhow::Result<Loaded> {
+    let named = std::env::var_os("WHARF_CONFIG").filter(|path| !path.is_empty());
+    let path = invocation.config.or(named.map(PathBuf::from));
+    let file = path.map(|path| {
+        let text = std::fs::read_to_string(&path);
+        let text =
+            text.with_context(|| format!("cannot read the settings in {}", path.display()))?;
+        anyhow::Ok((path, text))
+    });
+    Ok(Loaded::from(Given {
+        flags: invocation.flags,
+        environment: std::env::vars_os().collect(),
+        file: file.transpose()?,
+    })?)
+}
+
+fn check_values(loaded: &Loaded) -> anyhow::Result<Config> {
+    let access_file = match loaded.get("access_file").texts.first().map(String::as_str) {
+        None | Some("none") => String::new(),
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("access_file: cannot read {path}"))?,
+    };
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let instance = format!("{host}-{}", std::process::id());
+    Ok(Config::new(loaded, &access_file, instance)?)
+}

@@ -1,0 +1,96 @@
+//! `wharf serve`.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::app;
+use crate::config::{Address, Config, LogFormat};
+use crate::http::access::Scope;
+use crate::http::server::{Listener, listen_tcp, listen_unix};
+use crate::shutdown::Shutdown;
+
+/// How many threads may block at once: commits that wait for the disk, reads of cold files.
+const BLOCKING_THREADS: usize = 512;
+
+/// Serves until a signal.
+pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
+    start_log(&config)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let shutdown = Shutdown::on_signals()?;
+    let upload_open = !config.app.http.access.guards(Scope::Upload);
+    let dir = config.app.dir.clone();
+    let app = app::build(config.app)?;
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        listeners.extend(listen(address).await?);
+    }
+    for listener in &listeners {
+        announce(listener, upload_open)?;
+    }
+    tracing::info!(dir = %dir.display(), version = env!("CARGO_PKG_VERSION"), "ready");
+    app.run(listeners, shutdown).await?;
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn listen(address: &Address) -> anyhow::Result<Vec<Listener>> {
+    match address {
+        Address::Unix(path) => {
+            let failed = || format!("cannot listen on unix:{}", path.display());
+            Ok(vec![listen_unix(path.clone()).await.with_context(failed)?])
+        }
+        Address::Tcp(text) => {
+            let failed = || format!("cannot listen on {text}");
+            let mut listeners = Vec::new();
+            for address in tokio::net::lookup_host(text).await.with_context(failed)? {
+                listeners.push(listen_tcp(address).await.with_context(failed)?);
+            }
+            Ok(listeners)
+        }
+    }
+}
+
+fn announce(listener: &Listener, upload_open: bool) -> io::Result<()> {
+    match listener {
+        Listener::Unix(_, path) => tracing::info!("listening on unix:{}", path.display()),
+        Listener::Tcp(listener) => {
+            let address = listener.local_addr()?;
+            tracing::info!("listening on http://{address}");
+            if upload_open && !address.ip().is_loopback() {
+                tracing::warn!(
+                    "everybody who reaches {address} can upload: no access secret names `upload`"
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let filter =
+        EnvFilter::try_new(&config.log).with_context(|| format!("log: {:?}", config.log))?;
+    let colour = io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.with_ansi(colour).with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! Where each setting's value comes from.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::settings::{ACCESS, Kind, SETTINGS, Setting, find};
+
+/// Variables that begin like settings and are something else: the client's server and token,
+/// the settings file, and a switch of the tests.
+const NO_SETTINGS: [&str; 4] = ["WHARF_CONFIG", "WHARF_URL", "WHARF_TOKEN", "WHARF_SOAK"];
+
+/// What was given, by where it was given.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// Flags: keys and their values.
+    pub flags: Vec<(String, Vec<String>)>,
+    /// The environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The settings file: its path and its text.
+    pub file: Option<(PathBuf, String)>,
+}
+
+/// Where a value was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere.
+    Default,
+    /// In the file of this path.
+    File(PathBuf),
+    /// In the environment, under this name.
+    Environment(String),
+    /// As this flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File(path) => write!(f, "file {}", path.display()),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Flag(flag) => write!(f, "flag --{flag}"),
+        }
+    }
+}
+
+/// The value of a setting, and where it was given. One value, or several of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// As they were written.
+    pub texts: Vec<String>,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Every setting's value.
+#[derive(Debug)]
+pub struct Loaded {
+    values: BTreeMap<&'static str, Value>,
+    /// What is odd and no error.
+    pub warnings: Vec<String>,
+}
+
+/// Why the settings are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is no TOML.
+    #[error("{path}: {reason}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        reason: String,
+    },
+    /// A key that is no setting.
+    #[error("{origin}: there is no setting {key:?}")]
+    Unknown {
+        /// Where it was given.
+        origin: String,
+        /// The key.
+        key: String,
+    },
+    /// A value that does not parse.
+    #[error("{key} ({origin}): {reason}")]
+    Value {
+        /// The setting.
+        key: &'static str,
+        /// Where it was given.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Loaded {
+    /// Merges what was given.
+    ///
+    /// # Errors
+    /// A key is unknown, a value has the wrong shape, or the file is no TOML.
+    pub fn from(given: Given) -> Result<Self, ConfigError> {
+        let mut loaded = Loaded {
+            values: SETTINGS
+                .iter()
+                .map(|setting| (setting.key, default(setting)))
+                .collect(),
+            warnings: Vec::new(),
+        };
+        if let Some((path, text)) = given.file {
+            loaded.add_file(path, &text)?;
+        }
+        for (name, value) in given.environment {
+            loaded.add_variable(&name, &value)?;
+        }
+        for (key, texts) in given.flags {
+            let setting = find(&key).ok_or_else(|| ConfigError::Unknown {
+                origin: "flag".to_owned(),
+                key: key.clone(),
+            })?;
+            let origin = Origin::Flag(setting.flag());
+            loaded.values.insert(setting.key, Value { texts, origin });
+        }
+        Ok(loaded)
+    }
+
+    /// The value of a setting of the table.
+    pub fn get(&self, key: &'static str) -> &Value {
+        // Every setting of the table has its default.
+        &self.values[key]
+    }
+
+    /// An error about the value of `key`.
+    pub fn refuse(&self, key: &'static str, reason: impl fmt::Display) -> ConfigError {
+        ConfigError::Value {
+            key,
+            origin: self.get(key).origin.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+
+    fn add_file(&mut self, path: PathBuf, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table =
+            text.parse()
+                .map_err(|error: toml::de::Error| ConfigError::File {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                })?;
+        for (key, value) in table {
+            let origin = Origin::File(path.clone());
+            let setting = find(&key).ok_or_else(|| ConfigError::Unknown {
+                origin: origin.to_string(),
+                key,
+            })?;
+            let texts = toml_texts(setting, value).ok_or_else(|| ConfigError::Value {
+                key: setting.key,
+                origin: origin.to_string(),
+                reason: match setting.kind {
+                    Kind::Single => "one value is needed".to_owned(),
+                    Kind::List => "an array of strings is needed".to_owned(),
+                },
+            })?;
+            self.values.insert(setting.key, Value { texts, origin });
+        }
+        Ok(())
+    }
+
+    fn add_variable(&mut self, name: &OsString, value: &OsString) -> Result<(), ConfigError> {
+        let Some(name) = name.to_str().filter(|name| name.starts_with("WHARF_")) else {
+            return Ok(());
+        };
+        if NO_SETTINGS.contains(&name) {
+            return Ok(());
+        }
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.env() == name) else {
+            self.warnings
+                .push(format!("the environment variable {name} is no setting"));
+            return Ok(());
+        };
+        let origin = Origin::Environment(name.to_owned());
+        let refused = |reason: &str| ConfigError::Value {
+            key: setting.key,
+            origin: origin.to_string(),
+            reason: reason.to_owned(),
+        };
+        let text = value
+            .to_str()
+            .ok_or_else(|| refused("the value is not UTF-8"))?;
+        if text.is_empty() && setting.group == ACCESS {
+            return Err(refused(
+                "the value is empty, which would leave the server open",
+            ));
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        let texts = match setting.kind {
+            Kind::Single => vec![text.to_owned()],
+            Kind::List => text.split(',').map(|text| text.trim().to_owned()).collect(),
+        };
+        self.values.insert(setting.key, Value { texts, origin });
+        Ok(())
+    }
+}
+
+fn default(setting: &Setting) -> Value {
+    let texts = match setting.default {
+        "" => Vec::new(),
+        text => vec![text.to_owned()],
+    };
+    Value {
+        texts,
+        origin: Origin::Default,
+    }
+}
+
+/// The texts of a TOML value: a string or a number, or an array of such for a list.
+fn toml_texts(setting: &Setting, value: toml::Value) -> Option<Vec<String>> {
+    let text = |value: toml::Value| match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match (setting.kind, value) {
+        (Kind::List, toml::Value::Array(values)) => values.into_iter().map(text).collect(),
+        (_, value) => text(value).map(|text| vec![text]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> Given {
+        Given {
+            flags: flags
+                .iter()
+                .map(|(k, v)| ((*k).into(), vec![(*v).into()]))
+                .collect(),
+            environment: environment
+                .iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+            file: Some(("wharf.toml".into(), file.to_owned())),
+        }
+    }
+
+    #[test]
+    fn flag_over_environment_over_file_over_default() {
+        let value = |flags: &[_], environment: &[_], file| {
+            Loaded::from(given(flags, environment, file))
+                .unwrap()
+                .get("max_files")
+                .clone()
+        };
+        let (flag, variable, line) = (
+            [("max_files", "4")],
+            [("WHARF_MAX_FILES", "3")],
+            "max_files = 2",
+        );
+        assert_eq!(value(&flag, &variable, line).texts, ["4"]);
+        assert_eq!(value(&[], &variable, line).texts, ["3"]);
+        assert_eq!(value(&[], &[], line).origin.to_string(), "file wharf.toml");
+        assert_eq!(value(&[], &[("WHARF_MAX_FILES", "")], "").texts, ["1000"]);
+    }
+
+    #[test]
+    fn lists_in_each_place() {
+        let listen = |given| Loaded::from(given).unwrap().get("listen").texts.clone();
+        let two = ["a:1", "b:2"];
+        assert_eq!(listen(given(&[], &[("WHARF_LISTEN", "a:1, b:2")], "")), two);
+        assert_eq!(listen(given(&[], &[], "listen = ['a:1', 'b:2']")), two);
+        assert_eq!(listen(given(&[], &[], "listen = 'a:1'")), ["a:1"]);
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        let error = |given| Loaded::from(given).unwrap_err().to_string();
+        assert_eq!(
+            error(given(&[], &[], "max_fils = 1")),
+            "file wharf.toml: there is no setting \"max_fils\""
+        );
+        assert!(error(given(&[], &[], "max_files = ")).starts_with("wharf.toml: "));
+        assert!(error(given(&[], &[], "max_files = [1]")).contains("one value is needed"));
+        assert!(
+            error(given(&[], &[("WHARF_ACCESS", "")], "")).contains("would leave the server open")
+        );
+        let odd = given(
+            &[],
+            &[
+                ("WHARF_PORT_80_TCP", "x"),
+                ("WHARF_URL", "x"),
+                ("HOME", "x"),
+            ],
+            "",
+        );
+        let warnings = Loaded::from(odd).unwrap().warnings;
+        assert_eq!(
+            warnings,
+            ["the environment variable WHARF_PORT_80_TCP is no setting"]
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! The table of settings. Flags, environment variables, keys of `wharf.toml` and the help text
+//! are all derived from it, so that a setting is one row here and one line where it is checked.
+
+/// Whether a setting takes one value or several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One value.
+    Single,
+    /// Several: a repeated flag, a TOML array, commas in the environment.
+    List,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key in `wharf.toml`: lower case, words joined by `_`.
+    pub key: &'static str,
+    /// The default as a user would write it; empty for a list without elements.
+    pub default: &'static str,
+    /// One value or several.
+    pub kind: Kind,
+    /// Whether its values are masked wherever they are shown.
+    pub secret: bool,
+    /// The heading it stands under in the help text.
+    pub group: &'static str,
+    /// What stands for the value in the help text.
+    pub value: &'static str,
+    /// One sentence of help.
+    pub help: &'static str,
+}
+
+impl Setting {
+    /// The long flag without its dashes: `max-file-size`.
+    pub fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// The environment variable: `WHARF_MAX_FILE_SIZE`.
+    pub fn env(&self) -> String {
+        format!("WHARF_{}", self.key.to_ascii_uppercase())
+    }
+
+    const fn list(mut self) -> Self {
+        self.kind = Kind::List;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+}
+
+/// The setting with this key.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The heading of the settings that close the server to strangers. An empty environment variable
+/// of this group is an error, where others count as not set: a secret that an orchestrator failed
+/// to fill in must not leave the server open.
+pub const ACCESS: &str = "Access";
+
+const NETWORK: &str = "Network";
+const STORAGE: &str = "Storage";
+const EXPIRY: &str = "Names and expiry";
+const LIMITS: &str = "Limits";
+const RUNNING: &str = "Running and logging";
+
+const fn row(
+    group: &'static str,
+    key: &'static str,
+    default: &'static str,
+    value: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        default,
+        kind: Kind::Single,
+        secret: false,
+        group,
+        value,
+        help,
+    }
+}
+
+/// Every setting, in the order in which they are shown.
+#[rustfmt::skip]
+pub static SETTINGS: &[Setting] = &[
+    row(NETWORK, "listen", "127.0.0.1:8080", "ADDRESS", "Listen on HOST:PORT or unix:/PATH; may be repeated").list(),
+    row(NETWORK, "public_url", "none", "URL", "The address clients reach the server at; absolute URLs are built from it and base_path"),
+    row(NETWORK, "base_path", "/", "PATH", "The path in front of every route"),
+    row(NETWORK, "trusted_proxies", "", "CIDR", "Believe the Forwarded and X-Forwarded-* headers of these peers; may be repeated").list(),
+    row(NETWORK, "cors_origin", "", "ORIGIN", "Let pages of this origin use the server from a browser; may be repeated").list(),
+    row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder"),
+    row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it"),
+    row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
+    row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this"),
+    row(STORAGE, "max_total_size", "none", "SIZE", "The most that is stored altogether"),
+    row(EXPIRY, "names", "shared", "MODE", "shared lets everyone download by name and list uploads, private only by id"),
+    row(EXPIRY, "expire_after", "never", "TIME", "Expire uploads that do not say when themselves; never means no earlier than max_expire_after"),
+    row(EXPIRY, "max_expire_after", "none", "TIME", "The longest time an upload may live"),
+    row(EXPIRY, "stale_after", "24h", "TIME", "Clean up unfinished uploads after this time without a byte"),
+    row(LIMITS, "max_file_size", "none", "SIZE", "The largest file"),
+    row(LIMITS, "max_request_size", "none", "SIZE", "The largest request body"),
+    row(LIMITS, "max_files", "1000", "COUNT", "The most files in one form"),
+    row(LIMITS, "max_fields", "1000", "COUNT", "The most text fields in one form"),
+    row(LIMITS, "max_field_size", "64KiB", "SIZE", "The largest text field"),
+    row(LIMITS, "max_fields_size", "1MiB", "SIZE", "The most that the text fields of one form hold together"),
+    row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once"),
+    row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once"),
+    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to all but those who give the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().secret(),
+    row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET lines from this file"),
+    row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id"),
+    row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time"),
+    row(RUNNING, "shutdown_grace", "30s", "TIME", "Let transfers finish for this time when the server is stopped"),
+    row(RUNNING, "log_format", "text", "FORMAT", "text or json"),
+    row(RUNNING, "log", "info", "FILTER", "What is logged: a level, or directives such as wharf=debug,info"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flag_and_variable_are_derived_from_the_key() {
+        let setting = find("max_file_size").unwrap();
+        assert_eq!(setting.flag(), "max-file-size");
+        assert_eq!(setting.env(), "WHARF_MAX_FILE_SIZE");
+        assert!(find("max-file-size").is_none());
+    }
+
+    #[test]
+    fn every_row_is_whole_and_there_once() {
+        for (at, setting) in SETTINGS.iter().enumerate() {
+            let key = setting.key;
+            assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+            assert!(!setting.help.is_empty(), "{key} has no help");
+            assert!(!setting.value.is_empty(), "{key} has no placeholder");
+            assert!(!setting.group.is_empty(), "{key} has no group");
+            assert!(
+                setting.kind == Kind::List || !setting.default.is_empty(),
+                "{key} has no default"
+            );
+            assert!(
+                SETTINGS[..at].iter().all(|earlier| earlier.key != key),
+                "{key} is there twice"
+            );
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The settings as values, in the options of the parts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+
+use super::load::{ConfigError, Loaded};
+use crate::http::access::{Access, Rule, Scope};
+use crate::http::origin::Trusted;
+use crate::model::units::{parse_duration, parse_size};
+use crate::store::disk::Durability;
+use crate::{app, delivery, http as resources, ingest};
+
+/// Something to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Host and port.
+    Tcp(String),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What to listen on.
+    pub listen: Vec<Address>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines there are.
+    pub log: String,
+    /// The options of the parts.
+    pub app: app::Options,
+}
+
+impl Config {
+    /// Checks every value. `access_lines` is the text of `access_file`, and `instance` the name
+    /// of this process where none is set.
+    ///
+    /// # Errors
+    /// A value does not parse; the error names it and where it was given.
+    pub fn new(loaded: &Loaded, access_lines: &str, instance: String) -> Result<Self, ConfigError> {
+        let read = Reader(loaded);
+        let listen = read.list("listen", |text| match text.strip_prefix("unix:") {
+            Some("") => Err("unix: without a path".to_owned()),
+            Some(path) => Ok(Address::Unix(path.into())),
+            None if text
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) =>
+            {
+                Ok(Address::Tcp(text.to_owned()))
+            }
+            None => Err(format!("{text:?} is neither HOST:PORT nor unix:PATH")),
+        })?;
+        if listen.is_empty() {
+            return Err(loaded.refuse("listen", "there is nothing to listen on"));
+        }
+        Ok(Config {
+            listen,
+            log_format: read.choice(
+                "log_format",
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+            )?,
+            log: read.text("log").to_owned(),
+            app: app::Options {
+                dir: read.text("dir").into(),
+                durability: read.choice(
+                    "durability",
+                    &[
+                        ("strict", Durability::Strict),
+                        ("relaxed", Durability::Relaxed),
+                    ],
+                )?,
+                min_free: read.size("min_free")?.unwrap_or(0),
+                stale_after: read.duration("stale_after")?,
+                ingest: read.ingest()?,
+                delivery: delivery::Options {
+                    shared_names: read.choice("names", &[("shared", true), ("private", false)])?,
+                },
+                http: read.http(access_lines, instance)?,
+                max_connections: read.count("max_connections")?,
+                shutdown_grace: read.duration("shutdown_grace")?,
+            },
+        })
+    }
+}
+
+/// Reads values by their shape.
+struct Reader<'a>(&'a Loaded);
+
+impl Reader<'_> {
+    fn ingest(&self) -> Result<ingest::Options, ConfigError> {
+        Ok(ingest::Options {
+            max_file_size: self.size("max_file_size")?,
+            max_request_size: self.size("max_request_size")?,
+            max_files: self.count("max_files")?,
+            max_fields: self.count("max_fields")?,
+            max_field_size: self.size("max_field_size")?.unwrap_or(u64::MAX),
+            max_fields_size: self.size("max_fields_size")?.unwrap_or(u64::MAX),
+            max_total_size: self.size("max_total_size")?,
+            digest: self.choice("digest", &[("sha-256", true), ("none", false)])?,
+            expire_after: self.optional_duration("expire_after", "never")?,
+            max_expire_after: self.optional_duration("max_expire_after", "none")?,
+        })
+    }
+
+    fn http(
+        &self,
+        access_lines: &str,
+        instance: String,
+    ) -> Result<resources::Options, ConfigError> {
+        let lines = access_lines.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let from_file: Result<Vec<Rule>, String> = lines.map(access_rule).collect();
+        let mut rules = self.list("access", access_rule)?;
+        rules.extend(from_file.map_err(|reason| self.0.refuse("access_file", reason))?);
+        let instance = match self.text("instance") {
+            "auto" => instance,
+            name => name.to_owned(),
+        };
+        Ok(resources::Options {
+            base_path: self.parsed("base_path", base_path)?,
+            public_url: self.parsed("public_url", |text| match text {
+                "none" => Ok(None),
+                text => origin(text).map(Some),
+            })?,
+            trusted_proxies: Trusted(self.list("trusted_proxies", |text| {
+                let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
+                text.parse()
+                    .or(address)
+                    .map_err(|_| format!("{text:?} is neither an address nor a CIDR"))
+            })?),
+            cors_origins: self.list("cors_origin", origin)?,
+            access: Access::new(rules),
+            idle_timeout: self.duration("idle_timeout")?,
+            max_uploads: self.count("max_uploads")?,
+            instance,
+        })
+    }
+
+    fn text(&self, key: &'static str) -> &str {
+        self.0.get(key).texts.first().map_or("", String::as_str)
+    }
+
+    fn parsed<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        parse(self.text(key)).map_err(|reason| self.0.refuse(key, reason))
+    }
+
+    fn list<T>(
+        &self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let texts = self.0.get(key).texts.iter();
+        let parsed: Result<Vec<T>, String> = texts.map(|text| parse(text)).collect();
+        parsed.map_err(|reason| self.0.refuse(key, reason))
+    }
+
+    fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
+        self.parsed(key, |text| {
+            let found = choices.iter().find(|(name, _)| *name == text);
+            found.map(|(_, value)| *value).ok_or_else(|| {
+                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+                format!("{text:?} is none of {}", names.join(", "))
+            })
+        })
+    }
+
+    fn size(&self, key: &'static str) -> Result<Option<u64>, ConfigError> {
+        self.parsed(key, |text| match text {
+            "none" => Ok(None),
+            text => parse_size(text)
+                .map(Some)
+                .map_err(|error| error.to_string()),
+        })
+    }
+
+    fn count(&self, key: &'static str) -> Result<usize, ConfigError> {
+        self.parsed(key, |text| match text.parse() {
+            Ok(count) if count > 0 => Ok(count),
+            _ => Err(format!("{text:?} is not a whole number above 0")),
+        })
+    }
+
+    fn duration(&self, key: &'static str) -> Result<Duration, ConfigError> {
+        self.parsed(key, |text| {
+            parse_duration(text).map_err(|error| error.to_string())
+        })
+    }
+
+    fn optional_duration(
+        &self,
+        key: &'static str,
+        absent: &str,
+    ) -> Result<Option<Duration>, ConfigError> {
+        if self.text(key) == absent {
+            return Ok(None);
+        }
+        self.duration(key).map(Some)
+    }
+}
+
+/// `/a/b` or nothing, without a slash at the end.
+fn base_path(text: &str) -> Result<String, String> {
+    let path = text.trim_matches('/');
+    let plain = |segment: &str| {
+        let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(fit)
+    };
+    match path {
+        "" => Ok(String::new()),
+        path if path.split('/').all(plain) => Ok(format!("/{path}")),
+        _ => Err(format!(
+            "{text:?} is not a path of letters, digits and -._~"
+        )),
+    }
+}
+
+/// Scheme, host and port, as a browser writes an origin.
+fn origin(text: &str) -> Result<String, String> {
+    let refused =
+        || format!("{text:?} is not http:// or https:// with a host, and nothing behind it");
+    let uri: Uri = text.trim_end_matches('/').parse().map_err(|_| refused())?;
+    let (Some("http" | "https"), Some(authority), "/") =
+        (uri.scheme_str(), uri.authority(), uri.path())
+    else {
+        return Err(refused());
+    };
+    if uri.query().is_some() || authority.as_str().contains('@') {
+        return Err(refused());
+    }
+    let scheme = uri.scheme_str().unwrap_or("http");
+    Ok(format!(
+        "{scheme}://{}",
+        authority.as_str().to_ascii_lowercase()
+    ))
+}
+
+/// `upload+download:SECRET`. The secret is in no error.
+fn access_rule(text: &str) -> Result<Rule, String> {
+    let (scopes, secret) = text
+        .split_once(':')
+        .ok_or("an access rule is not SCOPES:SECRET")?;
+    let scope = |name: &str| match name {
+        "upload" => Ok(Scope::Upload),
+        "download" => Ok(Scope::Download),
+        "admin" => Ok(Scope::Admin),
+        name => Err(format!("{name:?} is none of upload, download, admin")),
+    };
+    let scopes: Vec<Scope> = scopes.split('+').map(scope).collect::<Result<_, _>>()?;
+    if secret.is_empty() {
+        return Err("an access rule has an empty secret".to_owned());
+    }
+    Ok(Rule::new(scopes, secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::Given;
+    use super::*;
+
+    fn config(flags: &[(&str, &str)]) -> Result<Config, String> {
+        let flags = flags
+            .iter()
+            .map(|(k, v)| ((*k).into(), vec![(*v).into()]))
+            .collect();
+        let loaded = Loaded::from(Given {
+            flags,
+            ..Given::default()
+        })
+        .unwrap();
+        Config::new(&loaded, "", "me-1".to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = config(&[]).unwrap();
+        assert_eq!(config.listen, [Address::Tcp("127.0.0.1:8080".to_owned())]);
+        assert_eq!(config.app.min_free, 64 << 20);
+        assert_eq!(config.app.ingest.max_fields_size, 1 << 20);
+        assert_eq!(config.app.http.instance, "me-1");
+        assert_eq!(config.app.http.base_path, "");
+        assert!(config.app.ingest.expire_after.is_none() && config.app.ingest.digest);
+    }
+
+    #[test]
+    fn values_that_do_not_parse_are_named() {
+        for (key, value, said) in [
+            (
+                "listen",
+                "8080",
+                "\"8080\" is neither HOST:PORT nor unix:PATH",
+            ),
+            ("max_files", "0", "\"0\" is not a whole number above 0"),
+            ("max_file_size", "1 GiB", "\"1 GiB\" is not a size"),
+            ("idle_timeout", "0s", "\"0s\" is not a duration"),
+            ("durability", "lax", "\"lax\" is none of strict, relaxed"),
+            (
+                "trusted_proxies",
+                "10.0.0.0/33",
+                "neither an address nor a CIDR",
+            ),
+            ("public_url", "https://a.example/x", "nothing behind it"),
+            ("base_path", "/a/../b", "is not a path"),
+            (
+                "access",
+                "root:s3cret",
+                "\"root\" is none of upload, download, admin",
+            ),
+            ("access", "upload:", "empty secret"),
+        ] {
+            let error = config(&[(key, value)]).unwrap_err();
+            let flag = key.replace('_', "-");
+            assert!(
+                error.starts_with(&format!("{key} (flag --{flag}): ")),
+                "{error}"
+            );
+            assert!(error.contains(said) && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_in_their_other_spellings() {
+        let with = |key, value| config(&[(key, value)]).unwrap();
+        assert_eq!(with("base_path", "a/b/").app.http.base_path, "/a/b");
+        assert_eq!(
+            with("listen", "[::1]:0").listen,
+            [Address::Tcp("[::1]:0".to_owned())]
+        );
+        assert_eq!(
+            with("listen", "unix:/x").listen,
+            [Address::Unix("/x".into())]
+        );
+        assert_eq!(with("min_free", "none").app.min_free, 0);
+        let url = with("public_url", "https://Files.example:8/")
+            .app
+            .http
+            .public_url;
+        assert_eq!(url.as_deref(), Some("https://files.example:8"));
+    }
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,6 +23,8 @@ use crate::store::{DiskStore, Store, disk};
 
 /// The name of the index in the store's private folder.
 const CATALOG: &str = "catalog.redb";
+/// How long connections wait at the start for the comparison of index and store.
+const SETTLING: Duration = Duration::from_secs(2);
 /// How many descriptors are kept for what is neither a connection nor a file under way: folders,
 /// the index, files being read.
 const RESERVED_DESCRIPTORS: u64 = 1024;
@@ -164,10 +166,13 @@ impl App {
             tracker: connections.clone(),
         };
         let mut tasks = JoinSet::new();
+        let compared = self.spawn_cleaner(&mut tasks, &shutdown);
+        // Until the index is complete names do not resolve: a small store is compared before
+        // the first client is let in.
+        let _ = tokio::time::timeout(SETTLING, compared).await;
         for listener in listeners {
             tasks.spawn(server.clone().accept(listener));
         }
-        self.spawn_cleaner(&mut tasks, &shutdown);
         let ended = watch(&mut tasks, &shutdown).await;
         http.drain();
         self.lease.release().await;
@@ -217,8 +222,14 @@ impl App {
         })
     }
 
-    /// Starts the cleaner, after the comparison where one is needed.
-    fn spawn_cleaner(&self, tasks: &mut JoinSet<io::Result<()>>, shutdown: &Shutdown) {
+    /// Starts the cleaner, after the comparison where one is needed; what is answered ends with
+    /// the comparison.
+    fn spawn_cleaner(
+        &self,
+        tasks: &mut JoinSet<io::Result<()>>,
+        shutdown: &Shutdown,
+    ) -> oneshot::Receiver<()> {
+        let (done, compared) = oneshot::channel();
         let (store, catalog) = (Arc::clone(&self.store), Arc::clone(&self.catalog));
         let stop = shutdown.stop.clone();
         let options = expiry::Options {
@@ -241,9 +252,12 @@ impl App {
                     Err(error) => return Err(io::Error::other(error)),
                 }
             }
+            // Nobody waits any more when it took long.
+            let _ = done.send(());
             cleaner.run(stop).await;
             Ok(())
         });
+        compared
     }
 }
 

@@ -84,7 +84,7 @@ pub trait Catalog: Send + Sync + 'static {
     async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError>;
 
     /// The upload with a file of that name that was committed last (by milliseconds, then id)
-    /// and is not expired at `now`.
+    /// and is not over at `now`.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while a newer one could be unknown.
@@ -94,7 +94,7 @@ pub trait Catalog: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Option<UploadId>, CatalogError>;
 
-    /// Up to `limit` uploads not expired at `now`, newest first, behind `after`.
+    /// Up to `limit` uploads not over at `now`, newest first, behind `after`.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while some could be unknown.

@@ -84,10 +84,12 @@ impl Delivery {
         });
         let mut uploads = Vec::with_capacity(entries.len());
         for entry in entries {
-            // One that is gone by now is left out; one that is damaged hides no other.
+            // One that is over by now is left out; one that is damaged hides no other.
             match self.manifests.get(&entry.id).await {
                 Ok(Some(manifest)) if !manifest.is_over(now) => uploads.push(manifest),
-                Ok(_) => {}
+                Ok(Some(_)) => {}
+                // Removed behind the index's back.
+                Ok(None) => self.catalog.forget(&entry.id).await?,
                 Err(error) => tracing::error!(id = %entry.id, %error, "left out of a listing"),
             }
         }

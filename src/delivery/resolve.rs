@@ -61,20 +61,27 @@ impl Delivery {
             return Err(not_found());
         }
         let name = FileName::from_upload(text.as_bytes());
-        let found = self.catalog.newest(&name, self.clock.now()).await?;
-        let id = found.ok_or_else(not_found)?;
-        let manifest = self.upload(&id).await.map_err(|error| match error {
-            DeliveryError::NotFound(_) => not_found(),
-            error => error,
-        })?;
-        if manifest.file(&name).is_none() {
-            return Err(not_found());
+        loop {
+            let now = self.clock.now();
+            let id = self
+                .catalog
+                .newest(&name, now)
+                .await?
+                .ok_or_else(not_found)?;
+            let Some(manifest) = self.manifests.get(&id).await? else {
+                // Removed behind the index's back: an older one may be the newest now.
+                self.catalog.forget(&id).await?;
+                continue;
+            };
+            if manifest.is_over(now) || manifest.file(&name).is_none() {
+                return Err(not_found());
+            }
+            return Ok(Selected {
+                manifest,
+                file: Some(name),
+                by_name: true,
+            });
         }
-        Ok(Selected {
-            manifest,
-            file: Some(name),
-            by_name: true,
-        })
     }
 
     /// One file of an upload.

@@ -158,7 +158,13 @@ impl App {
         let routes = routes().with_state(self.clone());
         let based = match self.options.base_path.as_str() {
             "" => routes,
-            base => Router::new().nest(base, routes).fallback(unknown),
+            base => Router::new()
+                .nest(base, routes)
+                .route(
+                    &format!("{base}/"),
+                    get(page::form).with_state(self.clone()),
+                )
+                .fallback(unknown),
         };
         based
             .layer(from_fn_with_state(self.clone(), cross_site::refuse))

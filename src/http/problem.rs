@@ -129,7 +129,7 @@ impl Problem {
 
     /// 413, where the head alone shows it.
     pub fn too_large(setting: &str, value: &str) -> Self {
-        let detail = format!("more than {setting} allows ({value})");
+        let detail = format!("more than {setting} ({value})");
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",

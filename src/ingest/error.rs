@@ -29,7 +29,7 @@ pub enum IngestError {
     #[error(transparent)]
     Body(#[from] BodyError),
     /// A limit was passed.
-    #[error("{place}more than {setting} allows ({value})")]
+    #[error("{place}more than {setting} ({value})")]
     Limit {
         /// Which part, as a beginning of the message; may be empty.
         place: String,

@@ -153,6 +153,7 @@ where
         let name = self.names.name(name);
         let limits = Limits::new(part, expected, self.options);
         let content = PartContent {
+            ended: first.is_none(),
             first,
             source: &mut self.source,
         };
@@ -174,6 +175,8 @@ where
 /// The content of a part whose first bytes were looked at.
 struct PartContent<'a, S> {
     first: Option<Bytes>,
+    /// Whether the look has found the part's end: the next event is another part's.
+    ended: bool,
     source: &'a mut Source<S>,
 }
 
@@ -184,6 +187,7 @@ where
     async fn next(&mut self) -> Result<Option<Bytes>, IngestError> {
         match self.first.take() {
             Some(data) => Ok(Some(data)),
+            None if self.ended => Ok(None),
             None => self.source.data().await,
         }
     }

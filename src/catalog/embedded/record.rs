@@ -11,8 +11,10 @@ pub struct Record {
     pub generation: u64,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
-    /// When it is to be looked at: its deadline, or later after trouble, or long ago when its
-    /// downloads are spent.
+    /// Whether all its downloads are used.
+    pub spent: bool,
+    /// When it is to be looked at: its deadline, or later after trouble, or long ago when it is
+    /// spent.
     pub due: Option<Timestamp>,
     pub size: u64,
     /// The names of its files, each once.
@@ -34,6 +36,7 @@ impl Record {
             generation: manifest.generation,
             created_at: manifest.created_at,
             expires_at: manifest.expires_at,
+            spent,
             due: if spent {
                 Some(Timestamp::from_millis(0))
             } else {
@@ -45,7 +48,7 @@ impl Record {
     }
 
     pub fn is_alive(&self, now: Timestamp) -> bool {
-        self.expires_at.is_none_or(|deadline| deadline > now)
+        !self.spent && self.expires_at.is_none_or(|deadline| deadline > now)
     }
 
     pub fn entry(&self, id: UploadId) -> Entry {

@@ -1,0 +1,185 @@
+use crate::support::{Form, Server, Setup};
+
+fn form() -> Form {
+    Form::new().file("f", "a.txt", b"x")
+}
+
+#[test]
+fn secrets_open_what_they_name() {
+    let setup = Setup::new();
+    let server = setup
+        .args(&[
+            "--access",
+            "upload:up",
+            "--access",
+            "download+upload:both",
+            "--access",
+            "admin:root",
+        ])
+        .start();
+    let bearer = |secret: &str| format!("Bearer {secret}");
+    let none = server.post_to("/upload", &form(), &[]);
+    assert_eq!(none.status, 401);
+    assert!(none.header("www-authenticate").unwrap().contains("Basic"));
+    assert_eq!(
+        server
+            .post_to("/upload", &form(), &[("Authorization", &bearer("nope"))])
+            .status,
+        403
+    );
+    let stored = server.post_to("/upload", &form(), &[("Authorization", &bearer("up"))]);
+    assert_eq!(stored.status, 201);
+    let id = stored.json()["id"].as_str().unwrap().to_owned();
+    for path in [
+        "/files/a.txt",
+        "/download/a.txt",
+        "/download?name=a.txt",
+        "/uploads",
+        &format!("/uploads/{id}"),
+        &format!("/files/{id}/a.txt"),
+    ] {
+        assert_eq!(server.get(path).status, 401, "{path}");
+        assert_eq!(
+            server
+                .request("GET", path, &[("Authorization", &bearer("up"))], b"")
+                .status,
+            403,
+            "{path}"
+        );
+        // "x:both" as Basic credentials
+        assert_eq!(
+            server
+                .request("GET", path, &[("Authorization", "Basic eDpib3Ro")], b"")
+                .status,
+            200,
+            "{path}"
+        );
+    }
+    for path in ["/", "/healthz", "/readyz"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    for path in ["/metrics", "/status"] {
+        assert_eq!(server.get(path).status, 401, "{path}");
+        assert_eq!(
+            server
+                .request("GET", path, &[("Authorization", &bearer("root"))], b"")
+                .status,
+            200,
+            "{path}"
+        );
+    }
+    let path = format!("/uploads/{id}");
+    assert_eq!(
+        server
+            .request("DELETE", &path, &[("Authorization", &bearer("both"))], b"")
+            .status,
+        403
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            server
+                .request("DELETE", &path, &[("Authorization", &bearer("root"))], b"")
+                .status,
+            204
+        );
+    }
+    assert!(!server.log().contains("root") && !server.log().contains("both"));
+}
+
+#[test]
+fn private_names_are_for_ids_alone() {
+    let server = Server::with(&["--names", "private", "--access", "admin:root"]);
+    let json = server.upload(&form());
+    let id = json["id"].as_str().unwrap();
+    assert_eq!(server.get("/files/a.txt").status, 404);
+    assert_eq!(server.get("/download/a.txt").status, 404);
+    assert_eq!(server.get(&format!("/files/{id}/a.txt")).status, 200);
+    assert_eq!(server.get("/uploads").status, 401);
+    assert_eq!(
+        server
+            .request("GET", "/uploads", &[("Authorization", "Bearer root")], b"")
+            .status,
+        200
+    );
+}
+
+#[test]
+fn other_sites_are_refused_unless_named() {
+    let server = Server::with(&["--cors-origin", "https://app.example"]);
+    let post = |headers: &[(&str, &str)]| server.post_to("/upload", &form(), headers).status;
+    assert_eq!(
+        post(&[
+            ("Origin", "https://evil.example"),
+            ("Sec-Fetch-Site", "cross-site")
+        ]),
+        403
+    );
+    assert_eq!(post(&[("Origin", "https://evil.example")]), 403);
+    assert_eq!(post(&[("Origin", "null")]), 403);
+    assert_eq!(post(&[("Origin", &server.url(""))]), 201);
+    assert_eq!(
+        post(&[
+            ("Origin", "https://app.example"),
+            ("Sec-Fetch-Site", "cross-site")
+        ]),
+        201
+    );
+    let headers = [
+        ("Origin", "https://app.example"),
+        ("Access-Control-Request-Method", "PUT"),
+    ];
+    let preflight = server.request("OPTIONS", "/upload", &headers, b"");
+    assert_eq!(
+        preflight.header("access-control-allow-origin"),
+        Some("https://app.example")
+    );
+    assert_eq!(preflight.header("access-control-allow-credentials"), None);
+    let other = server.request(
+        "GET",
+        "/files/a.txt",
+        &[("Origin", "https://evil.example")],
+        b"",
+    );
+    assert_eq!(other.header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
+    let forwarded = [
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "files.example"),
+        ("X-Forwarded-For", "1.2.3.4"),
+    ];
+    let server = Server::with(&["--trusted-proxies", "127.0.0.0/8", "--base-path", "/w"]);
+    let stored = server.post_to("/w/upload", &form(), &forwarded);
+    assert_eq!(stored.status, 201);
+    let json = stored.json();
+    let id = json["id"].as_str().unwrap();
+    assert_eq!(
+        json["url"],
+        format!("https://files.example/w/files/{id}/a.txt")
+    );
+    assert_eq!(
+        stored.header("location").unwrap(),
+        format!("/w/uploads/{id}")
+    );
+    assert_eq!(server.get("/upload").status, 404);
+    assert_eq!(server.get("/w/").status, 200);
+    assert!(server.log().contains("client=1.2.3.4"));
+    let server = Server::start();
+    let json = server.post_to("/upload", &form(), &forwarded).json();
+    assert!(
+        json["url"]
+            .as_str()
+            .unwrap()
+            .starts_with(&server.url("/files/"))
+    );
+    let server = Server::with(&["--public-url", "https://pub.example"]);
+    let json = server.upload(&form());
+    assert!(
+        json["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://pub.example/files/")
+    );
+}

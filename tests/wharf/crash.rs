@@ -1,0 +1,89 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::support::{Form, Setup, noise, request, sha256, soak, wait_until};
+
+/// Kills the server at random moments under load, again and again: what was answered is there with
+/// its digest, what was not is absent or whole, and no file without a manifest stays.
+#[test]
+fn kills_lose_nothing_that_was_answered() {
+    let rounds = if soak() { 200 } else { 12 };
+    let mut setup = Setup::new();
+    let answered: Mutex<Vec<(String, String, String)>> = Mutex::default();
+    for round in 0..rounds {
+        let server = setup.start();
+        let over = AtomicBool::new(false);
+        let address = server.address;
+        setup = std::thread::scope(|scope| {
+            for client in 0..8 {
+                let (over, answered) = (&over, &answered);
+                scope.spawn(move || {
+                    for i in 0.. {
+                        if over.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let content = noise(
+                            if i % 5 == 0 { 400_000 } else { 3000 },
+                            (round * 1000 + client * 100 + i) as u64,
+                        );
+                        let form = Form::new()
+                            .file("f", "a.bin", &content)
+                            .file("g", "b.bin", b"second");
+                        let content_type = form.content_type();
+                        let sent = std::panic::catch_unwind(|| {
+                            request(
+                                address,
+                                "POST",
+                                "/upload",
+                                &[("Content-Type", &content_type)],
+                                &form.body(),
+                            )
+                        });
+                        // A connection that the kill has cut is no answer.
+                        let Ok(response) = sent else { return };
+                        if response.status == 201 && response.whole {
+                            let json = response.json();
+                            let id = json["id"].as_str().unwrap().to_owned();
+                            let name = json["files"][0]["name"].as_str().unwrap().to_owned();
+                            answered.lock().unwrap().push((id, name, sha256(&content)));
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(Duration::from_millis(40 + (round as u64 * 37) % 300));
+            let setup = server.kill();
+            over.store(true, Ordering::Relaxed);
+            setup
+        });
+    }
+    let server = setup.start();
+    wait_until("the index is complete", || {
+        server.get("/uploads?limit=1").status == 200
+    });
+    let answered = answered.into_inner().unwrap();
+    assert!(!answered.is_empty());
+    for (id, name, digest) in &answered {
+        let file = server.get(&format!("/files/{id}/{name}"));
+        assert_eq!((file.status, sha256(&file.body)), (200, digest.clone()));
+    }
+    let mut files = server.files();
+    let manifests: Vec<String> = files
+        .iter()
+        .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
+        .collect();
+    wait_until("no file is left without its manifest", || {
+        files = server.files();
+        files
+            .iter()
+            .all(|file| manifests.iter().any(|id| file.starts_with(id.as_str())))
+    });
+    assert_eq!(files.len(), manifests.len() * 3, "every upload is whole");
+    assert_eq!(server.staged(), 0);
+    let check = Setup::new().store(&server.store()).run(&["check"]);
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
+}

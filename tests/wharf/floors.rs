@@ -1,0 +1,106 @@
+//! The house: what imports what, and how large its rooms are.
+
+use std::path::{Path, PathBuf};
+
+/// Each floor, from the ground up. A module imports from lower floors, and from itself.
+const FLOORS: [&[&str]; 5] = [
+    &["model", "form"],
+    &["store", "catalog", "lease"],
+    &["ingest", "delivery", "expiry"],
+    &["http"],
+    &["app", "config", "cli", "shutdown"],
+];
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+#[test]
+fn nothing_imports_from_above() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    assert!(files.len() > 40);
+    let mut imports = 0;
+    for file in files {
+        let relative = file.strip_prefix(&root).unwrap();
+        let module = relative
+            .iter()
+            .next()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
+        let Some(own) = floor(&module) else {
+            assert!(
+                module == "lib" || module == "main",
+                "{module} is on no floor"
+            );
+            continue;
+        };
+        let text = std::fs::read_to_string(&file).unwrap();
+        let ground = ["store", "catalog", "lease"];
+        for (at, _) in text.match_indices("crate::") {
+            let rest = &text[at + "crate::".len()..];
+            let names: Vec<&str> = match rest.strip_prefix('{') {
+                Some(list) => list
+                    .split('}')
+                    .next()
+                    .unwrap()
+                    .split(',')
+                    .map(|name| name.trim().split("::").next().unwrap())
+                    .collect(),
+                None => vec![
+                    rest.split(|c: char| !c.is_alphanumeric() && c != '_')
+                        .next()
+                        .unwrap(),
+                ],
+            };
+            for name in names {
+                let Some(other) = floor(name) else { continue };
+                imports += 1;
+                assert!(
+                    other <= own,
+                    "{} imports {name} from above",
+                    relative.display()
+                );
+                let apart =
+                    ground.contains(&module.as_str()) && ground.contains(&name) && name != module;
+                assert!(
+                    !apart,
+                    "{} imports {name}, its neighbour",
+                    relative.display()
+                );
+            }
+        }
+        if own < 3 {
+            assert!(
+                !text.contains("axum::") && !text.contains("StatusCode"),
+                "{} knows HTTP",
+                relative.display()
+            );
+        }
+        if module == "config" {
+            assert!(
+                !text.contains("env::var"),
+                "{} reads the environment",
+                relative.display()
+            );
+        }
+        let lines = text.lines().count();
+        assert!(lines <= 450, "{} has {lines} lines", relative.display());
+    }
+    assert!(imports > 100);
+}

@@ -1,0 +1,19 @@
+//! The real binary, over real sockets, with real clients.
+
+mod support;
+
+mod access;
+mod check;
+mod clients;
+mod crash;
+mod disk;
+mod download;
+mod errors;
+mod floors;
+mod many;
+mod names;
+mod operate;
+mod options;
+mod readme;
+mod slow;
+mod upload;

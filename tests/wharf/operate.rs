@@ -1,0 +1,276 @@
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Connection, Form, Server, Setup, noise, wait_until};
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused() {
+    let server = Server::start();
+    let second = Setup::new()
+        .store(&server.store())
+        .run(&["--listen", "127.0.0.1:0"]);
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(
+        said.contains("another wharf serves") && said.contains(".wharf/lock"),
+        "{said}"
+    );
+    server.upload(&Form::new());
+}
+
+#[test]
+fn health_status_and_metrics() {
+    let server = Server::start();
+    server.upload(&Form::new().file("f", "a", &noise(1234, 1)));
+    assert_eq!(server.get("/healthz").text(), "ok\n");
+    assert_eq!(server.get("/readyz").status, 200);
+    let status = server.get("/status").json();
+    assert_eq!(
+        (&status["role"], &status["epoch"], &status["uploads"]),
+        (&"leader".into(), &0.into(), &1.into())
+    );
+    assert!(
+        status["instance"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("-{}", server.pid()))
+    );
+    let metrics = server.get("/metrics").text();
+    for line in [
+        "wharf_uploads 1",
+        "wharf_store_bytes 1234",
+        "wharf_requests_total{method=\"POST\",status=\"201\"} 1",
+        "# EOF",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}
+
+#[test]
+fn settings_are_printed_with_their_origin() {
+    let setup = Setup::new()
+        .env("WHARF_MAX_FILES", "7")
+        .env("WHARF_ACCESS", "upload:s3cret")
+        .env("WHARF_SERVICE_HOST", "x");
+    let out = setup.run(&["config", "--max-file-size", "1GiB"]);
+    assert!(out.status.success());
+    let text = String::from_utf8(out.stdout).unwrap();
+    for line in [
+        "max_file_size = \"1GiB\" # flag --max-file-size",
+        "max_files = \"7\" # environment WHARF_MAX_FILES",
+        "access = [\"upload:***\"] # environment WHARF_ACCESS",
+        "durability = \"strict\" # default",
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line} in {text}");
+    }
+    assert!(!text.contains("s3cret"));
+    for args in [&["--max-fils", "1"][..], &["config", "--max-files", "x"]] {
+        let refused = Setup::new().run(args);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("max-fil"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_index_can_be_lost() {
+    let server = Server::start();
+    for i in 0..50 {
+        server.upload(&Form::new().file("f", &format!("{i}.txt"), b"x"));
+    }
+    for damage in ["missing", "rubbish"] {
+        let index = server.store().join(".wharf/catalog.redb");
+        assert!(index.exists(), "{damage}");
+    }
+    let setup = server.kill();
+    let server = setup.start();
+    wait_until("the index is compared", || {
+        server.get("/files/49.txt").status == 200
+    });
+    let index = server.store().join(".wharf/catalog.redb");
+    let (_, setup) = server.stop();
+    std::fs::write(&index, noise(100_000, 5)).unwrap();
+    let server = setup.start();
+    wait_until("the index is made anew", || {
+        server.get("/files/49.txt").status == 200
+    });
+    let (_, setup) = server.stop();
+    std::fs::remove_file(&index).unwrap();
+    let out = setup.run(&["reindex"]);
+    assert_eq!(
+        String::from_utf8_lossy(&out.stdout),
+        "50 uploads indexed, 0 damaged manifests\n"
+    );
+    let server = setup.start();
+    assert_eq!(server.get("/files/0.txt").status, 200);
+    assert!(!server.log().contains("comparing"), "{}", server.log());
+    let refused = Setup::new().store(&server.store()).run(&["reindex"]);
+    assert!(!refused.status.success(), "not while a server runs");
+}
+
+#[test]
+fn a_manifest_removed_by_hand_is_forgotten() {
+    let server = Server::start();
+    let old = server.upload(&Form::new().file("f", "a.txt", b"old"));
+    let new = server.upload(&Form::new().file("f", "a.txt", b"new"));
+    let (_, setup) = server.stop();
+    let server = setup.start();
+    let id = new["id"].as_str().unwrap();
+    std::fs::remove_file(server.store().join(&id[..2]).join(format!("{id}.json"))).unwrap();
+    assert_eq!(server.get("/files/a.txt").text(), "old");
+    assert_eq!(
+        server.get("/uploads").json()["uploads"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(server.get("/status").json()["uploads"], 1);
+    assert_eq!(
+        server
+            .get(&format!("/uploads/{}", old["id"].as_str().unwrap()))
+            .status,
+        200
+    );
+}
+
+#[test]
+fn the_end_waits_for_transfers() {
+    let mut server = Server::start();
+    let form = Form::new().file("f", "a.txt", &noise(100_000, 1));
+    let body = form.body();
+    let mut connection = Connection::open(server.address);
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        form.content_type(),
+        body.len()
+    );
+    connection.send(head.as_bytes());
+    connection.send(&body[..50_000]);
+    wait_until("the upload is under way", || {
+        server
+            .get("/metrics")
+            .text()
+            .contains("wharf_uploads_under_way 1")
+    });
+    server.signal(15);
+    wait_until("no new connections", || {
+        std::net::TcpStream::connect(server.address).is_err()
+    });
+    connection.send(&body[50_000..]);
+    assert_eq!(connection.response(false).unwrap().status, 201);
+    assert!(server.wait().success());
+    assert_eq!(server.files().len(), 2);
+}
+
+#[test]
+fn after_the_grace_transfers_are_cut_off() {
+    let mut server = Server::with(&["--shutdown-grace", "1s"]);
+    let mut connection = Connection::open(server.address);
+    connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
+    wait_until("the upload is under way", || {
+        server
+            .get("/metrics")
+            .text()
+            .contains("wharf_uploads_under_way 1")
+    });
+    server.signal(15);
+    assert!(server.wait().success());
+    assert_eq!(server.files(), [""; 0]);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server = Server::start();
+    let mut connection = Connection::open(server.address);
+    connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
+    wait_until("the upload is under way", || {
+        server
+            .get("/metrics")
+            .text()
+            .contains("wharf_uploads_under_way 1")
+    });
+    server.signal(2);
+    wait_until("the first is taken", || {
+        server.log().contains("SIGINT: ending")
+    });
+    server.signal(2);
+    assert!(!server.wait().success());
+}
+
+#[test]
+fn unix_sockets_are_listened_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("wharf.sock");
+    let address = format!("unix:{}", socket.display());
+    let setup = || Setup::new().args(&["--listen", "127.0.0.1:0", "--listen", &address]);
+    let server = setup().start();
+    wait_until("the socket is there", || socket.exists());
+    let out = Command::new("curl")
+        .args(["-sS", "--unix-socket"])
+        .arg(&socket)
+        .args([
+            "-H",
+            "X-Forwarded-Proto: https",
+            "-F",
+            "f=x",
+            "http://here/upload",
+        ])
+        .output()
+        .unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(
+        json["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://here/download/")
+    );
+    let _ = server.kill();
+    assert!(socket.exists(), "a killed server leaves its socket");
+    let server = setup().start();
+    let (status, _) = server.stop();
+    assert!(status.success() && !socket.exists());
+}
+
+#[test]
+fn cleartext_http_2() {
+    let server = Server::start();
+    std::fs::write(server.dir().join("big.bin"), noise(3_000_000, 9)).unwrap();
+    let out = server.curl(&[
+        "--http2-prior-knowledge",
+        "-F",
+        "f=@big.bin",
+        "-w",
+        "%{http_version} %{http_code}",
+        "-o",
+        "/dev/null",
+        &server.url("/upload"),
+    ]);
+    assert_eq!(String::from_utf8_lossy(&out), "2 201");
+    let back = server.curl(&["--http2-prior-knowledge", &server.url("/files/big.bin")]);
+    assert!(back == noise(3_000_000, 9));
+}
+
+#[test]
+fn connections_wait_at_their_limit() {
+    let server = Server::with(&["--max-connections", "2"]);
+    let mut first = Connection::open(server.address);
+    first.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(first.response(false).unwrap().status, 200);
+    let second = Connection::open(server.address);
+    let mut third = Connection::open(server.address);
+    third.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    third
+        .stream()
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    assert!(third.response(false).is_none(), "the third waits");
+    drop(second);
+    third
+        .stream()
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    assert_eq!(third.response(false).unwrap().status, 200);
+}

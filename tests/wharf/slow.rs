@@ -1,0 +1,107 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{Connection, Form, Server, noise, wait_until};
+
+#[test]
+fn a_body_that_stops_is_given_up() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    let mut connection = Connection::open(server.address);
+    connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
+    let response = connection.response(false).unwrap();
+    assert_eq!((response.status, response.code().as_str()), (408, "idle"));
+    assert_eq!(server.files(), [""; 0]);
+}
+
+#[test]
+fn a_slow_body_is_not() {
+    let server = Server::with(&["--idle-timeout", "2s"]);
+    let form = Form::new().file("f", "a", b"slow");
+    let body = form.body();
+    let mut connection = Connection::open(server.address);
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        form.content_type(),
+        body.len()
+    );
+    connection.send(head.as_bytes());
+    for piece in body.chunks(body.len() / 5) {
+        std::thread::sleep(Duration::from_millis(700));
+        connection.send(piece);
+    }
+    assert_eq!(connection.response(false).unwrap().status, 201);
+}
+
+#[test]
+fn slow_heads_close_the_connection() {
+    let server = Server::start();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let start = std::time::Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nHost: a-very-slow-client.example\r\n"
+        .iter()
+        .cycle()
+    {
+        if stream.write_all(&[*byte]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(
+            start.elapsed() < Duration::from_secs(40),
+            "it goes on for ever"
+        );
+        if start.elapsed() > Duration::from_secs(9) {
+            stream
+                .set_read_timeout(Some(Duration::from_millis(1)))
+                .unwrap();
+            if matches!(stream.read(&mut [0; 100]), Ok(0)) {
+                break;
+            }
+        }
+    }
+    assert!(start.elapsed() > Duration::from_secs(8));
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_dropped() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    server.upload(&Form::new().file("f", "big.bin", &noise(30_000_000, 4)));
+    let before = server.descriptors();
+    let mut connection = Connection::open(server.address);
+    connection.send(b"GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_until("it is dropped", || {
+        server.log().contains("GET /files/big.bin 200 (broken off)")
+    });
+    wait_until("its descriptors are closed", || {
+        server.descriptors() <= before
+    });
+}
+
+#[test]
+fn idle_connections_do_not_stop_an_upload() {
+    let server = Server::start();
+    let idle: Vec<TcpStream> = (0..2000)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    server.upload(&Form::new().file("f", "a", b"x"));
+    assert_eq!(server.get("/files/a").text(), "x");
+    drop(idle);
+}
+
+#[test]
+fn connections_are_kept_alive() {
+    let server = Server::start();
+    let mut connection = Connection::open(server.address);
+    for _ in 0..3 {
+        connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        let response = connection.response(false).unwrap();
+        assert_eq!(
+            (response.status, response.header("connection")),
+            (200, None)
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    connection.send(b"GET / HTTP/1.0\r\n\r\n");
+    assert_eq!(connection.response(false).unwrap().status, 200);
+    assert!(connection.is_closed());
+}

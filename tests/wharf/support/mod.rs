@@ -1,0 +1,48 @@
+//! A server in a folder of its own, and ways to talk to it.
+
+mod form;
+mod http;
+mod server;
+
+pub use form::{Form, parts_of};
+pub use http::{Connection, Response, request};
+pub use server::{Server, Setup};
+
+use std::time::{Duration, Instant};
+
+/// Whether the long versions are to run (`./test soak`).
+pub fn soak() -> bool {
+    std::env::var_os("WHARF_SOAK").is_some()
+}
+
+/// Waits until `condition` holds; fails when it does not in time.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < end, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Bytes that look random and are the same every time.
+pub fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        // xorshift64 (Marsaglia 2003)
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// The sha-256 of `bytes` as the server writes it.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}

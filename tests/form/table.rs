@@ -1,0 +1,387 @@
+//! The verdicts, line by line: each body whole, byte by byte, and split at every position.
+
+use wharf::form::DecodeErrorKind::{self, *};
+use wharf::form::{
+    EPILOGUE_LIMIT, HEADERS_LIMIT, LINE_LIMIT, PREAMBLE_LIMIT, ParamFault, RawFileName,
+    display_name,
+};
+
+use super::{Part, decode};
+
+type Verdict = Result<Vec<Part>, DecodeErrorKind>;
+
+/// The verdict on a body with the boundary `B`, which must not depend on its cuts.
+#[track_caller]
+fn verdict(body: &[u8]) -> Verdict {
+    let whole = decode("B", [body]);
+    let bytewise = decode("B", body.chunks(1));
+    assert_eq!(bytewise, whole, "byte by byte: {}", body.escape_ascii());
+    // Every position of what is short; of what is long, those around its ends.
+    let near = |at: &usize| *at < 600 || body.len() - at < 600;
+    for at in (0..=body.len()).filter(near) {
+        let (first, second) = body.split_at(at);
+        assert_eq!(
+            decode("B", [first, second]),
+            whole,
+            "cut at {at}: {}",
+            body.escape_ascii()
+        );
+    }
+    whole.map_err(|error| {
+        assert!(error.offset <= body.len() as u64);
+        error.kind
+    })
+}
+
+/// What the parts of a body hold, by name.
+#[track_caller]
+fn accepted(body: &str) -> Vec<(String, String)> {
+    let parts = verdict(body.as_bytes()).unwrap_or_else(|kind| panic!("{kind}: {body:?}"));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    parts
+        .iter()
+        .map(|part| (text(&part.head.name), text(&part.content)))
+        .collect()
+}
+
+#[track_caller]
+fn refused(body: &str, kind: DecodeErrorKind) {
+    assert_eq!(verdict(body.as_bytes()), Err(kind), "{body:?}");
+}
+
+/// A body whose one part has these header lines.
+fn with_head(head: &str) -> String {
+    format!("--B\r\n{head}\r\n\r\nx\r\n--B--\r\n")
+}
+
+/// The part of a body with one part, with this disposition.
+#[track_caller]
+fn disposed(disposition: &str) -> Part {
+    let body = with_head(&format!("Content-Disposition: {disposition}"));
+    verdict(body.as_bytes()).unwrap().remove(0)
+}
+
+const A: &str = "Content-Disposition: form-data; name=a";
+
+fn one(content: &str) -> Vec<(String, String)> {
+    vec![("a".to_owned(), content.to_owned())]
+}
+
+#[test]
+fn bodies_begin_with_a_delimiter_or_with_a_line_end_first() {
+    let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--\r\n");
+    assert_eq!(accepted(&body), one("x"));
+    assert_eq!(accepted(&format!("\r\n{body}")), one("x"));
+}
+
+#[test]
+fn preambles_are_ignored_up_to_their_limit() {
+    let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--");
+    assert_eq!(
+        accepted(&format!("This is MIME.\r\nno --B here\r\n{body}")),
+        one("x")
+    );
+    let fits = "p".repeat(PREAMBLE_LIMIT);
+    assert_eq!(accepted(&format!("{fits}\r\n{body}")), one("x"));
+    refused(&format!("{fits}p\r\n{body}"), PreambleTooLong);
+    // In the middle of a line it is preamble; the close delimiter then ends an empty form.
+    assert_eq!(accepted(&format!("text {body}")), []);
+    refused("preamble\n--B--", Truncated);
+}
+
+#[test]
+fn epilogues_are_dropped_up_to_their_limit() {
+    let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--\r\n");
+    assert_eq!(
+        accepted(&format!("{body}epilogue\r\n--B\r\n--B--\r\nmore")),
+        one("x")
+    );
+    let fits = "e".repeat(EPILOGUE_LIMIT);
+    assert_eq!(accepted(&format!("{body}{fits}")), one("x"));
+    refused(&format!("{body}{fits}e"), EpilogueTooLong);
+}
+
+#[test]
+fn padding_between_a_delimiter_and_its_line_end() {
+    assert_eq!(
+        accepted(&format!(
+            "--B \t \r\n{A}\r\n\r\nx\r\n--B\t\r\n{A}\r\n\r\ny\r\n--B-- \t\r\n"
+        ))
+        .len(),
+        2
+    );
+    assert_eq!(
+        accepted(&format!("--B\r\n{A}\r\n\r\nx\r\n--B--  ")),
+        one("x")
+    );
+    refused(
+        &format!("--B{}\r\n{A}\r\n\r\n\r\n--B--", " ".repeat(LINE_LIMIT + 1)),
+        PaddingTooLong,
+    );
+}
+
+#[test]
+fn the_boundary_as_a_beginning_of_other_text() {
+    refused("--BX\r\n--B--\r\n", NotADelimiter);
+    refused("preamble\r\n--BX\r\n--B--\r\n", NotADelimiter);
+    for tail in ["X", "--junk", "-x", "-", " x", "--\tx", ":"] {
+        refused(
+            &format!("--B\r\n{A}\r\n\r\nx\r\n--B{tail}\r\n--B--\r\n"),
+            NotADelimiter,
+        );
+    }
+}
+
+#[test]
+fn what_is_no_delimiter_is_data() {
+    for data in [
+        "\n--B\r\n",
+        "\r--B\r\n",
+        "x--B\r\n",
+        "\r\n-B",
+        "\r\n--",
+        "\r\r\n--A",
+        "\r\n\r\n",
+        "--B--",
+        "\r\n--b\r\n",
+    ] {
+        let content = format!("x{data}y");
+        assert_eq!(
+            accepted(&format!("--B\r\n{A}\r\n\r\n{content}\r\n--B--\r\n")),
+            one(&content)
+        );
+    }
+    assert_eq!(
+        accepted(&format!("--B\r\n{A}\r\n\r\n\r\r\n--B--\r\n")),
+        one("\r")
+    );
+    assert_eq!(
+        accepted(&format!("--B\r\n{A}\r\n\r\n\r\n\r\n--B--\r\n")),
+        one("\r\n")
+    );
+}
+
+#[test]
+fn an_empty_form() {
+    assert_eq!(accepted("--B--\r\n"), []);
+    assert_eq!(accepted("--B--"), []);
+    assert_eq!(accepted("\r\n--B--\r\n"), []);
+    assert_eq!(accepted("preamble\r\n--B-- \r\nepilogue"), []);
+}
+
+#[test]
+fn bare_line_ends() {
+    refused(&format!("--B\n{A}\r\n\r\nx\r\n--B--\r\n"), BareLf);
+    refused(&format!("--B\r\n{A}\n\r\nx\r\n--B--\r\n"), BareLf);
+    refused(&format!("--B\r\n{A}\r\n\nx\r\n--B--\r\n"), BareLf);
+    refused(&format!("--B\r\n{A}\r\n\r\nx\r\n--B--\n"), BareLf);
+    refused(&format!("--B\r{A}\r\n\r\nx\r\n--B--\r\n"), BareCr);
+    refused(&format!("--B\r\n{A}\r; x=y\r\n\r\nx\r\n--B--\r\n"), BareCr);
+    refused(&format!("--B\r\n{A}\0\r\n\r\nx\r\n--B--\r\n"), Nul);
+}
+
+#[test]
+fn a_part_without_the_line_end_of_its_own() {
+    assert_eq!(accepted(&format!("--B\r\n{A}\r\n\r\n--B--\r\n")), one(""));
+    assert_eq!(
+        accepted(&format!(
+            "--B\r\n{A}\r\n\r\n--B\r\n{A}\r\n\r\nx\r\n--B--\r\n"
+        ))
+        .len(),
+        2
+    );
+    assert_eq!(
+        accepted(&format!("--B\r\n{A}\r\n\r\n\r\n--B--\r\n")),
+        one("")
+    );
+}
+
+#[test]
+fn heads_need_their_empty_line() {
+    refused(&format!("--B\r\n{A}\r\n--B--\r\n"), NoEmptyLine);
+    refused(&format!("--B\r\n{A}\r\n--B"), NoEmptyLine);
+    refused("--B\r\n\r\nx\r\n--B--\r\n", NoDisposition);
+}
+
+#[test]
+fn dispositions_that_make_no_part() {
+    refused(&with_head("Content-Type: text/plain"), NoDisposition);
+    refused(
+        &with_head("Content-Disposition: attachment; name=a"),
+        NotFormData,
+    );
+    refused(&with_head("Content-Disposition: form-data"), NoName);
+    refused(
+        &with_head("Content-Disposition: form-data; filename=a"),
+        NoName,
+    );
+    assert_eq!(disposed("form-data; name=\"\"").head.name, "");
+}
+
+#[test]
+fn parameters_in_their_spellings() {
+    for (disposition, name, file) in [
+        ("form-data; name=\"a b\"; filename=\"c d\"", "a b", "c d"),
+        ("Form-Data;NAME=a;FileName=b", "a", "b"),
+        ("form-data ; name = a", "", ""),
+        (
+            "form-data; name=\"a\\\"b\"; filename=\"c\\\\d\"",
+            "a\"b",
+            "c\\d",
+        ),
+        (
+            "form-data; name=a; filename=\"C:\\dir\\file.txt\"",
+            "a",
+            "C:\\dir\\file.txt",
+        ),
+        (
+            "form-data; name=\"a; filename=evil.sh\"; filename=b",
+            "a; filename=evil.sh",
+            "b",
+        ),
+        (
+            "form-data; name=\"%22%0D%0A%41\"; filename=\"%22\"",
+            "%22%0D%0A%41",
+            "%22",
+        ),
+    ] {
+        if name.is_empty() {
+            refused(
+                &with_head(&format!("Content-Disposition: {disposition}")),
+                Parameter(ParamFault::NoEquals),
+            );
+            continue;
+        }
+        let part = disposed(disposition);
+        assert_eq!(part.head.name, name);
+        assert_eq!(
+            part.head.file,
+            Some(RawFileName::Plain(file.to_owned().into())),
+            "{disposition}"
+        );
+    }
+    assert_eq!(display_name(b"%22%0D%0A%41"), b"\"\r\n%41");
+}
+
+#[test]
+fn extended_names() {
+    let plain = Some(RawFileName::Plain("b".into()));
+    assert_eq!(
+        disposed("form-data; name=a; filename=b; filename*=UTF-8''c")
+            .head
+            .file,
+        plain
+    );
+    assert_eq!(
+        disposed("form-data; name=a; filename*=UTF-8''c; filename=b")
+            .head
+            .file,
+        plain
+    );
+    let alone = disposed("form-data; name=a; filename*=UTF-8''na%C3%AFve.txt");
+    assert_eq!(
+        alone.head.file,
+        Some(RawFileName::Extended("naïve.txt".to_owned()))
+    );
+    for broken in ["UTF-8''%FF", "UTF-8''%E", "latin1''x", "nonsense"] {
+        let part = disposed(&format!("form-data; name=a; filename*={broken}"));
+        assert_eq!(part.head.file, Some(RawFileName::Unreadable), "{broken}");
+    }
+}
+
+#[test]
+fn what_is_given_twice_or_goes_on_behind_a_quote() {
+    refused(
+        &with_head("Content-Disposition: form-data; name=a; name=b"),
+        DuplicateParameter("name".to_owned()),
+    );
+    refused(
+        &with_head("Content-Disposition: form-data; name=a; x=1; X=2"),
+        DuplicateParameter("X".to_owned()),
+    );
+    refused(
+        &with_head(&format!("{A}\r\n{A}")),
+        DuplicateHeader("Content-Disposition".to_owned()),
+    );
+    refused(
+        &with_head(&format!("{A}\r\nX-A: 1\r\nx-a: 2")),
+        DuplicateHeader("x-a".to_owned()),
+    );
+    refused(
+        &with_head("Content-Disposition: form-data; name=a;\r\n x=1"),
+        FoldedHeader,
+    );
+    refused(&with_head(&format!("{A}\r\n\tmore")), FoldedHeader);
+    refused(
+        &with_head("Content-Disposition: form-data; name=\"a\"b"),
+        Parameter(ParamFault::Trailing),
+    );
+    refused(
+        &with_head("Content-Disposition: form-data; name=\"a"),
+        Parameter(ParamFault::Unterminated),
+    );
+    refused(&with_head(&format!("{A}\r\nno colon")), MalformedHeader);
+}
+
+#[test]
+fn names_that_are_not_utf_8() {
+    let body = b"--B\r\nContent-Disposition: form-data; name=\"\xff\"; filename=\"\xe9\"\r\n\r\nx\r\n--B--\r\n";
+    let part = verdict(body).unwrap().remove(0);
+    assert_eq!(part.head.name, &b"\xff"[..]);
+    assert_eq!(part.head.file, Some(RawFileName::Plain(b"\xe9"[..].into())));
+}
+
+#[test]
+fn transfer_encodings() {
+    for encoding in ["7bit", "8BIT", " binary "] {
+        accepted(&with_head(&format!(
+            "{A}\r\nContent-Transfer-Encoding: {encoding}"
+        )));
+    }
+    for encoding in ["base64", "quoted-printable", "x"] {
+        let body = with_head(&format!("{A}\r\nContent-Transfer-Encoding: {encoding}"));
+        refused(&body, TransferEncoding(encoding.to_owned()));
+    }
+}
+
+#[test]
+fn types_charset_and_parts_within_parts() {
+    let part =
+        verdict(with_head(&format!("{A}\r\nContent-Type: multipart/mixed; boundary=C")).as_bytes());
+    assert_eq!(
+        part.unwrap()[0].head.content_type.as_deref(),
+        Some(&b"multipart/mixed; boundary=C"[..])
+    );
+    assert_eq!(disposed("form-data; name=_charset_").head.name, "_charset_");
+    assert_eq!(disposed("form-data; name=a").head.content_type, None);
+}
+
+#[test]
+fn bodies_that_end_too_soon() {
+    let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--");
+    for end in 0..body.len() {
+        let cut = verdict(&body.as_bytes()[..end]);
+        assert!(
+            matches!(cut, Err(Truncated | NoEmptyLine)),
+            "{:?}: {cut:?}",
+            &body[..end]
+        );
+    }
+    assert_eq!(accepted(&body), one("x"));
+}
+
+#[test]
+fn limits_of_heads() {
+    let line = |len: usize| format!("X-A: {}", "x".repeat(len - 5));
+    accepted(&with_head(&format!("{A}\r\n{}", line(LINE_LIMIT))));
+    refused(
+        &with_head(&format!("{A}\r\n{}", line(LINE_LIMIT + 1))),
+        LineTooLong,
+    );
+    let many =
+        |count: usize| (1..count).fold(A.to_owned(), |head, i| format!("{head}\r\nX-{i}: y"));
+    accepted(&with_head(&many(HEADERS_LIMIT)));
+    refused(&with_head(&many(HEADERS_LIMIT + 1)), TooManyHeaders);
+    let large = format!("{A}\r\nX-1: {0}\r\nX-2: {0}\r\nX-3: {0}", "x".repeat(6000));
+    refused(&with_head(&large), HeadTooLong);
+}

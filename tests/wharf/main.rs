@@ -9,6 +9,7 @@ mod crash;
 mod disk;
 mod download;
 mod errors;
+mod faults;
 mod floors;
 mod many;
 mod names;

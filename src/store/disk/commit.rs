@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
 
-use super::layout;
+use super::layout::{self, Folder};
 use super::staged::{Content, DiskStaged};
 use super::sync::Session;
 use super::writer::write_at;
@@ -69,7 +68,7 @@ fn publish(
 fn place(
     inner: &Inner,
     session: &Session<'_>,
-    dir: &OwnedFd,
+    dir: &Folder,
     id: &UploadId,
     gathered: &[u8],
     content: &Content,
@@ -97,7 +96,7 @@ fn place(
 fn create(
     inner: &Inner,
     session: &Session<'_>,
-    dir: &OwnedFd,
+    dir: &Folder,
     id: &UploadId,
     content: &[u8],
     name: &str,

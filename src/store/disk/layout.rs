@@ -3,9 +3,9 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
@@ -36,7 +36,33 @@ pub struct Layout {
     /// How many names in the stage were given out.
     staged: AtomicU64,
     /// Guards the folders opened so far, by [`Prefix::index`]. A std mutex: held for a look.
-    prefixes: Mutex<Vec<Option<Arc<OwnedFd>>>>,
+    prefixes: Mutex<Vec<Option<Arc<Folder>>>>,
+}
+
+/// A folder of uploads, held open.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+    /// Whether its own name is known to be on stable storage.
+    durable: AtomicBool,
+}
+
+impl Folder {
+    /// Whether its own name is known to be on stable storage.
+    pub fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// Says that it is.
+    pub fn set_durable(&self) {
+        self.durable.store(true, Ordering::Release);
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 /// What a name in a folder of uploads says.
@@ -122,7 +148,7 @@ impl Layout {
     }
 
     /// The folder of uploads with this prefix, if it exists.
-    pub fn prefix(&self, prefix: Prefix) -> io::Result<Option<Arc<OwnedFd>>> {
+    pub fn prefix(&self, prefix: Prefix) -> io::Result<Option<Arc<Folder>>> {
         if let Some(known) = &self.prefixes()[prefix.index()] {
             return Ok(Some(Arc::clone(known)));
         }
@@ -133,13 +159,12 @@ impl Layout {
         }
     }
 
-    /// The folder of uploads with this prefix; made, durably, when it is missing.
-    pub fn make_prefix(&self, prefix: Prefix) -> io::Result<Arc<OwnedFd>> {
+    /// The folder of uploads with this prefix; made when it is missing.
+    pub fn make_prefix(&self, prefix: Prefix) -> io::Result<Arc<Folder>> {
         if let Some(fd) = self.prefix(prefix)? {
             return Ok(fd);
         }
         let fd = make_dir(&self.root, prefix.as_str())?;
-        rustix::fs::fsync(&self.root)?;
         Ok(self.keep(prefix, fd))
     }
 
@@ -148,13 +173,14 @@ impl Layout {
         self.prefixes()[prefix.index()] = None;
     }
 
-    fn keep(&self, prefix: Prefix, fd: OwnedFd) -> Arc<OwnedFd> {
-        let fd = Arc::new(fd);
-        self.prefixes()[prefix.index()] = Some(Arc::clone(&fd));
-        fd
+    fn keep(&self, prefix: Prefix, fd: OwnedFd) -> Arc<Folder> {
+        let durable = AtomicBool::new(false);
+        let folder = Arc::new(Folder { fd, durable });
+        self.prefixes()[prefix.index()] = Some(Arc::clone(&folder));
+        folder
     }
 
-    fn prefixes(&self) -> std::sync::MutexGuard<'_, Vec<Option<Arc<OwnedFd>>>> {
+    fn prefixes(&self) -> std::sync::MutexGuard<'_, Vec<Option<Arc<Folder>>>> {
         // A panic cannot leave an element half written.
         self.prefixes
             .lock()

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
 use std::sync::{MutexGuard, PoisonError};
 
 use rustix::fs::Dir;
 
-use super::layout::{self, Entry};
+use super::layout::{self, Entry, Folder};
 use super::writer::write_at;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Prefix, SCHEMA, Timestamp, UploadId};
@@ -134,7 +133,7 @@ impl Inner {
     /// that has ended since has its manifest by now.
     fn is_orphan(
         &self,
-        dir: &OwnedFd,
+        dir: &Folder,
         id: &UploadId,
         name: &std::ffi::CStr,
         before: Timestamp,
@@ -166,7 +165,7 @@ impl Inner {
     fn entries(
         &self,
         prefix: Prefix,
-        mut see: impl FnMut(&OwnedFd, Entry, &std::ffi::CStr) -> Result<(), StoreError>,
+        mut see: impl FnMut(&Folder, Entry, &std::ffi::CStr) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let listing = |error| listing(prefix, error);
         let Some(dir) = self.layout.prefix(prefix).map_err(listing)? else {

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use serde::Deserialize;
 
+use super::layout::Folder;
 use crate::store::StoreError;
 
 /// What an answer waits for.
@@ -163,14 +164,21 @@ impl Session<'_> {
         }
     }
 
-    /// Makes durable what was written and named in `dir` before.
-    pub fn names(&self, dir: impl AsFd) -> Result<(), StoreError> {
-        let result = match (self.syncer.durability, self.shared) {
-            (Durability::Relaxed, _) => Ok(()),
-            (Durability::Strict, true) => self.syncer.shared(),
-            (Durability::Strict, false) => rustix::fs::fsync(dir),
-        };
-        self.syncer.check(result)
+    /// Makes durable what was written and named in `folder` before, and the folder's own name.
+    pub fn names(&self, folder: &Folder) -> Result<(), StoreError> {
+        if self.syncer.durability == Durability::Relaxed {
+            return Ok(());
+        }
+        if self.shared {
+            self.syncer.check(self.syncer.shared())?;
+        } else {
+            self.syncer.check(rustix::fs::fsync(folder))?;
+            if !folder.is_durable() {
+                self.syncer.check(rustix::fs::fsync(&self.syncer.root))?;
+            }
+        }
+        folder.set_durable();
+        Ok(())
     }
 }
 

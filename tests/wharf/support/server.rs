@@ -17,7 +17,8 @@ pub struct Setup {
     store: Option<PathBuf>,
     args: Vec<String>,
     environment: Vec<(String, String)>,
-    open_files: Option<u64>,
+    /// A program that runs the server, and its arguments.
+    under: Vec<String>,
 }
 
 impl Setup {
@@ -27,7 +28,7 @@ impl Setup {
             store: None,
             args: Vec::new(),
             environment: Vec::new(),
-            open_files: None,
+            under: Vec::new(),
         }
     }
 
@@ -48,17 +49,22 @@ impl Setup {
     }
 
     /// Allows so many open files.
-    pub fn open_files(mut self, limit: u64) -> Self {
-        self.open_files = Some(limit);
+    pub fn open_files(self, limit: u64) -> Self {
+        self.under(&["prlimit", &format!("--nofile={limit}:{limit}")])
+    }
+
+    /// Has this program run the server.
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(ToString::to_string).collect();
         self
     }
 
     fn command(&self) -> Command {
-        let mut command = match self.open_files {
+        let mut command = match self.under.split_first() {
             None => Command::new(WHARF),
-            Some(limit) => {
-                let mut command = Command::new("prlimit");
-                command.arg(format!("--nofile={limit}:{limit}")).arg(WHARF);
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(WHARF);
                 command
             }
         };
@@ -83,7 +89,11 @@ impl Setup {
         if !self.args.iter().any(|arg| arg == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (found, address) = std::sync::mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());

@@ -1,0 +1,187 @@
+//! Errors of the disk, injected into the system calls of the real server by strace(1).
+
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{Form, Server, Setup, noise, wait_until};
+
+/// A tracer that makes system calls fail, until it is dropped.
+struct Fault(Child);
+
+impl Fault {
+    fn inject(server: &Server, calls: &str, errno: &str) -> Self {
+        let mut child = Command::new("strace")
+            .args([
+                "-f",
+                "-p",
+                &server.pid().to_string(),
+                "-e",
+                &format!("trace={calls}"),
+                "-e",
+                &format!("inject={calls}:error={errno}"),
+                "-o",
+                "/dev/null",
+            ])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let tracer = |task: &std::fs::DirEntry| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            !status.contains("TracerPid:\t0")
+        };
+        wait_until("every thread is traced", || {
+            assert!(child.try_wait().unwrap().is_none(), "strace can attach");
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+            tasks.filter_map(Result::ok).all(|task| tracer(&task))
+        });
+        Fault(child)
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        // SIGTERM has strace detach; killed, it would take the server with it.
+        let pid = rustix::process::Pid::from_raw(self.0.id().cast_signed()).unwrap();
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+fn small() -> Form {
+    Form::new().file("f", "a.txt", b"small").text("t", "x")
+}
+
+fn large() -> Form {
+    let mut form = Form::new().file("f", "large.bin", &noise(1_000_000, 1));
+    for i in 0..20 {
+        form = form.file("g", &format!("{i}.txt"), b"x");
+    }
+    form
+}
+
+#[test]
+fn errors_of_every_step_store_nothing_and_pass() {
+    let server = Server::start();
+    server.upload(&small());
+    let before = server.files();
+    for (calls, errno, status) in [
+        ("pwrite64", "ENOSPC", 507),
+        ("pwrite64", "EIO", 500),
+        ("pwrite64", "EDQUOT", 507),
+        ("linkat", "ENOSPC", 507),
+        ("linkat", "EIO", 500),
+        ("fsync,syncfs", "ENOSPC", 507),
+    ] {
+        for form in [small(), large()] {
+            let fault = Fault::inject(&server, calls, errno);
+            let refused = server.post_to("/upload", &form, &[]);
+            assert_eq!(
+                refused.status,
+                status,
+                "{calls} {errno}: {}",
+                refused.text()
+            );
+            drop(fault);
+            assert_eq!(server.files(), before, "{calls} {errno}");
+        }
+        assert_eq!(server.get("/readyz").status, 200, "{calls} {errno}");
+    }
+    assert_eq!(server.staged(), 0);
+    server.upload(&large());
+}
+
+#[test]
+fn a_disk_that_fails_to_sync_ends_readiness_until_a_restart() {
+    for form in [small(), large()] {
+        let server = Server::start();
+        let fault = Fault::inject(&server, "fsync,syncfs", "EIO");
+        let refused = server.post_to("/upload", &form, &[]);
+        assert_eq!(refused.status, 500, "{}", refused.text());
+        drop(fault);
+        assert_eq!(server.files(), [""; 0]);
+        let unready = server.get("/readyz");
+        assert_eq!(unready.status, 503);
+        assert!(unready.detail().contains("EIO"), "{}", unready.detail());
+        let (_, setup) = server.stop();
+        let server = setup.start();
+        assert_eq!(server.get("/readyz").status, 200);
+        server.upload(&form);
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_replaced_stays() {
+    let server = Server::start();
+    let json = server.upload(&small());
+    let path = format!("/uploads/{}", json["id"].as_str().unwrap());
+    let token = format!("Bearer {}", json["delete_token"].as_str().unwrap());
+    let patch = || {
+        server.request(
+            "PATCH",
+            &path,
+            &[("Authorization", &token)],
+            b"{\"expires_in\":\"1h\"}",
+        )
+    };
+    let fault = Fault::inject(&server, "renameat,renameat2", "EIO");
+    assert_eq!(patch().status, 500);
+    drop(fault);
+    assert_eq!(
+        server.get(&path).json()["expires_at"],
+        serde_json::Value::Null
+    );
+    assert_eq!(server.staged(), 0);
+    assert_eq!(patch().status, 200);
+    let fault = Fault::inject(&server, "unlinkat", "EIO");
+    let delete = || {
+        server
+            .request("DELETE", &path, &[("Authorization", &token)], b"")
+            .status
+    };
+    assert_eq!(delete(), 500);
+    drop(fault);
+    assert_eq!(server.get(&path).status, 200);
+    assert_eq!(delete(), 204);
+}
+
+#[test]
+fn without_unnamed_files_uploads_wait_in_the_stage() {
+    let server = Setup::new()
+        .under(&[
+            "strace",
+            "-D",
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "trace=linkat",
+            "-e",
+            "inject=linkat:error=EOPNOTSUPP",
+        ])
+        .start();
+    assert!(
+        server.log().contains("has no unnamed files"),
+        "{}",
+        server.log()
+    );
+    server.upload(&small());
+    let json = server.upload(&large());
+    let id = json["id"].as_str().unwrap();
+    assert_eq!(
+        server.get(&format!("/files/{id}/large.bin")).body,
+        noise(1_000_000, 1)
+    );
+    assert_eq!((server.files().len(), server.staged()), (24, 0));
+    // One that is cut off leaves the stage as it was.
+    let body = large().body();
+    let mut connection = crate::support::Connection::open(server.address);
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        large().content_type(),
+        body.len()
+    );
+    connection.send(head.as_bytes());
+    connection.send(&body[..900_000]);
+    wait_until("it waits in the stage", || server.staged() == 1);
+    drop(connection);
+    wait_until("it is removed", || server.staged() == 0);
+}

@@ -3,6 +3,7 @@
 mod support;
 
 mod access;
+mod browser;
 mod check;
 mod clients;
 mod crash;

@@ -105,3 +105,32 @@ fn connections_are_kept_alive() {
     assert_eq!(connection.response(false).unwrap().status, 200);
     assert!(connection.is_closed());
 }
+
+#[test]
+fn a_reader_that_stops_is_dropped_over_http_2_as_well() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    server.upload(&Form::new().file("f", "big.bin", &noise(30_000_000, 4)));
+    let url = server.url("/files/big.bin");
+    let args = [
+        "-sS",
+        "--http2-prior-knowledge",
+        "--limit-rate",
+        "100k",
+        "-o",
+        "/dev/null",
+        &url,
+    ];
+    let mut curl = std::process::Command::new("curl")
+        .args(args)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = rustix::process::Pid::from_raw(curl.id().cast_signed()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    wait_until("it is dropped", || {
+        server.log().contains("GET /files/big.bin 200 (broken off)")
+    });
+    curl.kill().unwrap();
+    curl.wait().unwrap();
+}

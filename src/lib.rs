@@ -43,6 +43,9 @@
 //! forget it. What a crash left between any two of these steps is found again: an entry without
 //! a manifest is forgotten, a file without one is removed.
 
+// Outside tests an invariant is put into words with `expect`.
+#![warn(clippy::unwrap_used)]
+
 pub mod app;
 pub mod catalog;
 pub mod cli;

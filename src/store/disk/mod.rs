@@ -20,6 +20,8 @@ mod sink;
 mod space;
 mod staged;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::HashSet;

@@ -1,0 +1,215 @@
+//! What every store does: one suite for all of them.
+
+use bytes::Bytes;
+
+use super::{FileSink, Replaced, Staged, Store, StoreError};
+use crate::model::{
+    FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+};
+
+/// A point in time after everything a test does.
+const LATER: Timestamp = Timestamp::from_millis(i64::MAX);
+
+fn name(text: &str) -> FileName {
+    FileName::from_upload(text.as_bytes())
+}
+
+/// Receives files into an upload that is not committed yet, and makes its manifest.
+async fn stage(
+    store: &dyn Store,
+    id: UploadId,
+    files: &[(&str, &[u8])],
+) -> (Box<dyn Staged>, Manifest) {
+    let mut staged = store.stage(id).await.unwrap();
+    let mut parts = Vec::new();
+    for (text, content) in files {
+        let mut sink: Box<dyn FileSink> = staged.file(name(text), true).await.unwrap();
+        for frame in content.chunks(100_000) {
+            sink.write(Bytes::copy_from_slice(frame)).await.unwrap();
+        }
+        let received = sink.finish().await.unwrap();
+        assert_eq!(received.size, content.len() as u64);
+        assert!(received.sha256.is_some());
+        let file = StoredFile {
+            name: name(text),
+            original: text.as_bytes().to_vec().into(),
+            size: received.size,
+            media_type: "text/plain".to_owned(),
+            sha256: received.sha256,
+        };
+        parts.push(Part::File {
+            field: b"f"[..].into(),
+            file,
+        });
+    }
+    let manifest = Manifest {
+        schema: SCHEMA,
+        generation: 1,
+        id,
+        created_at: Timestamp::from_millis(1),
+        expires_at: None,
+        max_downloads: None,
+        used: 0,
+        salt: Salt::generate().unwrap(),
+        delete_token: TokenHash::of("t"),
+        parts,
+    };
+    (staged, manifest)
+}
+
+async fn commit(store: &dyn Store, files: &[(&str, &[u8])]) -> Manifest {
+    let (staged, manifest) = stage(store, UploadId::generate().unwrap(), files).await;
+    staged.commit(&manifest).await.unwrap();
+    manifest
+}
+
+async fn content(store: &dyn Store, manifest: &Manifest, file: &str) -> Result<Bytes, StoreError> {
+    let (_, stored) = manifest.file(&name(file)).unwrap();
+    let blob = store.open(&manifest.id, &stored.name, stored.size).await?;
+    blob.read(0, stored.size as usize).await
+}
+
+async fn all_ids(store: &dyn Store) -> Vec<UploadId> {
+    let mut ids = Vec::new();
+    for prefix in Prefix::all() {
+        ids.extend(store.scan(prefix).await.unwrap());
+    }
+    ids
+}
+
+/// Runs the whole suite on an empty store.
+pub async fn all(store: &dyn Store) {
+    nothing_before_the_commit(store).await;
+    what_is_committed_is_read(store).await;
+    an_id_is_committed_once(store).await;
+    replacing_counts_generations(store).await;
+    removal_is_complete_and_repeatable(store).await;
+    orphans_are_only_what_belongs_to_nothing(store).await;
+}
+
+async fn nothing_before_the_commit(store: &dyn Store) {
+    let id = UploadId::generate().unwrap();
+    let big = vec![7; 700_000];
+    let (mut staged, _) = stage(store, id, &[("a", b"x"), ("b", &big)]).await;
+    let mut unfinished = staged.file(name("c"), false).await.unwrap();
+    unfinished.write(Bytes::from(big)).await.unwrap();
+    drop(unfinished);
+    assert_eq!(store.manifest(&id).await.unwrap(), None);
+    drop(staged);
+    assert_eq!(all_ids(store).await, []);
+}
+
+async fn what_is_committed_is_read(store: &dyn Store) {
+    let big: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let files = [
+        ("empty", &b""[..]),
+        ("small", b"small"),
+        ("big", &big),
+        ("last", b"last"),
+    ];
+    let manifest = commit(store, &files).await;
+    assert_eq!(
+        store.manifest(&manifest.id).await.unwrap(),
+        Some(manifest.clone())
+    );
+    for (file, expected) in files {
+        assert!(
+            content(store, &manifest, file).await.unwrap() == expected,
+            "{file}"
+        );
+    }
+    let blob = store
+        .open(&manifest.id, &name("big"), big.len() as u64)
+        .await
+        .unwrap();
+    assert!(blob.read(1_000_001, 70_000).await.unwrap() == big[1_000_001..1_070_001]);
+    assert!(matches!(
+        blob.read(2_999_999, 2).await,
+        Err(StoreError::Damaged(_))
+    ));
+    for (file, size) in [("big", 5), ("absent", 0)] {
+        let wrong = store.open(&manifest.id, &name(file), size).await;
+        assert!(matches!(wrong, Err(StoreError::Damaged(_))), "{file}");
+    }
+    assert_eq!(all_ids(store).await, [manifest.id]);
+    assert!(store.remove(&manifest.id).await.unwrap());
+}
+
+async fn an_id_is_committed_once(store: &dyn Store) {
+    let first = commit(store, &[("a", b"first")]).await;
+    let (again, manifest) = stage(store, first.id, &[("b", b"second")]).await;
+    assert!(matches!(
+        again.commit(&manifest).await,
+        Err(StoreError::Exists)
+    ));
+    assert_eq!(
+        store.manifest(&first.id).await.unwrap(),
+        Some(first.clone())
+    );
+    assert_eq!(content(store, &first, "a").await.unwrap(), "first");
+    assert!(store.remove(&first.id).await.unwrap());
+}
+
+async fn replacing_counts_generations(store: &dyn Store) {
+    let first = commit(store, &[("a", b"x")]).await;
+    let version = |generation, used| Manifest {
+        generation,
+        used,
+        ..first.clone()
+    };
+    assert_eq!(
+        store.replace(&version(3, 3)).await.unwrap(),
+        Replaced::Changed
+    );
+    assert_eq!(
+        store.replace(&version(1, 1)).await.unwrap(),
+        Replaced::Changed
+    );
+    assert_eq!(store.replace(&version(2, 2)).await.unwrap(), Replaced::Done);
+    assert_eq!(
+        store.replace(&version(2, 9)).await.unwrap(),
+        Replaced::Changed
+    );
+    assert_eq!(store.manifest(&first.id).await.unwrap().unwrap().used, 2);
+    // Of many at once, one is first.
+    let (three, four) = (version(3, 3), version(3, 4));
+    let both = tokio::join!(store.replace(&three), store.replace(&four));
+    let done = [both.0.unwrap(), both.1.unwrap()];
+    assert!(done.contains(&Replaced::Done) && done.contains(&Replaced::Changed));
+    assert!(store.remove(&first.id).await.unwrap());
+    assert_eq!(store.replace(&version(4, 4)).await.unwrap(), Replaced::Gone);
+    assert_eq!(store.manifest(&first.id).await.unwrap(), None);
+}
+
+async fn removal_is_complete_and_repeatable(store: &dyn Store) {
+    let (kept, removed) = (
+        commit(store, &[("a", b"x")]).await,
+        commit(store, &[("a", b"y")]).await,
+    );
+    let reading = store.open(&removed.id, &name("a"), 1).await.unwrap();
+    assert!(store.remove(&removed.id).await.unwrap());
+    assert!(!store.remove(&removed.id).await.unwrap());
+    assert!(content(store, &removed, "a").await.is_err());
+    assert_eq!(
+        reading.read(0, 1).await.unwrap(),
+        "y",
+        "who has it open reads on"
+    );
+    assert_eq!(content(store, &kept, "a").await.unwrap(), "x");
+    assert_eq!(all_ids(store).await, [kept.id]);
+    assert!(store.remove(&kept.id).await.unwrap());
+}
+
+async fn orphans_are_only_what_belongs_to_nothing(store: &dyn Store) {
+    let kept = commit(store, &[("a", b"x")]).await;
+    let (staged, manifest) =
+        stage(store, UploadId::generate().unwrap(), &[("a", b"under way")]).await;
+    for prefix in Prefix::all() {
+        assert_eq!(store.remove_orphans(prefix, LATER).await.unwrap(), 0);
+    }
+    staged.commit(&manifest).await.unwrap();
+    for manifest in [kept, manifest] {
+        assert!(content(store, &manifest, "a").await.is_ok());
+        assert!(store.remove(&manifest.id).await.unwrap());
+    }
+}

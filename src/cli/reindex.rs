@@ -14,7 +14,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         .block_on(app::reindex(&config.app))
         .context("cannot make the index anew")?;
     println!(
-        "{} uploads indexed, {} damaged manifests",
+        "{} uploads indexed, {} damaged",
         compared.uploads, compared.damaged
     );
     Ok(if compared.damaged == 0 {

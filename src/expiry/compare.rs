@@ -16,11 +16,12 @@ const AT_ONCE: usize = 32;
 /// What a comparison came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Compared {
-    /// Manifests in the store.
+    /// Whole uploads in the store.
     pub uploads: u64,
     /// Entries of the index without a manifest, which were removed.
     pub forgotten: u64,
-    /// Manifests that cannot be understood; each is logged.
+    /// Manifests that cannot be understood, or whose files are not there with their sizes; each
+    /// is logged.
     pub damaged: u64,
 }
 
@@ -82,11 +83,16 @@ async fn record(
     match store.manifest(&id).await {
         Ok(Some(manifest)) => {
             catalog.record(&manifest).await?;
+            // A power cut can have taken what was not yet synced (`durability = relaxed`).
+            if let Err(error) = store.verify(&manifest).await {
+                tracing::error!(%id, %error, "an upload is damaged; what is is not served");
+                return Ok(Found::Damaged);
+            }
             Ok(Found::Recorded)
         }
         Ok(None) => Ok(Found::Gone),
         Err(error @ (StoreError::Damaged(_) | StoreError::Io { .. })) => {
-            tracing::error!(%id, %error, "left out of the index");
+            tracing::error!(%id, %error, "an upload is left out of the index");
             Ok(Found::Damaged)
         }
         Err(error) => Err(CatalogError::Failed(error.into())),

@@ -1,11 +1,12 @@
 //! `GET /download…` and `GET /files…`: forms and raw files.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
 
 use super::App;
 use super::access::Scope;
+use super::extract::Segments;
 use super::problem::Problem;
 use super::upload::serde_urlencoded;
 use crate::delivery::{Representation, Selected};
@@ -16,7 +17,7 @@ const MAX_NAMES: usize = 100;
 /// An id's form, or the newest file of a name as a form.
 pub async fn named(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -31,7 +32,7 @@ pub async fn named(
 /// One file of an upload as a form.
 pub async fn file(
     State(app): State<App>,
-    Path((id, name)): Path<(String, String)>,
+    Segments((id, name)): Segments<(String, String)>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -77,7 +78,7 @@ pub async fn several(
 /// One file of an upload as it is.
 pub async fn raw(
     State(app): State<App>,
-    Path((id, name)): Path<(String, String)>,
+    Segments((id, name)): Segments<(String, String)>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
@@ -93,7 +94,7 @@ pub async fn raw(
 /// The newest file of a name as it is.
 pub async fn raw_named(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,

@@ -7,6 +7,7 @@ mod conditional;
 mod cors;
 mod cross_site;
 mod download;
+mod extract;
 mod health;
 mod log;
 mod metrics;

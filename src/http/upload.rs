@@ -2,12 +2,13 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::accept::Accept;
 use super::access::Scope;
+use super::extract::Segments;
 use super::log::Received;
 use super::metrics::UnderWay;
 use super::origin::Origin;
@@ -44,7 +45,7 @@ pub async fn form(
 /// Stores a raw body as an upload of one file.
 pub async fn raw(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Segments(name): Segments<String>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
     Extension(received): Extension<Received>,

@@ -2,7 +2,7 @@
 
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::accept::Accept;
 use super::access::{self, Scope};
+use super::extract::Segments;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::upload::serde_urlencoded;
@@ -26,7 +27,7 @@ const PATCH_LIMIT: usize = 16 * 1024;
 /// One upload, as JSON or as its page.
 pub async fn show(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -44,8 +45,15 @@ pub async fn show(
     } else {
         let json = upload_json::show(&manifest, &app.base_of(&origin));
         let mut response = axum::Json(json).into_response();
-        // The uses are counted elsewhere: what is shown here changes only with the deadline.
-        no_cache(&mut response);
+        // A deadline can be moved and an upload deleted, so nobody may rely on an old answer.
+        let cache = if manifest.max_downloads.is_some() {
+            "no-store"
+        } else {
+            "private, max-age=0"
+        };
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         response
     };
     response
@@ -95,7 +103,7 @@ pub async fn list(
 /// Deletes an upload; one that is not there is deleted already.
 pub async fn delete(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let id = parse_id(&id)?;
@@ -108,7 +116,7 @@ pub async fn delete(
 /// The same from the upload's page, with the token of its cookie.
 pub async fn delete_from_page(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
@@ -133,7 +141,7 @@ struct Change {
 /// Sets the deadline of an upload anew, counted from now.
 pub async fn prolong(
     State(app): State<App>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Body,

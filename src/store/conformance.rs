@@ -131,6 +131,15 @@ async fn what_is_committed_is_read(store: &dyn Store) {
         let wrong = store.open(&manifest.id, &name(file), size).await;
         assert!(matches!(wrong, Err(StoreError::Damaged(_))), "{file}");
     }
+    assert!(store.verify(&manifest).await.is_ok());
+    let mut wrong = manifest.clone();
+    if let Some(Part::File { file, .. }) = wrong.parts.last_mut() {
+        file.size = 5;
+    }
+    assert!(matches!(
+        store.verify(&wrong).await,
+        Err(StoreError::Damaged(_))
+    ));
     assert_eq!(all_ids(store).await, [manifest.id]);
     assert!(store.remove(&manifest.id).await.unwrap());
 }

@@ -52,6 +52,12 @@ pub trait Store: Send + Sync + 'static {
         size: u64,
     ) -> Result<Box<dyn Blob>, StoreError>;
 
+    /// Looks whether every file of an upload is there with its size.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names the first that is not.
+    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError>;
+
     /// The uploads in one folder of the store.
     async fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError>;
 

@@ -165,7 +165,9 @@ fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
     );
     assert_eq!(server.get("/upload").status, 404);
     assert_eq!(server.get("/w/").status, 200);
-    assert!(server.log().contains("client=1.2.3.4"));
+    crate::support::wait_until("the line is logged", || {
+        server.log().contains("client=1.2.3.4")
+    });
     let server = Server::start();
     let json = server.post_to("/upload", &form(), &forwarded).json();
     assert!(

@@ -87,3 +87,24 @@ fn kills_lose_nothing_that_was_answered() {
         String::from_utf8_lossy(&check.stdout)
     );
 }
+
+#[test]
+fn what_a_power_cut_took_is_reported_at_the_next_start() {
+    let server = Setup::new().args(&["--durability", "relaxed"]).start();
+    let json = server.upload(&Form::new().file("f", "a.bin", &noise(5000, 1)));
+    let id = json["id"].as_str().unwrap().to_owned();
+    let stored = server.store().join(&id[..2]).join(format!("{id}-a.bin"));
+    let setup = server.kill();
+    // What is left of a file whose bytes were not yet synced.
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(stored)
+        .unwrap();
+    file.set_len(0).unwrap();
+    let server = setup.start();
+    wait_until("it is reported", || {
+        server.log().contains("has 0 bytes instead of 5000")
+    });
+    assert_eq!(server.get("/files/a.bin").status, 500);
+    assert_eq!(server.files().len(), 2, "nothing is removed");
+}

@@ -101,7 +101,7 @@ fn the_index_can_be_lost() {
     let out = setup.run(&["reindex"]);
     assert_eq!(
         String::from_utf8_lossy(&out.stdout),
-        "50 uploads indexed, 0 damaged manifests\n"
+        "50 uploads indexed, 0 damaged\n"
     );
     let server = setup.start();
     assert_eq!(server.get("/files/0.txt").status, 200);

@@ -54,11 +54,9 @@ fn the_command_of_the_readme_stores_a_form() {
         .join(&id[..2])
         .join(format!("{id}-part1.txt"));
     assert_eq!(std::fs::read(stored).unwrap(), b"hello from part1\n");
-    assert!(
-        server.log().contains("POST /upload 201"),
-        "{}",
-        server.log()
-    );
+    crate::support::wait_until("the line is logged", || {
+        server.log().contains("POST /upload 201")
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
 use super::{Inner, layout, run_blocking};
-use crate::model::{FileName, UploadId};
+use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Blob, StoreError};
 
 impl Inner {
@@ -39,6 +39,30 @@ impl Inner {
         }
         let file = Arc::new(file);
         Ok(Box::new(DiskBlob { file, name }))
+    }
+}
+
+impl Inner {
+    pub fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let id = &manifest.id;
+        let looking = |error| StoreError::io(format!("looking at the files of {id}"), error);
+        let dir = self.layout.prefix(id.prefix()).map_err(looking)?;
+        let dir =
+            dir.ok_or_else(|| StoreError::Damaged(format!("the folder of {id} is missing")))?;
+        for (_, file) in manifest.files() {
+            let name = layout::file_name(id, &file.name);
+            match layout::regular_size(&dir, &name).map_err(looking)? {
+                Some(size) if size == file.size => {}
+                found => {
+                    let found = found.map_or_else(|| "no".to_owned(), |size| size.to_string());
+                    let size = file.size;
+                    return Err(StoreError::Damaged(format!(
+                        "{name} has {found} bytes instead of {size}"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -241,6 +241,17 @@ pub fn open_regular(dir: impl AsFd, name: &str) -> io::Result<Option<File>> {
     }
 }
 
+/// The size of a regular file; `None` when there is none of that name.
+pub fn regular_size(dir: impl AsFd, name: &str) -> io::Result<Option<u64>> {
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() => {
+            Ok(u64::try_from(stat.st_size).ok())
+        }
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes a file without a name (open(2), `O_TMPFILE`).
 pub fn create_unnamed(dir: impl AsFd) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;

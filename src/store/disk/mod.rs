@@ -239,6 +239,11 @@ impl Store for DiskStore {
             .await
     }
 
+    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let manifest = manifest.clone();
+        self.blocking(move |inner| inner.verify(&manifest)).await
+    }
+
     async fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError> {
         self.blocking(move |inner| inner.scan(prefix)).await
     }

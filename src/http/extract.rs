@@ -1,0 +1,26 @@
+//! What handlers are given, with errors as problem documents.
+
+use axum::extract::{FromRequestParts, Path};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// The variable segments of a request's path, percent-decoded.
+pub struct Segments<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Segments<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        let path = path.map_err(|error| {
+            Problem::bad_request(format!("the path cannot be read: {}", error.body_text()))
+        })?;
+        Ok(Segments(path.0))
+    }
+}

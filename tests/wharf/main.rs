@@ -16,6 +16,7 @@ mod many;
 mod names;
 mod operate;
 mod options;
+mod proxy;
 mod readme;
 mod slow;
 mod upload;

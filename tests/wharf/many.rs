@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use crate::support::{Connection, Form, Server, noise, soak, wait_until};
+use crate::support::{Connection, Form, Server, Setup, noise, soak, wait_until};
 
 #[test]
 fn a_form_of_a_thousand_files() {
@@ -148,4 +148,44 @@ fn memory_does_not_grow_with_the_file() {
     }
     let grown = server.memory().1.saturating_sub(before);
     assert!(grown < 8 * 1024, "{grown} KiB more at the peak");
+}
+
+/// Uploads of a thousand files each, all under way at once, with twenty descriptors for each.
+#[test]
+fn many_uploads_of_many_files_within_the_budget_of_descriptors() {
+    let uploads = if soak() { 1000 } else { 50 };
+    let server = Setup::new().open_files(uploads * 20).start();
+    let mut form = Form::new();
+    for i in 0..1000 {
+        form = form.file("f", &format!("{i}.txt"), &noise(1000, i));
+    }
+    let body = form.body();
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        form.content_type(),
+        body.len()
+    );
+    let (first, second) = body.split_at(body.len() * 9 / 10);
+    let mut connections: Vec<Connection> = (0..uploads)
+        .map(|_| {
+            let mut connection = Connection::open(server.address);
+            connection.send(head.as_bytes());
+            connection.send(first);
+            connection
+        })
+        .collect();
+    let all = format!("wharf_uploads_under_way {uploads}");
+    wait_until("all are under way", || {
+        server.get("/metrics").text().contains(&all)
+    });
+    for connection in &mut connections {
+        connection.send(second);
+    }
+    for connection in &mut connections {
+        let response = connection.response(false).unwrap();
+        assert_eq!(response.status, 201, "{}", response.text());
+    }
+    assert_eq!(server.files().len() as u64, uploads * 1001);
+    assert_eq!(server.staged(), 0);
+    assert_eq!(server.get("/files/999.txt").body, noise(1000, 999));
 }

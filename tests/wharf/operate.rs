@@ -274,3 +274,16 @@ fn connections_wait_at_their_limit() {
         .unwrap();
     assert_eq!(third.response(false).unwrap().status, 200);
 }
+
+#[test]
+fn the_end_does_not_wait_for_connections_without_a_request() {
+    let mut server = Server::with(&["--shutdown-grace", "1000s"]);
+    let _silent = Connection::open(server.address);
+    let mut idle = Connection::open(server.address);
+    idle.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(idle.response(false).unwrap().status, 200);
+    let mut begun = Connection::open(server.address);
+    begun.send(b"GET /heal");
+    server.signal(15);
+    assert!(server.wait().success());
+}

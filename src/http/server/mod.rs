@@ -167,6 +167,7 @@ impl Server {
                     ended = connection.as_mut() => ended,
                     () = phase.killed() => return,
                     () = self.abort.cancelled() => return,
+                    () = phase.quiet() => return,
                 }
             }
         };

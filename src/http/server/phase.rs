@@ -11,6 +11,9 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
+/// How long a head that was begun may still come when the server ends.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// What a connection is at.
 #[derive(Debug)]
 pub struct Phase {
@@ -49,6 +52,17 @@ impl Phase {
     /// Whether the rest of a body is to be read and dropped before the connection closes.
     pub fn lingers(&self) -> bool {
         self.linger.load(Ordering::Relaxed)
+    }
+
+    /// Returns when nothing is under way: no request but, at most, the beginning of a head. Only
+    /// the end of the server asks.
+    pub async fn quiet(&self) {
+        loop {
+            tokio::time::sleep(QUIET).await;
+            if !self.is_active() && !self.lingers() {
+                return;
+            }
+        }
     }
 
     /// Returns when the connection is to be dropped.

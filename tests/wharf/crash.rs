@@ -108,3 +108,41 @@ fn what_a_power_cut_took_is_reported_at_the_next_start() {
     assert_eq!(server.get("/files/a.bin").status, 500);
     assert_eq!(server.files().len(), 2, "nothing is removed");
 }
+
+/// Kills the server in the middle of its cleaning, again and again: what is over goes in the end,
+/// all of it, and what is not stays.
+#[test]
+fn kills_do_not_stop_the_cleaning() {
+    let mut setup = Setup::new();
+    let mut kept = Vec::new();
+    for round in 0..6_u64 {
+        let server = setup.start();
+        let form = Form::new()
+            .file("f", "a.bin", &noise(100, round))
+            .file("g", "b.bin", b"x");
+        for _ in 0..40 {
+            assert_eq!(
+                server.post_to("/upload?expires_in=1s", &form, &[]).status,
+                201
+            );
+        }
+        kept.push(server.upload(&form)["id"].as_str().unwrap().to_owned());
+        // The first ones are due now, and the cleaner is at work.
+        let files = server.files().len();
+        wait_until("the cleaner works", || server.files().len() < files);
+        std::thread::sleep(Duration::from_millis(round * 3));
+        setup = server.kill();
+    }
+    let server = setup.start();
+    wait_until("what is over is gone", || {
+        server.files().len() == kept.len() * 3
+    });
+    for id in &kept {
+        assert_eq!(server.get(&format!("/files/{id}/b.bin")).text(), "x");
+    }
+    assert_eq!(server.get("/status").json()["uploads"], kept.len());
+    assert_eq!(
+        server.get("/status").json()["next_expiry"],
+        serde_json::Value::Null
+    );
+}

@@ -1,11 +1,15 @@
 //! Who may do what: secrets by scope.
 
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::App;
 use super::problem::Problem;
 
 /// What a secret allows.
@@ -85,6 +89,49 @@ impl Access {
             Ok(())
         }
     }
+}
+
+/// A layer of routes that store.
+///
+/// # Errors
+/// As [`Access::require_if_guarded`].
+pub async fn to_upload(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    guard(&app, Scope::Upload, request, next).await
+}
+
+/// A layer of routes that read.
+///
+/// # Errors
+/// As [`Access::require_if_guarded`].
+pub async fn to_download(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    guard(&app, Scope::Download, request, next).await
+}
+
+/// A layer of routes for operators.
+///
+/// # Errors
+/// As [`Access::require_if_guarded`].
+pub async fn to_operate(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    guard(&app, Scope::Admin, request, next).await
+}
+
+async fn guard(app: &App, scope: Scope, request: Request, next: Next) -> Result<Response, Problem> {
+    app.options
+        .access
+        .require_if_guarded(scope, request.headers())?;
+    Ok(next.run(request).await)
 }
 
 /// 401 for a request without a secret, 403 for one with a wrong one.

@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::{HeaderMap, Method};
 
 use super::App;
-use super::access::Scope;
 use super::extract::Segments;
 use super::problem::Problem;
 use super::upload::serde_urlencoded;
@@ -21,9 +20,6 @@ pub async fn named(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Download, &headers)?;
     let selected = app.delivery.named(&name).await?;
     app.respond(&method, &headers, &Representation::form(&[selected]), false)
         .await
@@ -36,9 +32,6 @@ pub async fn file(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Download, &headers)?;
     let selected = app.delivery.file(&id, &name).await?;
     app.respond(&method, &headers, &Representation::form(&[selected]), false)
         .await
@@ -51,9 +44,6 @@ pub async fn several(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Download, &headers)?;
     let pairs = serde_urlencoded(query.as_deref().unwrap_or_default())?;
     let names: Vec<&String> = pairs
         .iter()
@@ -83,9 +73,6 @@ pub async fn raw(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Download, &headers)?;
     let selected = app.delivery.file(&id, &name).await?;
     app.respond_raw(&method, &headers, &selected, query.as_deref())
         .await
@@ -99,9 +86,6 @@ pub async fn raw_named(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Download, &headers)?;
     let selected = app.delivery.newest(&name).await?;
     app.respond_raw(&method, &headers, &selected, query.as_deref())
         .await

@@ -30,7 +30,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use http::{HeaderName, HeaderValue};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -156,7 +156,7 @@ impl App {
 
     /// The routes with their layers.
     pub fn router(self) -> Router {
-        let routes = routes().with_state(self.clone());
+        let routes = routes(&self).with_state(self.clone());
         let based = match self.options.base_path.as_str() {
             "" => routes,
             base => Router::new()
@@ -176,28 +176,43 @@ impl App {
     }
 }
 
-/// The route table.
-fn routes() -> Router<App> {
-    Router::new()
-        .route("/", get(page::form))
+/// The route table: what is open and what a secret can close, in one place. The listing and the
+/// changes of an upload decide for themselves.
+fn routes(app: &App) -> Router<App> {
+    let upload = from_fn_with_state(app.clone(), access::to_upload);
+    let download = from_fn_with_state(app.clone(), access::to_download);
+    let operate = from_fn_with_state(app.clone(), access::to_operate);
+    let uploads = Router::new()
         .route("/upload", post(upload::form))
-        .route("/files/{name}", put(upload::raw).get(download::raw_named))
-        .route("/files/{id}/{name}", get(download::raw))
+        .route("/files/{name}", put(upload::raw))
+        .route_layer(upload);
+    let downloads = Router::new()
         .route("/download", get(download::several))
         .route("/download/{name}", get(download::named))
         .route("/download/{id}/{name}", get(download::file))
+        .route("/files/{name}", get(download::raw_named))
+        .route("/files/{id}/{name}", get(download::raw))
+        .route("/uploads/{id}", get(uploads::show))
+        .route_layer(download);
+    let changes = Router::new()
         .route("/uploads", get(uploads::list))
         .route(
             "/uploads/{id}",
-            get(uploads::show)
-                .delete(uploads::delete)
-                .patch(uploads::prolong),
+            delete(uploads::delete).patch(uploads::prolong),
         )
-        .route("/uploads/{id}/delete", post(uploads::delete_from_page))
+        .route("/uploads/{id}/delete", post(uploads::delete_from_page));
+    let operation = Router::new()
         .route("/status", get(health::status))
+        .route("/metrics", get(health::metrics))
+        .route_layer(operate);
+    Router::new()
+        .route("/", get(page::form))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .merge(uploads)
+        .merge(downloads)
+        .merge(changes)
+        .merge(operation)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies have the limits of the settings.

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::accept::Accept;
-use super::access::Scope;
 use super::extract::Segments;
 use super::log::Received;
 use super::metrics::UnderWay;
@@ -29,9 +28,6 @@ pub async fn form(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Upload, &headers)?;
     let boundary = boundary(&headers)?;
     let request = upload_request(query.as_deref(), &headers)?;
     let options = app.ingest.options();
@@ -52,9 +48,6 @@ pub async fn raw(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Upload, &headers)?;
     if headers.contains_key(header::CONTENT_RANGE) {
         // RFC 9110 section 14.5: storing a part as if it were the whole would be wrong.
         return Err(Problem::bad_request(

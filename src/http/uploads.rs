@@ -31,9 +31,6 @@ pub async fn show(
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(Scope::Download, &headers)?;
     let manifest = app.delivery.upload(&parse_id(&id)?).await?;
     let mut response = if Accept::of(&headers).prefers_html() {
         let token = page::cookie_token(&headers);
@@ -69,12 +66,11 @@ pub async fn list(
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let access = &app.options.access;
     if app.delivery.shared_names() {
-        app.options
-            .access
-            .require_if_guarded(Scope::Download, &headers)?;
+        access.require_if_guarded(Scope::Download, &headers)?;
     } else {
-        app.options.access.require(Scope::Admin, &headers)?;
+        access.require(Scope::Admin, &headers)?;
     }
     let mut limit = PAGE;
     let mut after = None;

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use crate::config::{Kind, SETTINGS};
 
 /// What to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Serve.
     Serve,
@@ -18,6 +18,8 @@ pub enum Command {
     Check,
     /// Make the index anew.
     Reindex,
+    /// Have the server at this address compare its index.
+    ReindexAt(String),
 }
 
 /// What was asked for.
@@ -105,17 +107,24 @@ fn command() -> clap::Command {
             "check",
             "Read every stored file and compare it with its manifest; changes nothing",
         ))
-        .subcommand(subcommand(
-            "reindex",
-            "Make the index anew from the manifests, while no server runs",
-        ))
+        .subcommand(
+            subcommand("reindex", "Make the index anew from the manifests").arg(
+                Arg::new("to")
+                    .long("to")
+                    .value_name("URL")
+                    .help("Ask the server that runs there, with the admin secret in WHARF_TOKEN; without it, no server may run"),
+            ),
+        )
 }
 
 fn read(matches: &ArgMatches) -> Invocation {
     let (command, sub) = match matches.subcommand() {
         Some(("config", sub)) => (Command::Config, sub),
         Some(("check", sub)) => (Command::Check, sub),
-        Some(("reindex", sub)) => (Command::Reindex, sub),
+        Some(("reindex", sub)) => {
+            let to = sub.get_one::<String>("to").cloned();
+            (to.map_or(Command::Reindex, Command::ReindexAt), sub)
+        }
         Some((_, sub)) => (Command::Serve, sub),
         None => (Command::Serve, matches),
     };

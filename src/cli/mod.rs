@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod config;
 mod reindex;
+mod remote;
 mod serve;
 
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ use args::{Command, Invocation};
 /// What kept it from its end, for standard error.
 pub fn run() -> anyhow::Result<ExitCode> {
     let invocation = args::parse();
-    let command = invocation.command;
+    let command = invocation.command.clone();
     let loaded = load(invocation)?;
     // Read last, so that the file named by one setting can hold others.
     let config = check_values(&loaded)?;
@@ -29,6 +30,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Config => config::run(&loaded),
         Command::Check => check::run(&config),
         Command::Reindex => reindex::run(&config),
+        Command::ReindexAt(url) => reindex::ask(&url),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod origin;
 mod page;
 mod problem;
 mod range;
+mod reindex;
 mod request_body;
 mod respond;
 pub mod server;
@@ -200,7 +201,8 @@ fn routes(app: &App) -> Router<App> {
             "/uploads/{id}",
             delete(uploads::delete).patch(uploads::prolong),
         )
-        .route("/uploads/{id}/delete", post(uploads::delete_from_page));
+        .route("/uploads/{id}/delete", post(uploads::delete_from_page))
+        .route("/reindex", post(reindex::reindex));
     let operation = Router::new()
         .route("/status", get(health::status))
         .route("/metrics", get(health::metrics))

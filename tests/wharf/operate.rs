@@ -287,3 +287,38 @@ fn the_end_does_not_wait_for_connections_without_a_request() {
     server.signal(15);
     assert!(server.wait().success());
 }
+
+#[test]
+fn a_running_server_compares_its_index_for_an_admin() {
+    let server = Server::with(&["--access", "admin:root", "--base-path", "/w"]);
+    for name in ["a.txt", "b.txt"] {
+        let stored = server.post_to("/w/upload", &Form::new().file("f", name, b"x"), &[]);
+        assert_eq!(stored.status, 201);
+    }
+    let gone = server
+        .files()
+        .into_iter()
+        .find(|file| file.ends_with("-a.txt"))
+        .unwrap();
+    let folder = server.store().join(&gone[..2]);
+    std::fs::remove_file(folder.join(format!("{}.json", &gone[..26]))).unwrap();
+    let ask = |token: &str, url: &str| {
+        let out = Setup::new()
+            .env("WHARF_TOKEN", token)
+            .run(&["reindex", "--to", url]);
+        let text = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8(text).unwrap())
+    };
+    let url = server.url("/w/");
+    let (code, said) = ask("root", &url);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "1 uploads indexed, 0 damaged\n")
+    );
+    assert!(server.log().contains("forgotten: 1"), "{}", server.log());
+    let (code, said) = ask("nope", &url);
+    assert_eq!(code, Some(4));
+    assert!(said.contains("403"), "{said}");
+    assert_eq!(ask("root", "http://127.0.0.1:1").0, Some(6));
+    assert_eq!(ask("root", "files.example").0, Some(1));
+}

@@ -136,6 +136,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// All that is recorded with this prefix, for a comparison with the store.
     async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<Entry>, CatalogError>;
 
+    /// Whether it works: `Err` says why not, for the operator.
+    fn ready(&self) -> Result<(), String>;
+
     /// Whether it was compared with the store since it could last have missed something.
     fn is_complete(&self) -> bool;
 

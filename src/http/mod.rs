@@ -146,7 +146,8 @@ impl App {
         if self.draining.load(Ordering::Relaxed) {
             return Some("shutting down".to_owned());
         }
-        self.store.ready().err()
+        let (store, catalog) = (self.store.ready(), self.catalog.ready());
+        store.and(catalog).err()
     }
 
     /// Scheme, host and port as the client of a request knows them, for absolute URLs.

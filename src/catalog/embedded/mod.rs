@@ -322,6 +322,13 @@ impl Catalog for EmbeddedCatalog {
         })
     }
 
+    fn ready(&self) -> Result<(), String> {
+        match self.shared.state() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     fn is_complete(&self) -> bool {
         self.shared.complete.load(Ordering::Acquire)
     }

@@ -92,3 +92,14 @@ async fn a_second_process_is_refused() {
         Err(OpenError::Locked)
     ));
 }
+
+#[tokio::test]
+async fn a_writer_that_died_is_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("catalog.redb"));
+    assert_eq!(catalog.ready(), Ok(()));
+    catalog.shared.lock().broken = Some("the disk is gone".to_owned());
+    assert!(catalog.ready().unwrap_err().contains("the disk is gone"));
+    let recorded = catalog.record(&manifest(1, &["a"])).await;
+    assert!(matches!(recorded, Err(super::CatalogError::Failed(_))));
+}

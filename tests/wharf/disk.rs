@@ -3,6 +3,16 @@ use std::process::Command;
 
 use crate::support::{Form, Server, Setup, noise, wait_until};
 
+/// A command as root: what ./test installs its packages with.
+fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.args(["-n", program]);
+    command
+}
+
 /// A small file system of its own, unmounted at the end.
 struct SmallDisk(PathBuf, tempfile::TempDir);
 
@@ -11,22 +21,19 @@ impl SmallDisk {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
         std::fs::create_dir(&path).unwrap();
-        let mounted = Command::new("mount")
+        let mounted = as_root("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={size}"), "wharf-test"])
             .arg(&path)
             .status()
             .unwrap();
-        assert!(
-            mounted.success(),
-            "a small file system can be mounted (as root)"
-        );
+        assert!(mounted.success(), "a small file system can be mounted");
         SmallDisk(path, dir)
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = as_root("umount").arg("-l").arg(&self.0).status();
         let _ = self.1.path();
     }
 }

@@ -10,6 +10,7 @@
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory.
 //! - [`catalog`]: the index over the manifests; embedded on one machine.
 //! - [`lease`]: who cleans up.
+//! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
 //! - [`delivery`]: the download as a use case: what a name means, representations, streams.
 //! - [`expiry`]: the cleaner, and the comparison of index and store.
@@ -57,5 +58,6 @@ pub mod http;
 pub mod ingest;
 pub mod lease;
 pub mod model;
+pub mod repository;
 pub mod shutdown;
 pub mod store;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats};
 use crate::model::{
-    FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+    FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
 
 const HOLD: Duration = Duration::from_secs(60);
@@ -60,49 +60,60 @@ pub async fn all<C: Catalog>(mut empty: impl AsyncFnMut() -> C) {
         // Once with everything still pending, once with all of it written.
         let pause = Duration::from_millis(case * 50);
         let catalog = empty().await;
-        catalog.complete().await.unwrap();
+        mend(&catalog).await;
         generations(&catalog, pause).await;
         let catalog = empty().await;
-        catalog.complete().await.unwrap();
+        mend(&catalog).await;
         newest(&catalog, pause).await;
         let catalog = empty().await;
-        catalog.complete().await.unwrap();
+        mend(&catalog).await;
         listing(&catalog, pause).await;
         let catalog = empty().await;
-        catalog.complete().await.unwrap();
+        mend(&catalog).await;
         deadlines(&catalog, pause).await;
     }
     uses(&empty().await).await;
 }
 
+/// Marks it as compared with a store.
+async fn mend(catalog: &dyn Catalog) {
+    let gaps = catalog.gaps().await.unwrap();
+    catalog.mended(gaps).await.unwrap();
+}
+
 async fn incomplete(catalog: &dyn Catalog) {
-    assert!(!catalog.is_complete());
+    let gaps = catalog.gaps().await.unwrap();
+    assert!(gaps.prefixes.iter().copied().eq(Prefix::all()));
     let known = manifest(1, &["a"]);
     assert!(catalog.record(&known).await.unwrap());
     assert!(catalog.find(&known.id).await.unwrap().is_some());
-    let newest = catalog.newest(&name("a"), at(9)).await;
-    assert!(matches!(newest, Err(CatalogError::Rebuilding)));
+    let newest = async |text: &str| catalog.newest(&name(text), at(9), &[]).await;
+    assert_eq!(newest("a").await.unwrap(), Some(known.id));
+    assert!(matches!(newest("b").await, Err(CatalogError::Rebuilding)));
     assert!(matches!(
         catalog.list(None, 1, at(9)).await,
         Err(CatalogError::Rebuilding)
     ));
-    catalog.complete().await.unwrap();
-    assert_eq!(
-        catalog.newest(&name("a"), at(9)).await.unwrap(),
-        Some(known.id)
-    );
+    catalog.mended(gaps).await.unwrap();
+    assert!(catalog.gaps().await.unwrap().is_empty());
+    assert_eq!(newest("b").await.unwrap(), None);
+    assert_eq!(catalog.list(None, 1, at(9)).await.unwrap().len(), 1);
 }
 
 async fn generations(catalog: &dyn Catalog, pause: Duration) {
     let mut upload = manifest(1, &["a", "b"]);
     assert!(catalog.record(&upload).await.unwrap());
     tokio::time::sleep(pause).await;
+    assert!(!catalog.update(&manifest(1, &["a"])).await.unwrap());
+    assert_eq!(catalog.stats().await.unwrap().uploads, 1);
     let old = upload.clone();
     upload.generation = 3;
     upload.expires_at = Some(at(100));
     assert!(catalog.record(&upload).await.unwrap());
     assert!(!catalog.record(&old).await.unwrap());
+    assert!(!catalog.update(&old).await.unwrap());
     assert!(catalog.record(&upload).await.unwrap());
+    assert!(catalog.update(&upload).await.unwrap());
     let entry = Entry {
         id: upload.id,
         generation: 3,
@@ -121,7 +132,7 @@ async fn generations(catalog: &dyn Catalog, pause: Duration) {
     };
     assert_eq!(catalog.stats().await.unwrap(), stats);
     for _ in 0..2 {
-        catalog.forget(&upload.id).await.unwrap();
+        catalog.forget(&upload.id, &[]).await.unwrap();
         tokio::time::sleep(pause).await;
         assert_eq!(catalog.find(&upload.id).await.unwrap(), None);
         assert_eq!(catalog.stats().await.unwrap(), Stats::default());
@@ -147,14 +158,16 @@ async fn newest(catalog: &dyn Catalog, pause: Duration) {
         catalog.record(upload).await.unwrap();
     }
     tokio::time::sleep(pause).await;
-    let newest = async |text: &str, now| catalog.newest(&name(text), at(now)).await.unwrap();
+    let newest = async |text: &str, now| catalog.newest(&name(text), at(now), &[]).await.unwrap();
     assert_eq!(newest("a", 9).await, Some(last.id));
     let tied = second.id.max(third.id);
     assert_eq!(newest("a", 10).await, Some(tied));
+    let skipping = catalog.newest(&name("a"), at(9), &[last.id, tied]).await;
+    assert_eq!(skipping.unwrap(), Some(second.id.min(third.id)));
     assert_eq!(newest("b", 10).await, Some(first.id));
     assert_eq!(newest("c", 10).await, None);
     assert_eq!(newest("A", 10).await, None);
-    catalog.forget(&tied).await.unwrap();
+    catalog.forget(&tied, &[]).await.unwrap();
     assert_eq!(newest("a", 10).await, Some(second.id.min(third.id)));
 }
 
@@ -205,15 +218,29 @@ async fn deadlines(catalog: &dyn Catalog, pause: Duration) {
     assert!(told.is_ok(), "a nearer deadline is told");
     tokio::time::sleep(pause).await;
     assert_eq!(catalog.next_due().await.unwrap(), Some(at(20)));
-    let due = async |now, limit| catalog.due(at(now), limit).await.unwrap();
+    let due = async |now, limit| catalog.due(at(now), limit, at(now)).await.unwrap();
     assert!(due(19, 9).await.is_empty());
     assert_eq!(due(20, 9).await, [soon.id]);
     assert_eq!(due(30, 9).await, [soon.id, late.id]);
-    assert_eq!(due(30, 1).await, [soon.id]);
+    assert_eq!(due(30, 1).await.len(), 1);
     catalog.postpone(&soon.id, at(40)).await.unwrap();
     tokio::time::sleep(pause).await;
     assert_eq!(due(30, 9).await, [late.id]);
     assert_eq!(due(40, 9).await, [late.id, soon.id]);
+    let taken = catalog.due(at(50), 9, at(60)).await.unwrap();
+    assert_eq!(taken.len(), 2);
+    assert!(due(59, 9).await.is_empty(), "what was taken waits");
+    assert_eq!(catalog.next_due().await.unwrap(), Some(at(60)));
+    for upload in [&late, &soon] {
+        catalog.postpone(&upload.id, at(40)).await.unwrap();
+    }
+    catalog.postpone(&never.id, at(1)).await.unwrap();
+    catalog
+        .postpone(&UploadId::generate().unwrap(), at(1))
+        .await
+        .unwrap();
+    assert_eq!(due(1, 9).await, [never.id], "what is unknown is never due");
+    catalog.record(&never).await.unwrap();
     let spent = Manifest {
         max_downloads: Some(1),
         used: 1,
@@ -227,7 +254,7 @@ async fn deadlines(catalog: &dyn Catalog, pause: Duration) {
         ..late.clone()
     };
     catalog.record(&prolonged).await.unwrap();
-    catalog.forget(&spent.id).await.unwrap();
+    catalog.forget(&spent.id, &[]).await.unwrap();
     tokio::time::sleep(pause).await;
     assert_eq!(due(40, 9).await, [soon.id]);
 }

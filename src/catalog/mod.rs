@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 mod embedded;
+mod record;
 
 use std::time::Duration;
 
@@ -59,12 +60,40 @@ pub enum Reserved {
     Spent,
 }
 
+/// What of a catalog may lack something, because it was lost, or never compared with the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gaps {
+    /// The folders of the store that have to be compared to mend it.
+    pub prefixes: Vec<Prefix>,
+    /// What the catalog itself remembers of when it was asked.
+    state: Vec<(String, String)>,
+}
+
+impl Gaps {
+    /// Whether nothing is missing.
+    pub fn is_empty(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+}
+
+/// How far the comparison of store and index has come, of which all instances do a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// The place of the next folder, from 0 to [`Prefix::COUNT`].
+    pub next: usize,
+    /// When the last one ended.
+    pub finished_at: Timestamp,
+}
+
 /// A catalog that cannot answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// It is being compared with the store: what it does not know may exist all the same.
     #[error("the index is being rebuilt")]
     Rebuilding,
+    /// It cannot be reached now.
+    #[error("the index cannot be reached: {0}")]
+    Unavailable(String),
     /// It failed.
     #[error("the index failed: {0}")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -77,21 +106,27 @@ pub trait Catalog: Send + Sync + 'static {
     /// answers `false` and changes nothing. Seen by every call after it.
     async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
 
-    /// Removes what is recorded of `id`; an unknown id is a success.
-    async fn forget(&self, id: &UploadId) -> Result<(), CatalogError>;
+    /// The same for an upload that was changed: one that is not recorded stays so, for it may
+    /// have been removed since. Then it answers `false`.
+    async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
+
+    /// Removes what is recorded of `id`, which does not exist any more, and of `names` that they
+    /// are its; an unknown id is a success.
+    async fn forget(&self, id: &UploadId, names: &[FileName]) -> Result<(), CatalogError>;
 
     /// What is recorded of `id`.
     async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError>;
 
-    /// The upload with a file of that name that was committed last (by milliseconds, then id)
-    /// and is not over at `now`.
+    /// The upload with a file of that name that was committed last (by milliseconds, then id),
+    /// is not over at `now` and is none of `skip`. It is a hint: its manifest decides.
     ///
     /// # Errors
-    /// [`CatalogError::Rebuilding`] while a newer one could be unknown.
+    /// [`CatalogError::Rebuilding`] when there is none, and one could be unknown.
     async fn newest(
         &self,
         name: &FileName,
         now: Timestamp,
+        skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError>;
 
     /// Up to `limit` uploads not over at `now`, newest first, behind `after`.
@@ -105,9 +140,15 @@ pub trait Catalog: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Vec<Entry>, CatalogError>;
 
-    /// Up to `limit` uploads to be looked at by `now`, the longest overdue first: those whose
-    /// deadline has come, and those whose downloads are spent.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<UploadId>, CatalogError>;
+    /// Takes up to `limit` uploads that are to be looked at by `now`, the longest overdue first:
+    /// those whose deadline has come, and those whose downloads are spent. None of them comes due
+    /// again before `again`, unless it is [recorded](Self::record) anew.
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        again: Timestamp,
+    ) -> Result<Vec<UploadId>, CatalogError>;
 
     /// When the next upload is due, however far away.
     async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError>;
@@ -118,6 +159,34 @@ pub trait Catalog: Send + Sync + 'static {
 
     /// Returns when [`next_due`](Self::next_due) may have become earlier.
     async fn earlier(&self);
+
+    /// The next upload whose end an operator may have ordered: see [`is_marked`](Self::is_marked).
+    /// Never, where operators have no way to.
+    async fn ended(&self) -> UploadId {
+        std::future::pending().await
+    }
+
+    /// Whether the mark that an operator removes to end an upload is still there.
+    async fn is_marked(&self, _id: &UploadId) -> Result<bool, CatalogError> {
+        Ok(true)
+    }
+
+    /// Restores the mark of an upload that goes on.
+    async fn mark(&self, _manifest: &Manifest) -> Result<(), CatalogError> {
+        Ok(())
+    }
+
+    /// Returns when what was recorded in the last minute may have been lost.
+    async fn lost(&self) {
+        std::future::pending().await
+    }
+
+    /// Says that an upload is under way until the answer is dropped, so that nobody who shares
+    /// the store takes its files for abandoned.
+    fn open(&self, id: UploadId) -> Box<dyn Send + Sync>;
+
+    /// Whether an upload is under way, in whichever instance.
+    async fn is_open(&self, id: &UploadId) -> Result<bool, CatalogError>;
 
     /// Takes one use of a limited upload. A use that is neither kept nor given back comes back
     /// after `hold`, or when the process that holds it has ended.
@@ -139,11 +208,22 @@ pub trait Catalog: Send + Sync + 'static {
     /// Whether it works: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 
-    /// Whether it was compared with the store since it could last have missed something.
-    fn is_complete(&self) -> bool;
+    /// What of it was not compared with the store since it could last have missed something.
+    async fn gaps(&self) -> Result<Gaps, CatalogError>;
 
-    /// Marks it as compared.
-    async fn complete(&self) -> Result<(), CatalogError>;
+    /// Marks `gaps` as mended: all their folders were compared since they were asked for.
+    async fn mended(&self, gaps: Gaps) -> Result<(), CatalogError>;
+
+    /// How far the regular comparison has come; `None` where none is needed, because nobody else
+    /// has the store.
+    async fn scan(&self) -> Result<Option<Scan>, CatalogError> {
+        Ok(None)
+    }
+
+    /// Keeps how far it has come.
+    async fn set_scan(&self, _scan: Scan) -> Result<(), CatalogError> {
+        Ok(())
+    }
 
     /// Marks what it holds as durable and clean; called once, at the end.
     async fn close(&self) -> Result<(), CatalogError>;

@@ -33,7 +33,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let upload_open = !config.app.http.access.guards(Scope::Upload);
     let dir = config.app.dir.clone();
-    let app = app::build(config.app)?;
+    let app = app::build(config.app).await?;
     let mut listeners = Vec::new();
     for address in &config.listen {
         listeners.extend(listen(address).await?);

@@ -1,7 +1,6 @@
 //! The stream of a representation: blocks of files and bytes from memory, in order.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
@@ -9,7 +8,9 @@ use futures_util::StreamExt as _;
 
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, Piece, Representation};
-use crate::store::{BLOCK, Blob, Store, StoreError};
+use crate::model::{FileName, UploadId};
+use crate::repository::Repository;
+use crate::store::{BLOCK, Blob, StoreError};
 
 /// Blocks of a body, exactly as many bytes as its pieces have, or an error.
 pub type Stream = BoxStream<'static, Result<Bytes, DeliveryError>>;
@@ -33,7 +34,7 @@ impl Delivery {
             None
         };
         let mut reader = Reader {
-            store: Arc::clone(&self.store),
+            uploads: self.uploads.clone(),
             left: pieces.iter().map(Piece::len).sum(),
             pieces: pieces.into(),
             blob: None,
@@ -50,7 +51,7 @@ impl Delivery {
 
 /// What is left to be sent.
 struct Reader {
-    store: Arc<dyn Store>,
+    uploads: Repository,
     pieces: VecDeque<Piece>,
     /// The file of the first piece, once it is opened.
     blob: Option<Box<dyn Blob>>,
@@ -74,7 +75,7 @@ impl Reader {
         Ok(block)
     }
 
-    async fn read(&mut self) -> Result<Option<Bytes>, StoreError> {
+    async fn read(&mut self) -> Result<Option<Bytes>, DeliveryError> {
         let Some(piece) = self.pieces.front_mut() else {
             return Ok(None);
         };
@@ -88,7 +89,9 @@ impl Reader {
             } => {
                 let blob = match &self.blob {
                     Some(blob) => blob,
-                    None => self.blob.insert(self.store.open(id, name, *size).await?),
+                    None => self
+                        .blob
+                        .insert(open(&self.uploads, id, name, *size).await?),
                 };
                 let len = (range.end - range.start).min(BLOCK as u64);
                 let block = blob.read(range.start, len as usize).await?;
@@ -101,5 +104,25 @@ impl Reader {
             self.blob = None;
         }
         Ok(Some(block))
+    }
+}
+
+/// Opens a stored file. One that is missing is damage, unless its upload was removed since its
+/// manifest was read.
+async fn open(
+    uploads: &Repository,
+    id: &UploadId,
+    name: &FileName,
+    size: u64,
+) -> Result<Box<dyn Blob>, DeliveryError> {
+    match uploads.store().open(id, name, size).await {
+        Err(error @ StoreError::Damaged(_)) => match uploads.store().manifest(id).await {
+            Ok(None) => {
+                uploads.index(id).await?;
+                Err(DeliveryError::NotFound(id.to_string()))
+            }
+            _ => Err(error.into()),
+        },
+        opened => Ok(opened?),
     }
 }

@@ -1,6 +1,7 @@
 //! Why something cannot be given out.
 
 use crate::catalog::CatalogError;
+use crate::repository::RepositoryError;
 use crate::store::StoreError;
 
 /// Why something cannot be given out.
@@ -18,4 +19,13 @@ pub enum DeliveryError {
     /// The index failed, or is being rebuilt.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+}
+
+impl From<RepositoryError> for DeliveryError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Catalog(error) => error.into(),
+        }
+    }
 }

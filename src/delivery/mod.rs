@@ -2,23 +2,20 @@
 
 mod body;
 mod error;
-mod manifests;
 mod representation;
 mod resolve;
 mod uses;
 
 use std::sync::Arc;
 
-use crate::catalog::{Catalog, Cursor};
+use crate::catalog::Cursor;
 use crate::model::{Clock, Manifest};
-use crate::store::Store;
+use crate::repository::Repository;
 
 pub use body::Stream;
 pub use error::DeliveryError;
-pub use manifests::Manifests;
 pub use representation::{Kind, Piece, Representation};
 pub use resolve::Selected;
-pub use uses::HOLD;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +27,7 @@ pub struct Options {
 /// Gives out what is stored.
 #[derive(Clone)]
 pub struct Delivery {
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
-    manifests: Manifests,
+    uploads: Repository,
     clock: Clock,
     options: Options,
 }
@@ -47,18 +42,10 @@ pub struct Page {
 }
 
 impl Delivery {
-    /// Gives out what is in `store`.
-    pub fn new(
-        store: Arc<dyn Store>,
-        catalog: Arc<dyn Catalog>,
-        clock: Clock,
-        options: Options,
-    ) -> Self {
-        let manifests = Manifests::new(Arc::clone(&store), Arc::clone(&catalog));
+    /// Gives out `uploads`.
+    pub fn new(uploads: Repository, clock: Clock, options: Options) -> Self {
         Delivery {
-            store,
-            catalog,
-            manifests,
+            uploads,
             clock,
             options,
         }
@@ -75,7 +62,7 @@ impl Delivery {
     /// The index is being rebuilt, or the store fails.
     pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Result<Page, DeliveryError> {
         let now = self.clock.now();
-        let mut entries = self.catalog.list(after, limit + 1, now).await?;
+        let mut entries = self.uploads.catalog().list(after, limit + 1, now).await?;
         let more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| more).map(|entry| Cursor {
@@ -85,19 +72,14 @@ impl Delivery {
         let mut uploads = Vec::with_capacity(entries.len());
         for entry in entries {
             // One that is over by now is left out; one that is damaged hides no other.
-            match self.manifests.get(&entry.id).await {
+            match self.uploads.get(&entry.id).await {
                 Ok(Some(manifest)) if !manifest.is_over(now) => uploads.push(manifest),
                 Ok(Some(_)) => {}
                 // Removed behind the index's back.
-                Ok(None) => self.catalog.forget(&entry.id).await?,
+                Ok(None) => drop(self.uploads.index(&entry.id).await?),
                 Err(error) => tracing::error!(id = %entry.id, %error, "left out of a listing"),
             }
         }
         Ok(Page { uploads, next })
-    }
-
-    /// The manifests, cached.
-    pub fn manifests(&self) -> &Manifests {
-        &self.manifests
     }
 }

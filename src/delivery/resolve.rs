@@ -23,7 +23,7 @@ impl Delivery {
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store fails.
     pub async fn upload(&self, id: &UploadId) -> Result<Arc<Manifest>, DeliveryError> {
-        let manifest = self.manifests.get(id).await?;
+        let manifest = self.uploads.get(id).await?;
         let now = self.clock.now();
         manifest
             .filter(|manifest| !manifest.is_over(now))
@@ -61,26 +61,29 @@ impl Delivery {
             return Err(not_found());
         }
         let name = FileName::from_upload(text.as_bytes());
+        let mut skip = Vec::new();
         loop {
             let now = self.clock.now();
-            let id = self
-                .catalog
-                .newest(&name, now)
-                .await?
-                .ok_or_else(not_found)?;
-            let Some(manifest) = self.manifests.get(&id).await? else {
-                // Removed behind the index's back: an older one may be the newest now.
-                self.catalog.forget(&id).await?;
-                continue;
-            };
-            if manifest.is_over(now) || manifest.file(&name).is_none() {
-                return Err(not_found());
+            let newest = self.uploads.catalog().newest(&name, now, &skip).await?;
+            let id = newest.ok_or_else(not_found)?;
+            match self.uploads.get(&id).await? {
+                Some(manifest) if !manifest.is_over(now) && manifest.file(&name).is_some() => {
+                    return Ok(Selected {
+                        manifest,
+                        file: Some(name),
+                        by_name: true,
+                    });
+                }
+                // The index is behind: an older one may be the newest now.
+                Some(_) => {}
+                None => {
+                    self.uploads
+                        .catalog()
+                        .forget(&id, std::slice::from_ref(&name))
+                        .await?
+                }
             }
-            return Ok(Selected {
-                manifest,
-                file: Some(name),
-                by_name: true,
-            });
+            skip.push(id);
         }
     }
 

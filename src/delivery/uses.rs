@@ -1,20 +1,19 @@
 //! The uses of limited downloads: held from before the first byte, kept before the last.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::{Catalog, Reserved};
+use crate::catalog::Reserved;
 use crate::model::{Manifest, UploadId};
+use crate::repository::Repository;
 
-use super::{Delivery, DeliveryError, Manifests, Representation};
+use super::{Delivery, DeliveryError, Representation};
 
-/// How long a use is held for a download that nobody ends, as that of a dead process.
-pub const HOLD: Duration = Duration::from_secs(24 * 3600);
+/// How long a use is held for a download that nobody ends.
+const HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// One use of each limited upload in a download. Dropped before it is kept, it is given back.
 pub(super) struct Uses {
-    catalog: Arc<dyn Catalog>,
-    manifests: Manifests,
+    uploads: Repository,
     held: Vec<(UploadId, u64)>,
 }
 
@@ -25,12 +24,11 @@ impl Delivery {
         representation: &Representation,
     ) -> Result<Uses, DeliveryError> {
         let mut uses = Uses {
-            catalog: Arc::clone(&self.catalog),
-            manifests: self.manifests.clone(),
+            uploads: self.uploads.clone(),
             held: Vec::new(),
         };
         for manifest in &representation.limited {
-            match self.catalog.reserve(manifest, HOLD).await? {
+            match self.uploads.catalog().reserve(manifest, HOLD).await? {
                 Reserved::Held(hold) => uses.held.push((manifest.id, hold)),
                 Reserved::Busy => return Err(DeliveryError::Busy(manifest.id.to_string())),
                 Reserved::Spent => return Err(DeliveryError::NotFound(manifest.id.to_string())),
@@ -41,18 +39,29 @@ impl Delivery {
 }
 
 impl Uses {
-    /// Spends the uses: records them in the manifests. An upload that was removed since has
-    /// nothing left to count.
+    /// Spends the uses: records them in the manifests, which decide whether one was left. An
+    /// upload that was removed since has nothing left to count.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`] when none was left, or the store fails.
     pub async fn keep(&mut self) -> Result<(), DeliveryError> {
         while let Some(&(id, hold)) = self.held.last() {
+            let mut left = true;
             let count = |manifest: &mut Manifest| {
-                manifest.used += 1;
-                true
+                left = manifest.max_downloads.is_none_or(|max| manifest.used < max);
+                manifest.used += u64::from(left);
+                left
             };
-            let updated = self.manifests.update(&id, count).await?;
+            let updated = self.uploads.update(&id, count).await?;
             self.held.pop();
-            let used = updated.map_or(u64::MAX, |manifest| manifest.used);
-            self.catalog.keep(&id, hold, used).await?;
+            let used = updated.map_or(u64::MAX, |updated| updated.manifest.used);
+            if let Err(error) = self.uploads.catalog().keep(&id, hold, used).await {
+                // It comes back by itself, and the manifest has counted it.
+                tracing::warn!(%id, %error, "a download that ended is still counted as under way");
+            }
+            if !left {
+                return Err(DeliveryError::NotFound(id.to_string()));
+            }
         }
         Ok(())
     }
@@ -63,13 +72,13 @@ impl Drop for Uses {
         if self.held.is_empty() {
             return;
         }
-        let (catalog, held) = (Arc::clone(&self.catalog), std::mem::take(&mut self.held));
+        let (uploads, held) = (self.uploads.clone(), std::mem::take(&mut self.held));
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         runtime.spawn(async move {
             for (id, hold) in held {
-                if let Err(error) = catalog.give_back(&id, hold).await {
+                if let Err(error) = uploads.catalog().give_back(&id, hold).await {
                     tracing::warn!(%id, %error, "a download that broke off is still counted as under way");
                 }
             }

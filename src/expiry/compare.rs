@@ -1,100 +1,109 @@
-//! The comparison of the index with the manifests, which are the truth.
+//! The comparison of the index with the keys in the store, which are the truth.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::ops::AddAssign;
 
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, CatalogError};
-use crate::model::{Prefix, UploadId};
-use crate::store::{Store, StoreError};
+use super::ExpiryError;
+use crate::model::{Prefix, Tombstone, UploadId};
+use crate::repository::{Indexed, Repository, RepositoryError};
+use crate::store::StoreError;
 
-/// How many manifests are read at once.
+/// How many uploads are looked at at once.
 const AT_ONCE: usize = 32;
 
 /// What a comparison came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
     /// Whole uploads in the store.
     pub uploads: u64,
-    /// Entries of the index without a manifest, which were removed.
+    /// Entries of the index without an upload, which were removed.
     pub forgotten: u64,
     /// Manifests that cannot be understood, or whose files are not there with their sizes; each
     /// is logged.
     pub damaged: u64,
+    /// What is left of uploads that are gone.
+    pub(super) tombstones: Vec<Tombstone>,
 }
 
-/// Brings the index up to what the store holds, then marks it complete. Uploads may come and go
-/// meanwhile. Answers `None` when it was stopped.
+impl AddAssign for Compared {
+    fn add_assign(&mut self, other: Self) {
+        self.uploads += other.uploads;
+        self.forgotten += other.forgotten;
+        self.damaged += other.damaged;
+        self.tombstones.extend(other.tombstones);
+    }
+}
+
+/// Brings the whole index up to what the store holds. Uploads may come and go meanwhile. Answers
+/// `None` when it was stopped.
 ///
 /// # Errors
-/// The index fails. A folder or a manifest that cannot be read is logged, and the rest goes on.
+/// The index fails, or a folder of the store cannot be listed. An upload that cannot be read is
+/// logged, and the rest goes on.
 pub async fn compare(
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
+    uploads: &Repository,
     stop: &CancellationToken,
-) -> Result<Option<Compared>, CatalogError> {
+) -> Result<Option<Compared>, ExpiryError> {
+    let mut gaps = uploads.catalog().gaps().await?;
+    gaps.prefixes = Prefix::all().collect();
     let mut compared = Compared::default();
-    for prefix in Prefix::all() {
+    for prefix in &gaps.prefixes {
         if stop.is_cancelled() {
             return Ok(None);
         }
-        // In this order: what was in the index before the look, and is not in the store, is gone.
-        let known = catalog.with_prefix(prefix).await?;
-        let stored = match store.scan(prefix).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::error!(%prefix, %error, "cannot compare the index with the store");
-                continue;
-            }
-        };
-        let present: HashSet<UploadId> = stored.iter().copied().collect();
-        for entry in known.iter().filter(|entry| !present.contains(&entry.id)) {
-            catalog.forget(&entry.id).await?;
-            compared.forgotten += 1;
-        }
-        let mut records = futures_util::stream::iter(stored)
-            .map(|id| record(&*store, &*catalog, id))
-            .buffer_unordered(AT_ONCE);
-        while let Some(found) = records.next().await {
-            match found? {
-                Found::Recorded => compared.uploads += 1,
-                Found::Damaged => compared.damaged += 1,
-                Found::Gone => {}
-            }
-        }
+        compared += folder(uploads, *prefix).await?;
     }
-    catalog.complete().await?;
+    uploads.catalog().mended(gaps).await?;
     Ok(Some(compared))
 }
 
-enum Found {
-    Recorded,
-    Damaged,
-    Gone,
+/// Brings what the index says of one folder up to what the store holds.
+pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compared, ExpiryError> {
+    let mut compared = Compared::default();
+    // In this order: what was in the index before the look, and is not in the store, is gone.
+    let known = uploads.catalog().with_prefix(prefix).await?;
+    let stored = uploads.store().scan(prefix).await?;
+    let present: HashSet<UploadId> = stored.iter().copied().collect();
+    for entry in known.iter().filter(|entry| !present.contains(&entry.id)) {
+        if let Indexed::Absent | Indexed::Gone(_) = uploads.index(&entry.id).await? {
+            compared.forgotten += 1;
+        }
+    }
+    let mut found = futures_util::stream::iter(stored)
+        .map(|id| look(uploads, id))
+        .buffer_unordered(AT_ONCE);
+    while let Some(upload) = found.next().await {
+        compared += upload?;
+    }
+    Ok(compared)
 }
 
-async fn record(
-    store: &dyn Store,
-    catalog: &dyn Catalog,
-    id: UploadId,
-) -> Result<Found, CatalogError> {
-    match store.manifest(&id).await {
-        Ok(Some(manifest)) => {
-            catalog.record(&manifest).await?;
+async fn look(uploads: &Repository, id: UploadId) -> Result<Compared, ExpiryError> {
+    let mut compared = Compared::default();
+    match uploads.index(&id).await {
+        Ok(Indexed::Live(manifest)) => {
             // A power cut can have taken what was not yet synced (`durability = relaxed`).
-            if let Err(error) = store.verify(&manifest).await {
-                tracing::error!(%id, %error, "an upload is damaged; what is is not served");
-                return Ok(Found::Damaged);
+            match uploads.store().verify(&manifest).await {
+                Ok(()) => compared.uploads = 1,
+                Err(error) => {
+                    // One that was removed since is no damage.
+                    if uploads.store().manifest(&id).await?.is_some() {
+                        tracing::error!(%id, %error, "an upload is damaged; what is is not served");
+                        compared.damaged = 1;
+                    }
+                }
             }
-            Ok(Found::Recorded)
         }
-        Ok(None) => Ok(Found::Gone),
-        Err(error @ (StoreError::Damaged(_) | StoreError::Io { .. })) => {
+        Ok(Indexed::Gone(tombstone)) => compared.tombstones.push(tombstone),
+        Ok(Indexed::Absent) => {}
+        Err(RepositoryError::Store(error @ (StoreError::Damaged(_) | StoreError::Io { .. }))) => {
             tracing::error!(%id, %error, "an upload is left out of the index");
-            Ok(Found::Damaged)
+            compared.damaged = 1;
         }
-        Err(error) => Err(CatalogError::Failed(error.into())),
+        Err(error) => return Err(error.into()),
     }
+    Ok(compared)
 }

@@ -1,26 +1,34 @@
 //! The cleaner: removes what has come to its end, mends the index, clears what crashes left.
 
 mod compare;
+mod comparison;
+mod metrics;
+mod orders;
 mod sweeper;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
+use crate::catalog::CatalogError;
 use crate::lease::Claim;
-use crate::model::{Clock, Prefix, Timestamp};
-use crate::store::Store;
+use crate::model::Clock;
+use crate::repository::{Repository, RepositoryError};
+use crate::store::StoreError;
 
 pub use compare::{Compared, compare};
+pub use comparison::Comparison;
+pub use metrics::Metrics;
+use orders::Orders;
 pub use sweeper::Sweeper;
 
 /// The longest sleep: after it the deadlines are looked at again, whatever the clock did.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The same where other instances take uploads as well, whose deadlines nobody tells us.
+const LONGEST_SHARED: Duration = Duration::from_secs(1);
 /// How long to wait when the index does not answer.
-const TROUBLED: Duration = Duration::from_secs(5);
+const TROUBLED: Duration = Duration::from_secs(1);
 
 /// How the cleaner behaves.
 #[derive(Debug, Clone, Copy)]
@@ -28,32 +36,66 @@ pub struct Options {
     /// How old a file without a manifest becomes before it is removed while other instances may
     /// be writing.
     pub stale_after: Duration,
-    /// Whether no other instance writes to the store: then what an earlier one left is removed at
-    /// the start.
+    /// Whether no other instance writes to the store.
     pub alone: bool,
+}
+
+/// Why the cleaner cannot go on for now.
+#[derive(Debug, thiserror::Error)]
+pub enum ExpiryError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl From<RepositoryError> for ExpiryError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Catalog(error) => error.into(),
+        }
+    }
 }
 
 /// The cleaner of one instance; it works while the instance has the claim.
 pub struct Expiry {
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
+    uploads: Repository,
     claims: watch::Receiver<Option<Claim>>,
     clock: Clock,
     options: Options,
+    sweeper: Sweeper,
+    orders: Orders,
+}
+
+/// Waits until this instance has a claim, for ever once none will come.
+async fn wait_for_claim(claims: &mut watch::Receiver<Option<Claim>>) -> Claim {
+    loop {
+        let claim = claims.borrow_and_update().clone();
+        if let Some(claim) = claim.filter(Claim::is_current) {
+            return claim;
+        }
+        if claims.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Expiry {
-    /// A cleaner of `store` under the claims published on `claims`.
+    /// A cleaner of `uploads` under the claims published on `claims`.
     pub fn new(
-        store: Arc<dyn Store>,
-        catalog: Arc<dyn Catalog>,
+        uploads: Repository,
         claims: watch::Receiver<Option<Claim>>,
         clock: Clock,
         options: Options,
+        metrics: Metrics,
     ) -> Self {
         Expiry {
-            store,
-            catalog,
+            sweeper: Sweeper::new(uploads.clone(), metrics),
+            orders: Orders::default(),
+            uploads,
             claims,
             clock,
             options,
@@ -62,28 +104,12 @@ impl Expiry {
 
     /// Works until `stop`. It is interrupted between uploads, not within one.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut orphans_due = self.clock.now();
-        let mut before = match self.options.alone {
-            true => orphans_due,
-            false => orphans_due.before(self.options.stale_after),
-        };
-        while !stop.is_cancelled() {
-            let Some(claim) = self.claims.borrow_and_update().clone() else {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    changed = self.claims.changed() => match changed {
-                        Ok(()) => continue,
-                        Err(_) => return,
-                    },
-                }
+        loop {
+            let claim = tokio::select! {
+                () = stop.cancelled() => return,
+                claim = wait_for_claim(&mut self.claims) => claim,
             };
-            if self.clock.now() >= orphans_due {
-                self.remove_orphans(before, &claim, &stop).await;
-                orphans_due = self.clock.now().after(self.options.stale_after);
-                before = orphans_due.before(self.options.stale_after);
-            }
-            let sweeper = Sweeper::new(Arc::clone(&self.store), Arc::clone(&self.catalog));
-            let pause = match sweeper.pass(self.clock.now(), &claim, &stop).await {
+            let pause = match self.sweeper.pass(self.clock.now(), &claim, &stop).await {
                 // There may be more.
                 Ok(true) => continue,
                 Ok(false) => self.until_due().await,
@@ -92,11 +118,14 @@ impl Expiry {
                     TROUBLED
                 }
             };
-            let earlier = Arc::clone(&self.catalog);
+            let catalog = self.uploads.catalog();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                () = earlier.earlier() => {}
+                () = catalog.earlier() => {}
+                id = catalog.ended() => {
+                    self.orders.obey(&self.uploads, &id, &claim, self.clock.now()).await;
+                }
                 _ = self.claims.changed() => {}
             }
         }
@@ -104,32 +133,17 @@ impl Expiry {
 
     /// How long to sleep until the next deadline.
     async fn until_due(&self) -> Duration {
-        match self.catalog.next_due().await {
-            Ok(Some(due)) => due.since(self.clock.now()).min(LONGEST),
-            Ok(None) => LONGEST,
+        let longest = match self.options.alone {
+            true => LONGEST,
+            false => LONGEST_SHARED,
+        };
+        match self.uploads.catalog().next_due().await {
+            Ok(Some(due)) => due.since(self.clock.now()).min(longest),
+            Ok(None) => longest,
             Err(error) => {
                 tracing::error!(%error, "the cleaner cannot ask the index");
                 TROUBLED
             }
-        }
-    }
-
-    async fn remove_orphans(&self, before: Timestamp, claim: &Claim, stop: &CancellationToken) {
-        let mut removed = 0;
-        for prefix in Prefix::all() {
-            if stop.is_cancelled() || !claim.is_current() {
-                return;
-            }
-            match self.store.remove_orphans(prefix, before).await {
-                Ok(count) => removed += count,
-                Err(error) => tracing::error!(%prefix, %error, "cannot look for orphans"),
-            }
-        }
-        if removed > 0 {
-            tracing::info!(
-                removed,
-                "removed files of uploads that were never committed"
-            );
         }
     }
 }

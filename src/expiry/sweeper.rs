@@ -1,30 +1,45 @@
 //! One pass over what is due.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::{Catalog, CatalogError};
+use super::Metrics;
+use crate::catalog::CatalogError;
 use crate::lease::Claim;
-use crate::model::{Timestamp, UploadId};
-use crate::store::{Store, StoreError};
+use crate::model::{Manifest, Reason, Timestamp, UploadId};
+use crate::repository::{Removed, Repository, RepositoryError};
 
 /// How many uploads one pass takes.
-const BATCH: usize = 256;
-/// When an upload that could not be removed is tried again.
-const AGAIN: Duration = Duration::from_secs(60);
+const BATCH: usize = 100;
+/// How many are removed at once, so that they share the cost of their syncs.
+const AT_ONCE: usize = 16;
+/// How long what one pass has taken is left to it.
+const TAKEN: Duration = Duration::from_secs(30);
+/// When an upload that could not be removed is tried again, doubled each time.
+const AGAIN: Duration = Duration::from_secs(1);
+/// The longest time between two tries.
+const AGAIN_LONGEST: Duration = Duration::from_secs(3600);
 
 /// Removes what is due.
 pub struct Sweeper {
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
+    uploads: Repository,
+    metrics: Metrics,
+    /// Guards how often each removal has failed. A std mutex: held for a look.
+    failures: Mutex<HashMap<UploadId, u32>>,
 }
 
 impl Sweeper {
-    /// A sweeper of `store`.
-    pub fn new(store: Arc<dyn Store>, catalog: Arc<dyn Catalog>) -> Self {
-        Sweeper { store, catalog }
+    /// A sweeper of `uploads`, which counts in `metrics`.
+    pub fn new(uploads: Repository, metrics: Metrics) -> Self {
+        Sweeper {
+            uploads,
+            metrics,
+            failures: Mutex::default(),
+        }
     }
 
     /// Works on what is due at `now`, while the claim is current. Answers whether there may be
@@ -38,41 +53,95 @@ impl Sweeper {
         claim: &Claim,
         stop: &CancellationToken,
     ) -> Result<bool, CatalogError> {
-        let due = self.catalog.due(now, BATCH).await?;
-        for id in &due {
-            if stop.is_cancelled() || !claim.is_current() {
-                return Ok(false);
-            }
-            if let Err(error) = self.settle(id, now).await {
-                tracing::error!(%id, %error, "cannot remove an upload that is over; trying again");
-                self.catalog.postpone(id, now.after(AGAIN)).await?;
-            }
+        let catalog = self.uploads.catalog();
+        let due = catalog.due(now, BATCH, now.after(TAKEN)).await?;
+        let taken = due.len();
+        let mut settled = futures_util::stream::iter(due)
+            .map(|id| self.take(id, now, claim, stop))
+            .buffer_unordered(AT_ONCE);
+        let mut removed = 0;
+        while let Some(result) = settled.next().await {
+            removed += u64::from(result?);
         }
-        Ok(due.len() == BATCH)
+        if removed > 0 {
+            tracing::info!(removed, "removed uploads that were over");
+        }
+        Ok(taken == BATCH && !stop.is_cancelled() && claim.is_current())
     }
 
-    /// Looks at the manifest, which decides, and does what it says.
-    async fn settle(&self, id: &UploadId, now: Timestamp) -> Result<(), SettleError> {
-        match self.store.manifest(id).await? {
-            Some(manifest) if !manifest.is_over(now) => {
-                // Prolonged since: the index takes over what the manifest says.
-                self.catalog.record(&manifest).await?;
-            }
-            Some(_) => {
-                self.store.remove(id).await?;
-                self.catalog.forget(id).await?;
-                tracing::info!(%id, "removed: it is over");
-            }
-            None => self.catalog.forget(id).await?,
+    /// Works on one upload, and puts it off after trouble. Answers whether it was removed.
+    async fn take(
+        &self,
+        id: UploadId,
+        now: Timestamp,
+        claim: &Claim,
+        stop: &CancellationToken,
+    ) -> Result<bool, CatalogError> {
+        if stop.is_cancelled() || !claim.is_current() {
+            return Ok(false);
         }
-        Ok(())
+        match self.settle(&id, now, claim).await {
+            Ok(removed) => {
+                self.failures().remove(&id);
+                Ok(removed)
+            }
+            Err(error) => {
+                let pause = self.failed(&id);
+                tracing::error!(%id, %error, ?pause, "cannot remove an upload that is over; trying again");
+                let catalog = self.uploads.catalog();
+                catalog.postpone(&id, now.after(pause)).await?;
+                Ok(false)
+            }
+        }
     }
-}
 
-#[derive(Debug, thiserror::Error)]
-enum SettleError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    /// Looks at the manifest, which decides, and does what it says. Answers whether the upload
+    /// was removed.
+    async fn settle(
+        &self,
+        id: &UploadId,
+        now: Timestamp,
+        claim: &Claim,
+    ) -> Result<bool, RepositoryError> {
+        let mut deadline = None;
+        let over = |manifest: &Manifest| {
+            if !manifest.is_over(now) || !claim.is_current() {
+                return None;
+            }
+            deadline = manifest.expires_at.filter(|deadline| *deadline <= now);
+            let left = claim.left().as_millis();
+            tracing::debug!(%id, epoch = claim.epoch, left, "removing: it is over");
+            Some(deadline.map_or(Reason::Used, |_| Reason::Expired))
+        };
+        match self.uploads.remove(id, over).await? {
+            Removed::Done => {
+                self.metrics.expired.inc();
+                if let Some(deadline) = deadline {
+                    let lag = Timestamp::from(std::time::SystemTime::now()).since(deadline);
+                    self.metrics.lag.observe(lag.as_secs_f64());
+                }
+                Ok(true)
+            }
+            // Prolonged since: the index takes over what the manifest says.
+            Removed::Kept => self.uploads.index(id).await.map(|_| false),
+            Removed::Absent => Ok(false),
+        }
+    }
+
+    /// Counts a failure; how long to wait after it.
+    fn failed(&self, id: &UploadId) -> Duration {
+        let mut failures = self.failures();
+        let count = failures.entry(*id).or_default();
+        *count = count.saturating_add(1);
+        AGAIN
+            .saturating_mul(1 << (*count - 1).min(20))
+            .min(AGAIN_LONGEST)
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, u32>> {
+        // Nothing between a lock and its release can panic.
+        self.failures
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }

@@ -26,25 +26,28 @@ pub async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 
 /// The counters.
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
-    let stats = app.catalog.stats().await?;
+    // Without an answer of the index the last known numbers stand; the rest is as fresh as ever.
+    let stats = app.repository.catalog().stats().await.ok();
+    let epoch = app.claims.borrow().as_ref().map(|claim| claim.epoch);
     let text = app
         .metrics
-        .encode(stats.uploads, stats.bytes)
+        .encode(stats, epoch)
         .map_err(Problem::internal)?;
     Ok(plain(metrics::CONTENT_TYPE, text))
 }
 
 /// Who this is and what it holds.
 pub async fn status(State(app): State<App>) -> Result<Response, Problem> {
-    let stats = app.catalog.stats().await?;
-    let next = app.catalog.next_due().await?;
+    // An index that does not answer is no reason to say nothing.
+    let stats = app.repository.catalog().stats().await.ok();
+    let next = app.repository.catalog().next_due().await.ok().flatten();
     let claim = app.claims.borrow().clone();
     let status = json!({
         "instance": app.options.instance,
         "version": env!("CARGO_PKG_VERSION"),
         "role": if claim.is_some() { "leader" } else { "follower" },
         "epoch": claim.map_or(0, |claim| claim.epoch),
-        "uploads": stats.uploads,
+        "uploads": stats.map(|stats| stats.uploads),
         "next_expiry": next.map(|time| time.to_string()),
     });
     let mut response = axum::Json(status).into_response();

@@ -12,6 +12,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::catalog::Stats;
+use crate::expiry;
+
 /// The media type of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -34,11 +37,13 @@ pub struct Metrics {
     under_way: Gauge,
     uploads: Gauge<u64, AtomicU64>,
     bytes: Gauge<u64, AtomicU64>,
+    leader: Gauge,
+    epoch: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
     /// Counters that stand at nothing.
-    pub fn new() -> Self {
+    pub fn new(expiry: &expiry::Metrics) -> Self {
         let mut registry = Registry::with_prefix("wharf");
         let duration = Histogram::new([
             0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0, 600.0,
@@ -53,6 +58,8 @@ impl Metrics {
             under_way: Gauge::default(),
             uploads: Gauge::default(),
             bytes: Gauge::default(),
+            leader: Gauge::default(),
+            epoch: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -95,6 +102,27 @@ impl Metrics {
             "Bytes of files in the store",
             Unit::Bytes,
             metrics.bytes.clone(),
+        );
+        registry.register(
+            "leader",
+            "Whether this instance cleans up",
+            metrics.leader.clone(),
+        );
+        registry.register(
+            "lease_epoch",
+            "The epoch of this instance's last lease",
+            metrics.epoch.clone(),
+        );
+        registry.register(
+            "expired",
+            "Uploads removed by this instance because they were over",
+            expiry.expired.clone(),
+        );
+        registry.register_with_unit(
+            "expiry_lag",
+            "From the deadline of an upload to its removal",
+            Unit::Seconds,
+            expiry.lag.clone(),
         );
         Metrics {
             registry,
@@ -140,22 +168,27 @@ impl Metrics {
         UnderWay(self.under_way.clone())
     }
 
-    /// All of it as text, with what the store holds now.
+    /// All of it as text, with what the store holds now, as far as that is known, and the epoch
+    /// of the lease, if there is one.
     ///
     /// # Errors
     /// Formatting fails, which it does not.
-    pub fn encode(&self, uploads: u64, bytes: u64) -> Result<String, std::fmt::Error> {
-        self.uploads.set(uploads);
-        self.bytes.set(bytes);
+    pub fn encode(
+        &self,
+        stats: Option<Stats>,
+        epoch: Option<u64>,
+    ) -> Result<String, std::fmt::Error> {
+        if let Some(stats) = stats {
+            self.uploads.set(stats.uploads);
+            self.bytes.set(stats.bytes);
+        }
+        self.leader.set(i64::from(epoch.is_some()));
+        if let Some(epoch) = epoch {
+            self.epoch.set(epoch);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -38,12 +38,12 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use crate::catalog::Catalog;
 use crate::delivery::Delivery;
+use crate::expiry;
 use crate::ingest::Ingest;
 use crate::lease::Claim;
 use crate::model::Clock;
-use crate::store::Store;
+use crate::repository::Repository;
 use access::Access;
 use metrics::Metrics;
 use origin::{Origin, Trusted};
@@ -75,13 +75,13 @@ pub struct Options {
 pub struct App {
     ingest: Ingest,
     delivery: Delivery,
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
+    repository: Repository,
     clock: Clock,
     options: Arc<Options>,
     uploads: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
+    trouble: watch::Receiver<Option<String>>,
     claims: watch::Receiver<Option<Claim>>,
     abort: CancellationToken,
 }
@@ -92,10 +92,12 @@ pub struct Parts {
     pub ingest: Ingest,
     /// Downloads.
     pub delivery: Delivery,
-    /// The store, to be asked whether it is well.
-    pub store: Arc<dyn Store>,
-    /// The index, to be asked what it holds.
-    pub catalog: Arc<dyn Catalog>,
+    /// Store and index, to be asked whether they are well and what they hold.
+    pub repository: Repository,
+    /// What else keeps the server from storing, if anything does.
+    pub trouble: watch::Receiver<Option<String>>,
+    /// What the cleaner counts.
+    pub expiry: expiry::Metrics,
     /// Whether this instance is the cleaner.
     pub claims: watch::Receiver<Option<Claim>>,
     /// The time.
@@ -112,8 +114,9 @@ impl App {
         let Parts {
             ingest,
             delivery,
-            store,
-            catalog,
+            repository,
+            trouble,
+            expiry,
             claims,
             clock,
             options,
@@ -124,12 +127,12 @@ impl App {
                 options.max_uploads.min(Semaphore::MAX_PERMITS),
             )),
             options: Arc::new(options),
-            metrics: Arc::default(),
+            metrics: Arc::new(Metrics::new(&expiry)),
             draining: Arc::default(),
             ingest,
             delivery,
-            store,
-            catalog,
+            repository,
+            trouble,
             claims,
             clock,
             abort,
@@ -146,8 +149,11 @@ impl App {
         if self.draining.load(Ordering::Relaxed) {
             return Some("shutting down".to_owned());
         }
-        let (store, catalog) = (self.store.ready(), self.catalog.ready());
-        store.and(catalog).err()
+        if let Some(trouble) = &*self.trouble.borrow() {
+            return Some(trouble.clone());
+        }
+        let store = self.repository.store().ready();
+        store.and(self.repository.catalog().ready()).err()
     }
 
     /// Scheme, host and port as the client of a request knows them, for absolute URLs.

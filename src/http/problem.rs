@@ -9,8 +9,10 @@ use serde_json::json;
 use super::accept::Accept;
 use crate::catalog::CatalogError;
 use crate::delivery::DeliveryError;
+use crate::expiry::ExpiryError;
 use crate::form::ContentTypeError;
 use crate::ingest::{BodyError, IngestError};
+use crate::repository::RepositoryError;
 use crate::store::StoreError;
 
 /// How long a client waits before it tries again, in seconds.
@@ -261,6 +263,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoSpace(inside) => Self::no_space(inside),
+            StoreError::Stale(_) => Self::unavailable(error.to_string()),
             error => Self::internal(error),
         }
     }
@@ -270,7 +273,30 @@ impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Rebuilding => Self::unavailable("the index is being rebuilt"),
+            CatalogError::Unavailable(inside) => {
+                let mut problem = Self::unavailable("the index cannot be reached now");
+                problem.inside = Some(inside);
+                problem
+            }
             error => Self::internal(error),
+        }
+    }
+}
+
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Catalog(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExpiryError> for Problem {
+    fn from(error: ExpiryError) -> Self {
+        match error {
+            ExpiryError::Store(error) => error.into(),
+            ExpiryError::Catalog(error) => error.into(),
         }
     }
 }

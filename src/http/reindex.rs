@@ -1,7 +1,5 @@
 //! `POST /reindex`: the index compared with the manifests, on a running server.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
@@ -15,10 +13,14 @@ use crate::expiry;
 /// Compares, and answers with what was found.
 pub async fn reindex(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     app.options.access.require(Scope::Admin, &headers)?;
-    let (store, catalog) = (Arc::clone(&app.store), Arc::clone(&app.catalog));
-    let compared = expiry::compare(store, catalog, &app.abort).await?;
+    let compared = expiry::compare(&app.repository, &app.abort).await?;
     let compared = compared.ok_or_else(|| Problem::unavailable("the server is shutting down"))?;
-    tracing::info!(?compared, "the index was compared by hand");
+    tracing::info!(
+        uploads = compared.uploads,
+        forgotten = compared.forgotten,
+        damaged = compared.damaged,
+        "the index was compared by hand"
+    );
     let json = json!({
         "uploads": compared.uploads,
         "forgotten": compared.forgotten,

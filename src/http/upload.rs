@@ -81,7 +81,7 @@ impl Slot {
     fn take(app: &App) -> Result<Self, Problem> {
         if let Some(reason) = app.unready() {
             // A full disk says so itself, with a status of its own.
-            if app.store.ready().is_ok() {
+            if app.repository.store().ready().is_ok() {
                 return Err(Problem::unavailable(reason));
             }
         }

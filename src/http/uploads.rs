@@ -1,5 +1,7 @@
 //! `/uploads`: uploads as records, their listing, prolonging and deletion.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -16,7 +18,7 @@ use super::problem::Problem;
 use super::upload::serde_urlencoded;
 use super::{App, page, upload_json};
 use crate::catalog::Cursor;
-use crate::model::{Manifest, Timestamp, UploadId};
+use crate::model::{Manifest, Reason, Timestamp, TokenHash, UploadId};
 
 /// How many uploads a page of the listing has, and may have.
 const PAGE: usize = 100;
@@ -103,9 +105,8 @@ pub async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let id = parse_id(&id)?;
-    if app.authorize(&id, &headers, None).await?.is_some() {
-        app.delivery.manifests().remove(&id).await?;
-    }
+    app.authorize(&id, &headers, None).await?;
+    app.delete(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -116,13 +117,9 @@ pub async fn delete_from_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    if app
-        .authorize(&id, &headers, page::cookie_token(&headers))
-        .await?
-        .is_some()
-    {
-        app.delivery.manifests().remove(&id).await?;
-    }
+    app.authorize(&id, &headers, page::cookie_token(&headers))
+        .await?;
+    app.delete(&id).await?;
     let mut response = Html(page::deleted(&app.options.base_path)).into_response();
     page::secure(response.headers_mut());
     Ok(response)
@@ -163,17 +160,20 @@ pub async fn prolong(
     let lifetime = app.ingest.lifetime(&text)?;
     let now = app.clock.now();
     let expires_at = lifetime.map(|span| now.after(span));
-    let updated = app.delivery.manifests().update(&id, |manifest| {
+    let updated = app.repository.update(&id, |manifest| {
         let alive = !manifest.is_over(now);
         if alive {
             manifest.expires_at = expires_at;
         }
         alive
     });
-    let manifest = updated
+    let updated = updated
         .await?
-        .filter(|manifest| !manifest.is_over(now))
+        .filter(|updated| !updated.manifest.is_over(now))
         .ok_or_else(gone)?;
+    // The client may repeat it: until the index knows, others go by the old deadline.
+    updated.indexed?;
+    let manifest = updated.manifest;
     let mut response =
         axum::Json(upload_json::show(&manifest, &app.base_of(&origin))).into_response();
     response
@@ -190,20 +190,34 @@ impl App {
         id: &UploadId,
         headers: &HeaderMap,
         cookie: Option<String>,
-    ) -> Result<Option<std::sync::Arc<Manifest>>, Problem> {
+    ) -> Result<Option<Arc<Manifest>>, Problem> {
         let token = access::secret(headers).or(cookie);
         let admin = self.options.access.allows(Scope::Admin, headers);
         if token.is_none() && !admin {
             return Err(access::refusal(headers));
         }
-        let manifest = self.delivery.manifests().get(id).await?;
-        let Some(manifest) = manifest else {
-            return Ok(None);
+        let manifest = self.repository.get(id).await?;
+        let hash = match &manifest {
+            Some(manifest) => Some(manifest.delete_token),
+            None => self
+                .repository
+                .tombstone(id)
+                .await?
+                .and_then(|gone| gone.delete_token),
         };
-        if admin || token.is_some_and(|token| manifest.delete_token.matches(&token)) {
-            return Ok(Some(manifest));
+        let wrong = |hash: TokenHash| !token.is_some_and(|token| hash.matches(&token));
+        if !admin && hash.is_some_and(wrong) {
+            return Err(Problem::forbidden("the token is not this upload's"));
         }
-        Err(Problem::forbidden("the token is not this upload's"))
+        Ok(manifest)
+    }
+
+    async fn delete(&self, id: &UploadId) -> Result<(), Problem> {
+        // One that is gone as well: what kept the removal from its end is made up for.
+        self.repository
+            .remove(id, |_| Some(Reason::Deleted))
+            .await?;
+        Ok(())
     }
 }
 

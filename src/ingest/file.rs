@@ -38,13 +38,13 @@ impl Ingest {
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
         let options = request.given.parse(&self.options)?;
-        let (id, mut staged, mut claim) = self.begin().await?;
+        let mut begun = self.begin().await?;
         let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
         let name = FileName::from_upload(file.name.as_bytes());
         let limits = Limits::new(0, [file.repr_digest, None], &self.options);
         let target = Target {
-            staged: &mut *staged,
-            claim: &mut claim,
+            staged: &mut *begun.staged,
+            claim: &mut begun.claim,
         };
         let received = store_file(target, name.clone(), &limits, frames).await?;
         let part = Part::File {
@@ -57,7 +57,7 @@ impl Ingest {
                 sha256: received.sha256,
             },
         };
-        self.commit(id, staged, vec![part], options, claim).await
+        self.commit(begun, vec![part], options).await
     }
 }
 

@@ -28,7 +28,7 @@ impl Ingest {
     {
         // What the query says wrong is refused before the body is read.
         request.given.parse(&self.options)?;
-        let (id, mut staged, mut claim) = self.begin().await?;
+        let mut begun = self.begin().await?;
         let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
         let mut form = Form {
             source: Source::new(frames, boundary),
@@ -47,8 +47,8 @@ impl Ingest {
                 None => form.field(head).await?,
                 Some(_) => {
                     let target = Target {
-                        staged: &mut *staged,
-                        claim: &mut claim,
+                        staged: &mut *begun.staged,
+                        claim: &mut begun.claim,
                     };
                     form.file(head, target).await?;
                 }
@@ -56,7 +56,7 @@ impl Ingest {
         }
         let (given, parts) = (form.given, form.parts);
         let options = request.given.or(given).parse(&self.options)?;
-        self.commit(id, staged, parts, options, claim).await
+        self.commit(begun, parts, options).await
     }
 }
 

@@ -15,9 +15,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::Catalog;
 use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, UploadId};
-use crate::store::{Staged, Store};
+use crate::repository::Repository;
+use crate::store::Staged;
 
 pub use error::{BodyError, IngestError};
 pub use file::RawFile;
@@ -67,11 +67,20 @@ pub struct Receipt {
     pub delete_token: String,
 }
 
+/// An upload that is being received.
+struct Begun {
+    id: UploadId,
+    staged: Box<dyn Staged>,
+    /// What of the cap it takes.
+    claim: Claim,
+    /// Says to all instances that it is under way.
+    _open: Box<dyn Send + Sync>,
+}
+
 /// Receives uploads.
 #[derive(Clone)]
 pub struct Ingest {
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
+    uploads: Repository,
     clock: Clock,
     options: Arc<Options>,
     quota: Quota,
@@ -79,20 +88,13 @@ pub struct Ingest {
 }
 
 impl Ingest {
-    /// Receives uploads into `store`. Commits under way are tasks of `commits`: they go on when
+    /// Receives uploads into `uploads`. Commits under way are tasks of `commits`: they go on when
     /// the client has gone.
-    pub fn new(
-        store: Arc<dyn Store>,
-        catalog: Arc<dyn Catalog>,
-        clock: Clock,
-        options: Options,
-        commits: TaskTracker,
-    ) -> Self {
+    pub fn new(uploads: Repository, clock: Clock, options: Options, commits: TaskTracker) -> Self {
         Ingest {
             quota: Quota::new(options.max_total_size),
             options: Arc::new(options),
-            store,
-            catalog,
+            uploads,
             clock,
             commits,
         }
@@ -103,20 +105,23 @@ impl Ingest {
         &self.options
     }
 
-    async fn begin(&self) -> Result<(UploadId, Box<dyn Staged>, Claim), IngestError> {
+    async fn begin(&self) -> Result<Begun, IngestError> {
         let id = UploadId::generate().map_err(IngestError::internal)?;
-        let claim = self.quota.claim(&*self.catalog).await?;
-        Ok((id, self.store.stage(id).await?, claim))
+        let claim = self.quota.claim(&**self.uploads.catalog()).await?;
+        Ok(Begun {
+            id,
+            staged: self.uploads.store().stage(id).await?,
+            claim,
+            _open: self.uploads.catalog().open(id),
+        })
     }
 
     /// Commits what was received. From here on the client's leaving changes nothing.
     async fn commit(
         &self,
-        id: UploadId,
-        staged: Box<dyn Staged>,
+        begun: Begun,
         parts: Vec<Part>,
         options: UploadOptions,
-        claim: Claim,
     ) -> Result<Receipt, IngestError> {
         let delete_token = new_token()?;
         let created_at = self.clock.now();
@@ -124,7 +129,7 @@ impl Ingest {
         let manifest = Arc::new(Manifest {
             schema: SCHEMA,
             generation: 1,
-            id,
+            id: begun.id,
             created_at,
             expires_at: lifetime.map(|span| created_at.after(span)),
             max_downloads: options.max_downloads,
@@ -133,13 +138,15 @@ impl Ingest {
             delete_token: TokenHash::of(&delete_token),
             parts,
         });
-        let (catalog, committed) = (Arc::clone(&self.catalog), Arc::clone(&manifest));
+        let (uploads, committed) = (self.uploads.clone(), Arc::clone(&manifest));
         let task = self.commits.spawn(async move {
-            staged.commit(&committed).await?;
-            // The manifest is the commit: the index follows, and a comparison mends what it lacks.
-            if let Err(error) = catalog.record(&committed).await {
-                tracing::error!(%id, %error, "stored, but not in the index");
-            }
+            let Begun {
+                staged,
+                claim,
+                _open,
+                ..
+            } = begun;
+            uploads.commit(staged, &committed).await?;
             drop(claim);
             Ok::<(), IngestError>(())
         });

@@ -2,10 +2,12 @@
 
 mod solo;
 
-use std::time::Instant;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+
+use crate::model::Uptime;
 
 pub use solo::Solo;
 
@@ -17,13 +19,18 @@ pub struct Claim {
     /// Counts the holders; nothing is done under a lower one any more.
     pub epoch: u64,
     /// Until when it is good without renewal; `None` is for ever.
-    pub valid_until: Option<Instant>,
+    pub valid_until: Option<Uptime>,
 }
 
 impl Claim {
     /// Whether it still holds: to be asked before each step that removes something.
     pub fn is_current(&self) -> bool {
-        self.valid_until.is_none_or(|end| Instant::now() < end)
+        self.left() > Duration::ZERO
+    }
+
+    /// For how long it still holds.
+    pub fn left(&self) -> Duration {
+        self.valid_until.map_or(Duration::MAX, Uptime::left)
     }
 }
 

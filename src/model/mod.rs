@@ -5,6 +5,7 @@ mod file_name;
 mod id;
 mod manifest;
 mod raw;
+mod stored;
 mod time;
 pub mod units;
 
@@ -13,4 +14,5 @@ pub use file_name::{Distinct, FileName, FileNameError};
 pub use id::{IdError, Prefix, UploadId};
 pub use manifest::{Field, Manifest, Part, SCHEMA, Salt, StoredFile, TokenHash};
 pub use raw::RawText;
-pub use time::{Clock, Timestamp};
+pub use stored::{Reason, Stored, Tombstone};
+pub use time::{Clock, Timestamp, Uptime};

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch. As text: RFC 3339 in UTC with milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
@@ -90,6 +92,36 @@ impl Clock {
             let later = self.now().after(span);
             millis.store(later.0, Ordering::SeqCst);
         }
+    }
+}
+
+/// A point on the machine's own clock, which nobody sets, and which goes on while the machine or
+/// the process is stopped (`CLOCK_BOOTTIME`, clock_gettime(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(Duration);
+
+impl Uptime {
+    /// Now.
+    pub fn now() -> Self {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+        Uptime(Duration::new(seconds, nanos))
+    }
+
+    /// This point and `span` later.
+    pub fn after(self, span: Duration) -> Self {
+        Uptime(self.0.saturating_add(span))
+    }
+
+    /// How long ago it was; nothing when it is still to come.
+    pub fn elapsed(self) -> Duration {
+        Self::now().0.saturating_sub(self.0)
+    }
+
+    /// How long it is still to come; nothing when it is over.
+    pub fn left(self) -> Duration {
+        self.0.saturating_sub(Self::now().0)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{FileSink, Replaced, Staged, Store, StoreError};
+use super::{FileSink, Replaced, Staged, Store, StoreError, StoreId};
 use crate::model::{
-    FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+    FileName, Manifest, Part, Prefix, Reason, SCHEMA, Salt, Stored, StoredFile, Timestamp,
+    TokenHash, Tombstone, UploadId,
 };
 
 /// A point in time after everything a test does.
@@ -14,8 +15,11 @@ fn name(text: &str) -> FileName {
     FileName::from_upload(text.as_bytes())
 }
 
+/// A point in time before everything a test does.
+const EARLY: Timestamp = Timestamp::from_millis(0);
+
 /// Receives files into an upload that is not committed yet, and makes its manifest.
-async fn stage(
+pub async fn stage(
     store: &dyn Store,
     id: UploadId,
     files: &[(&str, &[u8])],
@@ -72,9 +76,22 @@ async fn content(store: &dyn Store, manifest: &Manifest, file: &str) -> Result<B
 async fn all_ids(store: &dyn Store) -> Vec<UploadId> {
     let mut ids = Vec::new();
     for prefix in Prefix::all() {
-        ids.extend(store.scan(prefix).await.unwrap());
+        for id in store.scan(prefix).await.unwrap() {
+            if store.manifest(&id).await.unwrap().is_some() {
+                ids.push(id);
+            }
+        }
     }
     ids
+}
+
+/// The end of an upload as this version of its manifest has it.
+fn end(manifest: &Manifest) -> Tombstone {
+    Tombstone::of(manifest, Reason::Deleted, Timestamp::from_millis(5))
+}
+
+async fn remove(store: &dyn Store, manifest: &Manifest) {
+    assert_eq!(store.bury(&end(manifest)).await.unwrap(), Replaced::Done);
 }
 
 /// Runs the whole suite on an empty store.
@@ -141,7 +158,7 @@ async fn what_is_committed_is_read(store: &dyn Store) {
         Err(StoreError::Damaged(_))
     ));
     assert_eq!(all_ids(store).await, [manifest.id]);
-    assert!(store.remove(&manifest.id).await.unwrap());
+    remove(store, &manifest).await;
 }
 
 async fn an_id_is_committed_once(store: &dyn Store) {
@@ -156,7 +173,7 @@ async fn an_id_is_committed_once(store: &dyn Store) {
         Some(first.clone())
     );
     assert_eq!(content(store, &first, "a").await.unwrap(), "first");
-    assert!(store.remove(&first.id).await.unwrap());
+    remove(store, &first).await;
 }
 
 async fn replacing_counts_generations(store: &dyn Store) {
@@ -185,19 +202,29 @@ async fn replacing_counts_generations(store: &dyn Store) {
     let both = tokio::join!(store.replace(&three), store.replace(&four));
     let done = [both.0.unwrap(), both.1.unwrap()];
     assert!(done.contains(&Replaced::Done) && done.contains(&Replaced::Changed));
-    assert!(store.remove(&first.id).await.unwrap());
+    let stored = store.manifest(&first.id).await.unwrap().unwrap();
+    remove(store, &stored).await;
     assert_eq!(store.replace(&version(4, 4)).await.unwrap(), Replaced::Gone);
     assert_eq!(store.manifest(&first.id).await.unwrap(), None);
 }
 
 async fn removal_is_complete_and_repeatable(store: &dyn Store) {
-    let (kept, removed) = (
+    let (kept, mut removed) = (
         commit(store, &[("a", b"x")]).await,
         commit(store, &[("a", b"y")]).await,
     );
     let reading = store.open(&removed.id, &name("a"), 1).await.unwrap();
-    assert!(store.remove(&removed.id).await.unwrap());
-    assert!(!store.remove(&removed.id).await.unwrap());
+    let early = end(&removed);
+    removed.generation = 2;
+    assert_eq!(store.replace(&removed).await.unwrap(), Replaced::Done);
+    // Whoever has not seen the last version removes nothing.
+    assert_eq!(store.bury(&early).await.unwrap(), Replaced::Changed);
+    assert!(content(store, &removed, "a").await.is_ok());
+    remove(store, &removed).await;
+    for tombstone in [early, end(&removed)] {
+        assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Gone);
+        assert_eq!(store.clear(&tombstone).await.unwrap(), 0);
+    }
     assert!(content(store, &removed, "a").await.is_err());
     assert_eq!(
         reading.read(0, 1).await.unwrap(),
@@ -206,7 +233,22 @@ async fn removal_is_complete_and_repeatable(store: &dyn Store) {
     );
     assert_eq!(content(store, &kept, "a").await.unwrap(), "x");
     assert_eq!(all_ids(store).await, [kept.id]);
-    assert!(store.remove(&kept.id).await.unwrap());
+    remove(store, &kept).await;
+    // Of many at once, one is first; whoever comes later finds it gone.
+    let contested = commit(store, &[("a", b"z")]).await;
+    let next = Manifest {
+        generation: 2,
+        ..contested.clone()
+    };
+    let end = end(&contested);
+    let (one, other, prolonged) =
+        tokio::join!(store.bury(&end), store.bury(&end), store.replace(&next));
+    let done = [one.unwrap(), other.unwrap(), prolonged.unwrap()];
+    let first = done.iter().filter(|done| **done == Replaced::Done).count();
+    assert_eq!(first, 1, "{done:?}");
+    if done[2] == Replaced::Done {
+        remove(store, &next).await;
+    }
 }
 
 async fn orphans_are_only_what_belongs_to_nothing(store: &dyn Store) {
@@ -214,11 +256,105 @@ async fn orphans_are_only_what_belongs_to_nothing(store: &dyn Store) {
     let (staged, manifest) =
         stage(store, UploadId::generate().unwrap(), &[("a", b"under way")]).await;
     for prefix in Prefix::all() {
-        assert_eq!(store.remove_orphans(prefix, LATER).await.unwrap(), 0);
+        assert_eq!(store.orphans(prefix, EARLY).await.unwrap(), []);
     }
     staged.commit(&manifest).await.unwrap();
     for manifest in [kept, manifest] {
         assert!(content(store, &manifest, "a").await.is_ok());
-        assert!(store.remove(&manifest.id).await.unwrap());
+        let orphaned = Tombstone::orphaned(manifest.id, Vec::new(), LATER);
+        assert_eq!(store.bury(&orphaned).await.unwrap(), Replaced::Changed);
+        assert!(content(store, &manifest, "a").await.is_ok());
+        remove(store, &manifest).await;
     }
+}
+
+/// What holds where other processes have the store too: what is gone leaves a tombstone, and
+/// never comes back. Runs beside [`all`].
+pub async fn shared(store: &dyn Store) {
+    a_tombstone_stays_until_it_is_forgotten(store).await;
+    what_was_given_up_is_not_committed(store).await;
+    versions_differ(store).await;
+    it_knows_itself(store).await;
+}
+
+async fn a_tombstone_stays_until_it_is_forgotten(store: &dyn Store) {
+    let manifest = commit(store, &[("a", b"x")]).await;
+    let tombstone = end(&manifest);
+    remove(store, &manifest).await;
+    let stored = store.read(&manifest.id).await.unwrap();
+    assert_eq!(stored, Some(Stored::Gone(tombstone.clone())));
+    assert!(
+        store
+            .scan(manifest.id.prefix())
+            .await
+            .unwrap()
+            .contains(&manifest.id)
+    );
+    let (again, manifest) = stage(store, manifest.id, &[("b", b"second")]).await;
+    assert!(matches!(
+        again.commit(&manifest).await,
+        Err(StoreError::Exists)
+    ));
+    let next = Manifest {
+        generation: 3,
+        ..manifest.clone()
+    };
+    assert_eq!(store.replace(&next).await.unwrap(), Replaced::Gone);
+    let stored = store.read(&manifest.id).await.unwrap();
+    assert_eq!(stored, Some(Stored::Gone(tombstone.clone())));
+    store.forget(&tombstone).await.unwrap();
+    store.forget(&tombstone).await.unwrap();
+    assert_eq!(store.read(&manifest.id).await.unwrap(), None);
+}
+
+async fn what_was_given_up_is_not_committed(store: &dyn Store) {
+    let id = UploadId::generate().unwrap();
+    let (staged, manifest) = stage(store, id, &[("a", b"x"), ("b", &[7; 700_000])]).await;
+    let tombstone = Tombstone::orphaned(id, Vec::new(), Timestamp::from_millis(5));
+    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Done);
+    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Gone);
+    assert!(staged.commit(&manifest).await.is_err());
+    assert_eq!(store.manifest(&id).await.unwrap(), None);
+    assert!(content(store, &manifest, "a").await.is_err());
+    // A manifest that was there is not forgotten as a tombstone would be.
+    let kept = commit(store, &[("a", b"x")]).await;
+    let false_end = end(&kept);
+    store.forget(&false_end).await.unwrap();
+    assert!(store.manifest(&kept.id).await.unwrap().is_some());
+    remove(store, &kept).await;
+}
+
+async fn versions_differ(store: &dyn Store) {
+    let mut manifest = commit(store, &[]).await;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let version = loop {
+            match store.version(&manifest.id).await.unwrap() {
+                Some(version) => break version,
+                None => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
+            }
+        };
+        assert!(!seen.contains(&version));
+        assert_eq!(
+            store.version(&manifest.id).await.unwrap(),
+            Some(version.clone())
+        );
+        seen.push(version);
+        manifest.generation += 1;
+        assert_eq!(store.replace(&manifest).await.unwrap(), Replaced::Done);
+    }
+    remove(store, &manifest).await;
+    assert_ne!(
+        store.version(&manifest.id).await.unwrap(),
+        seen.pop(),
+        "a tombstone is another version"
+    );
+}
+
+async fn it_knows_itself(store: &dyn Store) {
+    assert_eq!(store.identity().await.unwrap(), None);
+    let id = StoreId::generate().unwrap();
+    store.identify(id).await.unwrap();
+    assert_eq!(store.identity().await.unwrap(), Some(id));
+    assert_eq!(StoreId::parse(&id.to_string()), Some(id));
 }

@@ -4,14 +4,16 @@
 mod conformance;
 pub mod disk;
 mod error;
+mod identity;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Digest, FileName, Manifest, Prefix, Timestamp, UploadId};
+use crate::model::{Digest, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 
 pub use disk::DiskStore;
 pub use error::StoreError;
+pub use identity::StoreId;
 
 /// How many bytes a [`Blob`] is asked for at once, as a rule.
 pub const BLOCK: usize = 256 * 1024;
@@ -27,19 +29,44 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NoSpace`] when there is less room than is to be kept free.
     async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError>;
 
+    /// What stands at the key of an upload: its manifest, or what says that it is gone. `None`
+    /// when there is nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it cannot be understood.
+    async fn read(&self, id: &UploadId) -> Result<Option<Stored>, StoreError>;
+
     /// The manifest of an upload; `None` when there is no such upload.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when there is one that cannot be understood.
-    async fn manifest(&self, id: &UploadId) -> Result<Option<Manifest>, StoreError>;
+    async fn manifest(&self, id: &UploadId) -> Result<Option<Manifest>, StoreError> {
+        Ok(self.read(id).await?.and_then(Stored::live))
+    }
+
+    /// Which version of its key an upload has now: it differs from every earlier one. `None`
+    /// when there is nothing, or nobody can tell yet.
+    async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError>;
 
     /// Replaces the manifest by its next version: only if the stored one has the generation just
     /// before. Durable as a commit is.
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError>;
 
-    /// Removes an upload: first its manifest, then its files. An absent one is a success.
-    /// Answers whether there was one. Durable as a commit is.
-    async fn remove(&self, id: &UploadId) -> Result<bool, StoreError>;
+    /// Removes an upload: puts `tombstone` where the manifest of the generation just before it
+    /// stands, or, if its generation is 1, where nothing stands; then removes its files. Durable
+    /// as a commit is. A store that no other process has removes the manifest and keeps no
+    /// tombstone.
+    ///
+    /// # Errors
+    /// Nothing was removed. A file that cannot be removed is logged, and found by
+    /// [`clear`](Self::clear).
+    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError>;
+
+    /// Removes the files of an upload whose tombstone stands; answers how many there still were.
+    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError>;
+
+    /// Removes a tombstone that nobody needs any more.
+    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError>;
 
     /// Opens a file whose manifest says it has `size` bytes.
     ///
@@ -58,18 +85,41 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Damaged`] names the first that is not.
     async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError>;
 
-    /// The uploads in one folder of the store.
+    /// The uploads in one folder of the store, those included that are gone.
     async fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError>;
 
-    /// Removes files in one folder that belong to no upload, neither stored nor under way, and
-    /// were last touched before `before`; answers how many. What wharf did not write stays.
-    async fn remove_orphans(&self, prefix: Prefix, before: Timestamp) -> Result<u64, StoreError>;
+    /// The files in one folder that belong to no upload, neither stored nor under way in this
+    /// process, and were last touched before `before`. What wharf did not write is not among
+    /// them.
+    async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError>;
+
+    /// Who it is; `None` when it was never told. Looks the whole way from its address.
+    ///
+    /// # Errors
+    /// It cannot be reached, or what is found there is not what was opened.
+    async fn identity(&self) -> Result<Option<StoreId>, StoreError>;
+
+    /// Tells it who it is.
+    async fn identify(&self, id: StoreId) -> Result<(), StoreError>;
 
     /// Whether it can store: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 }
 
-/// What became of a [`Store::replace`].
+/// A version of the key of an upload, to be compared with another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(String);
+
+/// Files of an upload that was never committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The upload.
+    pub id: UploadId,
+    /// Its files, as far as they have their names already.
+    pub files: Vec<FileName>,
+}
+
+/// What became of a [`Store::replace`] or a [`Store::bury`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     /// The new version is stored.

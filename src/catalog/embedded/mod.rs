@@ -14,7 +14,6 @@
 mod holds;
 mod open;
 mod pending;
-mod record;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -29,11 +28,11 @@ use async_trait::async_trait;
 use redb::Database;
 use tokio::sync::Notify;
 
-use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats};
+use super::record::Record;
+use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Stats};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use holds::Holds;
 use pending::{Change, Pending};
-use record::Record;
 use tables::Snapshot;
 use writer::Writer;
 
@@ -128,6 +127,21 @@ impl EmbeddedCatalog {
         Ok(true)
     }
 
+    async fn put(&self, manifest: &Manifest, create: bool) -> Result<bool, CatalogError> {
+        let record = Record::of(manifest);
+        let mut newer = false;
+        self.change(&manifest.id, |before| {
+            newer = match &before {
+                Some(before) => before.generation <= record.generation,
+                None => create,
+            };
+            let same = before.as_ref() == Some(&record);
+            (newer && !same).then(|| Some(Arc::new(record)))
+        })
+        .await?;
+        Ok(newer)
+    }
+
     fn holds(&self) -> MutexGuard<'_, Holds> {
         // Nothing between a lock and its release can panic.
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
@@ -147,7 +161,7 @@ impl EmbeddedCatalog {
     }
 
     fn require_complete(&self) -> Result<(), CatalogError> {
-        if self.is_complete() {
+        if self.shared.complete.load(Ordering::Acquire) {
             Ok(())
         } else {
             Err(CatalogError::Rebuilding)
@@ -188,20 +202,14 @@ fn failed(error: impl Into<redb::Error>) -> CatalogError {
 #[async_trait]
 impl Catalog for EmbeddedCatalog {
     async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
-        let record = Record::of(manifest);
-        let mut newer = false;
-        self.change(&manifest.id, |before| {
-            newer = before
-                .as_ref()
-                .is_none_or(|before| before.generation <= record.generation);
-            let same = before.as_ref() == Some(&record);
-            (newer && !same).then(|| Some(Arc::new(record)))
-        })
-        .await?;
-        Ok(newer)
+        self.put(manifest, true).await
     }
 
-    async fn forget(&self, id: &UploadId) -> Result<(), CatalogError> {
+    async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
+        self.put(manifest, false).await
+    }
+
+    async fn forget(&self, id: &UploadId, _names: &[FileName]) -> Result<(), CatalogError> {
         self.change(id, |before| before.map(|_| None)).await?;
         self.holds().forget(id);
         Ok(())
@@ -216,19 +224,25 @@ impl Catalog for EmbeddedCatalog {
         &self,
         name: &FileName,
         now: Timestamp,
+        skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError> {
-        self.require_complete()?;
-        self.view(|snapshot, pending| {
-            let hidden = pending::ids(&pending);
+        let newest = self.view(|snapshot, pending| {
+            let mut hidden = pending::ids(&pending);
+            hidden.extend(skip);
             let recent = pending
                 .iter()
                 .filter_map(|(id, change)| change.as_ref().map(|record| (record, id)))
                 .filter(|(record, _)| record.is_alive(now) && record.names.contains(name))
+                .filter(|(_, id)| !skip.contains(id))
                 .map(|(record, id)| (record.created_at, *id))
                 .max();
             let stored = snapshot.newest(name, now, &hidden)?;
             Ok(recent.max(stored).map(|(_, id)| id))
-        })
+        })?;
+        if newest.is_none() {
+            self.require_complete()?;
+        }
+        Ok(newest)
     }
 
     async fn list(
@@ -258,15 +272,26 @@ impl Catalog for EmbeddedCatalog {
         })
     }
 
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<UploadId>, CatalogError> {
-        self.view(|snapshot, pending| {
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        again: Timestamp,
+    ) -> Result<Vec<UploadId>, CatalogError> {
+        let due = self.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
             let mut due = snapshot.due(now, limit, &hidden)?;
             due.extend(pending::due(&pending).filter(|(at, _)| *at <= now));
             due.sort();
             due.truncate(limit);
-            Ok(due.into_iter().map(|(_, id)| id).collect())
-        })
+            Ok(due)
+        })?;
+        let mut taken = Vec::with_capacity(due.len());
+        for (_, id) in due {
+            self.postpone(&id, again).await?;
+            taken.push(id);
+        }
+        Ok(taken)
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError> {
@@ -329,11 +354,24 @@ impl Catalog for EmbeddedCatalog {
         }
     }
 
-    fn is_complete(&self) -> bool {
-        self.shared.complete.load(Ordering::Acquire)
+    fn open(&self, _id: UploadId) -> Box<dyn Send + Sync> {
+        // The store's lock keeps all others away.
+        Box::new(())
     }
 
-    async fn complete(&self) -> Result<(), CatalogError> {
+    async fn is_open(&self, _id: &UploadId) -> Result<bool, CatalogError> {
+        Ok(false)
+    }
+
+    async fn gaps(&self) -> Result<Gaps, CatalogError> {
+        let mut gaps = Gaps::default();
+        if !self.shared.complete.load(Ordering::Acquire) {
+            gaps.prefixes.extend(Prefix::all());
+        }
+        Ok(gaps)
+    }
+
+    async fn mended(&self, _gaps: Gaps) -> Result<(), CatalogError> {
         self.shared.complete.store(true, Ordering::Release);
         Ok(())
     }

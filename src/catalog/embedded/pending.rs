@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::record::Record;
+use crate::catalog::record::Record;
 use crate::model::{Timestamp, UploadId};
 
 /// What an upload's record becomes; `None` removes it.

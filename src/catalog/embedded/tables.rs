@@ -8,7 +8,7 @@ use redb::{
 };
 
 use super::pending::Change;
-use super::record::Record;
+use crate::catalog::record::Record;
 use crate::catalog::{Cursor, Entry, Stats};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 

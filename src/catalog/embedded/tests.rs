@@ -24,19 +24,19 @@ async fn only_a_clean_end_leaves_it_complete() {
     let path = dir.path().join("catalog.redb");
     let upload = manifest(1, &["a"]);
     let catalog = open(&path);
-    catalog.complete().await.unwrap();
+    catalog.mended(Gaps::default()).await.unwrap();
     catalog.record(&upload).await.unwrap();
     catalog.close().await.unwrap();
     drop(catalog);
     let catalog = open(&path);
-    assert!(catalog.is_complete());
+    assert!(catalog.gaps().await.unwrap().is_empty());
     assert!(catalog.find(&upload.id).await.unwrap().is_some());
     assert_eq!(catalog.stats().await.unwrap().bytes, 10);
     // A copy of the file as a crash would leave it.
     let copy = dir.path().join("copy.redb");
     std::fs::copy(&path, &copy).unwrap();
     let crashed = open(&copy);
-    assert!(!crashed.is_complete());
+    assert!(!crashed.gaps().await.unwrap().is_empty());
     assert!(crashed.find(&upload.id).await.unwrap().is_some());
 }
 
@@ -51,7 +51,7 @@ async fn what_is_damaged_is_begun_anew() {
             .await
             .unwrap();
     }
-    catalog.complete().await.unwrap();
+    catalog.mended(Gaps::default()).await.unwrap();
     catalog.close().await.unwrap();
     drop(catalog);
     let good = std::fs::read(&path).unwrap();
@@ -71,10 +71,14 @@ async fn what_is_damaged_is_begun_anew() {
         std::fs::write(&path, bytes).unwrap();
         let catalog = open(&path);
         assert!(catalog.record(&manifest(1, &["a"])).await.unwrap());
-        catalog.complete().await.unwrap();
+        catalog.mended(Gaps::default()).await.unwrap();
         assert!(
             catalog
-                .newest(&FileName::from_upload(b"a"), Timestamp::from_millis(9999))
+                .newest(
+                    &FileName::from_upload(b"a"),
+                    Timestamp::from_millis(9999),
+                    &[]
+                )
                 .await
                 .is_ok(),
             "{i}"

@@ -1,47 +1,53 @@
 //! The commit: files get their names, then the manifest is linked.
 
-use std::fs::File;
-use std::io;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
+use super::key::{naming, to_json};
 use super::layout::{self, Folder};
 use super::staged::{Content, DiskStaged};
 use super::sync::Session;
-use super::writer::write_at;
 use super::{Inner, StoreError};
-use crate::model::UploadId;
+use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
 
 /// Makes an upload visible. Blocks.
-pub fn commit(mut staged: DiskStaged, manifest: &[u8]) -> Result<(), StoreError> {
+pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreError> {
     let inner = std::sync::Arc::clone(&staged.inner);
-    let id = staged.id;
-    let _committing = Committing::new(&inner, id);
+    let _committing = Committing::new(&inner, staged.id);
     inner.space.check()?;
     let mut linked = Vec::new();
-    let result = publish(&inner, &mut staged, manifest, &mut linked);
-    if result.is_err() {
-        withdraw(&inner, &id, &linked);
+    let session = inner.syncer.session(staged.files.len());
+    let result = name_files(&inner, &session, &mut staged, &mut linked)
+        .and_then(|dir| publish(&inner, &session, &dir, &staged, manifest));
+    match result {
+        Err(error) if inner.is_shared() => settle(&inner, manifest, &linked, error),
+        Err(error) => {
+            if !matches!(error, StoreError::Exists) {
+                linked.push(layout::manifest_name(&staged.id));
+            }
+            withdraw(&inner, &staged.id, &linked);
+            Err(error)
+        }
+        Ok(()) => Ok(()),
     }
-    result
 }
 
-fn publish(
+/// Gives the files their names, durably.
+fn name_files(
     inner: &Inner,
+    session: &Session<'_>,
     staged: &mut DiskStaged,
-    manifest: &[u8],
     linked: &mut Vec<String>,
-) -> Result<(), StoreError> {
+) -> Result<Arc<Folder>, StoreError> {
     let id = staged.id;
     let dir = inner
         .layout
         .make_prefix(id.prefix())
         .map_err(|error| StoreError::io(format!("opening the folder {}", id.prefix()), error))?;
-    let session = inner.syncer.session(staged.files.len());
     for file in std::mem::take(&mut staged.files) {
         let name = layout::file_name(&id, &file.name);
         let placed = place(
             inner,
-            &session,
+            session,
             &dir,
             &id,
             &staged.gathered,
@@ -58,10 +64,72 @@ fn publish(
     if !linked.is_empty() {
         session.names(&dir)?;
     }
-    let name = layout::manifest_name(&id);
-    create(inner, &session, &dir, &id, manifest, &name)?;
-    linked.push(name);
-    session.names(&dir)
+    Ok(dir)
+}
+
+/// Creates the manifest: the commit.
+fn publish(
+    inner: &Inner,
+    session: &Session<'_>,
+    dir: &Folder,
+    staged: &DiskStaged,
+    manifest: &Manifest,
+) -> Result<(), StoreError> {
+    let name = layout::manifest_name(&staged.id);
+    let json = to_json(manifest)?;
+    let age = staged.touched.elapsed();
+    if inner.stale_after.is_some_and(|limit| age > limit) {
+        return Err(StoreError::Stale(age));
+    }
+    inner.create(session, dir, &staged.id, &json, &name)?;
+    session.names(dir)
+}
+
+/// What becomes of a commit that failed, or of which nobody knows, where others may have seen
+/// its manifest: what stands at the key decides.
+fn settle(
+    inner: &Inner,
+    manifest: &Manifest,
+    linked: &[String],
+    error: StoreError,
+) -> Result<(), StoreError> {
+    let id = &manifest.id;
+    let stored = match inner.read(id) {
+        Ok(stored) => stored,
+        Err(unknown) => {
+            tracing::error!(%id, %error, %unknown, "nobody knows whether an upload was committed; everything stays");
+            return Err(error);
+        }
+    };
+    let buried = match stored {
+        // The answer to the creation was lost, and the creation was not.
+        Some(Stored::Live(found)) if found == *manifest && matches!(error, StoreError::Exists) => {
+            return Ok(());
+        }
+        Some(Stored::Live(found)) if found != *manifest => return Err(error),
+        Some(Stored::Live(_)) => {
+            let failed = Tombstone::of(manifest, Reason::Failed, manifest.created_at);
+            inner.bury(&failed).map(drop)
+        }
+        None if linked.is_empty() => return Err(error),
+        None => {
+            let files = manifest.files().map(|(_, file)| file.name.clone());
+            let orphaned = Tombstone::orphaned(*id, files.collect(), manifest.created_at);
+            inner
+                .close_key(&orphaned)
+                .and_then(|_| inner.clear(&orphaned))
+                .map(drop)
+        }
+        Some(Stored::Gone(_)) => {
+            withdraw(inner, id, linked);
+            return Err(error);
+        }
+    };
+    if let Err(unknown) = buried {
+        tracing::error!(%id, %unknown, "a failed upload stays until the next comparison");
+    }
+    inner.layout.forget_prefix(id.prefix());
+    Err(error)
 }
 
 /// Gives one file its name.
@@ -76,7 +144,7 @@ fn place(
 ) -> Result<(), StoreError> {
     let naming = |error| naming(name, error);
     match content {
-        Content::Gathered(range) => create(inner, session, dir, id, &gathered[range.clone()], name),
+        Content::Gathered(range) => inner.create(session, dir, id, &gathered[range.clone()], name),
         Content::Unnamed(file, _permit) => {
             session.file(file)?;
             layout::link_unnamed(file, dir, name).map_err(naming)
@@ -90,43 +158,6 @@ fn place(
             layout::rename_new(stage, waiting, dir, name).map_err(naming)
         }
     }
-}
-
-/// Writes a small file and gives it its name, in that order as far as the file system allows.
-fn create(
-    inner: &Inner,
-    session: &Session<'_>,
-    dir: &Folder,
-    id: &UploadId,
-    content: &[u8],
-    name: &str,
-) -> Result<(), StoreError> {
-    let naming = |error| naming(name, error);
-    let write = |file: &File| {
-        write_at(file, content, 0)?;
-        session.file(file)
-    };
-    if inner.descriptors.unnamed() {
-        let file = layout::create_unnamed(dir).map_err(naming)?;
-        write(&file)?;
-        return layout::link_unnamed(&file, dir, name).map_err(naming);
-    }
-    let (file, waiting) = inner.layout.create_staged(id).map_err(naming)?;
-    let moved = write(&file).and_then(|()| {
-        layout::rename_new(inner.layout.stage(), &waiting, dir, name).map_err(naming)
-    });
-    if moved.is_err() {
-        // Best effort: the next start clears the stage.
-        let _ = layout::unlink(inner.layout.stage(), waiting.as_str());
-    }
-    moved
-}
-
-fn naming(name: &str, error: io::Error) -> StoreError {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return StoreError::Exists;
-    }
-    StoreError::io(format!("naming {name}"), error)
 }
 
 /// Takes back the names a failed commit has given, the manifest's first.

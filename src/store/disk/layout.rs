@@ -1,6 +1,6 @@
 //! The folders of a store, held open, and the names in them.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -33,7 +33,7 @@ pub struct Layout {
     root: OwnedFd,
     private: OwnedFd,
     stage: OwnedFd,
-    /// How many names in the stage were given out.
+    /// The next number in the stage. They begin anywhere: other processes have theirs.
     staged: AtomicU64,
     /// Guards the folders opened so far, by [`Prefix::index`]. A std mutex: held for a look.
     prefixes: Mutex<Vec<Option<Arc<Folder>>>>,
@@ -71,7 +71,7 @@ pub enum Entry {
     /// The manifest of an upload.
     Manifest(UploadId),
     /// A file of an upload.
-    File(UploadId),
+    File(UploadId, FileName),
     /// Not ours.
     Foreign,
 }
@@ -85,11 +85,13 @@ impl Layout {
         let private = make_dir(&root, PRIVATE)?;
         let stage = make_dir(&private, STAGE)?;
         let prefixes = Mutex::new(vec![None; Prefix::COUNT]);
+        let mut first = [0; 8];
+        getrandom::fill(&mut first).map_err(io::Error::other)?;
         Ok(Layout {
             root,
             private,
             stage,
-            staged: AtomicU64::new(0),
+            staged: AtomicU64::new(u64::from_le_bytes(first)),
             prefixes,
         })
     }
@@ -99,11 +101,21 @@ impl Layout {
         self.root.try_clone()
     }
 
-    /// Takes the lock of the directory; `None` when another process holds it.
-    pub fn lock(&self) -> io::Result<Option<File>> {
+    /// What the directory held open is.
+    pub fn stat_root(&self) -> io::Result<rustix::fs::Stat> {
+        Ok(rustix::fs::fstat(&self.root)?)
+    }
+
+    /// Takes the lock of the directory, for this process alone or for all that are `shared`;
+    /// `None` when another process holds it.
+    pub fn lock(&self, shared: bool) -> io::Result<Option<File>> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.private, LOCK, flags, FILE_MODE)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let operation = match shared {
+            true => FlockOperation::NonBlockingLockShared,
+            false => FlockOperation::NonBlockingLockExclusive,
+        };
+        match rustix::fs::flock(&file, operation) {
             Ok(()) => Ok(Some(file.into())),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
@@ -126,13 +138,43 @@ impl Layout {
 
     /// Removes what an earlier process left in the stage.
     pub fn clear_stage(&self) -> io::Result<()> {
-        for entry in Dir::read_from(&self.stage)? {
-            let entry = entry?;
-            if staged_id(entry.file_name()).is_some() {
-                unlink(&self.stage, entry.file_name())?;
-            }
+        for (name, _) in self.stage_names()? {
+            unlink(&self.stage, name.as_c_str())?;
         }
         Ok(())
+    }
+
+    /// Removes what waits in the stage for one upload.
+    pub fn clear_staged(&self, id: &UploadId) -> io::Result<()> {
+        let names = self.stage_names()?.into_iter();
+        for (name, _) in names.filter(|(_, of)| of == id) {
+            unlink(&self.stage, name.as_c_str())?;
+        }
+        Ok(())
+    }
+
+    /// What waits in the stage, of whichever process.
+    pub fn staged(&self) -> io::Result<Vec<(UploadId, rustix::fs::Stat)>> {
+        let mut staged = Vec::new();
+        for (name, id) in self.stage_names()? {
+            match rustix::fs::statat(&self.stage, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => staged.push((id, stat)),
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(staged)
+    }
+
+    fn stage_names(&self) -> io::Result<Vec<(CString, UploadId)>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.stage)? {
+            let entry = entry?;
+            if let Some(id) = staged_id(entry.file_name()) {
+                names.push((entry.file_name().to_owned(), id));
+            }
+        }
+        Ok(names)
     }
 
     /// The folder for files that wait under a name.
@@ -216,8 +258,8 @@ pub fn read_name(prefix: Prefix, name: &CStr) -> Entry {
         if rest == MANIFEST {
             return Some(Entry::Manifest(id));
         }
-        FileName::parse(rest.strip_prefix('-')?).ok()?;
-        Some(Entry::File(id))
+        let file = FileName::parse(rest.strip_prefix('-')?).ok()?;
+        Some(Entry::File(id, file))
     };
     parsed().unwrap_or(Entry::Foreign)
 }
@@ -237,6 +279,16 @@ pub fn open_regular(dir: impl AsFd, name: &str) -> io::Result<Option<File>> {
             }
         }
         Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether `file` is what has the name.
+pub fn is_at(file: &File, dir: impl AsFd, name: &str) -> io::Result<bool> {
+    let open = rustix::fs::fstat(file)?;
+    match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) => Ok((open.st_dev, open.st_ino) == (named.st_dev, named.st_ino)),
+        Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -324,7 +376,7 @@ mod tests {
         let read = |name: &str| read_name(id.prefix(), &std::ffi::CString::new(name).unwrap());
         assert_eq!(read(&manifest_name(&id)), Entry::Manifest(id));
         let name = FileName::from_upload(b"a.txt");
-        assert_eq!(read(&file_name(&id, &name)), Entry::File(id));
+        assert_eq!(read(&file_name(&id, &name)), Entry::File(id, name));
         for foreign in [
             "notes.txt",
             "0c8r5v3m9ag7wqk2ht4xz1y6ne",

@@ -3,7 +3,8 @@
 //! ```text
 //! upload/0c/0c8r…-part1.txt    a file: its upload's id, then its name
 //! upload/0c/0c8r….json         the manifest, linked last
-//! upload/.wharf/lock           held by the one server on this directory
+//! upload/.wharf/lock           held by the one server on this directory, or by all that share it
+//! upload/.wharf/store.json     who the store is, where it is shared
 //! upload/.wharf/stage/         what had no room as an unnamed file
 //! ```
 //!
@@ -14,8 +15,11 @@
 mod blob;
 mod commit;
 mod descriptors;
+mod identity;
+mod key;
 mod layout;
-mod manifests;
+mod removal;
+mod scan;
 mod sink;
 mod space;
 mod staged;
@@ -29,12 +33,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Blob, Replaced, Staged, Store, StoreError};
-use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+use super::{Blob, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version};
+use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use descriptors::Descriptors;
 use layout::Layout;
 use space::Space;
@@ -59,6 +64,9 @@ pub struct Options {
     /// How many files of uploads under way may be open at once; those beyond wait closed, under
     /// a name in the stage.
     pub descriptors: usize,
+    /// Whether other processes have the directory too, and then how long uploads may wait for
+    /// their commit.
+    pub shared: Option<Duration>,
 }
 
 /// Why a directory cannot be served.
@@ -66,7 +74,7 @@ pub struct Options {
 pub enum OpenError {
     /// Another server holds the directory.
     #[error(
-        "another wharf serves {0} already (it holds {0}/.wharf/lock); several servers share a store only through Redis"
+        "another wharf serves {0} already (it holds {0}/.wharf/lock); several servers share a store only through one Redis, each with the setting `redis`"
     )]
     Locked(PathBuf),
     /// The directory cannot be used.
@@ -86,6 +94,8 @@ pub struct DiskStore(Arc<Inner>);
 /// What all uploads share.
 #[derive(Debug)]
 struct Inner {
+    /// Where the directory is found.
+    dir: PathBuf,
     layout: Layout,
     syncer: Syncer,
     space: Space,
@@ -95,9 +105,8 @@ struct Inner {
     /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
     /// held for an insertion, over no await.
     committing: Mutex<HashSet<UploadId>>,
-    /// Guards, for each folder, that manifests are replaced and removed one after another. Std
-    /// mutexes: held on blocking threads only.
-    replacing: Vec<Mutex<()>>,
+    /// How long uploads may wait for their commit, where others have the directory too.
+    stale_after: Option<Duration>,
     /// Keeps the lock; who only looks has none.
     _lock: Option<File>,
 }
@@ -116,10 +125,12 @@ impl DiskStore {
         };
         let layout = Layout::open(dir).map_err(failed)?;
         let lock = layout
-            .lock()
+            .lock(options.shared.is_some())
             .map_err(failed)?
             .ok_or_else(|| OpenError::Locked(dir.clone()))?;
-        layout.clear_stage().map_err(failed)?;
+        if options.shared.is_none() {
+            layout.clear_stage().map_err(failed)?;
+        }
         let root = layout.root().map_err(failed)?;
         let unnamed = layout.probe_unnamed().map_err(failed)?;
         if !unnamed {
@@ -128,7 +139,11 @@ impl DiskStore {
         let syncer = Syncer::new(root.try_clone().map_err(failed)?, options.durability);
         let space = Space::new(root, options.min_free);
         let descriptors = Descriptors::new(options.descriptors, unnamed);
-        Ok(Self::new(layout, syncer, space, descriptors, Some(lock)))
+        Ok(DiskStore(Arc::new(Inner {
+            stale_after: options.shared,
+            _lock: Some(lock),
+            ..Inner::new(dir, layout, syncer, space, descriptors)
+        })))
     }
 
     /// Opens a directory to be looked at, beside the server it may have; what changes it must not
@@ -146,33 +161,9 @@ impl DiskStore {
         let root = layout.root().map_err(failed)?;
         let syncer = Syncer::new(root.try_clone().map_err(failed)?, Durability::Strict);
         let space = Space::new(root, 0);
-        Ok(Self::new(
-            layout,
-            syncer,
-            space,
-            Descriptors::new(0, false),
-            None,
-        ))
-    }
-
-    fn new(
-        layout: Layout,
-        syncer: Syncer,
-        space: Space,
-        descriptors: Descriptors,
-        lock: Option<File>,
-    ) -> Self {
-        DiskStore(Arc::new(Inner {
-            layout,
-            syncer,
-            space,
-            descriptors,
-            writer: Writer::default(),
-            commits: Semaphore::new(COMMITS),
-            committing: Mutex::default(),
-            replacing: (0..Prefix::COUNT).map(|_| Mutex::default()).collect(),
-            _lock: lock,
-        }))
+        let descriptors = Descriptors::new(0, false);
+        let inner = Inner::new(dir, layout, syncer, space, descriptors);
+        Ok(DiskStore(Arc::new(inner)))
     }
 
     /// The folder for what belongs to the server and is no upload.
@@ -187,6 +178,34 @@ impl DiskStore {
     ) -> Result<T, StoreError> {
         let inner = Arc::clone(&self.0);
         run_blocking(move || work(&inner)).await
+    }
+}
+
+impl Inner {
+    fn new(
+        dir: &Path,
+        layout: Layout,
+        syncer: Syncer,
+        space: Space,
+        descriptors: Descriptors,
+    ) -> Self {
+        Inner {
+            dir: dir.to_owned(),
+            layout,
+            syncer,
+            space,
+            descriptors,
+            writer: Writer::default(),
+            commits: Semaphore::new(COMMITS),
+            committing: Mutex::default(),
+            stale_after: None,
+            _lock: None,
+        }
+    }
+
+    /// Whether other processes have the directory too.
+    fn is_shared(&self) -> bool {
+        self.stale_after.is_some()
     }
 }
 
@@ -213,9 +232,14 @@ impl Store for DiskStore {
         Ok(Box::new(DiskStaged::new(Arc::clone(&self.0), id)))
     }
 
-    async fn manifest(&self, id: &UploadId) -> Result<Option<Manifest>, StoreError> {
+    async fn read(&self, id: &UploadId) -> Result<Option<Stored>, StoreError> {
         let id = *id;
-        self.blocking(move |inner| inner.manifest(&id)).await
+        self.blocking(move |inner| inner.read(&id)).await
+    }
+
+    async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.version(&id)).await
     }
 
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
@@ -223,9 +247,19 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.replace(&manifest)).await
     }
 
-    async fn remove(&self, id: &UploadId) -> Result<bool, StoreError> {
-        let id = *id;
-        self.blocking(move |inner| inner.remove(&id)).await
+    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let tombstone = tombstone.clone();
+        self.blocking(move |inner| inner.bury(&tombstone)).await
+    }
+
+    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+        let tombstone = tombstone.clone();
+        self.blocking(move |inner| inner.clear(&tombstone)).await
+    }
+
+    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let tombstone = tombstone.clone();
+        self.blocking(move |inner| inner.forget(&tombstone)).await
     }
 
     async fn open(
@@ -248,9 +282,17 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.scan(prefix)).await
     }
 
-    async fn remove_orphans(&self, prefix: Prefix, before: Timestamp) -> Result<u64, StoreError> {
-        self.blocking(move |inner| inner.remove_orphans(prefix, before))
+    async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
+        self.blocking(move |inner| inner.orphans(prefix, before))
             .await
+    }
+
+    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
+        self.blocking(|inner| inner.identity()).await
+    }
+
+    async fn identify(&self, id: StoreId) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.identify(id)).await
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::staged::{Content, DiskStaged, GATHER, StagedFile};
-use crate::model::FileName;
+use crate::model::{FileName, Uptime};
 use crate::store::{FileSink, Received, StoreError};
 
 /// Takes one file: into the upload's memory as long as it is small, then into a file.
@@ -54,6 +54,7 @@ impl FileSink for DiskSink<'_> {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
         let len = data.len() as u64;
         self.staged.inner.space.take(len)?;
+        self.staged.touched = Uptime::now();
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&data);
         }

@@ -10,7 +10,7 @@ use super::descriptors::Permit;
 use super::sink::DiskSink;
 use super::writer::write_at;
 use super::{Inner, layout, run_blocking};
-use crate::model::{FileName, Manifest, UploadId};
+use crate::model::{FileName, Manifest, UploadId, Uptime};
 use crate::store::{FileSink, Staged, StoreError};
 
 /// How many bytes of small files an upload holds until its commit.
@@ -24,6 +24,8 @@ pub struct DiskStaged {
     pub files: Vec<StagedFile>,
     /// Small files, one behind the other.
     pub gathered: Vec<u8>,
+    /// When the last byte came.
+    pub touched: Uptime,
 }
 
 /// A file of an upload under way.
@@ -51,6 +53,7 @@ impl DiskStaged {
             id,
             files: Vec::new(),
             gathered: Vec::new(),
+            touched: Uptime::now(),
         }
     }
 
@@ -140,7 +143,7 @@ impl Staged for DiskStaged {
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let _permit = inner.commits.acquire().await;
-        let json = super::manifests::to_json(manifest)?;
-        run_blocking(move || super::commit::commit(*self, &json)).await
+        let manifest = manifest.clone();
+        run_blocking(move || super::commit::commit(*self, &manifest)).await
     }
 }

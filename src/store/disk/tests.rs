@@ -7,7 +7,88 @@ fn options(dir: &Path, durability: Durability, descriptors: usize) -> Options {
         durability,
         min_free: 0,
         descriptors,
+        shared: None,
     }
+}
+
+/// The same for a directory that other processes have too.
+fn shared(dir: &Path, descriptors: usize) -> Options {
+    Options {
+        shared: Some(Duration::from_secs(3600)),
+        ..options(dir, Durability::Strict, descriptors)
+    }
+}
+
+#[tokio::test]
+async fn it_is_a_store_that_is_shared() {
+    for descriptors in [0, 1000] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(&shared(dir.path(), descriptors)).unwrap();
+        conformance::all(&store).await;
+        conformance::shared(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn those_who_share_keep_those_who_do_not_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let alone = options(dir.path(), Durability::Strict, 10);
+    let shared = shared(dir.path(), 10);
+    let (first, second) = (
+        DiskStore::open(&shared).unwrap(),
+        DiskStore::open(&shared).unwrap(),
+    );
+    let locked = |options| matches!(DiskStore::open(options), Err(OpenError::Locked(_)));
+    assert!(locked(&alone));
+    drop((first, second));
+    let alone = DiskStore::open(&alone).unwrap();
+    assert!(locked(&shared));
+    drop(alone);
+    assert!(DiskStore::open(&shared).is_ok());
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_too_late_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(&Options {
+        shared: Some(Duration::from_millis(20)),
+        ..shared(dir.path(), 10)
+    })
+    .unwrap();
+    let id = UploadId::generate().unwrap();
+    let (staged, manifest) = conformance::stage(&store, id, &[("a", b"x")]).await;
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    let late = staged.commit(&manifest).await;
+    assert!(matches!(late, Err(StoreError::Stale(_))), "{late:?}");
+    assert_eq!(store.manifest(&id).await.unwrap(), None);
+    let folder = dir.path().join(id.prefix().as_str());
+    let left: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left, [format!("{id}.json").as_str()], "its tombstone alone");
+}
+
+#[tokio::test]
+async fn what_a_process_left_in_a_shared_stage_goes_when_it_is_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(&shared(dir.path(), 0)).unwrap();
+    let id = UploadId::generate().unwrap();
+    let waiting = dir.path().join(format!(".wharf/stage/{id}.7"));
+    std::fs::write(&waiting, "x").unwrap();
+    let early = store.orphans(id.prefix(), Timestamp::from_millis(0)).await;
+    assert_eq!(early.unwrap(), []);
+    let late = Timestamp::from_millis(i64::MAX);
+    let orphans = store.orphans(id.prefix(), late).await.unwrap();
+    let files = Vec::new();
+    assert_eq!(orphans, [Orphan { id, files }]);
+    let tombstone = Tombstone::orphaned(id, Vec::new(), late);
+    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Done);
+    assert!(!waiting.exists());
+    // The rest of a replacement that was cut short belongs to what is there.
+    std::fs::write(&waiting, "x").unwrap();
+    assert_eq!(store.orphans(id.prefix(), late).await.unwrap(), []);
+    assert!(!waiting.exists());
 }
 
 #[tokio::test]
@@ -57,9 +138,13 @@ async fn orphans_go_and_the_rest_stays() {
         std::fs::write(path, "x").unwrap();
     }
     let early = Timestamp::from_millis(0);
-    assert_eq!(store.remove_orphans(id.prefix(), early).await.unwrap(), 0);
+    assert_eq!(store.orphans(id.prefix(), early).await.unwrap(), []);
     let late = Timestamp::from_millis(i64::MAX);
-    assert_eq!(store.remove_orphans(id.prefix(), late).await.unwrap(), 1);
+    let found = store.orphans(id.prefix(), late).await.unwrap();
+    let files = vec![FileName::from_upload(b"a.txt")];
+    let tombstone = Tombstone::orphaned(id, files.clone(), late);
+    assert_eq!(found, [Orphan { id, files }]);
+    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Done);
     assert!(!orphan.exists() && foreign.exists());
     // Stage leftovers of an earlier process go at the start, others' files do not.
     drop(store);

@@ -1,28 +1,31 @@
 //! The composition root: what the parts are made of, and how they begin and end.
 
+mod backends;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot};
+use futures_util::future::BoxFuture;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog::{self, Catalog, EmbeddedCatalog};
+use crate::catalog;
 use crate::delivery::{self, Delivery};
-use crate::expiry::{self, Compared, Expiry};
+use crate::expiry::{self, Compared, Comparison, Expiry, ExpiryError};
 use crate::http;
 use crate::http::server::{Listener, Server, Timeouts};
 use crate::ingest::{self, Ingest};
-use crate::lease::{Lease, Solo};
+use crate::lease::Lease;
 use crate::model::Clock;
+use crate::repository::Repository;
 use crate::shutdown::Shutdown;
-use crate::store::{DiskStore, Store, disk};
+use crate::store::disk;
+use backends::Backends;
 
-/// The name of the index in the store's private folder.
-const CATALOG: &str = "catalog.redb";
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
 /// How many descriptors are kept for what is neither a connection nor a file under way: folders,
@@ -52,17 +55,6 @@ pub struct Options {
     pub shutdown_grace: Duration,
 }
 
-impl Options {
-    fn disk(&self, descriptors: usize) -> disk::Options {
-        disk::Options {
-            dir: self.dir.clone(),
-            durability: self.durability,
-            min_free: self.min_free,
-            descriptors,
-        }
-    }
-}
-
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -75,33 +67,40 @@ pub enum StartError {
     /// The index cannot be made anew.
     #[error(transparent)]
     Index(#[from] catalog::CatalogError),
+    /// Store and index cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] ExpiryError),
 }
 
 /// A server, ready to run.
 pub struct App {
     options: Options,
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
+    repository: Repository,
     lease: Arc<dyn Lease>,
+    trouble: watch::Receiver<Option<String>>,
+    /// Work beside the requests that must not end before the server does.
+    tasks: Vec<Task>,
     clock: Clock,
 }
 
-/// Puts a server together. Blocks.
+/// Work beside the requests, until it is told to stop.
+type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, io::Result<()>> + Send>;
+
+/// Puts a server together.
 ///
 /// # Errors
 /// The store or the index cannot be opened.
-pub fn build(options: Options) -> Result<App, StartError> {
+pub async fn build(options: Options) -> Result<App, StartError> {
     let clock = Clock::system();
-    let disk = options.disk(descriptors(options.max_connections));
-    // The store first: its lock keeps others from the index as well.
-    let store = DiskStore::open(&disk)?;
-    let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
-    let catalog = EmbeddedCatalog::open(&path, clock.clone())?;
+    let descriptors = descriptors(options.max_connections);
+    let backends = Backends::open(&options, &clock, descriptors, false).await?;
+    let shared = backends.shared;
     Ok(App {
-        lease: Arc::new(Solo::new(options.http.instance.clone())),
+        repository: Repository::new(backends.store, backends.catalog, clock.clone(), shared),
+        lease: backends.lease,
+        trouble: backends.trouble,
+        tasks: backends.tasks,
         options,
-        store: Arc::new(store),
-        catalog: Arc::new(catalog),
         clock,
     })
 }
@@ -109,21 +108,14 @@ pub fn build(options: Options) -> Result<App, StartError> {
 /// Makes the index of a store anew, while no server runs.
 ///
 /// # Errors
-/// The store or the index cannot be opened, or the index fails.
+/// The store or the index cannot be opened, or one of them fails.
 pub async fn reindex(options: &Options) -> Result<Compared, StartError> {
     let clock = Clock::system();
-    let store = DiskStore::open(&options.disk(0))?;
-    let path = DiskStore::private_dir(&options.dir).join(CATALOG);
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(catalog::OpenError::Io(error).into());
-        }
-        _ => {}
-    }
-    let catalog: Arc<dyn Catalog> = Arc::new(EmbeddedCatalog::open(&path, clock)?);
-    let stop = CancellationToken::new();
-    let compared = expiry::compare(Arc::new(store), Arc::clone(&catalog), &stop).await?;
-    catalog.close().await?;
+    let backends = Backends::open(options, &clock, 0, true).await?;
+    let shared = backends.shared;
+    let repository = Repository::new(backends.store, backends.catalog, clock, shared);
+    let compared = expiry::compare(&repository, &CancellationToken::new()).await?;
+    repository.catalog().close().await?;
     Ok(compared.unwrap_or_default())
 }
 
@@ -154,9 +146,10 @@ impl App {
     ///
     /// # Errors
     /// A listener failed, or a task that must run has ended.
-    pub async fn run(self, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
+    pub async fn run(mut self, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
         let (connections, commits) = (TaskTracker::new(), TaskTracker::new());
-        let http = self.http(&shutdown, commits.clone());
+        let counted = expiry::Metrics::default();
+        let http = self.http(&shutdown, commits.clone(), counted.clone());
         let server = Server {
             router: http.clone().router(),
             timeouts: Timeouts::new(self.options.http.idle_timeout),
@@ -166,7 +159,7 @@ impl App {
             tracker: connections.clone(),
         };
         let mut tasks = JoinSet::new();
-        let compared = self.spawn_cleaner(&mut tasks, &shutdown);
+        let compared = self.spawn_tasks(&mut tasks, &shutdown, counted);
         // Until the index is complete names do not resolve: a small store is compared before
         // the first client is let in.
         let _ = tokio::time::timeout(SETTLING, compared).await;
@@ -189,32 +182,32 @@ impl App {
         commits.close();
         commits.wait().await;
         while tasks.join_next().await.is_some() {}
-        if let Err(error) = self.catalog.close().await {
+        if let Err(error) = self.repository.catalog().close().await {
             tracing::error!(%error, "the index was not closed cleanly; the next start compares it");
         }
         ended
     }
 
-    fn http(&self, shutdown: &Shutdown, commits: TaskTracker) -> http::App {
-        let (store, catalog) = (Arc::clone(&self.store), Arc::clone(&self.catalog));
+    fn http(
+        &self,
+        shutdown: &Shutdown,
+        commits: TaskTracker,
+        counted: expiry::Metrics,
+    ) -> http::App {
+        let uploads = self.repository.clone();
         let ingest = Ingest::new(
-            Arc::clone(&store),
-            Arc::clone(&catalog),
+            uploads.clone(),
             self.clock.clone(),
             self.options.ingest.clone(),
             commits,
         );
-        let delivery = Delivery::new(
-            Arc::clone(&store),
-            Arc::clone(&catalog),
-            self.clock.clone(),
-            self.options.delivery,
-        );
+        let delivery = Delivery::new(uploads.clone(), self.clock.clone(), self.options.delivery);
         http::App::new(http::Parts {
             ingest,
             delivery,
-            store,
-            catalog,
+            repository: uploads,
+            trouble: self.trouble.clone(),
+            expiry: counted,
             claims: self.lease.claims(),
             clock: self.clock.clone(),
             options: self.options.http.clone(),
@@ -222,39 +215,45 @@ impl App {
         })
     }
 
-    /// Starts the cleaner, after the comparison where one is needed; what is answered ends with
-    /// the comparison.
-    fn spawn_cleaner(
-        &self,
+    /// Starts what runs beside the requests; what is answered ends when the index is complete
+    /// for the first time.
+    fn spawn_tasks(
+        &mut self,
         tasks: &mut JoinSet<io::Result<()>>,
         shutdown: &Shutdown,
+        counted: expiry::Metrics,
     ) -> oneshot::Receiver<()> {
-        let (done, compared) = oneshot::channel();
-        let (store, catalog) = (Arc::clone(&self.store), Arc::clone(&self.catalog));
-        let stop = shutdown.stop.clone();
+        for task in std::mem::take(&mut self.tasks) {
+            tasks.spawn(task(shutdown.stop.clone()));
+        }
+        let stop = || shutdown.stop.clone();
         let options = expiry::Options {
             stale_after: self.options.stale_after,
             alone: true,
         };
-        let cleaner = Expiry::new(
-            Arc::clone(&store),
-            Arc::clone(&catalog),
-            self.lease.claims(),
-            self.clock.clone(),
-            options,
-        );
+        let (uploads, claims) = (self.repository.clone(), self.lease.claims());
+        let comparison = Comparison::new(uploads, claims, self.clock.clone(), options);
+        let (done, compared) = oneshot::channel();
+        let mut done = Some(done);
+        let stopped = stop();
         tasks.spawn(async move {
-            if !catalog.is_complete() {
-                tracing::info!("comparing the index with the store");
-                match expiry::compare(store, catalog, &stop).await {
-                    Ok(Some(compared)) => tracing::info!(?compared, "the index is complete"),
-                    Ok(None) => {}
-                    Err(error) => return Err(io::Error::other(error)),
-                }
-            }
-            // Nobody waits any more when it took long.
-            let _ = done.send(());
-            cleaner.run(stop).await;
+            let complete = || {
+                // Nobody waits any more when it took long.
+                let _ = done.take().map(|done| done.send(()));
+            };
+            comparison.run(stopped, complete).await;
+            Ok(())
+        });
+        let (uploads, claims) = (self.repository.clone(), self.lease.claims());
+        let cleaner = Expiry::new(uploads, claims, self.clock.clone(), options, counted);
+        let stopped = stop();
+        tasks.spawn(async move {
+            cleaner.run(stopped).await;
+            Ok(())
+        });
+        let (uploads, stopped) = (self.repository.clone(), stop());
+        tasks.spawn(async move {
+            uploads.mend(stopped).await;
             Ok(())
         });
         compared

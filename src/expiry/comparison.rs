@@ -1,0 +1,200 @@
+//! The task that keeps index and store in step, and clears what crashes left.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::compare::folder;
+use super::{ExpiryError, Options, wait_for_claim};
+use crate::catalog::Scan;
+use crate::lease::Claim;
+use crate::model::{Clock, Prefix, Timestamp, Tombstone};
+use crate::repository::{Repository, RepositoryError};
+
+/// How often is asked whether the index has lost something.
+const LOOK: Duration = Duration::from_secs(1);
+/// The pause after trouble.
+const TROUBLED: Duration = Duration::from_secs(2);
+/// The pause between two regular comparisons.
+const REST: Duration = Duration::from_secs(3600);
+/// A regular comparison pauses after each folder for this many times what the folder took, so
+/// that it takes a fifth of the store's time at most.
+const PAUSES: u32 = 4;
+
+/// The comparison of one instance; it works while the instance has the claim.
+pub struct Comparison {
+    uploads: Repository,
+    claims: watch::Receiver<Option<Claim>>,
+    clock: Clock,
+    options: Options,
+    /// When files without a manifest are looked for next, in a store that nobody else has.
+    orphans_due: Timestamp,
+}
+
+impl Comparison {
+    /// A comparison of `uploads` under the claims published on `claims`.
+    pub fn new(
+        uploads: Repository,
+        claims: watch::Receiver<Option<Claim>>,
+        clock: Clock,
+        options: Options,
+    ) -> Self {
+        Comparison {
+            uploads,
+            claims,
+            orphans_due: Timestamp::default(),
+            clock,
+            options,
+        }
+    }
+
+    /// Works until `stop`; calls `complete` whenever the index lacks nothing.
+    pub async fn run(mut self, stop: CancellationToken, mut complete: impl FnMut() + Send) {
+        loop {
+            let work = async {
+                let claim = wait_for_claim(&mut self.claims).await;
+                match self.step(&claim).await {
+                    Ok(whole) => {
+                        if whole {
+                            complete();
+                        }
+                        LOOK
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "cannot compare the index with the store");
+                        TROUBLED
+                    }
+                }
+            };
+            let pause = tokio::select! {
+                () = stop.cancelled() => return,
+                pause = work => pause,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Mends what is missing, else does a part of the regular comparison. Answers whether
+    /// nothing is missing.
+    async fn step(&mut self, claim: &Claim) -> Result<bool, ExpiryError> {
+        if !self.fill_gaps(claim).await? {
+            return Ok(false);
+        }
+        match self.uploads.catalog().scan().await? {
+            Some(scan) => self.scan(scan, claim).await?,
+            None => self.orphans_alone(claim).await?,
+        }
+        Ok(true)
+    }
+
+    /// Compares what the index may have lost. Answers `false` when it was given up.
+    async fn fill_gaps(&self, claim: &Claim) -> Result<bool, ExpiryError> {
+        let gaps = self.uploads.catalog().gaps().await?;
+        if gaps.is_empty() {
+            return Ok(true);
+        }
+        let folders = gaps.prefixes.len();
+        tracing::info!(folders, "comparing the index with the store");
+        let mut compared = super::Compared::default();
+        for prefix in &gaps.prefixes {
+            if !claim.is_current() {
+                return Ok(false);
+            }
+            compared += folder(&self.uploads, *prefix).await?;
+        }
+        self.uploads.catalog().mended(gaps).await?;
+        let (uploads, damaged) = (compared.uploads, compared.damaged);
+        tracing::info!(uploads, damaged, "the index is complete");
+        Ok(true)
+    }
+
+    /// Goes on with the regular comparison until its end, or until the index needs another.
+    async fn scan(&self, mut scan: Scan, claim: &Claim) -> Result<(), ExpiryError> {
+        let due = scan.finished_at.after(REST.min(self.options.stale_after));
+        if scan.next == 0 && self.clock.now() < due {
+            return Ok(());
+        }
+        for prefix in Prefix::all().skip(scan.next) {
+            let start = Instant::now();
+            if !claim.is_current() || !self.uploads.catalog().gaps().await?.is_empty() {
+                return Ok(());
+            }
+            let compared = folder(&self.uploads, prefix).await?;
+            for tombstone in compared.tombstones {
+                self.settle(&tombstone, claim).await?;
+            }
+            self.remove_orphans(prefix, self.stale(), claim).await?;
+            scan.next += 1;
+            self.uploads.catalog().set_scan(scan).await?;
+            tokio::time::sleep((start.elapsed() * PAUSES).min(LOOK)).await;
+        }
+        scan = Scan {
+            next: 0,
+            finished_at: self.clock.now(),
+        };
+        Ok(self.uploads.catalog().set_scan(scan).await?)
+    }
+
+    /// Before when a file was touched last that nobody will come back for.
+    fn stale(&self) -> Timestamp {
+        self.clock.now().before(self.options.stale_after)
+    }
+
+    /// Ends a removal that was cut short, and removes a tombstone nobody needs any more.
+    async fn settle(&self, tombstone: &Tombstone, claim: &Claim) -> Result<(), ExpiryError> {
+        if !claim.is_current() {
+            return Ok(());
+        }
+        let files = self.uploads.clear(tombstone).await?;
+        if files > 0 {
+            tracing::info!(id = %tombstone.id, files, "ended a removal that was cut short");
+        }
+        if tombstone.is_over(self.clock.now(), self.options.stale_after) {
+            let forgotten = self.uploads.store().forget(tombstone).await;
+            forgotten.map_err(RepositoryError::from)?;
+        }
+        Ok(())
+    }
+
+    async fn orphans_alone(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+        let now = self.clock.now();
+        if now < self.orphans_due {
+            return Ok(());
+        }
+        // Nobody else writes here: at the start, what there is an earlier process has left.
+        let first = self.orphans_due == Timestamp::default();
+        let before = if first { now } else { self.stale() };
+        for prefix in Prefix::all() {
+            self.remove_orphans(prefix, before, claim).await?;
+        }
+        self.orphans_due = now.after(self.options.stale_after);
+        Ok(())
+    }
+
+    async fn remove_orphans(
+        &self,
+        prefix: Prefix,
+        before: Timestamp,
+        claim: &Claim,
+    ) -> Result<(), ExpiryError> {
+        let (store, catalog) = (self.uploads.store(), self.uploads.catalog());
+        for orphan in store.orphans(prefix, before).await? {
+            if catalog.is_open(&orphan.id).await? {
+                continue;
+            }
+            if !claim.is_current() {
+                return Ok(());
+            }
+            let (id, files) = (orphan.id, orphan.files.len());
+            let tombstone = Tombstone::orphaned(id, orphan.files, self.clock.now());
+            let buried = store.bury(&tombstone).await?;
+            tracing::info!(%id, files, ?buried, "removed files of an upload that was never committed");
+        }
+        Ok(())
+    }
+}

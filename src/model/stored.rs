@@ -1,0 +1,184 @@
+//! What stands at the key of an upload: its manifest, and afterwards its tombstone.
+
+use std::time::Duration;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::{FileName, Manifest, SCHEMA, Timestamp, TokenHash, UploadId};
+
+/// Why an upload does not exist any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// Its deadline has come.
+    Expired,
+    /// All its downloads are used.
+    Used,
+    /// Somebody deleted it.
+    Deleted,
+    /// It was never committed: its files had no manifest.
+    Orphaned,
+    /// Its commit failed.
+    Failed,
+}
+
+/// What stays of an upload whose files are removed, where other instances could still hold it
+/// for a live one. It stands in the manifest's place, and is never replaced by a manifest again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The layout of this record, [`SCHEMA`].
+    pub schema: u32,
+    /// Counts on from the manifest's; 1 where there never was one.
+    pub generation: u64,
+    /// The upload.
+    pub id: UploadId,
+    /// Why it does not exist any more.
+    pub gone: Reason,
+    /// Since when.
+    pub gone_at: Timestamp,
+    /// What the delete token hashes to, so that a repeated deletion is known by it.
+    pub delete_token: Option<TokenHash>,
+    /// The files that are to be removed.
+    pub files: Vec<FileName>,
+}
+
+impl Tombstone {
+    /// The shortest time that tombstones stay: a commit or a removal that somebody paused has
+    /// given itself up by then.
+    const SHORTEST: Duration = Duration::from_secs(48 * 3600);
+
+    /// The end of the upload of `manifest`.
+    pub fn of(manifest: &Manifest, gone: Reason, gone_at: Timestamp) -> Self {
+        Tombstone {
+            schema: SCHEMA,
+            generation: manifest.generation + 1,
+            id: manifest.id,
+            gone,
+            gone_at,
+            delete_token: Some(manifest.delete_token),
+            files: manifest
+                .files()
+                .map(|(_, file)| file.name.clone())
+                .collect(),
+        }
+    }
+
+    /// The end of an upload that was never committed.
+    pub fn orphaned(id: UploadId, files: Vec<FileName>, gone_at: Timestamp) -> Self {
+        Tombstone {
+            schema: SCHEMA,
+            generation: 1,
+            id,
+            gone: Reason::Orphaned,
+            gone_at,
+            delete_token: None,
+            files,
+        }
+    }
+
+    /// Whether nobody can come any more who would have to find it.
+    pub fn is_over(&self, now: Timestamp, stale_after: Duration) -> bool {
+        let stays = Self::SHORTEST.max(stale_after.saturating_mul(2));
+        self.gone_at.after(stays) <= now
+    }
+}
+
+/// What stands at the key of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// It exists.
+    Live(Manifest),
+    /// It did.
+    Gone(Tombstone),
+}
+
+/// The part of both that tells which it is.
+#[derive(Deserialize)]
+struct Probe {
+    schema: u32,
+    gone: Option<IgnoredAny>,
+}
+
+impl Stored {
+    /// Reads what is stored for `id`.
+    ///
+    /// # Errors
+    /// It cannot be understood; the text says why.
+    pub fn from_json(json: &[u8], id: &UploadId) -> Result<Self, String> {
+        let broken = |error: serde_json::Error| format!("is no manifest: {error}");
+        let probe: Probe = serde_json::from_slice(json).map_err(broken)?;
+        if probe.schema > SCHEMA {
+            let schema = probe.schema;
+            return Err(format!(
+                "has the schema {schema}, and {SCHEMA} is the newest known"
+            ));
+        }
+        let stored = match probe.gone {
+            Some(_) => Stored::Gone(serde_json::from_slice(json).map_err(broken)?),
+            None => Stored::Live(serde_json::from_slice(json).map_err(broken)?),
+        };
+        if stored.id() != id {
+            return Err(format!("is of the upload {}", stored.id()));
+        }
+        Ok(stored)
+    }
+
+    /// The upload.
+    pub fn id(&self) -> &UploadId {
+        match self {
+            Stored::Live(manifest) => &manifest.id,
+            Stored::Gone(tombstone) => &tombstone.id,
+        }
+    }
+
+    /// Which version of the key it is.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Stored::Live(manifest) => manifest.generation,
+            Stored::Gone(tombstone) => tombstone.generation,
+        }
+    }
+
+    /// The manifest of an upload that exists.
+    pub fn live(self) -> Option<Manifest> {
+        match self {
+            Stored::Live(manifest) => Some(manifest),
+            Stored::Gone(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tombstone_comes_back_from_its_json_and_nothing_newer_does() {
+        let id = UploadId::generate().unwrap();
+        let files = vec![FileName::from_upload(b"a.txt")];
+        let tombstone = Tombstone::orphaned(id, files, Timestamp::from_millis(5));
+        let json = serde_json::to_string(&tombstone).unwrap();
+        let read = |json: &str| Stored::from_json(json.as_bytes(), &id);
+        assert_eq!(read(&json), Ok(Stored::Gone(tombstone)));
+        let newer = json.replace("\"schema\":1", "\"schema\":2");
+        assert_eq!(
+            read(&newer).unwrap_err(),
+            "has the schema 2, and 1 is the newest known"
+        );
+        assert!(read("{}").unwrap_err().starts_with("is no manifest: "));
+        let other = UploadId::generate().unwrap();
+        assert!(Stored::from_json(json.as_bytes(), &other).is_err());
+    }
+
+    #[test]
+    fn tombstones_outlast_whatever_was_paused() {
+        let id = UploadId::generate().unwrap();
+        let tombstone = Tombstone::orphaned(id, Vec::new(), Timestamp::from_millis(0));
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        let at = |span| Timestamp::from_millis(0).after(span);
+        assert!(!tombstone.is_over(at(hours(47)), hours(1)));
+        assert!(tombstone.is_over(at(hours(48)), hours(1)));
+        assert!(!tombstone.is_over(at(hours(48)), hours(25)));
+    }
+}

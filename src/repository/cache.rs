@@ -1,0 +1,103 @@
+//! Manifests that were read before.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::model::{Manifest, Part, UploadId};
+use crate::store::{Store, StoreError, Version};
+
+/// How many manifests the cache is laid out for.
+const ITEMS: usize = 16 * 1024;
+/// The bytes of manifests it holds, as [`Weight`] reckons them.
+const CAPACITY: u64 = 32 * 1024 * 1024;
+
+/// A manifest, and the version of its key that it was; `None` where only this process changes
+/// the store, and lets go of what it changes.
+type Known = (Option<Version>, Arc<Manifest>);
+
+/// Manifests by upload, never older than the store's.
+pub struct Manifests {
+    cache: Cache<UploadId, Known, Weight>,
+    shared: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<UploadId, Known> for Weight {
+    fn weight(&self, _: &UploadId, (_, manifest): &Known) -> u64 {
+        let text: usize = manifest.parts.iter().map(part_weight).sum();
+        (size_of::<Manifest>() + text) as u64
+    }
+}
+
+fn part_weight(part: &Part) -> usize {
+    size_of::<Part>()
+        + match part {
+            Part::Field(field) => field.field.as_bytes().len() + field.value.as_bytes().len(),
+            Part::File { field, file } => {
+                field.as_bytes().len() + file.original.as_bytes().len() + file.name.as_str().len()
+            }
+        }
+}
+
+impl Manifests {
+    /// Nothing yet; `shared` says that others change the store as well.
+    pub fn new(shared: bool) -> Self {
+        Manifests {
+            cache: Cache::with_weighter(ITEMS, CAPACITY, Weight),
+            shared,
+        }
+    }
+
+    /// The manifest of an upload as it is now.
+    pub async fn get(
+        &self,
+        store: &dyn Store,
+        id: &UploadId,
+    ) -> Result<Option<Arc<Manifest>>, StoreError> {
+        if self.shared {
+            return self.get_shared(store, id).await;
+        }
+        let guard = match self.cache.get_value_or_guard_async(id).await {
+            Ok((_, manifest)) => return Ok(Some(manifest)),
+            Err(guard) => guard,
+        };
+        let Some(manifest) = store.manifest(id).await?.map(Arc::new) else {
+            return Ok(None);
+        };
+        // Refused when the upload was changed since: then the cache has a newer one.
+        let _ = guard.insert((None, Arc::clone(&manifest)));
+        Ok(Some(manifest))
+    }
+
+    async fn get_shared(
+        &self,
+        store: &dyn Store,
+        id: &UploadId,
+    ) -> Result<Option<Arc<Manifest>>, StoreError> {
+        // The version before the content: what changes in between is then read once more.
+        let version = store.version(id).await?;
+        if let (Some(version), Some((Some(known), manifest))) = (&version, self.cache.get(id))
+            && *version == known
+        {
+            return Ok(Some(manifest));
+        }
+        let manifest = store.manifest(id).await?.map(Arc::new);
+        match (&manifest, version) {
+            (Some(manifest), Some(version)) => {
+                let known = (Some(version), Arc::clone(manifest));
+                self.cache.insert(*id, known);
+            }
+            _ => self.let_go(id),
+        }
+        Ok(manifest)
+    }
+
+    /// Lets go of a manifest that was changed.
+    pub fn let_go(&self, id: &UploadId) {
+        self.cache.remove(id);
+    }
+}

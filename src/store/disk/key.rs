@@ -1,0 +1,201 @@
+//! The key of an upload: the file that holds its manifest, and later its tombstone.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::layout::{self, Folder};
+use super::sync::Session;
+use super::writer::write_at;
+use super::{Inner, Replaced, StoreError};
+use crate::model::{Manifest, Stored, Timestamp, UploadId};
+use crate::store::Version;
+
+/// How long another process may keep a key locked: one that was stopped must not stop us.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a locked key is looked at.
+const RETRY: Duration = Duration::from_millis(2);
+/// A key changed this lately may change again without a difference in its times: those of many
+/// file systems move with the timer, every 1 to 10 ms.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// A key that nobody else changes.
+pub struct Key {
+    pub dir: Arc<Folder>,
+    pub stored: Stored,
+    /// Holds the lock.
+    _file: File,
+}
+
+/// What is stored, as JSON.
+pub fn to_json(stored: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let json = serde_json::to_vec(stored);
+    json.map_err(|error| StoreError::io("writing the manifest", io::Error::other(error)))
+}
+
+fn parse(file: &mut File, id: &UploadId) -> Result<Stored, StoreError> {
+    let name = layout::manifest_name(id);
+    let mut json = Vec::new();
+    file.read_to_end(&mut json)
+        .map_err(|error| StoreError::io(format!("reading {name}"), error))?;
+    Stored::from_json(&json, id).map_err(|why| StoreError::Damaged(format!("{name} {why}")))
+}
+
+impl Inner {
+    pub fn read(&self, id: &UploadId) -> Result<Option<Stored>, StoreError> {
+        let name = layout::manifest_name(id);
+        let opening = |error| StoreError::io(format!("reading {name}"), error);
+        let Some(dir) = self.layout.prefix(id.prefix()).map_err(opening)? else {
+            return Ok(None);
+        };
+        match layout::open_regular(&dir, &name).map_err(opening)? {
+            Some(mut file) => parse(&mut file, id).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
+        let name = layout::manifest_name(id);
+        let looking = |error| StoreError::io(format!("looking at {name}"), error);
+        let Some(dir) = self.layout.prefix(id.prefix()).map_err(looking)? else {
+            return Ok(None);
+        };
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        let stat = match rustix::fs::statat(&dir, &name, flags) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(looking(error.into())),
+        };
+        let (seconds, nanos) = (stat.st_ctime, stat.st_ctime_nsec);
+        let changed = Timestamp::from_millis(seconds * 1000 + nanos as i64 / 1_000_000);
+        let settled = Timestamp::from(SystemTime::now()).since(changed) > SETTLED;
+        let version = Version(format!("{}-{seconds}.{nanos}", stat.st_ino));
+        Ok(settled.then_some(version))
+    }
+
+    pub fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        let Some(key) = self.lock_key(&manifest.id)? else {
+            return Ok(Replaced::Gone);
+        };
+        match &key.stored {
+            Stored::Gone(_) => Ok(Replaced::Gone),
+            Stored::Live(stored) if stored.generation + 1 != manifest.generation => {
+                Ok(Replaced::Changed)
+            }
+            Stored::Live(_) => {
+                self.put(&key, &manifest.id, &to_json(manifest)?)?;
+                Ok(Replaced::Done)
+            }
+        }
+    }
+
+    /// Opens the key of an upload, for nobody else to change it before the answer is dropped;
+    /// `None` when there is none. Blocks.
+    pub fn lock_key(&self, id: &UploadId) -> Result<Option<Key>, StoreError> {
+        let name = layout::manifest_name(id);
+        let locking = |error: io::Error| StoreError::io(format!("locking {name}"), error);
+        let Some(dir) = self.layout.prefix(id.prefix()).map_err(locking)? else {
+            return Ok(None);
+        };
+        // Writable: NFS makes a lock on the server of it, and that asks for it (flock(2)).
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        loop {
+            let mut file: File = match rustix::fs::openat(&dir, &name, flags, Mode::empty()) {
+                Ok(fd) => fd.into(),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(error) => return Err(locking(error.into())),
+            };
+            lock(&file).map_err(locking)?;
+            // Whoever had the lock before may have put another file there.
+            if layout::is_at(&file, &dir, &name).map_err(locking)? {
+                file.rewind().map_err(locking)?;
+                let stored = parse(&mut file, id)?;
+                let _file = file;
+                return Ok(Some(Key { dir, stored, _file }));
+            }
+        }
+    }
+
+    /// Puts the next version in the place of a locked key.
+    pub fn put(&self, key: &Key, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
+        let name = layout::manifest_name(id);
+        let replacing = |error| StoreError::io(format!("replacing {name}"), error);
+        let session = self.syncer.session(0);
+        let (file, waiting) = self.layout.create_staged(id).map_err(replacing)?;
+        let stage = self.layout.stage();
+        let renamed = write_at(&file, json, 0)
+            .and_then(|()| session.content(&file))
+            .and_then(|()| {
+                rustix::fs::renameat(stage, &waiting, &key.dir, &name)
+                    .map_err(|error| replacing(error.into()))
+            });
+        if renamed.is_err() {
+            // Best effort: the stage is cleared later.
+            let _ = layout::unlink(stage, waiting.as_str());
+        }
+        renamed?;
+        session.names(&key.dir)
+    }
+
+    /// Writes a small file and gives it a name that is not taken, in that order as far as the
+    /// file system allows.
+    pub fn create(
+        &self,
+        session: &Session<'_>,
+        dir: &Folder,
+        id: &UploadId,
+        content: &[u8],
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let naming = |error| naming(name, error);
+        let write = |file: &File| {
+            write_at(file, content, 0)?;
+            session.file(file)
+        };
+        if self.descriptors.unnamed() {
+            let file = layout::create_unnamed(dir).map_err(naming)?;
+            write(&file)?;
+            return layout::link_unnamed(&file, dir, name).map_err(naming);
+        }
+        let (file, waiting) = self.layout.create_staged(id).map_err(naming)?;
+        let moved = write(&file).and_then(|()| {
+            layout::rename_new(self.layout.stage(), &waiting, dir, name).map_err(naming)
+        });
+        if moved.is_err() {
+            // Best effort: the stage is cleared later.
+            let _ = layout::unlink(self.layout.stage(), waiting.as_str());
+        }
+        moved
+    }
+}
+
+/// What a failure to name a file means.
+pub fn naming(name: &str, error: io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return StoreError::Exists;
+    }
+    StoreError::io(format!("naming {name}"), error)
+}
+
+/// Locks a file against all others who do (flock(2)).
+fn lock(file: &File) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => std::thread::sleep(RETRY),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "another process keeps it locked",
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

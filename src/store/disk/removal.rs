@@ -1,0 +1,107 @@
+//! Removal: first the tombstone, or the end of the manifest, then the files.
+
+use super::key::to_json;
+use super::layout::{self, Folder};
+use super::{Inner, Replaced, StoreError};
+use crate::model::{Stored, Tombstone};
+
+impl Inner {
+    pub fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let buried = match tombstone.generation {
+            1 => self.bury_orphan(tombstone)?,
+            _ => self.bury_live(tombstone)?,
+        };
+        if buried == Replaced::Done {
+            self.clear(tombstone)?;
+        }
+        Ok(buried)
+    }
+
+    fn bury_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let Some(key) = self.lock_key(&tombstone.id)? else {
+            return Ok(Replaced::Gone);
+        };
+        match &key.stored {
+            Stored::Gone(_) => return Ok(Replaced::Gone),
+            Stored::Live(stored) if stored.generation + 1 != tombstone.generation => {
+                return Ok(Replaced::Changed);
+            }
+            Stored::Live(_) => {}
+        }
+        if self.is_shared() {
+            self.put(&key, &tombstone.id, &to_json(tombstone)?)?;
+        } else {
+            self.unlink_key(&key.dir, tombstone)?;
+        }
+        Ok(Replaced::Done)
+    }
+
+    fn bury_orphan(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        if self.committing().contains(&tombstone.id) {
+            return Ok(Replaced::Changed);
+        }
+        self.close_key(tombstone)
+    }
+
+    /// Keeps a manifest from being created.
+    pub fn close_key(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let id = &tombstone.id;
+        if self.is_shared() {
+            let prefix = id.prefix();
+            let failed = |error| StoreError::io(format!("opening the folder {prefix}"), error);
+            let dir = self.layout.make_prefix(prefix).map_err(failed)?;
+            let session = self.syncer.session(0);
+            let name = layout::manifest_name(id);
+            match self.create(&session, &dir, id, &to_json(tombstone)?, &name) {
+                Ok(()) => return session.names(&dir).map(|()| Replaced::Done),
+                Err(StoreError::Exists) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match self.read(id)? {
+            None => Ok(Replaced::Done),
+            Some(Stored::Live(_)) => Ok(Replaced::Changed),
+            Some(Stored::Gone(_)) => Ok(Replaced::Gone),
+        }
+    }
+
+    pub fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+        let id = &tombstone.id;
+        let removing = |error| StoreError::io(format!("removing {id}"), error);
+        if tombstone.generation == 1 {
+            self.layout.clear_staged(id).map_err(removing)?;
+        }
+        let Some(dir) = self.layout.prefix(id.prefix()).map_err(removing)? else {
+            return Ok(0);
+        };
+        let mut removed = 0;
+        for file in &tombstone.files {
+            let name = layout::file_name(id, file);
+            match layout::unlink(&dir, name.as_str()) {
+                Ok(true) => removed += 1,
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(name, %error, "a file of a removed upload stays; the next comparison removes it");
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    pub fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let Some(key) = self.lock_key(&tombstone.id)? else {
+            return Ok(());
+        };
+        match &key.stored {
+            Stored::Gone(_) => self.unlink_key(&key.dir, tombstone),
+            Stored::Live(_) => Ok(()),
+        }
+    }
+
+    fn unlink_key(&self, dir: &Folder, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let id = &tombstone.id;
+        layout::unlink(dir, layout::manifest_name(id).as_str())
+            .map_err(|error| StoreError::io(format!("removing {id}"), error))?;
+        self.syncer.session(0).names(dir)
+    }
+}

@@ -51,7 +51,8 @@ fn report(what: &str, count: usize, start: Instant) {
 async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     let catalog =
         EmbeddedCatalog::open(&dir.join("bench.redb"), Clock::system()).expect("an index");
-    catalog.complete().await.expect("complete");
+    let gaps = catalog.gaps().await.expect("gaps");
+    catalog.mended(gaps).await.expect("complete");
     let start = Instant::now();
     for manifest in manifests {
         catalog.record(manifest).await.expect("recorded");
@@ -66,7 +67,7 @@ async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
         let name = FileName::from_upload(format!("file-{}.txt", i % 1000).as_bytes());
         assert!(
             catalog
-                .newest(&name, now)
+                .newest(&name, now, &[])
                 .await
                 .expect("an answer")
                 .is_some()
@@ -98,7 +99,7 @@ async fn index_anew(dir: &Path, manifests: &[Manifest]) {
     let loaded = Loaded::from(given).expect("settings");
     let config = Config::new(&loaded, "", "bench".to_owned()).expect("settings");
     let start = Instant::now();
-    let compared = app::reindex(&config.app).await.expect("an index");
+    let compared = app::reindex(&config.app, false).await.expect("an index");
     assert_eq!(compared.uploads, manifests.len() as u64);
     report("indexed anew from the manifests", manifests.len(), start);
 }

@@ -58,6 +58,7 @@ pub mod http;
 pub mod ingest;
 pub mod lease;
 pub mod model;
+pub mod redis;
 pub mod repository;
 pub mod shutdown;
 pub mod store;

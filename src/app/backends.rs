@@ -5,15 +5,27 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use super::{Options, StartError, Task};
-use crate::catalog::{self, Catalog, EmbeddedCatalog};
-use crate::lease::{Lease, Solo};
+use super::identity::Identity;
+use super::{Options, Sharing, StartError, Task};
+use crate::catalog::{self, Catalog, EmbeddedCatalog, RedisCatalog};
+use crate::lease::{self, Lease, RedisLease, Solo};
 use crate::model::Clock;
+use crate::redis::{Events, Link};
 use crate::store::{DiskStore, Store, disk};
 
 /// The name of the embedded index in the store's private folder.
 const CATALOG: &str = "catalog.redb";
+
+/// What the backends are opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve.
+    Serve,
+    /// To make the index anew; with `adopt`, whatever store and Redis knew of each other.
+    Reindex { adopt: bool },
+}
 
 /// What the server stands on.
 pub struct Backends {
@@ -28,34 +40,36 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Opens them; `descriptors` may be open for uploads under way. An index that is to be made
-    /// `anew` holds nothing then.
+    /// Opens them; `descriptors` may be open for uploads under way.
     pub async fn open(
         options: &Options,
         clock: &Clock,
         descriptors: usize,
-        anew: bool,
+        purpose: Purpose,
     ) -> Result<Self, StartError> {
         let disk = disk::Options {
             dir: options.dir.clone(),
             durability: options.durability,
             min_free: options.min_free,
             descriptors,
-            shared: None,
+            shared: options.sharing.as_ref().map(|_| options.stale_after),
         };
-        Self::alone(options, clock, &disk, anew)
+        match &options.sharing {
+            None => Self::alone(options, clock, &disk, purpose),
+            Some(sharing) => Self::shared(options, sharing, &disk, purpose).await,
+        }
     }
 
     fn alone(
         options: &Options,
         clock: &Clock,
         disk: &disk::Options,
-        anew: bool,
+        purpose: Purpose,
     ) -> Result<Self, StartError> {
         // The store first: its lock keeps others from the index as well.
         let store = DiskStore::open(disk)?;
         let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
-        if anew {
+        if purpose != Purpose::Serve {
             remove(&path).map_err(catalog::OpenError::Io)?;
         }
         let catalog = EmbeddedCatalog::open(&path, clock.clone())?;
@@ -68,6 +82,62 @@ impl Backends {
             shared: false,
         })
     }
+
+    async fn shared(
+        options: &Options,
+        sharing: &Sharing,
+        disk: &disk::Options,
+        purpose: Purpose,
+    ) -> Result<Self, StartError> {
+        let link = Link::connect(sharing.redis.clone()).await?;
+        let store: Arc<dyn Store> = Arc::new(DiskStore::open(disk)?);
+        let keys = &sharing.keys;
+        let adopt = purpose == Purpose::Reindex { adopt: true };
+        let identity = Identity::agree(Arc::clone(&store), link.clone(), keys, adopt).await?;
+        let handover = keys.lead("handover");
+        let events = Events::listen(&link, vec![handover.clone()]);
+        let catalog = RedisCatalog::new(
+            link.clone(),
+            events.clone(),
+            keys.clone(),
+            options.stale_after,
+        );
+        let lease = lease::Options {
+            key: sharing
+                .lease_key
+                .clone()
+                .unwrap_or_else(|| keys.lead("lock")),
+            ttl: sharing.lease_ttl,
+            instance: options.http.instance.clone(),
+        };
+        let lease = Arc::new(RedisLease::new(link, &events, handover, lease)?);
+        let keeper = Arc::clone(&lease);
+        let (trouble, watched) = watch::channel(None);
+        Ok(Backends {
+            store,
+            catalog: Arc::new(catalog),
+            lease,
+            trouble: watched,
+            tasks: vec![
+                task(move |_| async move { keeper.keep().await }),
+                task(move |stop| identity.watch(trouble, stop)),
+            ],
+            shared: true,
+        })
+    }
+}
+
+/// A task that ends well whenever it ends.
+fn task<F: Future<Output = ()> + Send + 'static>(
+    run: impl FnOnce(CancellationToken) -> F + Send + 'static,
+) -> Task {
+    Box::new(|stop| {
+        let run = run(stop);
+        Box::pin(async {
+            run.await;
+            Ok(())
+        })
+    })
 }
 
 /// Removes a file, if it is there.

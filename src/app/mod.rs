@@ -1,6 +1,7 @@
 //! The composition root: what the parts are made of, and how they begin and end.
 
 mod backends;
+mod identity;
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,10 +22,12 @@ use crate::http::server::{Listener, Server, Timeouts};
 use crate::ingest::{self, Ingest};
 use crate::lease::Lease;
 use crate::model::Clock;
+use crate::redis::{Address, ConnectError, Keys};
 use crate::repository::Repository;
 use crate::shutdown::Shutdown;
 use crate::store::disk;
-use backends::Backends;
+use backends::{Backends, Purpose};
+use identity::IdentityError;
 
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -43,6 +46,8 @@ pub struct Options {
     pub min_free: u64,
     /// How long unfinished uploads of other instances are left alone.
     pub stale_after: Duration,
+    /// How the store is shared with other instances; `None` when it is not.
+    pub sharing: Option<Sharing>,
     /// Uploads.
     pub ingest: ingest::Options,
     /// Downloads.
@@ -53,6 +58,19 @@ pub struct Options {
     pub max_connections: usize,
     /// How long transfers may go on after the first signal.
     pub shutdown_grace: Duration,
+}
+
+/// How several instances share one store.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// Where their Redis is.
+    pub redis: Address,
+    /// What they call things there.
+    pub keys: Keys,
+    /// The lock that elects the one that cleans up, where it is not one of `keys`.
+    pub lease_key: Option<String>,
+    /// How long that lasts when its holder has died.
+    pub lease_ttl: Duration,
 }
 
 /// Why a server cannot start.
@@ -67,6 +85,15 @@ pub enum StartError {
     /// The index cannot be made anew.
     #[error(transparent)]
     Index(#[from] catalog::CatalogError),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] ConnectError),
+    /// The store and Redis do not belong together, or cannot say.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The operating system has no randomness to give.
+    #[error(transparent)]
+    Random(#[from] getrandom::Error),
     /// Store and index cannot be compared.
     #[error(transparent)]
     Compare(#[from] ExpiryError),
@@ -93,7 +120,7 @@ type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, io::Result<(
 pub async fn build(options: Options) -> Result<App, StartError> {
     let clock = Clock::system();
     let descriptors = descriptors(options.max_connections);
-    let backends = Backends::open(&options, &clock, descriptors, false).await?;
+    let backends = Backends::open(&options, &clock, descriptors, Purpose::Serve).await?;
     let shared = backends.shared;
     Ok(App {
         repository: Repository::new(backends.store, backends.catalog, clock.clone(), shared),
@@ -105,13 +132,14 @@ pub async fn build(options: Options) -> Result<App, StartError> {
     })
 }
 
-/// Makes the index of a store anew, while no server runs.
+/// Makes the index of a store anew: an embedded one while no server runs, one in Redis at any
+/// time. With `adopt`, store and Redis are taken to belong together from now on.
 ///
 /// # Errors
 /// The store or the index cannot be opened, or one of them fails.
-pub async fn reindex(options: &Options) -> Result<Compared, StartError> {
+pub async fn reindex(options: &Options, adopt: bool) -> Result<Compared, StartError> {
     let clock = Clock::system();
-    let backends = Backends::open(options, &clock, 0, true).await?;
+    let backends = Backends::open(options, &clock, 0, Purpose::Reindex { adopt }).await?;
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock, shared);
     let compared = expiry::compare(&repository, &CancellationToken::new()).await?;
@@ -159,10 +187,10 @@ impl App {
             tracker: connections.clone(),
         };
         let mut tasks = JoinSet::new();
-        let compared = self.spawn_tasks(&mut tasks, &shutdown, counted);
+        self.spawn_tasks(&mut tasks, &shutdown, counted);
         // Until the index is complete names do not resolve: a small store is compared before
         // the first client is let in.
-        let _ = tokio::time::timeout(SETTLING, compared).await;
+        let _ = tokio::time::timeout(SETTLING, self.settled()).await;
         for listener in listeners {
             tasks.spawn(server.clone().accept(listener));
         }
@@ -215,33 +243,27 @@ impl App {
         })
     }
 
-    /// Starts what runs beside the requests; what is answered ends when the index is complete
-    /// for the first time.
+    /// Starts what runs beside the requests.
     fn spawn_tasks(
         &mut self,
         tasks: &mut JoinSet<io::Result<()>>,
         shutdown: &Shutdown,
         counted: expiry::Metrics,
-    ) -> oneshot::Receiver<()> {
+    ) {
         for task in std::mem::take(&mut self.tasks) {
             tasks.spawn(task(shutdown.stop.clone()));
         }
         let stop = || shutdown.stop.clone();
         let options = expiry::Options {
             stale_after: self.options.stale_after,
-            alone: true,
+            alone: self.options.sharing.is_none(),
         };
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
-        let comparison = Comparison::new(uploads, claims, self.clock.clone(), options);
-        let (done, compared) = oneshot::channel();
-        let mut done = Some(done);
+        let trouble = self.trouble.clone();
+        let comparison = Comparison::new(uploads, claims, trouble, self.clock.clone(), options);
         let stopped = stop();
         tasks.spawn(async move {
-            let complete = || {
-                // Nobody waits any more when it took long.
-                let _ = done.take().map(|done| done.send(()));
-            };
-            comparison.run(stopped, complete).await;
+            comparison.run(stopped).await;
             Ok(())
         });
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
@@ -256,7 +278,17 @@ impl App {
             uploads.mend(stopped).await;
             Ok(())
         });
-        compared
+    }
+
+    /// Returns when the index lacks nothing.
+    async fn settled(&self) {
+        let whole = async || {
+            let gaps = self.repository.catalog().gaps().await;
+            gaps.is_ok_and(|gaps| gaps.is_empty())
+        };
+        while !whole().await {
+            tokio::time::sleep(SETTLING / 100).await;
+        }
     }
 }
 

@@ -121,10 +121,10 @@ async fn generations(catalog: &dyn Catalog, pause: Duration) {
         expires_at: Some(at(100)),
         size: 20,
     };
-    assert_eq!(catalog.find(&upload.id).await.unwrap(), Some(entry.clone()));
+    assert_eq!(catalog.find(&upload.id).await.unwrap(), Some(entry));
     assert_eq!(
         catalog.with_prefix(upload.id.prefix()).await.unwrap(),
-        [entry]
+        [upload.id]
     );
     let stats = Stats {
         uploads: 1,
@@ -264,6 +264,7 @@ async fn uses(catalog: &dyn Catalog) {
         max_downloads: Some(2),
         ..manifest(1, &[])
     };
+    catalog.record(&upload).await.unwrap();
     let reserve = async |upload: &Manifest| catalog.reserve(upload, HOLD).await.unwrap();
     let (Reserved::Held(first), Reserved::Held(second)) =
         (reserve(&upload).await, reserve(&upload).await)

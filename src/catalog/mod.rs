@@ -7,6 +7,7 @@
 mod conformance;
 mod embedded;
 mod record;
+mod redis;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 
 pub use embedded::{EmbeddedCatalog, OpenError};
+pub use redis::RedisCatalog;
 
 /// What a catalog knows of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,8 +204,8 @@ pub trait Catalog: Send + Sync + 'static {
     /// What it holds.
     async fn stats(&self) -> Result<Stats, CatalogError>;
 
-    /// All that is recorded with this prefix, for a comparison with the store.
-    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<Entry>, CatalogError>;
+    /// All uploads recorded with this prefix, for a comparison with the store.
+    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError>;
 
     /// Whether it works: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;

@@ -17,7 +17,10 @@ pub enum Command {
     /// Read every stored file.
     Check,
     /// Make the index anew.
-    Reindex,
+    Reindex {
+        /// Whatever store and Redis were told before.
+        adopt: bool,
+    },
     /// Have the server at this address compare its index.
     ReindexAt(String),
 }
@@ -108,12 +111,20 @@ fn command() -> clap::Command {
             "Read every stored file and compare it with its manifest; changes nothing",
         ))
         .subcommand(
-            subcommand("reindex", "Make the index anew from the manifests").arg(
-                Arg::new("to")
-                    .long("to")
-                    .value_name("URL")
-                    .help("Ask the server that runs there, with the admin secret in WHARF_TOKEN; without it, no server may run"),
-            ),
+            subcommand("reindex", "Make the index anew from the manifests")
+                .arg(
+                    Arg::new("to")
+                        .long("to")
+                        .value_name("URL")
+                        .help("Ask the server that runs there, with the admin secret in WHARF_TOKEN; without it, no server may run, unless they share the store through Redis"),
+                )
+                .arg(
+                    Arg::new("adopt")
+                        .long("adopt")
+                        .action(ArgAction::SetTrue)
+                        .conflicts_with("to")
+                        .help("Take the store and Redis to belong together, whatever they were told before"),
+                ),
         )
 }
 
@@ -123,7 +134,11 @@ fn read(matches: &ArgMatches) -> Invocation {
         Some(("check", sub)) => (Command::Check, sub),
         Some(("reindex", sub)) => {
             let to = sub.get_one::<String>("to").cloned();
-            (to.map_or(Command::Reindex, Command::ReindexAt), sub)
+            let adopt = sub.get_flag("adopt");
+            (
+                to.map_or(Command::Reindex { adopt }, Command::ReindexAt),
+                sub,
+            )
         }
         Some((_, sub)) => (Command::Serve, sub),
         None => (Command::Serve, matches),

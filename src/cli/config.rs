@@ -13,13 +13,7 @@ pub fn run(loaded: &Loaded) -> anyhow::Result<ExitCode> {
         let texts: Vec<String> = value
             .texts
             .iter()
-            .map(|text| match text.split_once(':') {
-                // The scopes are no secret, and tell the rules apart.
-                Some((scopes, _)) if setting.secret => format!("{scopes}:***"),
-                None if setting.secret => "***".to_owned(),
-                _ => text.clone(),
-            })
-            .map(|text| toml::Value::String(text).to_string())
+            .map(|text| toml::Value::String(setting.shown(text)).to_string())
             .collect();
         let text = match setting.kind {
             Kind::List => format!("[{}]", texts.join(", ")),

@@ -29,7 +29,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Serve => serve::run(config, &loaded.warnings),
         Command::Config => config::run(&loaded),
         Command::Check => check::run(&config),
-        Command::Reindex => reindex::run(&config),
+        Command::Reindex { adopt } => reindex::run(&config, adopt),
         Command::ReindexAt(url) => reindex::ask(&url),
     }
 }

@@ -14,9 +14,9 @@ const NOT_AUTHORISED: u8 = 4;
 const NETWORK: u8 = 6;
 
 /// Makes the index anew.
-pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub fn run(config: &Config, adopt: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let compared = runtime.block_on(app::reindex(&config.app));
+    let compared = runtime.block_on(app::reindex(&config.app, adopt));
     let compared = compared.context("cannot make the index anew")?;
     Ok(report(compared.uploads, compared.damaged))
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::app;
-use crate::config::{Address, Config, LogFormat};
+use crate::config::{Config, ListenAddress, LogFormat};
 use crate::http::access::Scope;
 use crate::http::server::{Listener, listen_tcp, listen_unix};
 use crate::shutdown::Shutdown;
@@ -47,13 +47,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(address: &Address) -> anyhow::Result<Vec<Listener>> {
+async fn listen(address: &ListenAddress) -> anyhow::Result<Vec<Listener>> {
     match address {
-        Address::Unix(path) => {
+        ListenAddress::Unix(path) => {
             let failed = || format!("cannot listen on unix:{}", path.display());
             Ok(vec![listen_unix(path.clone()).await.with_context(failed)?])
         }
-        Address::Tcp(text) => {
+        ListenAddress::Tcp(text) => {
             let failed = || format!("cannot listen on {text}");
             let mut listeners = Vec::new();
             for address in tokio::net::lookup_host(text).await.with_context(failed)? {

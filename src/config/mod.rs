@@ -7,4 +7,4 @@ mod typed;
 
 pub use load::{ConfigError, Given, Loaded, Origin, Value};
 pub use settings::{Kind, SETTINGS, Setting, find};
-pub use typed::{Address, Config, LogFormat};
+pub use typed::{Config, ListenAddress, LogFormat};

@@ -10,6 +10,16 @@ pub enum Kind {
     List,
 }
 
+/// What of a value is a secret.
+#[derive(Debug, Clone, Copy)]
+enum Mask {
+    Nothing,
+    /// All behind the first colon: the scopes before it tell access rules apart.
+    BehindColon,
+    /// The password of a URL.
+    Password,
+}
+
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
@@ -19,8 +29,8 @@ pub struct Setting {
     pub default: &'static str,
     /// One value or several.
     pub kind: Kind,
-    /// Whether its values are masked wherever they are shown.
-    pub secret: bool,
+    /// What of its values is masked wherever they are shown.
+    mask: Mask,
     /// The heading it stands under in the help text.
     pub group: &'static str,
     /// What stands for the value in the help text.
@@ -45,9 +55,24 @@ impl Setting {
         self
     }
 
-    const fn secret(mut self) -> Self {
-        self.secret = true;
+    const fn mask(mut self, mask: Mask) -> Self {
+        self.mask = mask;
         self
+    }
+
+    /// A value as it may be shown.
+    pub fn shown(&self, text: &str) -> String {
+        match self.mask {
+            Mask::Nothing => text.to_owned(),
+            Mask::BehindColon => match text.split_once(':') {
+                Some((scopes, _)) => format!("{scopes}:***"),
+                None => "***".to_owned(),
+            },
+            Mask::Password => match (text.split_once("://"), text.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, hosts))) => format!("{scheme}://***@{hosts}"),
+                _ => text.to_owned(),
+            },
+        }
     }
 }
 
@@ -63,6 +88,7 @@ pub const ACCESS: &str = "Access";
 
 const NETWORK: &str = "Network";
 const STORAGE: &str = "Storage";
+const SHARING: &str = "Several instances";
 const EXPIRY: &str = "Names and expiry";
 const LIMITS: &str = "Limits";
 const RUNNING: &str = "Running and logging";
@@ -78,7 +104,7 @@ const fn row(
         key,
         default,
         kind: Kind::Single,
-        secret: false,
+        mask: Mask::Nothing,
         group,
         value,
         help,
@@ -98,6 +124,10 @@ pub static SETTINGS: &[Setting] = &[
     row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
     row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this"),
     row(STORAGE, "max_total_size", "none", "SIZE", "The most that is stored altogether"),
+    row(SHARING, "redis", "none", "URL", "Share the store with other instances through this Redis: redis://HOST:PORT/DB, rediss://… over TLS, or redis-cluster://HOST:PORT,HOST:PORT").mask(Mask::Password),
+    row(SHARING, "redis_prefix", "wharf", "TEXT", "What every key in Redis begins with"),
+    row(SHARING, "lease_key", "auto", "KEY", "The key of the lock that elects the instance that cleans up; auto is REDIS_PREFIX:{lead}:lock"),
+    row(SHARING, "lease_ttl", "4s", "TIME", "How long the lock lasts when its holder has died"),
     row(EXPIRY, "names", "shared", "MODE", "shared lets everyone download by name and list uploads, private only by id"),
     row(EXPIRY, "expire_after", "never", "TIME", "Expire uploads that do not say when themselves; never means no earlier than max_expire_after"),
     row(EXPIRY, "max_expire_after", "none", "TIME", "The longest time an upload may live"),
@@ -110,7 +140,7 @@ pub static SETTINGS: &[Setting] = &[
     row(LIMITS, "max_fields_size", "1MiB", "SIZE", "The most that the text fields of one form hold together"),
     row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once"),
     row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once"),
-    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to all but those who give the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().secret(),
+    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to all but those who give the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().mask(Mask::BehindColon),
     row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET lines from this file"),
     row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id"),
     row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time"),
@@ -129,6 +159,16 @@ mod tests {
         assert_eq!(setting.flag(), "max-file-size");
         assert_eq!(setting.env(), "WHARF_MAX_FILE_SIZE");
         assert!(find("max-file-size").is_none());
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let shown = |key: &str, text: &str| find(key).unwrap().shown(text);
+        assert_eq!(shown("access", "admin:s3cret"), "admin:***");
+        assert_eq!(shown("access", "s3cret"), "***");
+        assert_eq!(shown("redis", "redis://a:1/2"), "redis://a:1/2");
+        assert_eq!(shown("redis", "rediss://me:s3@cret@a"), "rediss://***@a");
+        assert_eq!(shown("dir", "a:b"), "a:b");
     }
 
     #[test]

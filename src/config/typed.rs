@@ -9,12 +9,16 @@ use super::load::{ConfigError, Loaded};
 use crate::http::access::{Access, Rule, Scope};
 use crate::http::origin::Trusted;
 use crate::model::units::{parse_duration, parse_size};
+use crate::redis::{Address, Keys};
 use crate::store::disk::Durability;
 use crate::{app, delivery, http as resources, ingest};
 
+/// The shortest lease: its holder needs time to prolong it more than once.
+const SHORTEST_LEASE: Duration = Duration::from_secs(2);
+
 /// Something to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub enum ListenAddress {
     /// Host and port.
     Tcp(String),
     /// The path of a unix socket.
@@ -34,7 +38,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What to listen on.
-    pub listen: Vec<Address>,
+    pub listen: Vec<ListenAddress>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines there are.
@@ -53,12 +57,12 @@ impl Config {
         let read = Reader(loaded);
         let listen = read.list("listen", |text| match text.strip_prefix("unix:") {
             Some("") => Err("unix: without a path".to_owned()),
-            Some(path) => Ok(Address::Unix(path.into())),
+            Some(path) => Ok(ListenAddress::Unix(path.into())),
             None if text
                 .rsplit_once(':')
                 .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) =>
             {
-                Ok(Address::Tcp(text.to_owned()))
+                Ok(ListenAddress::Tcp(text.to_owned()))
             }
             None => Err(format!("{text:?} is neither HOST:PORT nor unix:PATH")),
         })?;
@@ -83,6 +87,7 @@ impl Config {
                 )?,
                 min_free: read.size("min_free")?.unwrap_or(0),
                 stale_after: read.duration("stale_after")?,
+                sharing: read.sharing()?,
                 ingest: read.ingest()?,
                 delivery: delivery::Options {
                     shared_names: read.choice("names", &[("shared", true), ("private", false)])?,
@@ -99,6 +104,39 @@ impl Config {
 struct Reader<'a>(&'a Loaded);
 
 impl Reader<'_> {
+    fn sharing(&self) -> Result<Option<app::Sharing>, ConfigError> {
+        let redis = self.parsed("redis", |text| match text {
+            "none" => Ok(None),
+            text => Address::parse(text)
+                .map(Some)
+                .map_err(|error| error.to_string()),
+        })?;
+        let prefix = self.parsed("redis_prefix", |text| {
+            let fit = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
+            match text.bytes().all(fit) {
+                true => Ok(text.to_owned()),
+                false => Err(format!(
+                    "{text:?} has a brace, a space or a sign beyond ASCII"
+                )),
+            }
+        })?;
+        let lease_key = match self.text("lease_key") {
+            "auto" => None,
+            key => Some(key.to_owned()),
+        };
+        let lease_ttl = self.duration("lease_ttl")?;
+        if lease_ttl < SHORTEST_LEASE {
+            let reason = format!("{lease_ttl:?} is shorter than {SHORTEST_LEASE:?}");
+            return Err(self.0.refuse("lease_ttl", reason));
+        }
+        Ok(redis.map(|redis| app::Sharing {
+            redis,
+            keys: Keys::new(&prefix),
+            lease_key,
+            lease_ttl,
+        }))
+    }
+
     fn ingest(&self) -> Result<ingest::Options, ConfigError> {
         Ok(ingest::Options {
             max_file_size: self.size("max_file_size")?,
@@ -289,7 +327,10 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_contract() {
         let config = config(&[]).unwrap();
-        assert_eq!(config.listen, [Address::Tcp("127.0.0.1:8080".to_owned())]);
+        assert_eq!(
+            config.listen,
+            [ListenAddress::Tcp("127.0.0.1:8080".to_owned())]
+        );
         assert_eq!(config.app.min_free, 64 << 20);
         assert_eq!(config.app.ingest.max_fields_size, 1 << 20);
         assert_eq!(config.app.http.instance, "me-1");
@@ -322,6 +363,9 @@ mod tests {
                 "\"root\" is none of upload, download, admin",
             ),
             ("access", "upload:", "empty secret"),
+            ("redis", "a:s3cret@b", "begins with redis://"),
+            ("redis_prefix", "a{b", "has a brace"),
+            ("lease_ttl", "1s", "1s is shorter than 2s"),
         ] {
             let error = config(&[(key, value)]).unwrap_err();
             let flag = key.replace('_', "-");
@@ -339,11 +383,11 @@ mod tests {
         assert_eq!(with("base_path", "a/b/").app.http.base_path, "/a/b");
         assert_eq!(
             with("listen", "[::1]:0").listen,
-            [Address::Tcp("[::1]:0".to_owned())]
+            [ListenAddress::Tcp("[::1]:0".to_owned())]
         );
         assert_eq!(
             with("listen", "unix:/x").listen,
-            [Address::Unix("/x".into())]
+            [ListenAddress::Unix("/x".into())]
         );
         assert_eq!(with("min_free", "none").app.min_free, 0);
         let url = with("public_url", "https://Files.example:8/")

@@ -67,8 +67,8 @@ pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compa
     let known = uploads.catalog().with_prefix(prefix).await?;
     let stored = uploads.store().scan(prefix).await?;
     let present: HashSet<UploadId> = stored.iter().copied().collect();
-    for entry in known.iter().filter(|entry| !present.contains(&entry.id)) {
-        if let Indexed::Absent | Indexed::Gone(_) = uploads.index(&entry.id).await? {
+    for id in known.iter().filter(|id| !present.contains(id)) {
+        if let Indexed::Absent | Indexed::Gone(_) = uploads.index(id).await? {
             compared.forgotten += 1;
         }
     }

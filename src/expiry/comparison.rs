@@ -27,6 +27,8 @@ const PAUSES: u32 = 4;
 pub struct Comparison {
     uploads: Repository,
     claims: watch::Receiver<Option<Claim>>,
+    /// Why store and index must not be compared now.
+    trouble: watch::Receiver<Option<String>>,
     clock: Clock,
     options: Options,
     /// When files without a manifest are looked for next, in a store that nobody else has.
@@ -34,34 +36,32 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// A comparison of `uploads` under the claims published on `claims`.
+    /// A comparison of `uploads` under the claims published on `claims`, as long as there is no
+    /// `trouble`.
     pub fn new(
         uploads: Repository,
         claims: watch::Receiver<Option<Claim>>,
+        trouble: watch::Receiver<Option<String>>,
         clock: Clock,
         options: Options,
     ) -> Self {
         Comparison {
             uploads,
             claims,
+            trouble,
             orphans_due: Timestamp::default(),
             clock,
             options,
         }
     }
 
-    /// Works until `stop`; calls `complete` whenever the index lacks nothing.
-    pub async fn run(mut self, stop: CancellationToken, mut complete: impl FnMut() + Send) {
+    /// Works until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let work = async {
                 let claim = wait_for_claim(&mut self.claims).await;
                 match self.step(&claim).await {
-                    Ok(whole) => {
-                        if whole {
-                            complete();
-                        }
-                        LOOK
-                    }
+                    Ok(()) => LOOK,
                     Err(error) => {
                         tracing::error!(%error, "cannot compare the index with the store");
                         TROUBLED
@@ -79,17 +79,15 @@ impl Comparison {
         }
     }
 
-    /// Mends what is missing, else does a part of the regular comparison. Answers whether
-    /// nothing is missing.
-    async fn step(&mut self, claim: &Claim) -> Result<bool, ExpiryError> {
-        if !self.fill_gaps(claim).await? {
-            return Ok(false);
+    /// Mends what is missing, then does what the regular comparison has to do.
+    async fn step(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+        if self.trouble.borrow().is_some() || !self.fill_gaps(claim).await? {
+            return Ok(());
         }
         match self.uploads.catalog().scan().await? {
-            Some(scan) => self.scan(scan, claim).await?,
-            None => self.orphans_alone(claim).await?,
+            Some(scan) => self.scan(scan, claim).await,
+            None => self.orphans_alone(claim).await,
         }
-        Ok(true)
     }
 
     /// Compares what the index may have lost. Answers `false` when it was given up.

@@ -1,5 +1,6 @@
 //! Who cleans up: at any time at most one instance holds the lease.
 
+mod redis;
 mod solo;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::model::Uptime;
 
+pub use redis::{Options, RedisLease};
 pub use solo::Solo;
 
 /// The right to remove what has expired.

@@ -337,13 +337,14 @@ impl Catalog for EmbeddedCatalog {
         Ok(self.shared.state()?.stats)
     }
 
-    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<Entry>, CatalogError> {
+    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {
         self.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
-            let mut entries = snapshot.with_prefix(prefix, &hidden)?;
+            let entries = snapshot.with_prefix(prefix, &hidden)?.into_iter();
+            let mut ids: Vec<UploadId> = entries.map(|entry| entry.id).collect();
             let recent = pending.into_iter().filter(|(id, _)| id.prefix() == prefix);
-            entries.extend(recent.filter_map(|(id, change)| change.map(|record| record.entry(id))));
-            Ok(entries)
+            ids.extend(recent.filter_map(|(id, change)| change.map(|_| id)));
+            Ok(ids)
         })
     }
 

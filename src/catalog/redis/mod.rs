@@ -1,0 +1,515 @@
+//! An index in Redis, shared by many instances.
+//!
+//! It is cut into shards, so that a cluster spreads it: what concerns one upload lies together
+//! with all uploads whose ids begin alike, and names lie apart. Each shard remembers on which run
+//! of which server it was compared with the store: another run, after a restart or a failover,
+//! may have lost some of it, and then a miss is no answer.
+
+mod held;
+mod scripts;
+mod shards;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::{FromRedisValue, ToRedisArgs, cmd};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, Notify, broadcast, watch};
+
+use super::record::Record;
+use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Scan, Stats};
+use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+use crate::redis::{self, Events, Keys, Link, Message};
+use held::Held;
+use shards::Shards;
+
+/// How many candidates for a name are asked for at once.
+const CANDIDATES: usize = 16;
+/// For how long a use is held at a time.
+const HOLD: Duration = Duration::from_secs(30);
+
+/// An index in Redis.
+pub struct RedisCatalog {
+    link: Link,
+    events: Events,
+    shards: Shards,
+    held: Arc<Held>,
+    /// Told when a deadline was recorded here.
+    earlier: Notify,
+    /// The ends of marks. A tokio mutex: held by the one cleaner while it waits.
+    ended: Mutex<broadcast::Receiver<Message>>,
+    /// The servers behind the index. A tokio mutex: held by the one task that waits for a change.
+    servers: Mutex<watch::Receiver<Vec<String>>>,
+    expired: String,
+}
+
+impl RedisCatalog {
+    /// The index of `keys` at the end of `link`; uploads under way are shown as such at least
+    /// every third of `stale_after`.
+    pub fn new(link: Link, events: Events, keys: Keys, stale_after: Duration) -> Self {
+        let shards = Shards::new(keys);
+        let held = Held::start(link.clone(), shards.clone(), stale_after);
+        let mut servers = link.servers();
+        servers.mark_unchanged();
+        RedisCatalog {
+            ended: Mutex::new(events.messages()),
+            servers: Mutex::new(servers),
+            expired: redis::expired(&link),
+            earlier: Notify::new(),
+            link,
+            events,
+            shards,
+            held,
+        }
+    }
+
+    async fn eval<T: FromRedisValue>(
+        &self,
+        script: &str,
+        keys: &[String],
+        args: impl ToRedisArgs,
+    ) -> Result<T, CatalogError> {
+        let answer = self.link.eval(script, keys, args).await;
+        answer.map_err(failed)
+    }
+
+    /// Asks every shard of uploads the same, at once.
+    async fn each<T: FromRedisValue>(
+        &self,
+        script: &str,
+        keys: impl Fn(&str) -> Vec<String>,
+        args: &[String],
+    ) -> Result<Vec<T>, CatalogError> {
+        let tags = self.shards.uploads();
+        let asked = tags.map(async |tag| self.eval(script, &keys(&tag), args).await);
+        join_all(asked).await.into_iter().collect()
+    }
+
+    async fn put(&self, manifest: &Manifest, create: bool) -> Result<bool, CatalogError> {
+        let record = Record::of(manifest);
+        if create {
+            self.name(&manifest.id, &record).await?;
+        }
+        let (id, marked) = (&manifest.id, self.events.of_keys());
+        let time = |time: Option<Timestamp>| time.map_or(String::new(), millis);
+        let names: String = record.names.iter().map(|name| format!("/{name}")).collect();
+        let args = [
+            id.to_string(),
+            record.generation.to_string(),
+            millis(record.created_at),
+            time(record.expires_at),
+            time(record.due),
+            record.size.to_string(),
+            u8::from(record.spent).to_string(),
+            names,
+            u8::from(create).to_string(),
+            u8::from(marked).to_string(),
+        ];
+        let keys = self
+            .shards
+            .of(id, &["upload", "due!", "all!", "bytes!", "marker"]);
+        let newer: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
+        if record.due.is_some() {
+            self.earlier.notify_one();
+        }
+        Ok(newer == 1)
+    }
+
+    async fn name(&self, id: &UploadId, record: &Record) -> Result<(), CatalogError> {
+        let args = [millis(record.created_at), id.to_string()];
+        self.each_name(scripts::NAME, &record.names, &args).await
+    }
+
+    /// Runs `script` on the keys of `names`.
+    async fn each_name(
+        &self,
+        script: &str,
+        names: &[FileName],
+        args: &[String],
+    ) -> Result<(), CatalogError> {
+        let shards = self.shards.of_names(names);
+        let asked = shards
+            .iter()
+            .map(|keys| self.eval::<u8>(script, keys, args));
+        join_all(asked)
+            .await
+            .into_iter()
+            .try_for_each(|done| done.map(drop))
+    }
+
+    /// When the first upload of each shard is due.
+    async fn earliest(&self) -> Result<Vec<(Timestamp, String)>, CatalogError> {
+        let asked = self.shards.uploads().map(async |tag| {
+            let key = self.shards.key(&tag, "due");
+            let mut first = cmd("ZRANGE");
+            first.arg(&key).arg(0).arg(0).arg("WITHSCORES");
+            let first: Vec<(String, f64)> = self.link.run(&first).await.map_err(failed)?;
+            let millis = first.first().map(|(_, score)| *score as i64);
+            Ok(millis.map(|millis| (Timestamp::from_millis(millis), key)))
+        });
+        // A shard that does not answer keeps nobody from the others.
+        let answers: Vec<Result<_, CatalogError>> = join_all(asked).await;
+        let mut earliest = Vec::new();
+        let mut failure = None;
+        let mut answered = false;
+        for answer in answers {
+            match answer {
+                Ok(first) => {
+                    answered = true;
+                    earliest.extend(first);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) if !answered => Err(error),
+            _ => Ok(earliest),
+        }
+    }
+}
+
+fn millis(time: Timestamp) -> String {
+    time.as_millis().to_string()
+}
+
+/// What a failed command means: whatever Redis says no to but in words of its own is a matter of
+/// the moment.
+fn failed(error: redis::Error) -> CatalogError {
+    use ::redis::{ErrorKind, ServerErrorKind};
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::UnexpectedReturnType => {
+            CatalogError::Failed(Box::new(error))
+        }
+        _ => CatalogError::Unavailable(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Catalog for RedisCatalog {
+    async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
+        self.put(manifest, true).await
+    }
+
+    async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
+        self.put(manifest, false).await
+    }
+
+    async fn forget(&self, id: &UploadId, names: &[FileName]) -> Result<(), CatalogError> {
+        let mut recorded = cmd("HGET");
+        recorded.arg(self.shards.of(id, &["upload"])).arg("n");
+        let recorded: Option<String> = self.link.run(&recorded).await.map_err(failed)?;
+        let recorded = recorded.unwrap_or_default();
+        let recorded = recorded
+            .split('/')
+            .filter_map(|name| FileName::parse(name).ok());
+        let mut all: Vec<FileName> = recorded.chain(names.iter().cloned()).collect();
+        all.sort();
+        all.dedup();
+        let args = [id.to_string()];
+        self.each_name(scripts::UNNAME, &all, &args).await?;
+        let keys = ["upload", "due!", "all!", "bytes!", "marker", "taken"];
+        let keys = self.shards.of(id, &keys);
+        self.eval::<u8>(scripts::FORGET, &keys, &args).await?;
+        Ok(())
+    }
+
+    async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError> {
+        let mut get = cmd("HMGET");
+        get.arg(self.shards.of(id, &["upload"]));
+        get.arg(&["g", "c", "e", "s"]);
+        let fields: Vec<Option<String>> = self.link.run(&get).await.map_err(failed)?;
+        let fields: Option<Vec<String>> = fields.into_iter().collect();
+        Ok(fields.and_then(|fields| entry(*id, &fields)))
+    }
+
+    async fn newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        skip: &[UploadId],
+    ) -> Result<Option<UploadId>, CatalogError> {
+        let keys = self.shards.name_and_built(name);
+        let mut passed = 0;
+        loop {
+            let args = [passed.to_string(), CANDIDATES.to_string()];
+            let (whole, ids): (u8, Vec<String>) = self.eval(scripts::NEWEST, &keys, &args).await?;
+            if ids.is_empty() {
+                return match whole {
+                    1 => Ok(None),
+                    _ => Err(CatalogError::Rebuilding),
+                };
+            }
+            passed += ids.len();
+            for id in ids.iter().filter_map(|id| id.parse().ok()) {
+                if skip.contains(&id) {
+                    continue;
+                }
+                let keys = self.shards.of(&id, &["upload", "built!"]);
+                let alive: u8 = self.eval(scripts::ALIVE, &keys, &[millis(now)]).await?;
+                if alive == 1 {
+                    return Ok(Some(id));
+                }
+            }
+        }
+    }
+
+    async fn list(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        let (before, id) = match after {
+            Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
+            None => ("+inf".to_owned(), String::new()),
+        };
+        let args = [before, id, limit.to_string(), millis(now)];
+        let keys = |tag: &str| {
+            let names = ["all", "built", "upload:"];
+            names.map(|name| self.shards.key(tag, name)).to_vec()
+        };
+        type Rows = Option<Vec<Vec<String>>>;
+        let shards: Vec<Rows> = self.each(scripts::LIST, keys, &args).await?;
+        let shards: Rows = shards
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map(|rows| rows.concat());
+        let rows = shards.ok_or(CatalogError::Rebuilding)?;
+        let mut entries: Vec<Entry> = rows
+            .iter()
+            .filter_map(|row| entry(row.first()?.parse().ok()?, row.get(1..)?))
+            .collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+        again: Timestamp,
+    ) -> Result<Vec<UploadId>, CatalogError> {
+        let mut earliest = self.earliest().await?;
+        earliest.retain(|(at, _)| *at <= now);
+        earliest.sort();
+        let mut taken: Vec<UploadId> = Vec::new();
+        for (_, key) in earliest {
+            let left = limit - taken.len();
+            if left == 0 {
+                break;
+            }
+            let args = [millis(now), left.to_string(), millis(again)];
+            let ids: Vec<String> = match self.eval(scripts::DUE, &[key], &args).await {
+                Ok(ids) => ids,
+                Err(error) if taken.is_empty() => return Err(error),
+                Err(_) => break,
+            };
+            taken.extend(ids.iter().filter_map(|id| id.parse::<UploadId>().ok()));
+        }
+        Ok(taken)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError> {
+        let earliest = self.earliest().await?.into_iter();
+        Ok(earliest.map(|(at, _)| at).min())
+    }
+
+    async fn postpone(&self, id: &UploadId, until: Timestamp) -> Result<(), CatalogError> {
+        let keys = self.shards.of(id, &["upload", "due!"]);
+        let args = [id.to_string(), millis(until)];
+        self.eval::<u8>(scripts::POSTPONE, &keys, &args).await?;
+        Ok(())
+    }
+
+    async fn earlier(&self) {
+        self.earlier.notified().await;
+    }
+
+    async fn ended(&self) -> UploadId {
+        let mut messages = self.ended.lock().await;
+        loop {
+            match messages.recv().await {
+                Ok(message) if message.channel == self.expired => {
+                    if let Some(id) = self.shards.marked(&message.payload) {
+                        return id;
+                    }
+                }
+                // What was missed the index still knows.
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn is_marked(&self, id: &UploadId) -> Result<bool, CatalogError> {
+        let mut exists = cmd("EXISTS");
+        exists.arg(self.shards.of(id, &["marker"]));
+        self.link.run(&exists).await.map_err(failed)
+    }
+
+    async fn mark(&self, manifest: &Manifest) -> Result<(), CatalogError> {
+        let Some(deadline) = manifest.expires_at else {
+            return Ok(());
+        };
+        let mut set = cmd("SET");
+        set.arg(self.shards.of(&manifest.id, &["marker"]));
+        set.arg("").arg("PXAT").arg(millis(deadline));
+        self.link.run(&set).await.map_err(failed)
+    }
+
+    async fn lost(&self) {
+        let mut servers = self.servers.lock().await;
+        if servers.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn open(&self, id: UploadId) -> Box<dyn Send + Sync> {
+        self.held.open(id)
+    }
+
+    async fn is_open(&self, id: &UploadId) -> Result<bool, CatalogError> {
+        let mut exists = cmd("EXISTS");
+        exists.arg(self.shards.of(id, &["open"]));
+        self.link.run(&exists).await.map_err(failed)
+    }
+
+    async fn reserve(
+        &self,
+        manifest: &Manifest,
+        _hold: Duration,
+    ) -> Result<Reserved, CatalogError> {
+        let id = &manifest.id;
+        let mut hold = [0; 8];
+        getrandom::fill(&mut hold).map_err(|error| CatalogError::Failed(Box::new(error)))?;
+        let hold = u64::from_le_bytes(hold);
+        let keys = self.shards.of(id, &["taken", "upload"]);
+        let args = [
+            hold.to_string(),
+            manifest.max_downloads.unwrap_or(u64::MAX).to_string(),
+            manifest.used.to_string(),
+            HOLD.as_millis().to_string(),
+        ];
+        let answer: u8 = self.eval(scripts::RESERVE, &keys, &args).await?;
+        Ok(match answer {
+            0 => {
+                self.held.hold(*id, hold);
+                Reserved::Held(hold)
+            }
+            1 => Reserved::Busy,
+            _ => Reserved::Spent,
+        })
+    }
+
+    async fn keep(&self, id: &UploadId, hold: u64, used: u64) -> Result<(), CatalogError> {
+        self.held.let_go(id, hold);
+        let keys = self.shards.of(id, &["taken", "upload"]);
+        let args = [hold.to_string(), used.to_string()];
+        self.eval::<u8>(scripts::KEEP, &keys, &args).await?;
+        Ok(())
+    }
+
+    async fn give_back(&self, id: &UploadId, hold: u64) -> Result<(), CatalogError> {
+        self.held.let_go(id, hold);
+        let mut remove = cmd("ZREM");
+        remove.arg(self.shards.of(id, &["taken"])).arg(hold);
+        self.link.run(&remove).await.map_err(failed)
+    }
+
+    async fn stats(&self) -> Result<Stats, CatalogError> {
+        let keys = |tag: &str| {
+            ["all", "bytes"]
+                .map(|name| self.shards.key(tag, name))
+                .to_vec()
+        };
+        let shards: Vec<(u64, u64)> = self.each(scripts::STATS, keys, &[]).await?;
+        Ok(Stats {
+            uploads: shards.iter().map(|(uploads, _)| uploads).sum(),
+            bytes: shards.iter().map(|(_, bytes)| bytes).sum(),
+        })
+    }
+
+    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {
+        let mut all = cmd("ZRANGE");
+        all.arg(self.shards.key(&self.shards.tag_of(prefix), "all"));
+        let all: Vec<String> = self.link.run(all.arg(0).arg(-1)).await.map_err(failed)?;
+        let ids = all.iter().filter_map(|id| id.parse().ok());
+        Ok(ids.filter(|id: &UploadId| id.prefix() == prefix).collect())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.link.ready()
+    }
+
+    async fn gaps(&self) -> Result<Gaps, CatalogError> {
+        let tags: Vec<String> = self.shards.uploads().chain(self.shards.names()).collect();
+        let asked = tags.iter().map(|tag| {
+            let key = [self.shards.key(tag, "built")];
+            async move {
+                self.eval::<(u8, String)>(scripts::BUILT, &key, &[] as &[&str])
+                    .await
+            }
+        });
+        let mut state = Vec::new();
+        for (tag, answer) in tags.iter().zip(join_all(asked).await) {
+            let (whole, run_id) = answer?;
+            if whole == 0 {
+                state.push((tag.clone(), run_id));
+            }
+        }
+        let prefixes = self
+            .shards
+            .prefixes(state.iter().map(|(tag, _)| tag.as_str()));
+        Ok(Gaps { prefixes, state })
+    }
+
+    async fn mended(&self, gaps: Gaps) -> Result<(), CatalogError> {
+        for (tag, run_id) in gaps.state {
+            let key = [self.shards.key(&tag, "built")];
+            self.eval::<u8>(scripts::MENDED, &key, &[run_id]).await?;
+        }
+        Ok(())
+    }
+
+    async fn scan(&self) -> Result<Option<Scan>, CatalogError> {
+        let mut get = cmd("HMGET");
+        get.arg(self.shards.scan()).arg(&["next", "finished"]);
+        let (next, finished): (Option<usize>, Option<i64>) =
+            self.link.run(&get).await.map_err(failed)?;
+        Ok(Some(Scan {
+            next: next.unwrap_or(0),
+            finished_at: Timestamp::from_millis(finished.unwrap_or(0)),
+        }))
+    }
+
+    async fn set_scan(&self, scan: Scan) -> Result<(), CatalogError> {
+        let mut set = cmd("HSET");
+        set.arg(self.shards.scan()).arg("next").arg(scan.next);
+        set.arg("finished").arg(scan.finished_at.as_millis());
+        self.link.run::<u64>(&set).await.map_err(failed)?;
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<(), CatalogError> {
+        Ok(())
+    }
+}
+
+/// Reads generation, creation, deadline and bytes of a record.
+fn entry(id: UploadId, fields: &[String]) -> Option<Entry> {
+    let [generation, created, deadline, size] = fields else {
+        return None;
+    };
+    let time = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
+    Some(Entry {
+        id,
+        generation: generation.parse().ok()?,
+        created_at: time(created)?,
+        expires_at: time(deadline),
+        size: size.parse().ok()?,
+    })
+}

@@ -1,0 +1,139 @@
+//! What runs inside Redis. Every script touches the keys of one hash tag, may run twice without
+//! harm, and takes the time from Redis where it needs one.
+//!
+//! A record is a hash: `g` generation, `c` created, `e` deadline or nothing, `s` bytes, `x` 1 when
+//! all downloads are used, `n` the names of its files, each after a slash, `u` the uses it was
+//! told of. Times are milliseconds since the epoch.
+
+/// Records an upload. Keys: record, due, all, bytes, marker. Arguments: id, generation, created,
+/// deadline, when to look at it, bytes, spent, names, whether to create it, whether to mark it.
+pub const RECORD: &str = r"#!lua
+local known = redis.call('HGET', KEYS[1], 'g')
+if known then
+  if tonumber(known) > tonumber(ARGV[2]) then return 0 end
+elseif ARGV[9] == '0' then
+  return 0
+end
+local before = tonumber(redis.call('HGET', KEYS[1], 's') or '0')
+local delta = tonumber(ARGV[6]) - before
+if delta ~= 0 then redis.call('INCRBY', KEYS[4], string.format('%.0f', delta)) end
+redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'x', ARGV[7], 'n', ARGV[8])
+redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
+if ARGV[5] == '' then redis.call('ZREM', KEYS[2], ARGV[1]) else redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1]) end
+if ARGV[10] == '1' then
+  if ARGV[4] == '' then redis.call('DEL', KEYS[5]) else redis.call('SET', KEYS[5], '', 'PXAT', ARGV[4]) end
+end
+return 1";
+
+/// Forgets an upload. Keys: record, due, all, bytes, marker, taken. Argument: id.
+pub const FORGET: &str = r"#!lua flags=allow-oom
+local bytes = redis.call('HGET', KEYS[1], 's')
+if bytes and bytes ~= '0' then redis.call('DECRBY', KEYS[4], bytes) end
+redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZREM', KEYS[3], ARGV[1])
+return 1";
+
+/// Says of some names that an upload has files of them. Keys: the names. Arguments: created, id.
+pub const NAME: &str = r"#!lua
+for _, key in ipairs(KEYS) do redis.call('ZADD', key, ARGV[1], ARGV[2]) end
+return 1";
+
+/// Takes that back. Keys: the names. Argument: id.
+pub const UNNAME: &str = r"#!lua flags=allow-oom
+for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end
+return 1";
+
+/// Uploads with a file of a name, the newest first. Keys: name, built. Arguments: how many to
+/// pass over, how many to give. Answers whether all of them are known, and the ids.
+pub const NEWEST: &str = r"#!lua
+local ids = redis.call('ZREVRANGE', KEYS[1], ARGV[1], ARGV[1] + ARGV[2] - 1)
+local whole = redis.call('GET', KEYS[2]) == string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+return {whole and 1 or 0, ids}";
+
+/// Whether an upload may be alive, by its record. Keys: record, built. Argument: now.
+pub const ALIVE: &str = r"#!lua
+local record = redis.call('HMGET', KEYS[1], 'g', 'e', 'x')
+if not record[1] then return 1 end
+if record[3] ~= '1' and (record[2] == '' or tonumber(record[2]) > tonumber(ARGV[1])) then return 1 end
+local whole = redis.call('GET', KEYS[2]) == string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+return whole and 0 or 1";
+
+/// Uploads that are alive, the newest first. Keys: all, built, and what a record's key begins
+/// with (records share its hash tag). Arguments: before which time, and there before which id, how
+/// many, now. Answers nothing when some could be unknown, else id and record of each.
+pub const LIST: &str = r"#!lua
+if redis.call('GET', KEYS[2]) ~= string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') then return false end
+local found, at = {}, 0
+while #found < tonumber(ARGV[3]) do
+  local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', at, 100)
+  if #page == 0 then break end
+  at = at + 100
+  for i = 1, #page, 2 do
+    local id = page[i]
+    if #found < tonumber(ARGV[3]) and (page[i + 1] ~= ARGV[1] or id < ARGV[2]) then
+      local record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'x')
+      if record[1] and record[5] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
+        found[#found + 1] = {id, record[1], record[2], record[3], record[4]}
+      end
+    end
+  end
+end
+return found";
+
+/// Takes what is due. Key: due. Arguments: now, how many, when each is due again.
+pub const DUE: &str = r"#!lua flags=allow-oom
+local time = redis.call('TIME')
+local now = math.min(tonumber(ARGV[1]), time[1] * 1000 + math.floor(time[2] / 1000))
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now), 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], 'XX', ARGV[3], id) end
+return ids";
+
+/// Puts an upload off. Keys: record, due. Arguments: id, until.
+pub const POSTPONE: &str = r"#!lua flags=allow-oom
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
+return 1";
+
+/// Takes one use. Keys: taken, record. Arguments: reservation, the most uses, the uses that the
+/// manifest has, for how long. Answers 0 when it is held, 1 when all are held, 2 when all are
+/// spent.
+pub const RESERVE: &str = r"#!lua
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
+local used = math.max(tonumber(ARGV[3]), tonumber(redis.call('HGET', KEYS[2], 'u') or '0'))
+local left = tonumber(ARGV[2]) - used
+if left <= 0 then return 2 end
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= left then return 1 end
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[4]), ARGV[1])
+return 0";
+
+/// Holds a use for longer. Key: taken. Arguments: reservation, for how long.
+pub const HOLD: &str = r"#!lua flags=allow-oom
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])";
+
+/// Ends a reservation. Keys: taken, record. Arguments: reservation, uses of the manifest.
+pub const KEEP: &str = r"#!lua flags=allow-oom
+redis.call('ZREM', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[2]) == 1 and tonumber(redis.call('HGET', KEYS[2], 'u') or '0') < tonumber(ARGV[2]) then
+  redis.call('HSET', KEYS[2], 'u', ARGV[2])
+end
+return 1";
+
+/// What a shard holds. Keys: all, bytes.
+pub const STATS: &str = r"#!lua
+return {redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[2]) or '0'}";
+
+/// Whether a shard is whole, and which server has it. Key: built.
+pub const BUILT: &str = r"#!lua
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+return {redis.call('GET', KEYS[1]) == run and 1 or 0, run}";
+
+/// Says that a shard is whole, if the server is still the one that it was compared on. Key: built.
+/// Argument: its run id.
+pub const MENDED: &str = r"#!lua flags=allow-oom
+if string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1";

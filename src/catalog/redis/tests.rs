@@ -1,0 +1,78 @@
+use super::*;
+use crate::catalog::conformance;
+use crate::redis::Address;
+
+#[path = "../../../tests/wharf/support/redis.rs"]
+#[expect(dead_code, reason = "the tests of the binary use the rest")]
+mod server;
+
+async fn catalog(link: &Link, count: u32) -> RedisCatalog {
+    let events = Events::listen(link, Vec::new());
+    let keys = Keys::new(&format!("test{count}"));
+    RedisCatalog::new(link.clone(), events, keys, Duration::from_secs(60))
+}
+
+async fn conforms(url: &str) {
+    let link = Link::connect(Address::parse(url).unwrap()).await.unwrap();
+    let mut count = 0;
+    conformance::all(async || {
+        count += 1;
+        catalog(&link, count).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_is_a_catalog_on_one_server() {
+    let redis = server::Redis::start();
+    conforms(&redis.url()).await;
+}
+
+#[tokio::test]
+async fn it_is_a_catalog_on_a_cluster() {
+    let cluster = server::Cluster::start();
+    conforms(&cluster.url()).await;
+}
+
+#[tokio::test]
+async fn what_another_run_of_the_server_says_is_no_answer() {
+    let mut redis = server::Redis::with(&["--save", "3600 1"]);
+    let link = Link::connect(Address::parse(&redis.url()).unwrap())
+        .await
+        .unwrap();
+    let catalog = catalog(&link, 0).await;
+    catalog.mended(catalog.gaps().await.unwrap()).await.unwrap();
+    let upload = conformance::manifest(1, &["a"]);
+    catalog.record(&upload).await.unwrap();
+    redis.cli(&["SAVE"]);
+    let lost = conformance::manifest(2, &["a", "b"]);
+    catalog.record(&lost).await.unwrap();
+    redis.restart();
+    tokio::time::timeout(Duration::from_secs(10), catalog.lost())
+        .await
+        .expect("the restart is noticed");
+    let now = Timestamp::from_millis(5);
+    let newest = async |name: &[u8]| catalog.newest(&FileName::from_upload(name), now, &[]).await;
+    assert_eq!(
+        newest(b"a").await.unwrap(),
+        Some(upload.id),
+        "a hint stays one"
+    );
+    assert!(matches!(newest(b"b").await, Err(CatalogError::Rebuilding)));
+    let listed = catalog.list(None, 9, now).await;
+    assert!(matches!(listed, Err(CatalogError::Rebuilding)));
+    // What was found out about the server before is not what it is now.
+    let early = catalog.gaps().await.unwrap();
+    redis.restart();
+    while catalog.stats().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    catalog.mended(early).await.unwrap();
+    assert_eq!(catalog.gaps().await.unwrap().prefixes.len(), Prefix::COUNT);
+    redis.kill();
+    let away = catalog.find(&upload.id).await;
+    assert!(
+        matches!(away, Err(CatalogError::Unavailable(_))),
+        "{away:?}"
+    );
+}

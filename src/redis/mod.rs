@@ -1,0 +1,40 @@
+//! Redis: connections, what there is behind them, and the messages it sends by itself. One
+//! server, or a cluster of them.
+
+mod address;
+mod events;
+mod link;
+mod probe;
+
+pub use address::{Address, AddressError};
+pub use events::{Events, Message, expired};
+pub use link::{ConnectError, Link};
+
+/// Why a command failed: the words of the client library.
+pub type Error = ::redis::RedisError;
+
+/// The keys of one installation, of which several can share a Redis.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Keys that begin with `prefix`, which has no braces.
+    pub fn new(prefix: &str) -> Self {
+        Keys {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// The key `name` among those of `tag`, which lie on one server of a cluster ("hash tags",
+    /// Redis cluster specification).
+    pub fn tagged(&self, tag: &str, name: &str) -> String {
+        format!("{}:{{{tag}}}:{name}", self.prefix)
+    }
+
+    /// A key that concerns all instances.
+    pub fn lead(&self, name: &str) -> String {
+        self.tagged("lead", name)
+    }
+}

@@ -1,0 +1,87 @@
+//! What the servers say of themselves.
+
+use ::redis::Value;
+
+/// What one server says of itself (INFO).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Another after every restart.
+    pub run_id: String,
+    /// Major and minor version.
+    pub version: (u32, u32),
+    /// What it does when its memory is full.
+    pub eviction: String,
+}
+
+impl Server {
+    /// Reads the sections `server` and `memory`.
+    pub fn read(info: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let mut lines = info.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+        };
+        let mut numbers = field("redis_version")?.split('.').map(str::parse);
+        let mut number = || numbers.next()?.ok();
+        Some(Server {
+            run_id: field("run_id")?.to_owned(),
+            version: (number()?, number()?),
+            eviction: field("maxmemory_policy").unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Why it cannot be used, if it cannot.
+    pub fn unfit(&self) -> Option<String> {
+        let (major, minor) = self.version;
+        if major < 7 {
+            return Some(format!("it is version {major}.{minor}, and 7.0 is needed"));
+        }
+        match self.eviction.as_str() {
+            "" | "noeviction" => None,
+            policy => Some(format!(
+                "its maxmemory-policy is {policy}: it would drop what it was given to keep; set it to noeviction"
+            )),
+        }
+    }
+}
+
+/// The servers that a value from one server, or from each of a cluster, describes.
+pub fn servers(value: &Value) -> Vec<Server> {
+    let text = |value: &Value| match value {
+        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    let texts: Vec<String> = match value {
+        Value::Map(pairs) => pairs.iter().filter_map(|(_, value)| text(value)).collect(),
+        Value::Array(pairs) => pairs
+            .iter()
+            .filter_map(|pair| match pair {
+                Value::Array(pair) => text(pair.last()?),
+                value => text(value),
+            })
+            .collect(),
+        value => text(value).into_iter().collect(),
+    };
+    texts.iter().filter_map(|text| Server::read(text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_used_is_said() {
+        let info = |version: &str, policy: &str| {
+            format!(
+                "# Server\r\nredis_version:{version}\r\nrun_id:ab12\r\nmaxmemory_policy:{policy}\r\n"
+            )
+        };
+        let server = |version, policy| Server::read(&info(version, policy)).unwrap();
+        assert_eq!(server("7.0.15", "noeviction").unfit(), None);
+        assert_eq!(server("7.0.15", "noeviction").run_id, "ab12");
+        let old = server("6.2.7", "noeviction").unfit().unwrap();
+        assert!(old.contains("6.2") && old.contains("7.0"));
+        let evicting = server("8.0.0", "allkeys-lru").unfit().unwrap();
+        assert!(evicting.contains("allkeys-lru"));
+    }
+}

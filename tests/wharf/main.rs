@@ -12,6 +12,7 @@ mod download;
 mod errors;
 mod faults;
 mod floors;
+mod instances;
 mod many;
 mod names;
 mod operate;

@@ -1,12 +1,20 @@
 //! A server in a folder of its own, and ways to talk to it.
 
+mod fleet;
 mod form;
 mod http;
+mod nginx;
+pub mod redis;
 mod server;
+mod tcp;
 
+pub use fleet::{Fleet, role};
 pub use form::{Form, parts_of};
 pub use http::{Connection, Response, request};
+pub use nginx::Nginx;
+pub use redis::{Cluster, Redis};
 pub use server::{Server, Setup};
+pub use tcp::{Fault, Proxy};
 
 use std::time::{Duration, Instant};
 

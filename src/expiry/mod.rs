@@ -67,7 +67,6 @@ pub struct Expiry {
     clock: Clock,
     options: Options,
     sweeper: Sweeper,
-    orders: Orders,
 }
 
 /// Waits until this instance has a claim, for ever once none will come.
@@ -94,7 +93,6 @@ impl Expiry {
     ) -> Self {
         Expiry {
             sweeper: Sweeper::new(uploads.clone(), metrics),
-            orders: Orders::default(),
             uploads,
             claims,
             clock,
@@ -103,13 +101,22 @@ impl Expiry {
     }
 
     /// Works until `stop`. It is interrupted between uploads, not within one.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(self, stop: CancellationToken) {
+        let orders = Orders::new(
+            self.uploads.clone(),
+            self.claims.clone(),
+            self.clock.clone(),
+        );
+        tokio::join!(self.sweep(&stop), orders.obey(&stop));
+    }
+
+    async fn sweep(mut self, stop: &CancellationToken) {
         loop {
             let claim = tokio::select! {
                 () = stop.cancelled() => return,
                 claim = wait_for_claim(&mut self.claims) => claim,
             };
-            let pause = match self.sweeper.pass(self.clock.now(), &claim, &stop).await {
+            let pause = match self.sweeper.pass(self.clock.now(), &claim, stop).await {
                 // There may be more.
                 Ok(true) => continue,
                 Ok(false) => self.until_due().await,
@@ -118,15 +125,10 @@ impl Expiry {
                     TROUBLED
                 }
             };
-            let catalog = self.uploads.catalog();
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                () = catalog.earlier() => {}
-                id = catalog.ended() => {
-                    self.orders.obey(&self.uploads, &id, &claim, self.clock.now()).await;
-                }
-                _ = self.claims.changed() => {}
+                () = self.uploads.catalog().earlier() => {}
             }
         }
     }

@@ -105,11 +105,11 @@ impl Sweeper {
     ) -> Result<bool, RepositoryError> {
         let mut deadline = None;
         let over = |manifest: &Manifest| {
-            if !manifest.is_over(now) || !claim.is_current() {
+            let left = claim.left().as_millis();
+            if !manifest.is_over(now) || left == 0 {
                 return None;
             }
             deadline = manifest.expires_at.filter(|deadline| *deadline <= now);
-            let left = claim.left().as_millis();
             tracing::debug!(%id, epoch = claim.epoch, left, "removing: it is over");
             Some(deadline.map_or(Reason::Used, |_| Reason::Expired))
         };

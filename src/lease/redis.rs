@@ -102,7 +102,9 @@ pub struct RedisLease {
 
 /// The answer to a try.
 enum Tried {
-    Ours(Claim),
+    /// It is ours, and was asked for at this time.
+    Ours(u64, Uptime),
+    /// Another has it for so long.
     Held(Duration),
 }
 
@@ -141,8 +143,8 @@ impl RedisLease {
             let pause = tokio::select! {
                 () = self.ending.cancelled() => break,
                 tried = self.acquire() => match tried {
-                    Ok(Tried::Ours(claim)) => {
-                        self.lead(claim).await;
+                    Ok(Tried::Ours(epoch, sent)) => {
+                        self.lead(epoch, sent).await;
                         continue;
                     }
                     Ok(Tried::Held(left)) => left.saturating_add(jitter()).min(BACKSTOP),
@@ -155,18 +157,17 @@ impl RedisLease {
             tokio::select! {
                 () = self.ending.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
-                () = self.released(&mut messages) => {}
+                () = self.released(&mut messages) => tracing::debug!("the lease was given back"),
             }
         }
         self.give_back().await;
         self.ended.cancel();
     }
 
-    /// Keeps a claim until it is lost, or given up.
-    async fn lead(&self, claim: Claim) {
-        let epoch = claim.epoch;
+    /// Keeps a claim, last renewed at `renewed`, until it is lost or given up.
+    async fn lead(&self, epoch: u64, mut renewed: Uptime) {
         tracing::info!(epoch, "this instance cleans up now");
-        let mut renewed = Uptime::now();
+        let claim = self.claim(epoch, renewed);
         self.claims.send_replace(Some(claim));
         loop {
             let pause = (self.options.ttl / 4).saturating_sub(renewed.elapsed());
@@ -217,7 +218,7 @@ impl RedisLease {
         let (ours, number): (u8, i64) = self.ask(ACQUIRE, &keys, &self.ttl()).await?;
         let number = u64::try_from(number);
         Ok(match (ours, number) {
-            (1, epoch) => Tried::Ours(self.claim(epoch.unwrap_or(0), sent)),
+            (1, epoch) => Tried::Ours(epoch.unwrap_or(0), sent),
             (_, Ok(left)) => Tried::Held(Duration::from_millis(left)),
             // It has no end: somebody else's idea of a lock.
             (_, Err(_)) => Tried::Held(BACKSTOP),

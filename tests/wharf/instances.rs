@@ -115,8 +115,9 @@ fn a_use_held_by_an_instance_that_died_comes_back() {
     let path = format!("/files/{}/once.bin", stored.json()["id"].as_str().unwrap());
     let mut reader = Connection::open(fleet.servers[1].address);
     reader.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
-    let other = &fleet.servers[0];
-    wait_until("the use is held", || other.get(&path).status == 409);
+    // A use is taken before the first byte.
+    std::io::Read::read_exact(&mut reader.stream(), &mut [0; 9]).unwrap();
+    assert_eq!(fleet.servers[0].get(&path).status, 409);
     fleet.servers.remove(1).kill();
     // Held for 30 s at a time, by who lives.
     wait_until("the use came back", || {

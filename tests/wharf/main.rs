@@ -3,13 +3,17 @@
 mod support;
 
 mod access;
+mod away;
 mod browser;
 mod check;
 mod clients;
+mod cluster;
 mod crash;
 mod disk;
 mod download;
+mod election;
 mod errors;
+mod events;
 mod faults;
 mod floors;
 mod instances;

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::{Response, Server, Setup, wait_until};
 
@@ -17,6 +18,14 @@ impl Fleet {
     }
 
     pub fn with(redis: &str, count: usize, args: &[&str]) -> Self {
+        let fleet = Self::leaderless(redis, count, args);
+        fleet.ready();
+        fleet.leader();
+        fleet
+    }
+
+    /// So many of them, just started.
+    pub fn leaderless(redis: &str, count: usize, args: &[&str]) -> Self {
         let mut all = vec!["--redis".to_owned(), redis.to_owned()];
         all.extend(args.iter().map(ToString::to_string));
         let mut fleet = Fleet {
@@ -25,17 +34,26 @@ impl Fleet {
             args: all,
         };
         for number in 0..count {
-            let server = fleet.setup(number).start();
-            fleet.servers.push(server);
+            fleet.add(number);
         }
-        wait_until("all are ready", || {
-            fleet
-                .servers
-                .iter()
-                .all(|server| server.get("/readyz").status == 200)
-        });
-        fleet.leader();
         fleet
+    }
+
+    /// Starts one more.
+    pub fn add(&mut self, number: usize) {
+        let server = self.setup(number).start();
+        self.servers.push(server);
+    }
+
+    /// Waits until all can store, and know all names.
+    #[track_caller]
+    pub fn ready(&self) {
+        for server in &self.servers {
+            wait_until("an instance is ready", || {
+                let whole = server.get("/uploads?limit=1").status == 200;
+                server.get("/readyz").status == 200 && whole
+            });
+        }
     }
 
     /// How the instance of this number is started.
@@ -67,14 +85,22 @@ impl Fleet {
         found.unwrap()
     }
 
-    /// The places of the others.
-    pub fn followers(&self) -> Vec<usize> {
+    /// Takes the leader out of the fleet.
+    #[track_caller]
+    pub fn take_leader(&mut self) -> Server {
         let leader = self.leader();
-        (0..self.servers.len())
-            .filter(|place| *place != leader)
-            .collect()
+        self.servers.remove(leader)
+    }
+
+    /// When the latest leader took over, by its own log.
+    pub fn took_over(&self) -> SystemTime {
+        let leader = &self.servers[self.leader()];
+        *leader.logged(LEADS).last().unwrap()
     }
 }
+
+/// What an instance logs that becomes the leader.
+pub const LEADS: &str = "this instance cleans up now";
 
 /// Leader or follower, as `/status` says.
 pub fn role(status: &Response) -> String {

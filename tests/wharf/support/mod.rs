@@ -3,6 +3,7 @@
 mod fleet;
 mod form;
 mod http;
+mod load;
 mod nginx;
 pub mod redis;
 mod server;
@@ -11,6 +12,7 @@ mod tcp;
 pub use fleet::{Fleet, role};
 pub use form::{Form, parts_of};
 pub use http::{Connection, Response, request};
+pub use load::{Load, post_many, print_spans, since};
 pub use nginx::Nginx;
 pub use redis::{Cluster, Redis};
 pub use server::{Server, Setup};

@@ -1,6 +1,7 @@
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
+use super::redis::free_port;
 use super::{Server, wait_until};
 
 /// nginx with the configuration that is shipped; it ends with the value.
@@ -14,10 +15,7 @@ impl Nginx {
     /// One in front of these.
     pub fn before(servers: &[&Server]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let path = dir.path().display();
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/nginx.conf");
         let shipped = std::fs::read_to_string(shipped).unwrap();

@@ -3,6 +3,7 @@
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A server; it ends with the value.
@@ -14,13 +15,19 @@ pub struct Redis {
 }
 
 /// A port that nobody has, and whose neighbour 10,000 above (where a server of a cluster listens
-/// for the others) is one.
+/// for the others) is one. Both lie below those that the system gives to connections
+/// (ip(7), ip_local_port_range), so that none of the many a test opens takes them before a server
+/// listens there.
 pub fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const PORTS: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let bus = port.checked_add(10_000);
-        if bus.is_some_and(|bus| TcpListener::bind(("127.0.0.1", bus)).is_ok()) {
+        // Other test programs that run at the same time begin elsewhere.
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 61;
+        let port = u16::try_from(FIRST + next % PORTS).unwrap();
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 10_000) {
             return port;
         }
     }
@@ -52,7 +59,9 @@ impl Redis {
     }
 
     fn wait(&self) {
-        until("Redis answers", || self.cli(&["PING"]).trim() == "PONG");
+        // One with a password answers as well.
+        let answers = |said: String| said.contains("PONG") || said.contains("NOAUTH");
+        until("Redis answers", || answers(self.cli(&["PING"])));
     }
 
     pub fn url(&self) -> String {
@@ -71,6 +80,15 @@ impl Redis {
             .output()
             .unwrap();
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    /// How many connections listen to it.
+    pub fn listeners(&self) -> usize {
+        let clients = self.cli(&["CLIENT", "LIST", "TYPE", "pubsub"]);
+        clients
+            .lines()
+            .filter(|line| line.contains("addr="))
+            .count()
     }
 
     pub fn signal(&self, signal: &str) {
@@ -177,28 +195,130 @@ impl Cluster {
         self.nodes[0].cli(&all)
     }
 
-    /// The place among the nodes of the master that holds a key.
+    fn slot(&self, key: &str) -> u64 {
+        let slot = self.nodes[0].cli(&["CLUSTER", "KEYSLOT", key]);
+        slot.trim().parse().unwrap_or_else(|_| panic!("{slot}"))
+    }
+
+    /// The place among the nodes of the master that holds a key, by its own word.
+    #[track_caller]
     pub fn master_of(&self, key: &str) -> usize {
-        let slot: u64 = self.nodes[0]
-            .cli(&["CLUSTER", "KEYSLOT", key])
-            .trim()
-            .parse()
-            .unwrap();
+        let slot = self.slot(key);
         self.nodes
             .iter()
             .position(|node| {
                 let nodes = node.cli(&["CLUSTER", "NODES"]);
-                let Some(own) = nodes.lines().find(|line| line.contains("myself,master")) else {
-                    return false;
-                };
-                own.split(' ').skip(8).any(|range| {
-                    let (first, last) = range.split_once('-').unwrap_or((range, range));
-                    let inside = |first: u64, last: u64| (first..=last).contains(&slot);
-                    matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if inside(first, last))
-                })
+                let own = nodes.lines().find(|line| line.contains("myself,master"));
+                own.is_some_and(|own| holds(own, slot))
             })
             .expect("a master has the slot")
     }
+
+    /// The same by the word of the node at this place.
+    pub fn master_seen_by(&self, place: usize, key: &str) -> Option<usize> {
+        let slot = self.slot(key);
+        let nodes = self.nodes[place].cli(&["CLUSTER", "NODES"]);
+        let master = nodes.lines().find(|line| holds(line, slot))?;
+        self.nodes
+            .iter()
+            .position(|node| master.contains(&format!(":{}@", node.port)))
+    }
+
+    /// The id by which others know a node.
+    fn id(&self, place: usize) -> String {
+        self.nodes[place]
+            .cli(&["CLUSTER", "MYID"])
+            .trim()
+            .to_owned()
+    }
+
+    /// The place of a replica of a master.
+    pub fn replica_of(&self, master: usize) -> usize {
+        let id = self.id(master);
+        let replica = |node: &Redis| {
+            let nodes = node.cli(&["CLUSTER", "NODES"]);
+            let own = nodes.lines().find(|line| line.contains("myself,slave"));
+            own.is_some_and(|own| own.contains(&id))
+        };
+        self.nodes
+            .iter()
+            .position(replica)
+            .expect("it has a replica")
+    }
+
+    /// The places of all masters that hold slots.
+    fn masters(&self) -> Vec<usize> {
+        let masters = (0..self.nodes.len()).filter(|place| {
+            let nodes = self.nodes[*place].cli(&["CLUSTER", "NODES"]);
+            let own = nodes.lines().find(|line| line.contains("myself,master"));
+            own.is_some_and(|own| own.split(' ').count() > 8)
+        });
+        masters.collect()
+    }
+
+    /// The place of a master that is not this.
+    pub fn another_master(&self, master: usize) -> usize {
+        let others = self.masters().into_iter().find(|other| *other != master);
+        others.expect("there are three")
+    }
+
+    /// Adds a master without slots; its place.
+    pub fn add(&mut self) -> usize {
+        let node = Self::node();
+        node.wait();
+        let (new, known) = (node.port, self.nodes[0].port);
+        self.nodes.push(node);
+        let said = self.nodes[0].cli(&[
+            "--cluster",
+            "add-node",
+            &format!("127.0.0.1:{new}"),
+            &format!("127.0.0.1:{known}"),
+        ]);
+        assert!(said.contains("[OK] New node added"), "{said}");
+        self.wait();
+        self.nodes.len() - 1
+    }
+
+    /// Moves the slot of a key to the master at this place, keys and all (CLUSTER SETSLOT).
+    pub fn migrate(&self, key: &str, to: usize) {
+        let slot = self.slot(key).to_string();
+        let from = self.master_of(key);
+        let (giver, taker) = (self.id(from), self.id(to));
+        let set = |place: usize, what: &[&str]| {
+            let all = [&["CLUSTER", "SETSLOT", slot.as_str()], what].concat();
+            let said = self.nodes[place].cli(&all);
+            assert_eq!(said.trim(), "OK", "{all:?}");
+        };
+        set(to, &["IMPORTING", &giver]);
+        set(from, &["MIGRATING", &taker]);
+        let port = self.nodes[to].port.to_string();
+        loop {
+            let keys = self.nodes[from].cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"]);
+            let keys: Vec<&str> = keys.split_whitespace().collect();
+            if keys.is_empty() {
+                break;
+            }
+            let mut command = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            command.extend(keys);
+            self.nodes[from].cli(&command);
+        }
+        set(to, &["NODE", &taker]);
+        for place in self.masters() {
+            set(place, &["NODE", &taker]);
+        }
+        until("all know where the slot is", || {
+            (0..self.nodes.len()).all(|place| self.master_seen_by(place, key) == Some(to))
+        });
+    }
+}
+
+/// Whether a line of CLUSTER NODES is of a node that has the slot.
+fn holds(line: &str, slot: u64) -> bool {
+    line.split(' ').skip(8).any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let inside = |first: u64, last: u64| (first..=last).contains(&slot);
+        matches!((first.parse(), last.parse()), (Ok(first), Ok(last)) if inside(first, last))
+    })
 }
 
 fn until(what: &str, condition: impl Fn() -> bool) {

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{Form, Response, request};
 
@@ -146,6 +146,19 @@ impl Server {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// When the lines with this text were logged.
+    pub fn logged(&self, text: &str) -> Vec<SystemTime> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(text));
+        lines
+            .map(|line| {
+                let time: jiff::Timestamp = line.split(' ').next().unwrap().parse().unwrap();
+                let micros = u64::try_from(time.as_microsecond()).unwrap();
+                SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+            })
+            .collect()
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,0 +1,173 @@
+//! The events of expired keys: a way for an operator to end an upload, and no more than that.
+
+use crate::support::{Cluster, Fleet, Form, Redis, Server, wait_until};
+
+const LOCK: &str = "wharf:{lead}:lock";
+const SETTING: &str = "notify-keyspace-events";
+const OBEYED: &str = "an operator has ended an upload";
+
+/// An upload that lasts for an hour; its id.
+fn stored(server: &Server, name: &str) -> String {
+    let form = Form::new().file("f", name, b"until an operator ends it");
+    let stored = server.post_to("/upload?expires_in=1h", &form, &[]);
+    stored.json()["id"].as_str().unwrap().to_owned()
+}
+
+/// The key whose end is an order.
+fn marker(cli: impl Fn(&[&str]) -> String, id: &str) -> String {
+    // The folders of a store are numbered from 00 to zz in the alphabet of ids.
+    let alphabet = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let digit = |at: usize| {
+        let byte = id.as_bytes()[at];
+        alphabet.iter().position(|known| *known == byte).unwrap()
+    };
+    let shard = (digit(0) * 32 + digit(1)) % 64;
+    let key = format!("wharf:{{u{shard}}}:marker:{id}");
+    assert_eq!(cli(&["EXISTS", &key]).trim(), "1", "{key}");
+    key
+}
+
+fn is_gone(server: &Server, id: &str) -> bool {
+    let gone = server.get(&format!("/uploads/{id}")).status == 404;
+    let files = server.files();
+    gone && !files
+        .iter()
+        .any(|file| file.starts_with(id) && !file.ends_with(".json"))
+}
+
+#[test]
+fn an_operator_ends_an_upload() {
+    let redis = Redis::with(&["--notify-keyspace-events", "Kg"]);
+    let fleet = Fleet::start(&redis.url());
+    wait_until("what was set stays, and what is needed is added", || {
+        let flags = redis.cli(&["CONFIG", "GET", SETTING]);
+        let flags = flags.lines().last().unwrap();
+        "KgEx".chars().all(|flag| flags.contains(flag))
+    });
+    wait_until("all listen", || redis.listeners() == 3);
+    for command in [
+        vec!["PEXPIRE", "KEY", "1"],
+        vec!["SET", "KEY", "", "PX", "1"],
+    ] {
+        let id = stored(&fleet.servers[0], "ordered.txt");
+        let other = stored(&fleet.servers[1], "other.txt");
+        let key = marker(|args| redis.cli(args), &id);
+        let command: Vec<&str> = command
+            .into_iter()
+            .map(|word| if word == "KEY" { &key } else { word })
+            .collect();
+        redis.cli(&command);
+        wait_until("it is gone", || {
+            fleet.servers.iter().all(|server| is_gone(server, &id))
+        });
+        assert_eq!(
+            fleet.servers[2].get(&format!("/uploads/{other}")).status,
+            200
+        );
+    }
+    let leader = fleet.leader();
+    for (place, server) in fleet.servers.iter().enumerate() {
+        let obeyed = server.logged(OBEYED).len();
+        assert_eq!(obeyed, if place == leader { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn an_event_that_is_no_order_ends_nothing() {
+    let redis = Redis::start();
+    let fleet = Fleet::with(&redis.url(), 1, &[]);
+    let server = &fleet.servers[0];
+    wait_until("it listens", || redis.listeners() == 1);
+    // Setting a time that is long past sends the event as well, and the mark is there again.
+    let id = stored(server, "kept.txt");
+    let key = marker(|args| redis.cli(args), &id);
+    let script = "redis.call('SET', KEYS[1], '', 'PXAT', 1); return redis.call('SET', KEYS[1], '', 'PX', 3600000)";
+    redis.cli(&["EVAL", script, "1", &key]);
+    // More orders than anyone gives by hand: the clock of Redis has jumped.
+    let ids: Vec<String> = (0..30)
+        .map(|i| stored(server, &format!("{i}.txt")))
+        .collect();
+    let keys: Vec<String> = ids
+        .iter()
+        .map(|id| marker(|args| redis.cli(args), id))
+        .collect();
+    for key in &keys {
+        redis.cli(&["PEXPIRE", key, "1"]);
+    }
+    wait_until("the marks of what lives are there again", || {
+        let live = ids.iter().filter(|id| !is_gone(server, id)).count();
+        let marked = keys
+            .iter()
+            .filter(|key| redis.cli(&["EXISTS", key]).trim() == "1")
+            .count();
+        live == 20 && marked == 20
+    });
+    assert_eq!(server.logged(OBEYED).len(), 10);
+    assert!(
+        server
+            .log()
+            .contains("the clock of Redis seems to have jumped")
+    );
+    assert_eq!(server.get(&format!("/uploads/{id}")).status, 200);
+}
+
+#[test]
+fn deadlines_are_kept_without_events() {
+    let redis = Redis::with(&["--rename-command", "CONFIG", ""]);
+    let fleet = Fleet::start(&redis.url());
+    let form = Form::new().file("f", "due.txt", b"due");
+    let due = fleet.servers[0]
+        .post_to("/upload?expires_in=1", &form, &[])
+        .json();
+    let lives = fleet.servers[1]
+        .post_to("/upload?expires_in=1h", &form, &[])
+        .json();
+    let id = |json: &serde_json::Value| json["id"].as_str().unwrap().to_owned();
+    wait_until("it is gone", || is_gone(&fleet.servers[2], &id(&due)));
+    for server in &fleet.servers {
+        assert_eq!(server.get(&format!("/uploads/{}", id(&lives))).status, 200);
+        let said = server
+            .logged("Redis does not send the events of expired keys")
+            .len();
+        assert_eq!(said, 1, "once");
+    }
+    assert_eq!(
+        redis.cli(&["KEYS", "*marker*"]).trim(),
+        "",
+        "no marks without events"
+    );
+}
+
+#[test]
+fn every_server_of_a_cluster_is_listened_to() {
+    let mut cluster = Cluster::start();
+    let fleet = Fleet::start(&cluster.url());
+    let all_listen = |cluster: &Cluster| cluster.nodes.iter().all(|node| node.listeners() == 3);
+    wait_until("all listen to all, replicas included", || {
+        all_listen(&cluster)
+    });
+    let end = |cluster: &Cluster, when: &str| {
+        // One of each master's: ids begin anywhere.
+        let ids: Vec<String> = (0..3).map(|i| stored(&fleet.servers[i], "x.txt")).collect();
+        for id in &ids {
+            let key = marker(|args| cluster.cli(args), id);
+            cluster.cli(&["PEXPIRE", &key, "1"]);
+        }
+        for id in ids {
+            wait_until(&format!("it is gone {when}"), || {
+                is_gone(&fleet.servers[0], &id)
+            });
+        }
+    };
+    end(&cluster, "at first");
+    // A replica that becomes the master goes on with the subscription it had.
+    let master = cluster.master_of(LOCK);
+    cluster.nodes[cluster.replica_of(master)].cli(&["CLUSTER", "FAILOVER"]);
+    wait_until("it is the master", || cluster.master_of(LOCK) != master);
+    end(&cluster, "after a failover");
+    let new = cluster.add();
+    cluster.migrate(LOCK, new);
+    wait_until("all listen to the new one, once it has keys", || {
+        all_listen(&cluster)
+    });
+}

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::redis::free_port;
 use crate::support::{
     Connection, Fault, Fleet, Form, Proxy, Redis, Server, Setup, noise, wait_until,
 };
@@ -187,4 +188,62 @@ fn limited_downloads_wait_for_redis() {
     wait_until("it is well", || server.get("/readyz").status == 200);
     wait_until("the one use is left", || server.get(&path).status == 200);
     assert_eq!(server.get(&path).status, 404);
+}
+
+/// Certificates of a Redis at localhost, and of who vouches for them, in a folder of their own.
+fn certificates() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |args: &str| {
+        let output = std::process::Command::new("openssl")
+            .args(args.split(' '))
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args}: {output:?}");
+    };
+    const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    std::fs::write(dir.path().join("names"), "subjectAltName=DNS:localhost").unwrap();
+    openssl(&format!(
+        "req -x509 {KEY} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"
+    ));
+    openssl(&format!(
+        "req {KEY} -keyout redis.key -out redis.csr -subj /CN=localhost"
+    ));
+    openssl(
+        "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out redis.pem",
+    );
+    dir
+}
+
+#[test]
+fn redis_is_reached_over_tls_by_who_trusts_it() {
+    let dir = certificates();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let port = free_port().to_string();
+    let redis = Redis::with(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &path("redis.pem"),
+        "--tls-key-file",
+        &path("redis.key"),
+        "--tls-ca-cert-file",
+        &path("ca.pem"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let url = format!("rediss://localhost:{port}");
+    let refused = Setup::new().run(&["--redis", &url, "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("certificate"), "{said}");
+    let server = Setup::new()
+        .env("SSL_CERT_FILE", &path("ca.pem"))
+        .args(&["--redis", &url])
+        .start();
+    server.upload(&form("over-tls.txt"));
+    wait_until("its name is found", || {
+        server.get("/files/over-tls.txt").status == 200
+    });
+    assert_eq!(redis.listeners(), 1, "the events come over TLS as well");
 }

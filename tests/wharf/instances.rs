@@ -79,13 +79,13 @@ fn limited_downloads_are_counted_over_all() {
                     let mut connection = Connection::open(server.address);
                     connection.send(request.as_bytes());
                     match connection.response(false) {
-                        Some(response) if response.status == 200 => {
-                            // One that lost the race for the last use is broken off.
-                            if response.body == *content {
-                                whole.fetch_add(1, Ordering::SeqCst);
-                                return;
-                            }
+                        Some(response) if response.body == *content => {
+                            assert_eq!(response.status, 200);
+                            whole.fetch_add(1, Ordering::SeqCst);
+                            return;
                         }
+                        // One that lost the race for the last use is broken off.
+                        Some(response) if response.status == 200 => assert!(!response.whole),
                         Some(response) if response.status == 409 => {
                             std::thread::sleep(std::time::Duration::from_millis(20));
                         }

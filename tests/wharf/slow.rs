@@ -34,6 +34,30 @@ fn a_slow_body_is_not() {
 }
 
 #[test]
+fn a_connection_serves_for_longer_than_a_head_may_take() {
+    let server = Server::start();
+    let form = Form::new().text("n", "small enough to come at once");
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        form.content_type(),
+        form.body().len()
+    );
+    let request = [head.as_bytes(), &form.body()].concat();
+    let mut connection = Connection::open(server.address);
+    let mut store = || {
+        connection.send(&request);
+        connection.response(false).map(|response| response.status)
+    };
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_secs(11) {
+        assert_eq!(store(), Some(201));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_secs(11));
+    assert_eq!(store(), Some(201), "nor is a pause a slow head");
+}
+
+#[test]
 fn slow_heads_close_the_connection() {
     let server = Server::start();
     let mut stream = TcpStream::connect(server.address).unwrap();

@@ -19,6 +19,8 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct Phase {
     /// Requests whose answers are not yet out.
     active: AtomicUsize,
+    /// Requests that have begun: each is the end of a head.
+    begun: AtomicU64,
     http2: AtomicBool,
     linger: AtomicBool,
     killed: CancellationToken,
@@ -28,6 +30,7 @@ impl Phase {
     pub fn new() -> Arc<Self> {
         Arc::new(Phase {
             active: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             linger: AtomicBool::new(false),
             killed: CancellationToken::new(),
@@ -37,6 +40,11 @@ impl Phase {
     /// Whether a request is being answered.
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many requests have begun.
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Whether the connection speaks HTTP/2, where bytes between requests begin no head.
@@ -77,6 +85,7 @@ pub struct Tracked(Arc<Phase>);
 impl Tracked {
     pub fn begin(phase: Arc<Phase>, http2: bool) -> Self {
         phase.active.fetch_add(1, Ordering::Relaxed);
+        phase.begun.fetch_add(1, Ordering::Relaxed);
         phase.http2.store(http2, Ordering::Relaxed);
         Tracked(phase)
     }

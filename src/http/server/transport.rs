@@ -37,6 +37,8 @@ pub struct Transport<T> {
 /// What is waited for on the reading side, and until when.
 struct Reading {
     awaits: Awaits,
+    /// How many requests had begun at the last look.
+    begun: u64,
     deadline: Pin<Box<Sleep>>,
 }
 
@@ -59,6 +61,7 @@ impl<T> Transport<T> {
     pub fn new(stream: T, phase: Arc<Phase>, timeouts: Timeouts) -> Self {
         let reading = Reading {
             awaits: Awaits::Request,
+            begun: 0,
             deadline: Box::pin(sleep(timeouts.keep_alive)),
         };
         Transport {
@@ -73,14 +76,18 @@ impl<T> Transport<T> {
 
     /// Times the wait for a request or its head.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, received: bool) -> Poll<io::Error> {
+        // A request can begin and be answered between two looks.
+        let begun = self.phase.begun();
+        let ended = std::mem::replace(&mut self.reading.begun, begun) != begun;
+        let unfinished = self.reading.awaits == Awaits::Head && !ended;
         let now = if self.phase.is_active() {
             Awaits::Answer
-        } else if self.reading.awaits == Awaits::Head || (received && !self.phase.is_http2()) {
+        } else if unfinished || (received && !self.phase.is_http2()) {
             Awaits::Head
         } else {
             Awaits::Request
         };
-        if now != self.reading.awaits {
+        if ended || now != self.reading.awaits {
             self.reading.awaits = now;
             let limit = match now {
                 Awaits::Head => self.timeouts.head,

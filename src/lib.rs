@@ -8,7 +8,8 @@
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory.
-//! - [`catalog`]: the index over the manifests; embedded on one machine.
+//! - [`redis`]: connections to Redis or a Redis Cluster, and the messages it sends.
+//! - [`catalog`]: the index over the manifests; embedded on one machine, in Redis for several.
 //! - [`lease`]: who cleans up.
 //! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
@@ -40,9 +41,10 @@
 //! # One expiry
 //!
 //! The [`lease`] publishes a claim. [`expiry::Expiry`] sleeps until the next deadline, and for
-//! each upload that is due asks its manifest, removes it (manifest first) and has the catalog
-//! forget it. What a crash left between any two of these steps is found again: an entry without
-//! a manifest is forgotten, a file without one is removed.
+//! each upload that is due asks its manifest and removes it: where several instances have the
+//! store, a tombstone takes the manifest's place, and only then the files go; then the catalog
+//! forgets it. What a crash left between any two of these steps is found again: an entry without
+//! a manifest is forgotten, a file without one is removed, a removal that was begun is ended.
 
 // Outside tests an invariant is put into words with `expect`.
 #![warn(clippy::unwrap_used)]

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::redis::free_port;
-use crate::support::{
-    Connection, Fault, Fleet, Form, Proxy, Redis, Server, Setup, noise, wait_until,
-};
+use crate::support::{Connection, Fault, Fleet, Form, Proxy, Redis, Setup, noise, wait_until};
 
 /// Longer than any answer may wait for Redis, with room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -144,7 +142,9 @@ fn what_was_under_way_is_stored_and_found_later() {
         let mut connection = Connection::open(server.address);
         connection.send(&head(&form, body.len()));
         connection.send(&body[..1000]);
-        wait_until("it is under way", || under_way(server) == 1);
+        wait_until("it is under way", || {
+            server.metric("wharf_uploads_under_way") == 1.0
+        });
         path.set(fault);
         connection.send(&body[1000..]);
         let stored = connection.response(false).expect("an answer");
@@ -164,14 +164,6 @@ fn what_was_under_way_is_stored_and_found_later() {
 fn head(form: &Form, length: usize) -> Vec<u8> {
     let content_type = form.content_type();
     format!("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n").into_bytes()
-}
-
-fn under_way(server: &Server) -> usize {
-    let metrics = server.get("/metrics").text();
-    let line = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("wharf_uploads_under_way "));
-    line.unwrap().parse().unwrap()
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_leader_that_ends_hands_over_at_once_and_finishes_its_downloads() {
         let told = SystemTime::now();
         old.signal(TERMINATE);
         gaps.push(since(told, fleet.took_over()));
-        let woken = |server: &Server| !server.logged("the lease was given back").is_empty();
+        let woken = |server: &Server| !server.lines("the lease was given back").is_empty();
         assert!(fleet.servers.iter().any(woken), "the message came");
         assert!(old.log().contains("gave the lease back"));
         // Nine bytes of the head are read already.
@@ -72,6 +72,14 @@ fn a_leader_that_is_killed_is_replaced() {
         let old = fleet.take_leader();
         let epoch = |server: &Server| server.get("/status").json()["epoch"].as_u64().unwrap();
         let before = epoch(&old);
+        assert_eq!(old.metric("wharf_lease_epoch"), before as f64);
+        assert_eq!(old.metric("wharf_leader"), 1.0);
+        let others: f64 = fleet
+            .servers
+            .iter()
+            .map(|server| server.metric("wharf_leader"))
+            .sum();
+        assert_eq!(others, 0.0);
         let killed = SystemTime::now();
         old.kill();
         gaps.push(since(killed, fleet.took_over()));
@@ -106,7 +114,7 @@ fn a_paused_leader_never_acts_on_its_old_lease() {
     let stopped = SystemTime::now();
     let gap = since(stopped, fleet.took_over());
     println!("takeover after SIGSTOP: {gap:.1?}");
-    let removed = old.logged("removing:").len();
+    let removed = old.lines("removing:").len();
     old.signal(CONTINUE);
     wait_until("it knows", || {
         ["another has the lease", "the lease cannot be prolonged"]
@@ -119,9 +127,9 @@ fn a_paused_leader_never_acts_on_its_old_lease() {
     });
     assert_eq!(old.files().len(), UPLOADS, "a tombstone each");
     // It may have looked at the lease just before it was stopped, and have said so just after.
-    let late = old.logged("removing:").len() - removed;
+    let late = old.lines("removing:").len() - removed;
     assert!(late <= 1, "{late} removals were begun after the lease");
-    assert!(old.logged("removing:").len() < UPLOADS);
+    assert!(old.lines("removing:").len() < UPLOADS);
     // And it takes part again.
     let current = fleet.take_leader();
     fleet.servers = vec![old];

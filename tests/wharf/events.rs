@@ -67,7 +67,7 @@ fn an_operator_ends_an_upload() {
     }
     let leader = fleet.leader();
     for (place, server) in fleet.servers.iter().enumerate() {
-        let obeyed = server.logged(OBEYED).len();
+        let obeyed = server.lines(OBEYED).len();
         assert_eq!(obeyed, if place == leader { 2 } else { 0 });
     }
 }
@@ -102,7 +102,7 @@ fn an_event_that_is_no_order_ends_nothing() {
             .count();
         live == 20 && marked == 20
     });
-    assert_eq!(server.logged(OBEYED).len(), 10);
+    assert_eq!(server.lines(OBEYED).len(), 10);
     assert!(
         server
             .log()
@@ -127,7 +127,7 @@ fn deadlines_are_kept_without_events() {
     for server in &fleet.servers {
         assert_eq!(server.get(&format!("/uploads/{}", id(&lives))).status, 200);
         let said = server
-            .logged("Redis does not send the events of expired keys")
+            .lines("Redis does not send the events of expired keys")
             .len();
         assert_eq!(said, 1, "once");
     }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Connection, Fleet, Form, Redis, Setup, noise, wait_until};
+use crate::support::{
+    Connection, Fleet, Form, Pending, Redis, Setup, noise, print_spans, soak, wait_until,
+};
 
 fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
@@ -178,6 +180,19 @@ fn a_listing_goes_on_across_instances() {
     stored.sort();
     listed.sort();
     assert_eq!(listed, stored);
+}
+
+#[test]
+fn many_that_wait_for_their_deadline_keep_nothing_from_its_own() {
+    let redis = Redis::start();
+    let fleet = Fleet::with(&redis.url(), 3, &["--durability", "relaxed"]);
+    let count = if soak() { 1_000_000 } else { 3_000 };
+    let pending = Pending::measure(&redis, &fleet, count);
+    let leader = &fleet.servers[fleet.leader()];
+    assert_eq!(leader.metric("wharf_uploads"), count as f64);
+    assert_eq!(leader.metric("wharf_expiry_lag_seconds_count"), 200.0);
+    println!("{count} wait, each for {} bytes of Redis", pending.bytes);
+    print_spans("from a deadline to the removal", pending.lags);
 }
 
 #[test]

@@ -1,40 +1,60 @@
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::Server;
+use crate::support::redis::free_ports;
+use crate::support::{Server, WHARF, wait_until};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// What begins the commands that want several instances.
+const CLUSTER: &str = "deploy/cluster.sh";
+
+/// The commands of the README, block by block.
+fn blocks() -> Vec<Vec<String>> {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let blocks = readme.split("```sh\n").skip(1);
+    let lines = |block: &str| {
+        let block = block.split("```").next().unwrap();
+        let lines = block.lines().filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    };
+    blocks.map(lines).collect()
+}
+
+/// Runs a command in a folder; what it said.
+#[track_caller]
+fn run(command: &str, dir: &Path) -> String {
+    let bin = Path::new(WHARF).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("bash")
+        .args(["-ec", command])
+        .env("PATH", &path)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{command}\n{out}{err}");
+    out.into_owned()
+}
 
 /// Runs every command of the README, but for the two that build and test, which run this.
 #[test]
 fn every_command_works() {
-    let readme =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let blocks: Vec<&str> = readme
-        .split("```sh\n")
-        .skip(1)
-        .map(|block| block.split("```").next().unwrap())
-        .collect();
+    let blocks = blocks();
     assert!(blocks.len() >= 6);
-    assert!(blocks[0].contains("cargo run --release") && blocks[0].contains("./test"));
+    assert!(blocks[0][0].contains("cargo run --release") && blocks[0][1].contains("./test"));
     let server = Server::start();
-    let bin = Path::new(env!("CARGO_BIN_EXE_wharf")).parent().unwrap();
-    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    for line in blocks[1..]
-        .iter()
-        .flat_map(|block| block.lines())
-        .filter(|line| !line.is_empty())
+    let blocks = blocks[1..].iter();
+    for line in blocks
+        .filter(|lines| !lines[0].starts_with(CLUSTER))
+        .flatten()
     {
-        let command = line.replace("localhost:8080", &server.address.to_string());
-        let output = Command::new("bash")
-            .args(["-ec", &command])
-            .env("PATH", &path)
-            .current_dir(server.dir())
-            .output()
-            .unwrap();
-        let (out, err) = (
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
+        let out = run(
+            &line.replace("localhost:8080", &server.address.to_string()),
+            server.dir(),
         );
-        assert!(output.status.success(), "{line}\n{out}{err}");
         let refused = line.contains("expires_in=soon");
         assert_eq!(out.contains("\"status\":4"), refused, "{line}\n{out}");
         if line.contains("/upload") && line.contains("--form") && !refused {
@@ -45,4 +65,56 @@ fn every_command_works() {
         }
     }
     assert_eq!(std::fs::read("/tmp/part1.txt").unwrap(), b"hello wharf\n");
+}
+
+#[test]
+fn several_instances_are_tried_out_as_it_says() {
+    let blocks = blocks();
+    let mut blocks = blocks.iter().filter(|lines| lines[0].starts_with(CLUSTER));
+    let commands = blocks.next().expect("it says how");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("part1.txt"), "hello wharf\n").unwrap();
+    let (port, redis_port) = (free_ports(3), free_ports(6));
+    let mut script = Command::new("bash")
+        .arg(Path::new(ROOT).join(CLUSTER))
+        .arg(dir.path().join("kept"))
+        .env("PORT", port.to_string())
+        .env("REDIS_PORT", redis_port.to_string())
+        .env("WHARF", WHARF)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let ready = |i: u16| {
+        let url = format!("http://localhost:{}/uploads", port + i);
+        let curl = Command::new("curl").args(["-sf", &url]).output().unwrap();
+        curl.status.success()
+    };
+    for i in 0..3 {
+        wait_until("an instance knows all names", || ready(i));
+    }
+    for line in &commands[1..] {
+        let mut command = line.clone();
+        for i in 0..3 {
+            let (said, meant) = (8081 + i, port + i);
+            command = command.replace(&format!("localhost:{said}"), &format!("localhost:{meant}"));
+        }
+        let out = run(&command, dir.path());
+        let expected = match line {
+            line if line.contains("/upload") => "\"delete_token\"",
+            line if line.contains("/download/") => "hello wharf",
+            _ => "\"role\"",
+        };
+        assert!(out.contains(expected), "{line}\n{out}");
+    }
+    run(&format!("kill {}", script.id()), dir.path());
+    assert!(script.wait().unwrap().success());
+    for port in (0..3)
+        .map(|i| port + i)
+        .chain((0..6).map(|i| redis_port + i))
+    {
+        assert!(
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "all of it has ended"
+        );
+    }
 }

@@ -95,7 +95,7 @@ impl Fleet {
     /// When the latest leader took over, by its own log.
     pub fn took_over(&self) -> SystemTime {
         let leader = &self.servers[self.leader()];
-        *leader.logged(LEADS).last().unwrap()
+        leader.lines(LEADS).last().unwrap().0
     }
 }
 

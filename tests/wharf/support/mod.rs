@@ -5,6 +5,7 @@ mod form;
 mod http;
 mod load;
 mod nginx;
+mod pending;
 pub mod redis;
 mod server;
 mod tcp;
@@ -14,8 +15,9 @@ pub use form::{Form, parts_of};
 pub use http::{Connection, Response, request};
 pub use load::{Load, post_many, print_spans, since};
 pub use nginx::Nginx;
+pub use pending::Pending;
 pub use redis::{Cluster, Redis};
-pub use server::{Server, Setup};
+pub use server::{Server, Setup, WHARF};
 pub use tcp::{Fault, Proxy};
 
 use std::time::{Duration, Instant};

@@ -15,20 +15,25 @@ pub struct Redis {
 }
 
 /// A port that nobody has, and whose neighbour 10,000 above (where a server of a cluster listens
-/// for the others) is one. Both lie below those that the system gives to connections
+/// for the others) is one.
+pub fn free_port() -> u16 {
+    free_ports(1)
+}
+
+/// The first of so many in a row. All lie below those that the system gives to connections
 /// (ip(7), ip_local_port_range), so that none of the many a test opens takes them before a server
 /// listens there.
-pub fn free_port() -> u16 {
+pub fn free_ports(count: u16) -> u16 {
     const FIRST: u32 = 10_000;
     const PORTS: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
         // Other test programs that run at the same time begin elsewhere.
-        let next = NEXT.fetch_add(1, Ordering::Relaxed) + std::process::id() * 61;
-        let port = u16::try_from(FIRST + next % PORTS).unwrap();
+        let next = NEXT.fetch_add(count.into(), Ordering::Relaxed) + std::process::id() * 61;
+        let first = u16::try_from(FIRST + next % PORTS).unwrap();
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if free(port) && free(port + 10_000) {
-            return port;
+        if (first..first + count).all(|port| free(port) && free(port + 10_000)) {
+            return first;
         }
     }
 }

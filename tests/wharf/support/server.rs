@@ -148,17 +148,30 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// When the lines with this text were logged.
-    pub fn logged(&self, text: &str) -> Vec<SystemTime> {
+    /// The lines of the log with this text, and when each was written.
+    pub fn lines(&self, text: &str) -> Vec<(SystemTime, String)> {
         let log = self.log();
         let lines = log.lines().filter(|line| line.contains(text));
         lines
             .map(|line| {
                 let time: jiff::Timestamp = line.split(' ').next().unwrap().parse().unwrap();
                 let micros = u64::try_from(time.as_microsecond()).unwrap();
-                SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+                let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+                (time, line.to_owned())
             })
             .collect()
+    }
+
+    /// What /metrics says of one that has no labels.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").text();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value
+            .unwrap_or_else(|| panic!("{name}: {text}"))
+            .parse()
+            .unwrap()
     }
 
     pub fn pid(&self) -> u32 {

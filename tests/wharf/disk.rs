@@ -1,17 +1,6 @@
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::support::{Form, Server, Setup, noise, wait_until};
-
-/// A command as root: what ./test installs its packages with.
-fn as_root(program: &str) -> Command {
-    if rustix::process::geteuid().is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("sudo");
-    command.args(["-n", program]);
-    command
-}
+use crate::support::{Form, Server, Setup, as_root, noise, wait_until};
 
 /// A small file system of its own, unmounted at the end.
 struct SmallDisk(PathBuf, tempfile::TempDir);

@@ -1,21 +1,11 @@
 //! Several instances that share one store.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{
-    Connection, Fleet, Form, Pending, Redis, Setup, noise, print_spans, soak, wait_until,
+    Connection, Fleet, Form, Pending, Redis, Setup, as_root, noise, print_spans, soak, wait_until,
 };
-
-fn as_root(program: &str) -> Command {
-    if rustix::process::geteuid().is_root() {
-        return Command::new(program);
-    }
-    let mut command = Command::new("sudo");
-    command.args(["-n", program]);
-    command
-}
 
 #[test]
 fn what_one_does_all_others_know_at_once() {

@@ -92,15 +92,16 @@ impl Fleet {
         self.servers.remove(leader)
     }
 
-    /// When the latest leader took over, by its own log.
+    /// When the leader took over, by its own log.
+    #[track_caller]
     pub fn took_over(&self) -> SystemTime {
         let leader = &self.servers[self.leader()];
-        leader.lines(LEADS).last().unwrap().0
+        let epoch = &leader.get("/status").json()["epoch"];
+        let line = format!("this instance cleans up now epoch={epoch}");
+        wait_until("it is logged", || leader.log().contains(&line));
+        leader.lines(&line)[0].0
     }
 }
-
-/// What an instance logs that becomes the leader.
-pub const LEADS: &str = "this instance cleans up now";
 
 /// Leader or follower, as `/status` says.
 pub fn role(status: &Response) -> String {

@@ -20,7 +20,18 @@ pub use redis::{Cluster, Redis};
 pub use server::{Server, Setup, WHARF};
 pub use tcp::{Fault, Proxy};
 
+use std::process::Command;
 use std::time::{Duration, Instant};
+
+/// A command as root: what ./test installs its packages with.
+pub fn as_root(program: &str) -> Command {
+    if rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.args(["-n", program]);
+    command
+}
 
 /// Whether the long versions are to run (`./test soak`).
 pub fn soak() -> bool {

@@ -90,11 +90,20 @@ fn failovers() {
             seen.is_some_and(|seen| seen != master)
         });
         let replaced = SystemTime::now();
-        wait_until("there is one leader", || {
-            let held = cluster.nodes[other].cli(&["-c", "GET", LOCK]);
-            held.starts_with('i') && fleet.leader() < 3
+        // The one that led goes on where it can still say that it is the one.
+        let lines = [
+            "this instance cleans up now",
+            "prolonged the lease after all",
+        ];
+        let mut led = killed;
+        wait_until("there is a leader again", || {
+            let servers = fleet.servers.iter();
+            let all = servers.flat_map(|server| lines.map(|line| server.lines(line)));
+            let times = all.flatten().map(|(at, _)| at).filter(|at| *at > killed);
+            led = times.min().unwrap_or(killed);
+            led > killed
         });
-        let led = SystemTime::now();
+        fleet.leader();
         gaps.push(since(killed, led));
         extra.push(since(replaced, led));
         cluster.nodes[master].restart();

@@ -39,7 +39,8 @@ for i in 0 1 2 3 4 5; do
     mkdir -p "$dir/redis-$node"
     # In a folder of its own: each writes nodes.conf there.
     (cd "$dir/redis-$node" && exec redis-server --port $node --bind 127.0.0.1 \
-        --cluster-enabled yes --cluster-node-timeout 1000 --save '' --appendonly no \
+        --cluster-enabled yes --cluster-node-timeout 1000 --repl-diskless-sync-delay 0 \
+        --save '' --appendonly no \
         >log 2>&1) &
     children+=($!)
     nodes+=("127.0.0.1:$node")

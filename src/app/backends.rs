@@ -110,7 +110,8 @@ impl Backends {
             ttl: sharing.lease_ttl,
             instance: options.http.instance.clone(),
         };
-        let lease = Arc::new(RedisLease::new(link, &events, handover, lease)?);
+        let own = link.another().await?;
+        let lease = Arc::new(RedisLease::new(own, &events, handover, lease)?);
         let keeper = Arc::clone(&lease);
         let (trouble, watched) = watch::channel(None);
         Ok(Backends {

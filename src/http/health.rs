@@ -1,5 +1,7 @@
 //! What operators and their tools ask.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
@@ -8,6 +10,9 @@ use serde_json::json;
 use super::App;
 use super::metrics;
 use super::problem::Problem;
+
+/// How long an answer waits for the index.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -27,7 +32,8 @@ pub async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 /// The counters.
 pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     // Without an answer of the index the last known numbers stand; the rest is as fresh as ever.
-    let stats = app.repository.catalog().stats().await.ok();
+    let stats = tokio::time::timeout(PATIENCE, app.repository.catalog().stats()).await;
+    let stats = stats.ok().and_then(Result::ok);
     let epoch = app.claims.borrow().as_ref().map(|claim| claim.epoch);
     let text = app
         .metrics
@@ -38,9 +44,13 @@ pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
 
 /// Who this is and what it holds.
 pub async fn status(State(app): State<App>) -> Result<Response, Problem> {
-    // An index that does not answer is no reason to say nothing.
-    let stats = app.repository.catalog().stats().await.ok();
-    let next = app.repository.catalog().next_due().await.ok().flatten();
+    // An index that does not answer is no reason to say nothing, nor to say it late.
+    let catalog = app.repository.catalog();
+    let asked = async { tokio::join!(catalog.stats(), catalog.next_due()) };
+    let (stats, next) = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok((stats, next)) => (stats.ok(), next.ok().flatten()),
+        Err(_) => (None, None),
+    };
     let claim = app.claims.borrow().clone();
     let status = json!({
         "instance": app.options.instance,

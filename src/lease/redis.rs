@@ -169,6 +169,7 @@ impl RedisLease {
         tracing::info!(epoch, "this instance cleans up now");
         let claim = self.claim(epoch, renewed);
         self.claims.send_replace(Some(claim));
+        let mut troubled = false;
         loop {
             let pause = (self.options.ttl / 4).saturating_sub(renewed.elapsed());
             tokio::select! {
@@ -183,6 +184,9 @@ impl RedisLease {
             match kept {
                 Ok(true) => {
                     renewed = sent;
+                    if std::mem::take(&mut troubled) {
+                        tracing::info!(epoch, "prolonged the lease after all");
+                    }
                     let claim = self.claim(epoch, sent);
                     self.claims.send_replace(Some(claim));
                     continue;
@@ -191,6 +195,7 @@ impl RedisLease {
                 // While it is still ours by our reckoning it may yet be prolonged.
                 Err(error) if renewed.elapsed() < self.options.ttl * 5 / 8 => {
                     tracing::debug!(%error, "cannot prolong the lease");
+                    troubled = true;
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }

@@ -54,6 +54,8 @@ struct Shared {
     servers: watch::Sender<Vec<String>>,
     /// Asks for a look at once.
     doubt: Notify,
+    /// Whether another link says in the log how Redis is.
+    quiet: bool,
 }
 
 #[derive(Clone)]
@@ -89,6 +91,19 @@ impl Link {
     /// # Errors
     /// It cannot be reached, or cannot be used.
     pub async fn connect(address: Address) -> Result<Self, ConnectError> {
+        Self::open(address, false).await
+    }
+
+    /// Another one to the same place, for what must not wait behind the commands of this: the
+    /// client of a cluster holds all of them up while it looks for a server that was lost.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn another(&self) -> Result<Self, ConnectError> {
+        Self::open(self.address().clone(), true).await
+    }
+
+    async fn open(address: Address, quiet: bool) -> Result<Self, ConnectError> {
         let unreachable = |source| ConnectError::Unreachable {
             address: address.clone(),
             source,
@@ -104,6 +119,7 @@ impl Link {
             trouble: watch::Sender::new(None),
             servers: watch::Sender::new(run_ids(servers)),
             doubt: Notify::new(),
+            quiet,
         });
         let monitor = tokio::spawn(monitor(Arc::clone(&shared)));
         Ok(Link(Arc::new(Inner { shared, monitor })))
@@ -251,6 +267,7 @@ impl Shared {
             changed
         });
         match trouble {
+            _ if self.quiet => {}
             Some(trouble) if changed => tracing::error!("{trouble}"),
             None if changed => tracing::info!(address = %self.address, "Redis is well again"),
             _ => {}

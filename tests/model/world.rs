@@ -1,0 +1,389 @@
+//! What there is: one upload of one file, its key in the store, its place in the index, the
+//! messages on their way, and what its clients were told. Time goes in ticks.
+
+use crate::actors::{Actor, Role};
+
+/// An upload that has this deadline has none.
+pub const NEVER: u8 = u8::MAX;
+/// The deadline given with the upload, and the one that a `PATCH` sets.
+pub const FIRST: u8 = 1;
+pub const LATER: u8 = 3;
+/// A commit longer than this after the last byte is given up; files without a manifest that are
+/// older than this are taken for abandoned (`stale_after`).
+pub const STALE: u8 = 1;
+/// A message that is late by more than this does not come any more.
+pub const LATE: u8 = 1;
+/// The last tick.
+pub const END: u8 = 4;
+/// How many messages may be late at a time.
+pub const WIRE: usize = 2;
+
+/// What the code does; each can be left out, to see that it is needed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// A version is replaced or buried only by the next generation.
+    pub generation_checked: bool,
+    /// A manifest is created only where nothing stands.
+    pub create_is_exclusive: bool,
+    /// A removal leaves a tombstone.
+    pub tombstones: bool,
+    /// The tombstone stands before the file is removed.
+    pub tombstone_first: bool,
+    /// How long a tombstone stays, in ticks (`Tombstone::is_over`).
+    pub tombstone_life: u8,
+    /// A commit that is late is given up.
+    pub commit_bounded: bool,
+    /// A commit that nobody knows of closes its key before it takes its files back.
+    pub unknown_commit_closes: bool,
+    /// A removal asks the manifest whether it is over; else the index alone.
+    pub manifest_asked: bool,
+    /// The end of a mark counts as an order only if the index says what the manifest says.
+    pub order_compared: bool,
+    /// A limited download whose upload was removed meanwhile is broken off: its use cannot be
+    /// counted.
+    pub gone_breaks_off: bool,
+}
+
+impl Rules {
+    pub const CODE: Rules = Rules {
+        generation_checked: true,
+        create_is_exclusive: true,
+        tombstones: true,
+        tombstone_first: true,
+        tombstone_life: 2 * STALE,
+        commit_bounded: true,
+        unknown_commit_closes: true,
+        manifest_asked: true,
+        order_compared: true,
+        gone_breaks_off: true,
+    };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Manifest {
+    pub generation: u8,
+    pub deadline: u8,
+    pub used: u8,
+    /// The most uses; 0 where they are not counted.
+    pub most: u8,
+}
+
+impl Manifest {
+    pub fn is_over(&self, time: u8) -> bool {
+        self.deadline <= time || self.is_spent()
+    }
+
+    pub fn is_spent(&self) -> bool {
+        self.most > 0 && self.used >= self.most
+    }
+}
+
+/// What stands at the key of the upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    Absent,
+    Live(Manifest),
+    Gone { since: u8 },
+}
+
+/// A conditional write to the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Write {
+    /// `disk::key::create`, of a manifest.
+    Create(Manifest),
+    /// `disk::removal::close_key`: a tombstone where nothing stands.
+    Close,
+    /// `Store::replace`.
+    Replace(Manifest),
+    /// `Store::bury`, in place of the generation just before.
+    Bury { generation: u8 },
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Written {
+    Done,
+    Exists,
+    Changed,
+    Gone,
+}
+
+/// What the index is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// `scripts::RECORD`.
+    Record { manifest: Manifest, create: bool },
+    /// `scripts::FORGET`.
+    Forget,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Message {
+    Store(Write),
+    Index(Note),
+}
+
+/// What the index says of the upload, and the mark that an operator can remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Index {
+    pub record: Option<Record>,
+    /// When it ends.
+    pub mark: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Record {
+    pub manifest: Manifest,
+    /// Whether the event of an earlier mark can still be under way, and no later mark shows that
+    /// it is an old one.
+    pub doubtful: bool,
+}
+
+/// What clients were told, and what has been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Known {
+    /// 201, and the last deadline that was confirmed.
+    pub stored: Option<u8>,
+    /// Somebody who may has asked for its end.
+    pub delete_asked: bool,
+    /// 204.
+    pub deleted: bool,
+    /// There was a tombstone, or a removed manifest.
+    pub gone: bool,
+    /// The last use was kept.
+    pub spent: bool,
+    /// Whole downloads of a limited upload.
+    pub served: u8,
+}
+
+/// What Redis may still lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Mishaps {
+    /// `FLUSHALL`, or a restart without its data.
+    pub flush: bool,
+    /// A restart with what it knew when the upload was new.
+    pub restore: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct World {
+    pub time: u8,
+    pub key: Key,
+    /// When the file got its name.
+    pub file: Option<u8>,
+    pub index: Index,
+    /// When a mark ended whose event is under way.
+    pub event: Option<u8>,
+    /// Late messages, and when each was sent.
+    pub wire: [Option<(u8, Message)>; WIRE],
+    pub actors: [Actor; 4],
+    pub known: Known,
+    pub mishaps: Mishaps,
+}
+
+impl World {
+    /// Carries out a write, as the store does: at once and whole.
+    pub fn write(&mut self, rules: &Rules, write: Write) -> Written {
+        let next = |now: Manifest, generation| {
+            now.generation + 1 == generation || !rules.generation_checked
+        };
+        match (write, self.key) {
+            (Write::Create(manifest), key) => {
+                if key != Key::Absent && rules.create_is_exclusive {
+                    return Written::Exists;
+                }
+                self.key = Key::Live(manifest);
+            }
+            (Write::Close, Key::Absent) => self.end(rules),
+            (Write::Close, _) => return Written::Exists,
+            (_, Key::Absent | Key::Gone { .. }) => return Written::Gone,
+            (Write::Replace(manifest), Key::Live(now)) => {
+                if !next(now, manifest.generation) {
+                    return Written::Changed;
+                }
+                self.key = Key::Live(manifest);
+                self.known.spent |= manifest.is_spent();
+            }
+            (Write::Bury { generation }, Key::Live(now)) => {
+                if !next(now, generation) {
+                    return Written::Changed;
+                }
+                self.end(rules);
+            }
+        }
+        Written::Done
+    }
+
+    fn end(&mut self, rules: &Rules) {
+        let since = self.time;
+        self.known.gone = true;
+        self.key = match rules.tombstones {
+            true => Key::Gone { since },
+            false => Key::Absent,
+        };
+    }
+
+    /// Tells the index, as its scripts do.
+    pub fn note(&mut self, note: Note) {
+        match note {
+            Note::Forget => self.index = Index::default(),
+            Note::Record { manifest, create } => {
+                let refused = match self.index.record {
+                    Some(known) => known.manifest.generation > manifest.generation,
+                    None => !create,
+                };
+                if !refused {
+                    if !self.is_marked() && self.index.mark.take().is_some() {
+                        self.event = Some(self.time);
+                    }
+                    let Index { record, mark } = self.index;
+                    let doubtful = match record {
+                        Some(known) if known.manifest.generation == manifest.generation => {
+                            known.doubtful
+                        }
+                        _ => {
+                            manifest.deadline == NEVER && manifest.generation > 1 && mark.is_none()
+                        }
+                    };
+                    self.index.record = Some(Record { manifest, doubtful });
+                    self.index.mark = Some(manifest.deadline).filter(|end| *end != NEVER);
+                }
+            }
+        }
+    }
+
+    /// Whether the mark is there: one whose time has come is not.
+    pub fn is_marked(&self) -> bool {
+        self.index.mark.is_some_and(|end| end > self.time)
+    }
+
+    /// What the world does by itself.
+    pub fn happenings(&self, rules: &Rules, next: &mut Vec<(&'static str, World)>) {
+        let mut happen = |what, change: &dyn Fn(&mut World)| {
+            let mut after = *self;
+            change(&mut after);
+            next.push((what, after));
+        };
+        if self.time < END {
+            happen("time passes", &|world| world.tick());
+        }
+        for place in 0..WIRE {
+            let Some((_, message)) = self.wire[place] else {
+                continue;
+            };
+            happen("a late message comes", &|world| {
+                world.wire[place] = None;
+                match message {
+                    Message::Store(write) => drop(world.write(rules, write)),
+                    Message::Index(note) => world.note(note),
+                }
+                world.wire.sort_unstable_by_key(Option::is_none);
+            });
+        }
+        if self.index.mark.is_some_and(|end| end <= self.time) {
+            happen("a mark ends", &|world| {
+                world.index.mark = None;
+                world.event = Some(world.time);
+            });
+            happen("a mark ends unheard", &|world| world.index.mark = None);
+        }
+        if self.mishaps.flush {
+            happen("Redis loses all", &|world| {
+                world.mishaps.flush = false;
+                world.index = Index::default();
+            });
+        }
+        if let Some(record) = self.index.record.filter(|_| self.mishaps.restore) {
+            happen("Redis goes back to an old snapshot", &|world| {
+                world.mishaps.restore = false;
+                let manifest = Manifest {
+                    generation: 1,
+                    deadline: FIRST,
+                    used: 0,
+                    ..record.manifest
+                };
+                world.index = Index::default();
+                let create = true;
+                world.note(Note::Record { manifest, create });
+                // Redis drops what is over when it loads, and says nothing.
+                world.index.mark = world.index.mark.filter(|end| *end > world.time);
+            });
+        }
+    }
+
+    /// Forgets what makes no difference to those who act here.
+    pub fn simplified(mut self) -> Self {
+        let acts = |role| self.actors.iter().any(|actor| actor.role == role);
+        let (orders, orphans) = (acts(Role::Order), acts(Role::Orphans));
+        let compares = acts(Role::Compare);
+        if let Some(record) = self.index.record.as_mut().filter(|_| !orders) {
+            record.doubtful = false;
+            self.index.mark = None;
+        }
+        if !orphans {
+            self.file = self.file.map(|_| 0);
+        }
+        if let Key::Gone { since } = &mut self.key
+            && !compares
+        {
+            *since = 0;
+        }
+        self
+    }
+
+    pub fn tick(&mut self) {
+        self.time += 1;
+        let time = self.time;
+        let late = |sent: u8| time - sent > LATE;
+        for place in &mut self.wire {
+            *place = place.filter(|(sent, _)| !late(*sent));
+        }
+        self.wire.sort_unstable_by_key(Option::is_none);
+        self.event = self.event.filter(|at| !late(*at));
+    }
+
+    /// What must hold at every moment.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let Known {
+            stored,
+            delete_asked,
+            deleted,
+            gone,
+            spent,
+            served,
+        } = self.known;
+        let live = matches!(self.key, Key::Live(_));
+        if live && gone {
+            return Err("what was gone is back");
+        }
+        if live && deleted {
+            return Err("what was deleted is there");
+        }
+        if live && self.file.is_none() {
+            return Err("an upload has lost its file");
+        }
+        let due = stored.is_some_and(|deadline| self.time < deadline);
+        if due && !live && !delete_asked && !spent {
+            return Err("what was answered is gone before its time");
+        }
+        if served > 1 {
+            return Err("one use was given twice");
+        }
+        Ok(())
+    }
+
+    /// What must hold when all is done and cleaned up.
+    pub fn check_end(&self) -> Result<(), &'static str> {
+        let indexed = self.index.record.map(|record| record.manifest);
+        match self.key {
+            Key::Live(manifest) if manifest.is_over(self.time) => Err("what is over is left"),
+            Key::Live(manifest) if indexed != Some(manifest) => {
+                Err("the index does not know what there is")
+            }
+            Key::Live(_) => Ok(()),
+            _ if indexed.is_some() => Err("the index knows what is gone"),
+            _ if self.file.is_some() => Err("a file is left without a manifest"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -54,8 +54,12 @@ pub enum At {
     Recorded(Manifest),
     /// The comparison: the index knows that it is gone, the tombstone is next.
     Settled,
-    /// The end of a mark was heard.
+    /// The end of a mark was heard, or files without a manifest were seen, or a download begins.
     Heard,
+    /// The order: by the index it is one.
+    Believed,
+    /// The order: by the manifest as well, and the mark is the next to be asked.
+    Unmarked,
     /// Nothing more to do, or ended by a crash.
     Done,
 }
@@ -248,12 +252,13 @@ impl Turn<'_> {
                 );
             }
             Key::Absent if self.rules.unknown_commit_closes => {
+                let keeps = self.rules.late_commit_keeps;
                 self.write("commit: closes the key", Write::Close, |world, written| {
                     match written {
-                        Some(Written::Done) => world.file = None,
-                        // It is there by now: what stands there decides.
-                        Some(Written::Exists) => return At::Refused { exists: false },
-                        _ => {}
+                        // It has come by now: what stands there decides.
+                        Some(Written::Exists) if keeps => return At::Refused { exists: false },
+                        Some(_) => world.file = None,
+                        None => {}
                     }
                     over
                 });
@@ -314,7 +319,7 @@ impl Turn<'_> {
         let due = |manifest: Manifest| manifest.is_over(time);
         let (asked, record) = (self.rules.manifest_asked, self.world.index.record);
         match self.at() {
-            At::Start if record.is_some_and(|record| due(record.manifest)) => {
+            At::Start if record.is_some_and(due) => {
                 self.remove("sweeper", |manifest| due(manifest) || !asked);
             }
             at => self.ends_removal("sweeper", at),
@@ -472,28 +477,41 @@ impl Turn<'_> {
 
     fn order(&mut self) {
         let (world, over, compared) = (self.world, self.over(), self.rules.order_compared);
+        let time = world.time;
         match (self.at(), world.key) {
             (At::Start, _) if world.event.is_some() => {
                 self.goes("order: heard", At::Heard, |world| world.event = None);
             }
-            (At::Heard, Key::Live(manifest)) if !manifest.is_over(world.time) => {
+            (At::Heard, _) => {
+                let goes_on = |record: Manifest| record.deadline > time && record.deadline != NEVER;
+                let at = match world.index.record.is_some_and(goes_on) || !compared {
+                    true => At::Believed,
+                    false => over,
+                };
+                self.goes("order: asks the index", at, |_| {});
+            }
+            (At::Believed, Key::Live(manifest))
+                if !manifest.is_over(time) && manifest.deadline != NEVER =>
+            {
+                self.goes("order: asks the manifest", At::Unmarked, |_| {});
+            }
+            (At::Unmarked, _) if world.is_marked() => {
+                self.goes("order: there is a mark", over, |_| {});
+            }
+            (At::Unmarked, Key::Live(manifest)) if !manifest.is_over(time) => {
                 self.goes("order: reads", At::Decided(manifest), |_| {});
             }
-            (At::Heard, _) => self.goes("order: it is over", over, |_| {}),
+            (At::Believed | At::Unmarked, _) => self.goes("order: it is over", over, |_| {}),
             (At::Decided(read), _) => {
-                let record = world.index.record;
-                let said = record.is_some_and(|record| {
-                    record.manifest.generation == read.generation && !record.doubtful
-                });
-                if world.is_marked() || (compared && !said) {
-                    return self.goes("order: it is none", over, |_| {});
-                }
                 let replace = Write::Replace(Manifest {
                     generation: read.generation + 1,
-                    deadline: world.time,
+                    deadline: time,
                     ..read
                 });
-                self.write("order: ends it", replace, |_, _| over);
+                self.write("order: ends it", replace, |_, written| match written {
+                    Some(Written::Changed) => At::Unmarked,
+                    _ => over,
+                });
             }
             _ => {}
         }

@@ -107,6 +107,7 @@ fn no_rule_can_be_left_out() {
     let holed = "an upload has lost its file";
     breaks(holed, without(|rules| rules.tombstone_first = false));
     breaks(holed, without(|rules| rules.unknown_commit_closes = false));
+    breaks(holed, without(|rules| rules.late_commit_keeps = false));
     let twice = "one use was given twice";
     breaks(twice, without(|rules| rules.gone_breaks_off = false));
 }

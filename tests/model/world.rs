@@ -35,9 +35,11 @@ pub struct Rules {
     pub commit_bounded: bool,
     /// A commit that nobody knows of closes its key before it takes its files back.
     pub unknown_commit_closes: bool,
+    /// Where the key cannot be closed because the manifest has come after all, the files stay.
+    pub late_commit_keeps: bool,
     /// A removal asks the manifest whether it is over; else the index alone.
     pub manifest_asked: bool,
-    /// The end of a mark counts as an order only if the index says what the manifest says.
+    /// The end of a mark counts as an order only if the index knows of a later deadline.
     pub order_compared: bool,
     /// A limited download whose upload was removed meanwhile is broken off: its use cannot be
     /// counted.
@@ -53,6 +55,7 @@ impl Rules {
         tombstone_life: 2 * STALE,
         commit_bounded: true,
         unknown_commit_closes: true,
+        late_commit_keeps: true,
         manifest_asked: true,
         order_compared: true,
         gone_breaks_off: true,
@@ -126,17 +129,9 @@ pub enum Message {
 /// What the index says of the upload, and the mark that an operator can remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Index {
-    pub record: Option<Record>,
+    pub record: Option<Manifest>,
     /// When it ends.
     pub mark: Option<u8>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Record {
-    pub manifest: Manifest,
-    /// Whether the event of an earlier mark can still be under way, and no later mark shows that
-    /// it is an old one.
-    pub doubtful: bool,
 }
 
 /// What clients were told, and what has been.
@@ -229,23 +224,11 @@ impl World {
             Note::Forget => self.index = Index::default(),
             Note::Record { manifest, create } => {
                 let refused = match self.index.record {
-                    Some(known) => known.manifest.generation > manifest.generation,
+                    Some(known) => known.generation > manifest.generation,
                     None => !create,
                 };
                 if !refused {
-                    if !self.is_marked() && self.index.mark.take().is_some() {
-                        self.event = Some(self.time);
-                    }
-                    let Index { record, mark } = self.index;
-                    let doubtful = match record {
-                        Some(known) if known.manifest.generation == manifest.generation => {
-                            known.doubtful
-                        }
-                        _ => {
-                            manifest.deadline == NEVER && manifest.generation > 1 && mark.is_none()
-                        }
-                    };
-                    self.index.record = Some(Record { manifest, doubtful });
+                    self.index.record = Some(manifest);
                     self.index.mark = Some(manifest.deadline).filter(|end| *end != NEVER);
                 }
             }
@@ -300,7 +283,7 @@ impl World {
                     generation: 1,
                     deadline: FIRST,
                     used: 0,
-                    ..record.manifest
+                    ..record
                 };
                 world.index = Index::default();
                 let create = true;
@@ -316,8 +299,7 @@ impl World {
         let acts = |role| self.actors.iter().any(|actor| actor.role == role);
         let (orders, orphans) = (acts(Role::Order), acts(Role::Orphans));
         let compares = acts(Role::Compare);
-        if let Some(record) = self.index.record.as_mut().filter(|_| !orders) {
-            record.doubtful = false;
+        if !orders {
             self.index.mark = None;
         }
         if !orphans {
@@ -374,7 +356,7 @@ impl World {
 
     /// What must hold when all is done and cleaned up.
     pub fn check_end(&self) -> Result<(), &'static str> {
-        let indexed = self.index.record.map(|record| record.manifest);
+        let indexed = self.index.record;
         match self.key {
             Key::Live(manifest) if manifest.is_over(self.time) => Err("what is over is left"),
             Key::Live(manifest) if indexed != Some(manifest) => {

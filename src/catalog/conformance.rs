@@ -169,6 +169,15 @@ async fn newest(catalog: &dyn Catalog, pause: Duration) {
     assert_eq!(newest("A", 10).await, None);
     catalog.forget(&tied, &[]).await.unwrap();
     assert_eq!(newest("a", 10).await, Some(second.id.min(third.id)));
+    // Behind more candidates that are over than are asked for at once, many of one time.
+    let oldest = manifest(1, &["d"]);
+    catalog.record(&oldest).await.unwrap();
+    for millis in (2..).step_by(25).take(3).flat_map(|at| [at; 25]) {
+        let mut over = manifest(millis, &["d"]);
+        over.expires_at = Some(at(10));
+        catalog.record(&over).await.unwrap();
+    }
+    assert_eq!(newest("d", 10).await, Some(oldest.id));
 }
 
 async fn listing(catalog: &dyn Catalog, pause: Duration) {

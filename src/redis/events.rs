@@ -80,6 +80,14 @@ impl Events {
     }
 }
 
+#[cfg(test)]
+impl Events {
+    /// As if a server had refused to send the events of keys.
+    pub fn refuse(&self) {
+        self.0.shared.refused.store(true, Ordering::Relaxed);
+    }
+}
+
 /// The channel of expired keys of the database of `link`.
 pub fn expired(link: &Link) -> String {
     format!("__keyevent@{}__:expired", link.address().database())
@@ -146,10 +154,15 @@ async fn listen_once(node: &ConnectionInfo, shared: &Shared) -> Result<(), Error
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
     connection.subscribe(&shared.channels).await?;
-    if let Err(error) = allow(&mut connection).await
-        && !shared.refused.swap(true, Ordering::Relaxed)
-    {
-        tracing::warn!(address = %node.addr(), %error, "Redis does not send the events of expired keys; deadlines are kept without them");
+    match allow(&mut connection).await {
+        Ok(()) => {}
+        // That says nothing about what it would have answered.
+        Err(error) if error.is_io_error() || error.is_timeout() => return Err(error),
+        Err(error) => {
+            if !shared.refused.swap(true, Ordering::Relaxed) {
+                tracing::warn!(address = %node.addr(), %error, "Redis does not send the events of expired keys; deadlines are kept without them");
+            }
+        }
     }
     let mut ping = tokio::time::interval(PING);
     loop {

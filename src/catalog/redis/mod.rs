@@ -7,6 +7,7 @@
 
 mod held;
 mod scripts;
+mod search;
 mod shards;
 #[cfg(test)]
 mod tests;
@@ -24,10 +25,9 @@ use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Scan, Stats};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 use crate::redis::{self, Events, Keys, Link, Message};
 use held::Held;
+use search::entry;
 use shards::Shards;
 
-/// How many candidates for a name are asked for at once.
-const CANDIDATES: usize = 16;
 /// For how long a use is held at a time.
 const HOLD: Duration = Duration::from_secs(30);
 
@@ -139,36 +139,6 @@ impl RedisCatalog {
             .into_iter()
             .try_for_each(|done| done.map(drop))
     }
-
-    /// When the first upload of each shard is due.
-    async fn earliest(&self) -> Result<Vec<(Timestamp, String)>, CatalogError> {
-        let asked = self.shards.uploads().map(async |tag| {
-            let key = self.shards.key(&tag, "due");
-            let mut first = cmd("ZRANGE");
-            first.arg(&key).arg(0).arg(0).arg("WITHSCORES");
-            let first: Vec<(String, f64)> = self.link.run(&first).await.map_err(failed)?;
-            let millis = first.first().map(|(_, score)| *score as i64);
-            Ok(millis.map(|millis| (Timestamp::from_millis(millis), key)))
-        });
-        // A shard that does not answer keeps nobody from the others.
-        let answers: Vec<Result<_, CatalogError>> = join_all(asked).await;
-        let mut earliest = Vec::new();
-        let mut failure = None;
-        let mut answered = false;
-        for answer in answers {
-            match answer {
-                Ok(first) => {
-                    answered = true;
-                    earliest.extend(first);
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
-        match failure {
-            Some(error) if !answered => Err(error),
-            _ => Ok(earliest),
-        }
-    }
 }
 
 fn millis(time: Timestamp) -> String {
@@ -231,29 +201,7 @@ impl Catalog for RedisCatalog {
         now: Timestamp,
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError> {
-        let keys = self.shards.name_and_built(name);
-        let mut passed = 0;
-        loop {
-            let args = [passed.to_string(), CANDIDATES.to_string()];
-            let (whole, ids): (u8, Vec<String>) = self.eval(scripts::NEWEST, &keys, &args).await?;
-            if ids.is_empty() {
-                return match whole {
-                    1 => Ok(None),
-                    _ => Err(CatalogError::Rebuilding),
-                };
-            }
-            passed += ids.len();
-            for id in ids.iter().filter_map(|id| id.parse().ok()) {
-                if skip.contains(&id) {
-                    continue;
-                }
-                let keys = self.shards.of(&id, &["upload", "built!"]);
-                let alive: u8 = self.eval(scripts::ALIVE, &keys, &[millis(now)]).await?;
-                if alive == 1 {
-                    return Ok(Some(id));
-                }
-            }
-        }
+        self.find_newest(name, now, skip).await
     }
 
     async fn list(
@@ -262,29 +210,7 @@ impl Catalog for RedisCatalog {
         limit: usize,
         now: Timestamp,
     ) -> Result<Vec<Entry>, CatalogError> {
-        let (before, id) = match after {
-            Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
-            None => ("+inf".to_owned(), String::new()),
-        };
-        let args = [before, id, limit.to_string(), millis(now)];
-        let keys = |tag: &str| {
-            let names = ["all", "built", "upload:"];
-            names.map(|name| self.shards.key(tag, name)).to_vec()
-        };
-        type Rows = Option<Vec<Vec<String>>>;
-        let shards: Vec<Rows> = self.each(scripts::LIST, keys, &args).await?;
-        let shards: Rows = shards
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .map(|rows| rows.concat());
-        let rows = shards.ok_or(CatalogError::Rebuilding)?;
-        let mut entries: Vec<Entry> = rows
-            .iter()
-            .filter_map(|row| entry(row.first()?.parse().ok()?, row.get(1..)?))
-            .collect();
-        entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
-        entries.truncate(limit);
-        Ok(entries)
+        self.list_all(after, limit, now).await
     }
 
     async fn due(
@@ -456,9 +382,9 @@ impl Catalog for RedisCatalog {
         });
         let mut state = Vec::new();
         for (tag, answer) in tags.iter().zip(join_all(asked).await) {
-            let (whole, run_id) = answer?;
+            let (whole, mark) = answer?;
             if whole == 0 {
-                state.push((tag.clone(), run_id));
+                state.push((tag.clone(), mark));
             }
         }
         let prefixes = self
@@ -468,9 +394,9 @@ impl Catalog for RedisCatalog {
     }
 
     async fn mended(&self, gaps: Gaps) -> Result<(), CatalogError> {
-        for (tag, run_id) in gaps.state {
+        for (tag, mark) in gaps.state {
             let key = [self.shards.key(&tag, "built")];
-            self.eval::<u8>(scripts::MENDED, &key, &[run_id]).await?;
+            self.eval::<u8>(scripts::MENDED, &key, &[mark]).await?;
         }
         Ok(())
     }
@@ -497,19 +423,4 @@ impl Catalog for RedisCatalog {
     async fn close(&self) -> Result<(), CatalogError> {
         Ok(())
     }
-}
-
-/// Reads generation, creation, deadline and bytes of a record.
-fn entry(id: UploadId, fields: &[String]) -> Option<Entry> {
-    let [generation, created, deadline, size] = fields else {
-        return None;
-    };
-    let time = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
-    Some(Entry {
-        id,
-        generation: generation.parse().ok()?,
-        created_at: time(created)?,
-        expires_at: time(deadline),
-        size: size.parse().ok()?,
-    })
 }

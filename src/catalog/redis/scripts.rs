@@ -20,8 +20,10 @@ if delta ~= 0 then redis.call('INCRBY', KEYS[4], string.format('%.0f', delta)) e
 redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'x', ARGV[7], 'n', ARGV[8])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 if ARGV[5] == '' then redis.call('ZREM', KEYS[2], ARGV[1]) else redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1]) end
-if ARGV[10] == '1' then
-  if ARGV[4] == '' then redis.call('DEL', KEYS[5]) else redis.call('SET', KEYS[5], '', 'PXAT', ARGV[4]) end
+if ARGV[10] == '0' or ARGV[4] == '' then
+  redis.call('DEL', KEYS[5])
+else
+  redis.call('SET', KEYS[5], '', 'PXAT', ARGV[4])
 end
 return 1";
 
@@ -44,12 +46,24 @@ pub const UNNAME: &str = r"#!lua flags=allow-oom
 for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end
 return 1";
 
-/// Uploads with a file of a name, the newest first. Keys: name, built. Arguments: how many to
-/// pass over, how many to give. Answers whether all of them are known, and the ids.
+/// Uploads with a file of a name, the newest first. Keys: name, built. Arguments: before which
+/// time, and there before which id, how many. Answers whether all of them are known, and each
+/// with its time.
 pub const NEWEST: &str = r"#!lua
-local ids = redis.call('ZREVRANGE', KEYS[1], ARGV[1], ARGV[1] + ARGV[2] - 1)
+local found, at = {}, 0
+while #found < 2 * ARGV[3] do
+  local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', at, ARGV[3])
+  if #page == 0 then break end
+  at = at + ARGV[3]
+  for i = 1, #page, 2 do
+    if page[i + 1] ~= ARGV[1] or page[i] < ARGV[2] then
+      found[#found + 1] = page[i]
+      found[#found + 1] = page[i + 1]
+    end
+  end
+end
 local whole = redis.call('GET', KEYS[2]) == string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-return {whole and 1 or 0, ids}";
+return {whole and 1 or 0, found}";
 
 /// Whether an upload may be alive, by its record. Keys: record, built. Argument: now.
 pub const ALIVE: &str = r"#!lua
@@ -106,13 +120,15 @@ local left = tonumber(ARGV[2]) - used
 if left <= 0 then return 2 end
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= left then return 1 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[4]), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 0";
 
 /// Holds a use for longer. Key: taken. Arguments: reservation, for how long.
 pub const HOLD: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])";
+redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
 /// Ends a reservation. Keys: taken, record. Arguments: reservation, uses of the manifest.
 pub const KEEP: &str = r"#!lua flags=allow-oom
@@ -126,14 +142,23 @@ return 1";
 pub const STATS: &str = r"#!lua
 return {redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[2]) or '0'}";
 
-/// Whether a shard is whole, and which server has it. Key: built.
+/// Whether a shard is whole; if not, marks it as being compared. Key: built. Answers 1, or 0 and
+/// the mark, which all who compare at the same time share.
 pub const BUILT: &str = r"#!lua
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-return {redis.call('GET', KEYS[1]) == run and 1 or 0, run}";
+local built = redis.call('GET', KEYS[1])
+if built == run then return {1, ''} end
+if not built or string.sub(built, 1, #run) ~= run then
+  local time = redis.call('TIME')
+  built = run .. ' since ' .. time[1] .. '.' .. time[2]
+  redis.call('SET', KEYS[1], built)
+end
+return {0, built}";
 
-/// Says that a shard is whole, if the server is still the one that it was compared on. Key: built.
-/// Argument: its run id.
-pub const MENDED: &str = r"#!lua flags=allow-oom
-if string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1])
+/// Says that a shard is whole, if the mark of its comparison is still there, and the server still
+/// the same: what was lost meanwhile has taken the mark with it. Key: built. Argument: the mark.
+pub const MENDED: &str = r"#!lua
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+if redis.call('GET', KEYS[1]) ~= ARGV[1] or string.sub(ARGV[1], 1, #run) ~= run then return 0 end
+redis.call('SET', KEYS[1], run)
 return 1";

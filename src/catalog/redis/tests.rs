@@ -76,3 +76,42 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
         "{away:?}"
     );
 }
+
+#[tokio::test]
+async fn what_is_lost_during_a_comparison_has_to_be_compared_again() {
+    let redis = server::Redis::start();
+    let link = Link::connect(Address::parse(&redis.url()).unwrap())
+        .await
+        .unwrap();
+    let catalog = catalog(&link, 0).await;
+    let gaps = catalog.gaps().await.unwrap();
+    redis.cli(&["FLUSHALL"]);
+    catalog.mended(gaps).await.unwrap();
+    assert_eq!(catalog.gaps().await.unwrap().prefixes.len(), Prefix::COUNT);
+    // Two who compare at the same time do not keep each other from their ends.
+    let (one, other) = (catalog.gaps().await.unwrap(), catalog.gaps().await.unwrap());
+    assert_eq!(one, other);
+    catalog.mended(one).await.unwrap();
+    catalog.mended(other).await.unwrap();
+    assert!(catalog.gaps().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_recorded_without_a_mark_keeps_no_older_one() {
+    let redis = server::Redis::start();
+    let link = Link::connect(Address::parse(&redis.url()).unwrap())
+        .await
+        .unwrap();
+    let catalog = catalog(&link, 0).await;
+    let now = Timestamp::from(std::time::SystemTime::now());
+    let mut upload = conformance::manifest(1, &["a"]);
+    upload.expires_at = Some(now.after(Duration::from_secs(60)));
+    catalog.record(&upload).await.unwrap();
+    assert!(catalog.is_marked(&upload.id).await.unwrap());
+    // Another instance, to which this server refuses the events.
+    catalog.events.refuse();
+    upload.generation += 1;
+    upload.expires_at = Some(now.after(Duration::from_secs(600)));
+    catalog.update(&upload).await.unwrap();
+    assert!(!catalog.is_marked(&upload.id).await.unwrap());
+}

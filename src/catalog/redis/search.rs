@@ -1,0 +1,124 @@
+//! What is asked of many shards, or of many candidates.
+
+use ::redis::cmd;
+use futures_util::future::join_all;
+
+use super::{RedisCatalog, failed, millis, scripts};
+use crate::catalog::{CatalogError, Cursor, Entry};
+use crate::model::{FileName, Timestamp, UploadId};
+
+/// How many candidates for a name are asked for at once.
+const CANDIDATES: usize = 16;
+
+impl RedisCatalog {
+    /// See [`newest`](super::Catalog::newest).
+    pub async fn find_newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        skip: &[UploadId],
+    ) -> Result<Option<UploadId>, CatalogError> {
+        let keys = self.shards.name_and_built(name);
+        // By their times: places would shift while others are removed.
+        let (mut before, mut last) = ("+inf".to_owned(), String::new());
+        loop {
+            let args = [before, last, CANDIDATES.to_string()];
+            let (whole, found): (u8, Vec<(String, String)>) =
+                self.eval(scripts::NEWEST, &keys, &args).await?;
+            let Some((id, created)) = found.last() else {
+                return match whole {
+                    1 => Ok(None),
+                    _ => Err(CatalogError::Rebuilding),
+                };
+            };
+            (last, before) = (id.clone(), created.clone());
+            for id in found.iter().filter_map(|(id, _)| id.parse().ok()) {
+                if skip.contains(&id) {
+                    continue;
+                }
+                let keys = self.shards.of(&id, &["upload", "built!"]);
+                let alive: u8 = self.eval(scripts::ALIVE, &keys, &[millis(now)]).await?;
+                if alive == 1 {
+                    return Ok(Some(id));
+                }
+            }
+        }
+    }
+
+    /// See [`list`](super::Catalog::list).
+    pub async fn list_all(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        let (before, id) = match after {
+            Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
+            None => ("+inf".to_owned(), String::new()),
+        };
+        let args = [before, id, limit.to_string(), millis(now)];
+        let keys = |tag: &str| {
+            let names = ["all", "built", "upload:"];
+            names.map(|name| self.shards.key(tag, name)).to_vec()
+        };
+        type Rows = Option<Vec<Vec<String>>>;
+        let shards: Vec<Rows> = self.each(scripts::LIST, keys, &args).await?;
+        let shards: Rows = shards
+            .into_iter()
+            .collect::<Option<Vec<_>>>()
+            .map(|rows| rows.concat());
+        let rows = shards.ok_or(CatalogError::Rebuilding)?;
+        let mut entries: Vec<Entry> = rows
+            .iter()
+            .filter_map(|row| entry(row.first()?.parse().ok()?, row.get(1..)?))
+            .collect();
+        entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
+        entries.truncate(limit);
+        Ok(entries)
+    }
+
+    /// When the first upload of each shard is due.
+    pub async fn earliest(&self) -> Result<Vec<(Timestamp, String)>, CatalogError> {
+        let asked = self.shards.uploads().map(async |tag| {
+            let key = self.shards.key(&tag, "due");
+            let mut first = cmd("ZRANGE");
+            first.arg(&key).arg(0).arg(0).arg("WITHSCORES");
+            let first: Vec<(String, f64)> = self.link.run(&first).await.map_err(failed)?;
+            let millis = first.first().map(|(_, score)| *score as i64);
+            Ok(millis.map(|millis| (Timestamp::from_millis(millis), key)))
+        });
+        // A shard that does not answer keeps nobody from the others.
+        let answers: Vec<Result<_, CatalogError>> = join_all(asked).await;
+        let mut earliest = Vec::new();
+        let mut failure = None;
+        let mut answered = false;
+        for answer in answers {
+            match answer {
+                Ok(first) => {
+                    answered = true;
+                    earliest.extend(first);
+                }
+                Err(error) => failure = Some(error),
+            }
+        }
+        match failure {
+            Some(error) if !answered => Err(error),
+            _ => Ok(earliest),
+        }
+    }
+}
+
+/// Reads generation, creation, deadline and bytes of a record.
+pub fn entry(id: UploadId, fields: &[String]) -> Option<Entry> {
+    let [generation, created, deadline, size] = fields else {
+        return None;
+    };
+    let time = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
+    Some(Entry {
+        id,
+        generation: generation.parse().ok()?,
+        created_at: time(created)?,
+        expires_at: time(deadline),
+        size: size.parse().ok()?,
+    })
+}

@@ -39,11 +39,11 @@ impl Delivery {
 }
 
 impl Uses {
-    /// Spends the uses: records them in the manifests, which decide whether one was left. An
-    /// upload that was removed since has nothing left to count.
+    /// Spends the uses: records them in the manifests, which decide whether one was left.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`] when none was left, or the store fails.
+    /// [`DeliveryError::NotFound`] when none was left, or the upload was removed since: it may
+    /// have been used up by others, who were not told of this use. Or the store fails.
     pub async fn keep(&mut self) -> Result<(), DeliveryError> {
         while let Some(&(id, hold)) = self.held.last() {
             let mut left = true;
@@ -53,14 +53,15 @@ impl Uses {
                 left
             };
             let updated = self.uploads.update(&id, count).await?;
+            let gone = || DeliveryError::NotFound(id.to_string());
+            let used = updated.ok_or_else(gone)?.manifest.used;
             self.held.pop();
-            let used = updated.map_or(u64::MAX, |updated| updated.manifest.used);
             if let Err(error) = self.uploads.catalog().keep(&id, hold, used).await {
                 // It comes back by itself, and the manifest has counted it.
                 tracing::warn!(%id, %error, "a download that ended is still counted as under way");
             }
             if !left {
-                return Err(DeliveryError::NotFound(id.to_string()));
+                return Err(gone());
             }
         }
         Ok(())

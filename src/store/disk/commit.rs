@@ -6,7 +6,7 @@ use super::key::{naming, to_json};
 use super::layout::{self, Folder};
 use super::staged::{Content, DiskStaged};
 use super::sync::Session;
-use super::{Inner, StoreError};
+use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
 
 /// Makes an upload visible. Blocks.
@@ -115,10 +115,11 @@ fn settle(
         None => {
             let files = manifest.files().map(|(_, file)| file.name.clone());
             let orphaned = Tombstone::orphaned(*id, files.collect(), manifest.created_at);
-            inner
-                .close_key(&orphaned)
-                .and_then(|_| inner.clear(&orphaned))
-                .map(drop)
+            match inner.close_key(&orphaned) {
+                // It has come after all: what stands there now decides.
+                Ok(Replaced::Changed) => return settle(inner, manifest, linked, error),
+                closed => closed.and_then(|_| inner.clear(&orphaned)).map(drop),
+            }
         }
         Some(Stored::Gone(_)) => {
             withdraw(inner, id, linked);

@@ -171,8 +171,11 @@ impl Repository {
                     Replaced::Done => {}
                 }
             }
-            let indexed = self.0.catalog.update(&manifest).await.map(drop);
-            self.0.backlog.note(*id, indexed.is_ok());
+            let indexed = self.0.catalog.update(&manifest).await;
+            // One that is not in the index, or only by a name, may be what another missed.
+            let known = matches!(indexed, Ok(true)) || !changed;
+            self.0.backlog.note(*id, known);
+            let indexed = indexed.map(drop);
             let manifest = Arc::new(manifest);
             return Ok(Some(Updated { manifest, indexed }));
         }

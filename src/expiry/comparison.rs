@@ -117,10 +117,17 @@ impl Comparison {
         if scan.next == 0 && self.clock.now() < due {
             return Ok(());
         }
+        let mut looked = Instant::now();
         for prefix in Prefix::all().skip(scan.next) {
             let start = Instant::now();
-            if !claim.is_current() || !self.uploads.catalog().gaps().await?.is_empty() {
+            if !claim.is_current() {
                 return Ok(());
+            }
+            if looked.elapsed() > LOOK {
+                if !self.uploads.catalog().gaps().await?.is_empty() {
+                    return Ok(());
+                }
+                looked = Instant::now();
             }
             let compared = folder(&self.uploads, prefix).await?;
             for tombstone in compared.tombstones {

@@ -17,8 +17,9 @@ use crate::repository::{Removed, Repository, RepositoryError};
 const BATCH: usize = 100;
 /// How many are removed at once, so that they share the cost of their syncs.
 const AT_ONCE: usize = 16;
-/// How long what one pass has taken is left to it.
-const TAKEN: Duration = Duration::from_secs(30);
+/// How long what one pass has taken is left to it: about as long as the next leader needs to come,
+/// when this one ends in the middle of it.
+const TAKEN: Duration = Duration::from_secs(5);
 /// When an upload that could not be removed is tried again, doubled each time.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The longest time between two tries.

@@ -168,6 +168,8 @@ impl RedisLease {
     async fn lead(&self, epoch: u64, mut renewed: Uptime) {
         tracing::info!(epoch, "this instance cleans up now");
         let claim = self.claim(epoch, renewed);
+        let left = claim.left().as_millis();
+        tracing::trace!(epoch, left, "the lease is taken");
         self.claims.send_replace(Some(claim));
         let mut troubled = false;
         loop {
@@ -188,6 +190,8 @@ impl RedisLease {
                         tracing::info!(epoch, "prolonged the lease after all");
                     }
                     let claim = self.claim(epoch, sent);
+                    let left = claim.left().as_millis();
+                    tracing::trace!(epoch, left, "the lease is prolonged");
                     self.claims.send_replace(Some(claim));
                     continue;
                 }

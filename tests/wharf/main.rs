@@ -15,6 +15,7 @@ mod election;
 mod errors;
 mod events;
 mod faults;
+mod faulty;
 mod floors;
 mod instances;
 mod many;

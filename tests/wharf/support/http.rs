@@ -50,13 +50,17 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(120)))
-            .unwrap();
-        Connection {
+        Self::patient(address, Duration::from_secs(120)).unwrap()
+    }
+
+    /// One that waits for so long, whatever for.
+    fn patient(address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Connection {
             reader: BufReader::new(stream),
-        }
+        })
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -122,7 +126,31 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Response {
-    let mut connection = Connection::open(address);
+    let connection = Connection::open(address);
+    ask(connection, address, method, path, headers, body).expect("an answer")
+}
+
+/// The same of a server that may be gone, or hang; `None` when there is no answer in time.
+pub fn try_request(
+    address: SocketAddr,
+    patience: Duration,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Response> {
+    let connection = Connection::patient(address, patience).ok()?;
+    ask(connection, address, method, path, headers, body)
+}
+
+fn ask(
+    mut connection: Connection,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Response> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers
         .iter()
@@ -137,8 +165,10 @@ pub fn request(
         head += &format!("{name}: {value}\r\n");
     }
     head += "\r\n";
-    connection.send(head.as_bytes());
     // A server that refuses early may close before all is sent.
-    let _ = connection.reader.get_mut().write_all(body);
-    connection.response(method == "HEAD").expect("an answer")
+    let stream = connection.reader.get_mut();
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body));
+    connection.response(method == "HEAD")
 }

@@ -12,7 +12,7 @@ mod tcp;
 
 pub use fleet::{Fleet, role};
 pub use form::{Form, parts_of};
-pub use http::{Connection, Response, request};
+pub use http::{Connection, Response, request, try_request};
 pub use load::{Load, post_many, print_spans, since};
 pub use nginx::Nginx;
 pub use pending::Pending;

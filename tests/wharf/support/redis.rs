@@ -109,6 +109,11 @@ impl Redis {
         self.child.wait().unwrap();
     }
 
+    /// Has it keep nothing for its next start.
+    pub fn forget(&self) {
+        let _ = std::fs::remove_file(self.dir.path().join("dump.rdb"));
+    }
+
     /// Starts it again where it was, with what it has kept on disk.
     pub fn restart(&mut self) {
         let _ = self.child.kill();

@@ -85,6 +85,12 @@ impl Setup {
     }
 
     pub fn start(self) -> Server {
+        self.try_start()
+            .unwrap_or_else(|log| panic!("the server did not start: {log}"))
+    }
+
+    /// Starts it, or answers its log when it refuses to.
+    pub fn try_start(self) -> Result<Server, String> {
         let mut command = self.command();
         if !self.args.iter().any(|arg| arg == "--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -114,15 +120,16 @@ impl Setup {
             Ok(address) => address,
             Err(_) => {
                 let _ = child.kill();
-                panic!("the server did not start: {}", log.lock().unwrap());
+                let _ = child.wait();
+                return Err(log.lock().unwrap().clone());
             }
         };
-        Server {
+        Ok(Server {
             setup: self,
             child,
             address,
             log,
-        }
+        })
     }
 }
 

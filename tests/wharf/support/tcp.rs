@@ -12,9 +12,9 @@ pub enum Fault {
     Pass,
     /// Answers come 300 ms late.
     Delay,
-    /// Questions arrive, and answers do not.
+    /// Questions arrive, and answers do not; connections that have lost one end afterwards.
     LoseAnswers,
-    /// Nothing arrives, in either direction.
+    /// Nothing arrives, in either direction, as long as this lasts; then it does, late.
     BlackHole,
     /// Connections are reset, and new ones as well.
     Reset,
@@ -109,14 +109,20 @@ impl Proxy {
 
 fn forward(mut from: TcpStream, mut to: TcpStream, answers: bool, state: &State) {
     let mut block = [0; 16 * 1024];
+    let mut lost = false;
     while let Ok(read @ 1..) = from.read(&mut block) {
+        while state.fault() == Fault::BlackHole {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         match state.fault() {
+            Fault::LoseAnswers if answers => {
+                lost = true;
+                continue;
+            }
             Fault::Delay if answers => std::thread::sleep(Duration::from_millis(300)),
-            Fault::LoseAnswers if answers => continue,
-            Fault::BlackHole => continue,
             _ => {}
         }
-        if to.write_all(&block[..read]).is_err() {
+        if lost || to.write_all(&block[..read]).is_err() {
             break;
         }
     }

@@ -1,0 +1,209 @@
+//! What must hold afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use super::clients::Upload;
+use super::faults::Instances;
+use crate::support::wait_until;
+
+/// How many milliseconds a line of the log may be later than what it tells of.
+const WRITTEN: u128 = 20;
+
+/// Everything. Nothing is disturbed any more since `quiet`; `cli` asks Redis.
+pub fn all(
+    instances: &Instances,
+    uploads: &[Upload],
+    quiet: SystemTime,
+    cli: &dyn Fn(&[&str]) -> String,
+) {
+    let reindexed = instances.setup(0).run(&["reindex"]);
+    let said = String::from_utf8_lossy(&reindexed.stdout).into_owned();
+    assert!(said.ends_with(" 0 damaged\n"), "{said}");
+    answers(instances, uploads, quiet);
+    let kept = |upload: &&Upload| upload.must_be_there(SystemTime::now());
+    println!(
+        "{} uploads answered, {} deleted, {} prolonged, {} still there",
+        uploads.len(),
+        uploads
+            .iter()
+            .filter(|upload| upload.deleted.is_some())
+            .count(),
+        uploads
+            .iter()
+            .filter(|upload| upload.promised.len() > 1)
+            .count(),
+        uploads.iter().filter(kept).count(),
+    );
+    wait_until("what is over is gone from the store, files and all", || {
+        let store = Store::read(instances);
+        let gone = |upload: &Upload| upload.must_be_gone(SystemTime::now(), Some(quiet));
+        let left = |upload: &&Upload| gone(upload) && store.has(&upload.id);
+        let waiting = |upload: &&Upload| upload.deadline().is_some() && !gone(upload);
+        uploads.iter().find(left).is_none() && uploads.iter().find(waiting).is_none()
+    });
+    wait_until("no file is without a manifest, and nothing waits", || {
+        let store = Store::read(instances);
+        store.files.iter().all(|id| store.live.contains_key(id))
+            && instances.servers[0].staged() == 0
+    });
+    wait_until("store and index agree", || {
+        Store::read(instances).live == index(cli)
+    });
+    answers(instances, uploads, quiet);
+    let checked = instances.setup(0).run(&["check"]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success(), "{said}");
+    actions(instances, uploads);
+}
+
+/// Every upload on every instance, by its id and by its name.
+fn answers(instances: &Instances, uploads: &[Upload], quiet: SystemTime) {
+    for upload in uploads {
+        for server in &instances.servers {
+            let sent = SystemTime::now();
+            if upload.limited {
+                // A look at the record counts for nothing.
+                let there = server.get(&format!("/uploads/{}", upload.id)).status == 200;
+                assert!(
+                    there || !upload.must_be_there(sent),
+                    "{} is lost",
+                    upload.id
+                );
+                continue;
+            }
+            upload.check("id", sent, Some(quiet), &server.get(&upload.path()));
+            let by_name = server.get(&format!("/files/{}", upload.name));
+            upload.check("name", sent, Some(quiet), &by_name);
+        }
+    }
+}
+
+/// Generation and deadline of an upload.
+type Version = (u64, Option<i64>);
+
+/// What is in the directory.
+struct Store {
+    live: BTreeMap<String, Version>,
+    /// Whose files there are.
+    files: BTreeSet<String>,
+}
+
+impl Store {
+    fn read(instances: &Instances) -> Self {
+        let (mut live, mut files) = (BTreeMap::new(), BTreeSet::new());
+        let server = &instances.servers[0];
+        for name in server.files() {
+            let Some(id) = name.strip_suffix(".json") else {
+                files.insert(name[..26].to_owned());
+                continue;
+            };
+            let path = server.store().join(&id[..2]).join(&name);
+            // It may be replaced or removed under our eyes.
+            let Ok(json) = std::fs::read(path) else {
+                continue;
+            };
+            let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+            if json["gone"].is_null() {
+                let generation = json["generation"].as_u64().unwrap();
+                live.insert(id.to_owned(), (generation, json["expires_at"].as_i64()));
+            }
+        }
+        Store { live, files }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.live.contains_key(id) || self.files.contains(id)
+    }
+}
+
+/// What the index knows.
+fn index(cli: &dyn Fn(&[&str]) -> String) -> BTreeMap<String, Version> {
+    // One answer for all shards: every one of them says the same of an upload everywhere.
+    const RECORDS: &str = r"local found = {}
+for _, key in ipairs(redis.call('KEYS', 'wharf:{u*}:upload:*')) do
+  local shard, id = string.match(key, '^(.*):upload:(.*)$')
+  local g, e = unpack(redis.call('HMGET', key, 'g', 'e'))
+  local due = redis.call('ZSCORE', shard .. ':due', id)
+  if not redis.call('ZSCORE', shard .. ':all', id) or (due or '') ~= e then g = 'not whole' end
+  found[#found + 1] = id .. ' ' .. g .. ' ' .. e
+end
+return found";
+    let said = cli(&["EVAL", RECORDS, "0"]);
+    let lines = said.lines().filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let mut next = || words.next().unwrap_or_default().to_owned();
+            let (id, generation, deadline) = (next(), next(), next());
+            (id, (generation.parse().unwrap_or(0), deadline.parse().ok()))
+        })
+        .collect()
+}
+
+/// What every instance says it has done.
+fn actions(instances: &Instances, uploads: &[Upload]) {
+    let known: BTreeMap<&str, &Upload> = uploads
+        .iter()
+        .map(|upload| (upload.id.as_str(), upload))
+        .collect();
+    let mut removals = 0;
+    for number in 0..instances.servers.len() {
+        for life in instances.lives(number) {
+            // Until when its lease is good, in milliseconds.
+            let mut valid_until = 0;
+            for line in life.lines() {
+                assert!(
+                    !line.contains("an operator has ended"),
+                    "nobody has: {line}"
+                );
+                if line.contains("the lease is ") && line.contains(" left=") {
+                    valid_until = millis(line) + field(line, "left");
+                }
+                if !line.contains("removing: it is over") {
+                    continue;
+                }
+                removals += 1;
+                assert!(field(line, "left") > 0, "{line}");
+                assert!(
+                    millis(line) <= valid_until + WRITTEN,
+                    "after its lease: {line}"
+                );
+                let id = line
+                    .split(" id=")
+                    .nth(1)
+                    .unwrap()
+                    .split(' ')
+                    .next()
+                    .unwrap();
+                if let Some(upload) = known.get(id).filter(|upload| !upload.limited) {
+                    assert!(!promised(upload, millis(line)), "too early: {line}");
+                }
+            }
+        }
+    }
+    println!("{removals} removals begun");
+    assert!(removals > 0);
+}
+
+/// Whether somebody had been told before `time` that an upload lives for longer.
+fn promised(upload: &Upload, time: u128) -> bool {
+    let since = |time: SystemTime| {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_millis()
+    };
+    upload.promised.iter().any(|(told, deadline)| {
+        since(*told) < time && deadline.is_none_or(|deadline| since(deadline) > time)
+    })
+}
+
+/// The time of a line of the log.
+fn millis(line: &str) -> u128 {
+    let time: jiff::Timestamp = line.split(' ').next().unwrap().parse().unwrap();
+    u128::try_from(time.as_millisecond()).unwrap()
+}
+
+fn field(line: &str, name: &str) -> u128 {
+    let (_, rest) = line.split_once(&format!(" {name}=")).unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}

@@ -12,6 +12,7 @@ use crate::catalog::Scan;
 use crate::lease::Claim;
 use crate::model::{Clock, Prefix, Timestamp, Tombstone};
 use crate::repository::{Repository, RepositoryError};
+use crate::store::Replaced;
 
 /// How often is asked whether the index has lost something.
 const LOOK: Duration = Duration::from_secs(1);
@@ -197,8 +198,9 @@ impl Comparison {
             }
             let (id, files) = (orphan.id, orphan.files.len());
             let tombstone = Tombstone::orphaned(id, orphan.files, self.clock.now());
-            let buried = store.bury(&tombstone).await?;
-            tracing::info!(%id, files, ?buried, "removed files of an upload that was never committed");
+            if store.bury(&tombstone).await? == Replaced::Done {
+                tracing::info!(%id, files, "removed files of an upload that was never committed");
+            }
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod faults;
 mod faulty;
 mod floors;
 mod instances;
+mod lost;
 mod many;
 mod names;
 mod operate;

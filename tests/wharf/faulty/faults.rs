@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::{ARGS, Random};
-use crate::support::{Fault, Proxy, Redis, Server, Setup, wait_until};
+use crate::support::{Cluster, Fault, Proxy, Redis, Server, Setup, wait_until};
 
 const KILL: i32 = 9;
 const STOP: i32 = 19;
@@ -139,42 +139,19 @@ impl Instances {
         span: Duration,
         addresses: &Mutex<Vec<SocketAddr>>,
     ) {
-        let start = Instant::now();
-        while start.elapsed() < span {
-            let number = random.below(self.servers.len() as u64) as usize;
-            let what = match random.below(16) {
-                0..3 => {
-                    self.kill(number);
-                    *addresses.lock().unwrap() = self.addresses();
-                    "killed and restarted".to_owned()
-                }
-                3..6 => {
-                    // Up to longer than the lease lasts.
-                    let pause = random.millis(300, 3500);
-                    self.servers[number].signal(STOP);
-                    self.paused[number] = Some(Instant::now() + pause);
-                    format!("paused for {pause:?}")
-                }
-                6..11 => {
+        self.often(random, span, addresses, |instances, random, number| {
+            Some(match random.below(10) {
+                0..5 => {
                     let fault = *random.pick(&Fault::ALL[1..]);
                     let pause = random.millis(200, 4000);
-                    self.reach(number, fault);
-                    self.disturbed[number] = Some(Instant::now() + pause);
-                    format!("{fault:?} for {pause:?}")
+                    instances.reach(number, fault);
+                    instances.disturbed[number] = Some(Instant::now() + pause);
+                    format!("i{number} has {fault:?} for {pause:?}")
                 }
-                11 => {
-                    redis.cli(&["FLUSHALL"]);
-                    "Redis is emptied".to_owned()
-                }
-                12 => {
-                    redis.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-                    "nobody is subscribed".to_owned()
-                }
-                13 => {
-                    redis.cli(&["SAVE"]);
-                    "Redis takes a snapshot".to_owned()
-                }
-                14 => {
+                5 => said(redis, &["FLUSHALL"]),
+                6 => said(redis, &["CLIENT", "KILL", "TYPE", "pubsub"]),
+                7 => said(redis, &["SAVE"]),
+                8 => {
                     redis.restart();
                     "Redis restarts with its last snapshot".to_owned()
                 }
@@ -183,11 +160,76 @@ impl Instances {
                     redis.restart();
                     "Redis restarts with nothing".to_owned()
                 }
+            })
+        });
+    }
+
+    /// The same on a cluster.
+    pub fn disturb_cluster(
+        &mut self,
+        cluster: &mut Cluster,
+        random: &mut Random,
+        span: Duration,
+        addresses: &Mutex<Vec<SocketAddr>>,
+    ) {
+        self.often(random, span, addresses, |_, random, _| {
+            let masters = cluster.masters();
+            // While one is away the others are left alone: so much the cluster must bear.
+            let master = *random.pick(&masters);
+            let whole = masters.len() == 3 && cluster.is_well();
+            Some(match random.below(4) {
+                0 if whole => {
+                    let replica = cluster.replica_of(master);
+                    said(&cluster.nodes[replica], &["CLUSTER", "FAILOVER"])
+                }
+                1 if whole => {
+                    cluster.nodes[master].kill();
+                    let replaced =
+                        || cluster.masters().len() == 3 && !cluster.masters().contains(&master);
+                    wait_until("another takes over", replaced);
+                    cluster.nodes[master].restart();
+                    format!("master {master} was killed and comes back")
+                }
+                2 => said(&cluster.nodes[master], &["FLUSHALL"]),
+                3 => said(
+                    &cluster.nodes[master],
+                    &["CLIENT", "KILL", "TYPE", "pubsub"],
+                ),
+                _ => return None,
+            })
+        });
+        cluster.wait();
+    }
+
+    /// Kills and pauses instances, and does `more`, for so long.
+    fn often(
+        &mut self,
+        random: &mut Random,
+        span: Duration,
+        addresses: &Mutex<Vec<SocketAddr>>,
+        mut more: impl FnMut(&mut Self, &mut Random, usize) -> Option<String>,
+    ) {
+        let start = Instant::now();
+        while start.elapsed() < span {
+            let number = random.below(self.servers.len() as u64) as usize;
+            let what = match random.below(16) {
+                0..3 => {
+                    self.kill(number);
+                    *addresses.lock().unwrap() = self.addresses();
+                    Some(format!("i{number} is killed, and restarted"))
+                }
+                3..6 => {
+                    // Up to longer than the lease lasts.
+                    let pause = random.millis(300, 3500);
+                    self.servers[number].signal(STOP);
+                    self.paused[number] = Some(Instant::now() + pause);
+                    Some(format!("i{number} is paused for {pause:?}"))
+                }
+                _ => more(self, random, number),
             };
-            println!(
-                "{:>6.2} s, i{number}: {what}",
-                start.elapsed().as_secs_f64()
-            );
+            if let Some(what) = what {
+                println!("{:>6.2} s: {what}", start.elapsed().as_secs_f64());
+            }
             let next = Instant::now() + random.millis(50, 700);
             while Instant::now() < next {
                 self.relent(false);
@@ -197,4 +239,10 @@ impl Instances {
         self.relent(true);
         self.ready();
     }
+}
+
+/// Gives Redis a command.
+fn said(redis: &Redis, args: &[&str]) -> String {
+    let answer = redis.cli(args);
+    format!("Redis is told {}: {}", args.join(" "), answer.trim())
 }

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use crate::support::{Redis, soak};
+use crate::support::{Cluster, Redis, soak};
 use clients::{Client, Upload};
 use faults::Instances;
 
@@ -125,6 +125,27 @@ fn the_same_with_three_leaders_all_the_time() {
     for round in 0..if soak() { 6 } else { 1 } {
         run(seed() + 1000 + round, span(), true);
     }
+}
+
+/// The same on a cluster, whose masters change, by order and by force.
+#[test]
+fn the_same_on_a_cluster() {
+    if !soak() {
+        return;
+    }
+    let seed = seed() + 2000;
+    println!("WHARF_SEED={seed}");
+    let mut cluster = Cluster::start();
+    let mut instances = Instances::at(vec![cluster.url(); 3], false);
+    let addresses = Mutex::new(instances.addresses());
+    let uploads = under_load(&addresses, seed, || {
+        instances.disturb_cluster(&mut cluster, &mut Random::new(seed), span(), &addresses);
+    });
+    verify::all(&instances, &uploads, SystemTime::now(), &|args| {
+        let masters = cluster.masters().into_iter();
+        let said = masters.map(|master| cluster.nodes[master].cli(args));
+        said.collect::<Vec<_>>().concat()
+    });
 }
 
 fn span() -> Duration {

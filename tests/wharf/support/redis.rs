@@ -257,13 +257,22 @@ impl Cluster {
     }
 
     /// The places of all masters that hold slots.
-    fn masters(&self) -> Vec<usize> {
+    pub fn masters(&self) -> Vec<usize> {
         let masters = (0..self.nodes.len()).filter(|place| {
             let nodes = self.nodes[*place].cli(&["CLUSTER", "NODES"]);
             let own = nodes.lines().find(|line| line.contains("myself,master"));
             own.is_some_and(|own| own.split(' ').count() > 8)
         });
         masters.collect()
+    }
+
+    /// Whether all that live say that the cluster is, and all replicas have their masters' data.
+    pub fn is_well(&self) -> bool {
+        self.nodes.iter().all(|node| {
+            let info = node.cli(&["INFO", "replication"]);
+            let linked = info.contains("role:master") || info.contains("master_link_status:up");
+            linked && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+        })
     }
 
     /// The place of a master that is not this.

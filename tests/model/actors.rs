@@ -42,6 +42,8 @@ pub enum At {
     Refused {
         exists: bool,
     },
+    /// The commit: it found nothing, and closes the key.
+    Closing,
     /// The manifest stands, the index is to be told.
     Published(Manifest),
     /// Has read this version, and will replace or bury it.
@@ -218,6 +220,18 @@ impl Turn<'_> {
                 );
             }
             At::Refused { exists } => self.settle(exists),
+            At::Closing => {
+                let keeps = self.rules.late_commit_keeps;
+                self.write("commit: closes the key", Write::Close, |world, written| {
+                    match written {
+                        // It has come by now: what stands there decides.
+                        Some(Written::Exists) if keeps => return At::Refused { exists: false },
+                        Some(_) => world.file = None,
+                        None => {}
+                    }
+                    over
+                });
+            }
             At::Buried => self.goes("commit: removes its file", over, |world| world.file = None),
             At::Published(manifest) => {
                 let create = true;
@@ -252,16 +266,7 @@ impl Turn<'_> {
                 );
             }
             Key::Absent if self.rules.unknown_commit_closes => {
-                let keeps = self.rules.late_commit_keeps;
-                self.write("commit: closes the key", Write::Close, |world, written| {
-                    match written {
-                        // It has come by now: what stands there decides.
-                        Some(Written::Exists) if keeps => return At::Refused { exists: false },
-                        Some(_) => world.file = None,
-                        None => {}
-                    }
-                    over
-                });
+                self.goes("commit: finds nothing", At::Closing, |_| {});
             }
             Key::Absent | Key::Gone { .. } => {
                 self.goes("commit: takes its file back", over, |world| {

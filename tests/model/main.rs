@@ -48,10 +48,11 @@ const MORE: [([Role; 4], Mishaps); 8] = [
 
 fn scenarios() -> Vec<Scenario> {
     let mut all = MORE.to_vec();
-    for first in 0..PARTNERS.len() {
-        for second in first + 1..PARTNERS.len() {
-            for third in &PARTNERS[second + 1..] {
-                let roles = [Commit, PARTNERS[first], PARTNERS[second], *third];
+    for (place, first) in PARTNERS.iter().enumerate() {
+        let others = &PARTNERS[place + 1..];
+        for (place, second) in others.iter().enumerate() {
+            for third in &others[place + 1..] {
+                let roles = [Commit, *first, *second, *third];
                 all.push((roles, LOSES));
             }
         }

@@ -7,6 +7,8 @@
 
 /// Records an upload. Keys: record, due, all, bytes, marker. Arguments: id, generation, created,
 /// deadline, when to look at it, bytes, spent, names, whether to create it, whether to mark it.
+/// What is recorded once more, by a comparison, is not marked again: an operator may just have
+/// taken the mark away.
 pub const RECORD: &str = r"#!lua
 local known = redis.call('HGET', KEYS[1], 'g')
 if known then
@@ -22,7 +24,7 @@ redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 if ARGV[5] == '' then redis.call('ZREM', KEYS[2], ARGV[1]) else redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1]) end
 if ARGV[10] == '0' or ARGV[4] == '' then
   redis.call('DEL', KEYS[5])
-else
+elseif known ~= ARGV[2] then
   redis.call('SET', KEYS[5], '', 'PXAT', ARGV[4])
 end
 return 1";

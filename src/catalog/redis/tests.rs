@@ -108,6 +108,15 @@ async fn an_upload_recorded_without_a_mark_keeps_no_older_one() {
     upload.expires_at = Some(now.after(Duration::from_secs(60)));
     catalog.record(&upload).await.unwrap();
     assert!(catalog.is_marked(&upload.id).await.unwrap());
+    // An operator's order is not undone by a comparison.
+    redis.cli(&[
+        "EVAL",
+        "for _, key in ipairs(redis.call('KEYS', '*:marker:*')) do redis.call('DEL', key) end",
+        "0",
+    ]);
+    catalog.record(&upload).await.unwrap();
+    assert!(!catalog.is_marked(&upload.id).await.unwrap());
+    catalog.mark(&upload).await.unwrap();
     // Another instance, to which this server refuses the events.
     catalog.events.refuse();
     upload.generation += 1;

@@ -20,6 +20,8 @@ use super::{Error, Link};
 const TOPOLOGY: Duration = Duration::from_secs(5);
 /// How often a listening connection shows that it lives.
 const PING: Duration = Duration::from_secs(1);
+/// How long that may take. A connection that is given up costs what is sent meanwhile.
+const PONG: Duration = Duration::from_secs(3);
 /// The pause before a connection is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 /// How many messages wait for who is slow; what is beyond is made up for by looking.
@@ -149,7 +151,9 @@ async fn listen(node: ConnectionInfo, shared: Arc<Shared>) {
 async fn listen_once(node: &ConnectionInfo, shared: &Shared) -> Result<(), Error> {
     let (sender, mut pushed) = mpsc::unbounded_channel::<PushInfo>();
     let client = Client::open(node.clone())?;
-    let config = settings().set_push_sender(sender);
+    let config = settings()
+        .set_response_timeout(Some(PONG))
+        .set_push_sender(sender);
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)
         .await?;

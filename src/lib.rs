@@ -16,6 +16,7 @@
 //! - [`delivery`]: the download as a use case: what a name means, representations, streams.
 //! - [`expiry`]: the cleaner, and the comparison of index and store.
 //! - [`http`]: routes, headers, status codes, connections.
+//! - [`client`]: the same forms from the other end: upload, download, progress.
 //! - [`app`]: what the parts are made of; [`shutdown`] how they end.
 //! - [`config`]: settings, checked into the options of the parts.
 //! - [`cli`]: the commands.
@@ -38,6 +39,15 @@
 //! sent, and streams the blocks. An error after the head breaks the connection: nothing short
 //! looks whole.
 //!
+//! # The other end
+//!
+//! [`client::Upload`] writes the heads of its parts beforehand, so that the length is known, and
+//! the body reads file after file while it is sent; a file that is not what it was breaks it off
+//! before the close delimiter. [`client::Download`] reads one stream, whatever connections it
+//! comes by: where one breaks, the next begins at that byte of the representation, and the
+//! [`form::Decoder`] does not notice. A file is hashed and written under a temporary name, and
+//! renamed when length and digest agree.
+//!
 //! # One expiry
 //!
 //! The [`lease`] publishes a claim. [`expiry::Expiry`] sleeps until the next deadline, and for
@@ -52,6 +62,7 @@
 pub mod app;
 pub mod catalog;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod delivery;
 pub mod expiry;

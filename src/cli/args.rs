@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::Styles;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 
+use super::client;
 use crate::config::{Kind, SETTINGS};
 
 /// What to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Command {
     /// Serve.
     Serve,
@@ -21,8 +23,8 @@ pub enum Command {
         /// Whatever store and Redis were told before.
         adopt: bool,
     },
-    /// Have the server at this address compare its index.
-    ReindexAt(String),
+    /// Ask a server.
+    Client(client::Command),
 }
 
 /// What was asked for.
@@ -38,44 +40,85 @@ pub struct Invocation {
 
 /// Reads the arguments of the process; on a mistake, or for help, it ends the process.
 pub fn parse() -> Invocation {
-    read(&command().get_matches())
+    let mut command = command();
+    let read = read(&command.get_matches_mut());
+    read.unwrap_or_else(|reason| command.error(ErrorKind::ArgumentConflict, reason).exit())
 }
 
-fn command() -> clap::Command {
-    let styles = if std::env::var_os("NO_COLOR").is_some() {
+/// All there is to be said on the command line.
+pub fn command() -> clap::Command {
+    let styles = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         Styles::plain()
     } else {
         Styles::styled()
     };
     let mut command = clap::Command::new("wharf")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A server for multipart/form-data in both directions")
-        .styles(styles)
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .help("Read settings from this TOML file (also WHARF_CONFIG)")
-                .value_parser(value_parser!(PathBuf))
-                .global(true),
-        )
-        .arg(
-            Arg::new("port")
-                .short('p')
-                .long("port")
-                .value_name("PORT")
-                .help("Listen on this port")
-                .value_parser(value_parser!(u16))
-                .conflicts_with("listen"),
-        )
-        .arg(
-            Arg::new("bind")
-                .short('b')
-                .long("bind")
-                .value_name("HOST")
-                .help("Listen on this address")
-                .conflicts_with("listen"),
-        );
+        .about("A server for multipart/form-data in both directions, and its client")
+        .styles(styles);
+    command = settings(command);
+    let serving = [
+        ("serve", "Serve (what wharf does without a command)"),
+        (
+            "config",
+            "Print the settings in effect, and where each was given",
+        ),
+        (
+            "check",
+            "Read every stored file and compare it with its manifest; changes nothing",
+        ),
+        ("reindex", "Make the index anew from the manifests"),
+    ];
+    for (name, about) in serving {
+        let mut sub = settings(clap::Command::new(name).about(about));
+        if name == "reindex" {
+            sub = reindex(sub);
+        }
+        command = command.subcommand(sub);
+    }
+    command.subcommands(client::args::commands())
+}
+
+fn reindex(command: clap::Command) -> clap::Command {
+    let to = Arg::new("to").long("to").value_name("URL").help(
+        "Ask the server that runs there, with the admin secret in WHARF_TOKEN; without it, no \
+         server may run, unless they share the store through Redis",
+    );
+    let adopt = Arg::new("adopt")
+        .long("adopt")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("to")
+        .help("Take the store and Redis to belong together, whatever they were told before");
+    command.args([
+        to,
+        client::args::token_file(),
+        client::args::ca_file(),
+        adopt,
+    ])
+}
+
+/// The command with every setting as a flag.
+fn settings(mut command: clap::Command) -> clap::Command {
+    command = command.args([
+        Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help("Read settings from this TOML file (also WHARF_CONFIG)")
+            .value_parser(value_parser!(PathBuf)),
+        Arg::new("port")
+            .short('p')
+            .long("port")
+            .value_name("PORT")
+            .help("Listen on this port")
+            .value_parser(value_parser!(u16))
+            .conflicts_with("listen"),
+        Arg::new("bind")
+            .short('b')
+            .long("bind")
+            .value_name("HOST")
+            .help("Listen on this address")
+            .conflicts_with("listen"),
+    ]);
     for setting in SETTINGS {
         let action = match setting.kind {
             Kind::Single => ArgAction::Set,
@@ -91,61 +134,54 @@ fn command() -> clap::Command {
                 .value_name(setting.value)
                 .help(format!("{}{default}", setting.help))
                 .help_heading(setting.group)
-                .action(action)
-                .global(true),
+                .action(action),
         );
     }
-    let subcommand =
-        |name: &'static str, about: &'static str| clap::Command::new(name).about(about);
     command
-        .subcommand(subcommand(
-            "serve",
-            "Serve (what wharf does without a command)",
-        ))
-        .subcommand(subcommand(
-            "config",
-            "Print the settings in effect, and where each was given",
-        ))
-        .subcommand(subcommand(
-            "check",
-            "Read every stored file and compare it with its manifest; changes nothing",
-        ))
-        .subcommand(
-            subcommand("reindex", "Make the index anew from the manifests")
-                .arg(
-                    Arg::new("to")
-                        .long("to")
-                        .value_name("URL")
-                        .help("Ask the server that runs there, with the admin secret in WHARF_TOKEN; without it, no server may run, unless they share the store through Redis"),
-                )
-                .arg(
-                    Arg::new("adopt")
-                        .long("adopt")
-                        .action(ArgAction::SetTrue)
-                        .conflicts_with("to")
-                        .help("Take the store and Redis to belong together, whatever they were told before"),
-                ),
-        )
 }
 
-fn read(matches: &ArgMatches) -> Invocation {
-    let (command, sub) = match matches.subcommand() {
-        Some(("config", sub)) => (Command::Config, sub),
-        Some(("check", sub)) => (Command::Check, sub),
-        Some(("reindex", sub)) => {
-            let to = sub.get_one::<String>("to").cloned();
-            let adopt = sub.get_flag("adopt");
-            (
-                to.map_or(Command::Reindex { adopt }, Command::ReindexAt),
-                sub,
-            )
+/// # Errors
+/// Settings of the server stand before a command that is not the server's.
+fn read(matches: &ArgMatches) -> Result<Invocation, String> {
+    let mut flags = flags(matches);
+    let mut config = matches.get_one::<PathBuf>("config").cloned();
+    let command = match matches.subcommand() {
+        None => Command::Serve,
+        Some((name, sub)) => {
+            if let Some(asked) = client::args::read(name, sub) {
+                if let Some((key, _)) = flags.first() {
+                    return Err(format!(
+                        "{key} is a setting of the server, not of wharf {name}"
+                    ));
+                }
+                Command::Client(asked)
+            } else {
+                // What stands behind the command is read last, and wins.
+                flags.extend(self::flags(sub));
+                config = sub.get_one::<PathBuf>("config").cloned().or(config);
+                match name {
+                    "config" => Command::Config,
+                    "check" => Command::Check,
+                    "reindex" => Command::Reindex {
+                        adopt: sub.get_flag("adopt"),
+                    },
+                    _ => Command::Serve,
+                }
+            }
         }
-        Some((_, sub)) => (Command::Serve, sub),
-        None => (Command::Serve, matches),
     };
+    Ok(Invocation {
+        command,
+        flags,
+        config,
+    })
+}
+
+/// The settings given as flags.
+fn flags(matches: &ArgMatches) -> Vec<(String, Vec<String>)> {
     let mut flags = Vec::new();
     for setting in SETTINGS {
-        if let Some(values) = sub.get_many::<String>(setting.key) {
+        if let Some(values) = matches.get_many::<String>(setting.key) {
             flags.push((setting.key.to_owned(), values.cloned().collect()));
         }
     }
@@ -163,11 +199,7 @@ fn read(matches: &ArgMatches) -> Invocation {
         let address = format!("{host}:{}", port.unwrap_or(&8080));
         flags.push(("listen".to_owned(), vec![address]));
     }
-    Invocation {
-        command,
-        flags,
-        config: sub.get_one::<PathBuf>("config").cloned(),
-    }
+    flags
 }
 
 #[cfg(test)]
@@ -176,7 +208,8 @@ mod tests {
 
     fn flags(args: &[&str]) -> Vec<(String, Vec<String>)> {
         let args = ["wharf"].iter().chain(args);
-        read(&command().try_get_matches_from(args).unwrap()).flags
+        let matches = command().try_get_matches_from(args).unwrap();
+        read(&matches).unwrap().flags
     }
 
     #[test]
@@ -189,6 +222,17 @@ mod tests {
         let expected = [("max_files".to_owned(), vec!["3".to_owned()])];
         assert_eq!(flags(&["--max-files", "3", "config"]), expected);
         assert_eq!(flags(&["config", "--max-files=3"]), expected);
+        let both = flags(&["--max-files", "1", "serve", "--max-files=3"]);
+        assert_eq!(both.last(), expected.first());
+    }
+
+    #[test]
+    fn a_client_has_no_settings() {
+        let before = ["wharf", "--max-files", "3", "list"];
+        let matches = command().try_get_matches_from(before).unwrap();
+        assert!(read(&matches).unwrap_err().contains("max_files"));
+        let behind = ["wharf", "list", "--max-files", "3"];
+        assert!(command().try_get_matches_from(behind).is_err());
     }
 
     #[test]

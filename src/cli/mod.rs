@@ -2,9 +2,9 @@
 
 mod args;
 mod check;
+mod client;
 mod config;
 mod reindex;
-mod remote;
 mod serve;
 
 use std::path::PathBuf;
@@ -20,8 +20,14 @@ use args::{Command, Invocation};
 /// # Errors
 /// What kept it from its end, for standard error.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let invocation = args::parse();
-    let command = invocation.command.clone();
+    // Redis over TLS and the client take the one that is installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut invocation = args::parse();
+    let command = match std::mem::replace(&mut invocation.command, Command::Serve) {
+        // They have no settings, and those of a server are none of their business.
+        Command::Client(command) => return Ok(client::run(command)),
+        command => command,
+    };
     let loaded = load(invocation)?;
     // Read last, so that the file named by one setting can hold others.
     let config = check_values(&loaded)?;
@@ -30,7 +36,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Config => config::run(&loaded),
         Command::Check => check::run(&config),
         Command::Reindex { adopt } => reindex::run(&config, adopt),
-        Command::ReindexAt(url) => reindex::ask(&url),
+        Command::Client(_) => unreachable!("clients have run"),
     }
 }
 

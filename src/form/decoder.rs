@@ -90,6 +90,12 @@ impl Decoder {
         }
     }
 
+    /// How many bytes of the body have been taken: all that stands before what
+    /// [`next`](Self::next) will answer next.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// The next event, or `None` when another frame is needed.
     ///
     /// # Errors

@@ -40,19 +40,7 @@ pub fn content_type(boundary: &Boundary) -> String {
 /// left as it is; readers that unescape `\\` would lose one of two in a row, or take one at
 /// the end together with the closing quote, so there each is doubled.
 pub fn part_head(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256 + part.name.len());
-    if !first {
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"--");
-    head.extend_from_slice(boundary.as_bytes());
-    head.extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"");
-    push_name(&mut head, part.name);
-    if let Some(filename) = part.filename {
-        head.extend_from_slice(b"\"; filename=\"");
-        push_name(&mut head, filename);
-    }
-    head.extend_from_slice(b"\"\r\n");
+    let mut head = disposition(boundary, first, part.name, part.filename, push_name);
     if let Some(content_type) = part.content_type {
         push_header(&mut head, "Content-Type", content_type);
     }
@@ -65,6 +53,48 @@ pub fn part_head(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> Vec<u8
         push_header(&mut head, "Repr-Digest", digest);
     }
     head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// The same for a form that a program sends to whatever server there is: without a length, which
+/// need not be known, and with names as quoted strings (RFC 9110 section 5.6.4), `\"` and `\\`.
+/// The readers of Go, Python and Node undo these and no percent codes; wharf undoes both.
+pub fn upload_part_head(
+    boundary: &Boundary,
+    first: bool,
+    name: &[u8],
+    filename: Option<&[u8]>,
+    content_type: Option<&str>,
+) -> Vec<u8> {
+    let mut head = disposition(boundary, first, name, filename, push_quoted);
+    if let Some(content_type) = content_type {
+        push_header(&mut head, "Content-Type", content_type);
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// The delimiter line and the `Content-Disposition` of a part.
+fn disposition(
+    boundary: &Boundary,
+    first: bool,
+    name: &[u8],
+    filename: Option<&[u8]>,
+    push_name: fn(&mut Vec<u8>, &[u8]),
+) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256 + name.len());
+    if !first {
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"--");
+    head.extend_from_slice(boundary.as_bytes());
+    head.extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"");
+    push_name(&mut head, name);
+    if let Some(filename) = filename {
+        head.extend_from_slice(b"\"; filename=\"");
+        push_name(&mut head, filename);
+    }
+    head.extend_from_slice(b"\"\r\n");
     head
 }
 
@@ -147,6 +177,20 @@ fn push_name(head: &mut Vec<u8>, name: &[u8]) {
                 let alone = !after_another && !before_another_or_last;
                 head.extend_from_slice(if alone { b"\\" } else { b"\\\\" });
             }
+            _ => head.push(byte),
+        }
+    }
+}
+
+/// Writes what stands between the quotes of a quoted string; what cannot stand there goes out as
+/// browsers write it.
+fn push_quoted(head: &mut Vec<u8>, name: &[u8]) {
+    for &byte in name {
+        match byte {
+            b'"' | b'\\' => head.extend_from_slice(&[b'\\', byte]),
+            b'\r' => head.extend_from_slice(b"%0D"),
+            b'\n' => head.extend_from_slice(b"%0A"),
+            0 => head.extend_from_slice(b"%00"),
             _ => head.push(byte),
         }
     }

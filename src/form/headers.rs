@@ -26,6 +26,9 @@ pub struct PartHead {
     pub file: Option<RawFileName>,
     /// `Content-Type` as it came; `None` also when it was empty.
     pub content_type: Option<Bytes>,
+    /// `Content-Length`, where it is a number. The decoder does not go by it: a part ends at its
+    /// delimiter.
+    pub content_length: Option<u64>,
     /// `Repr-Digest` as it came (RFC 9530 section 3).
     pub repr_digest: Option<Bytes>,
     /// `Content-Digest` as it came (RFC 9530 section 2).
@@ -53,6 +56,7 @@ pub(super) struct HeadReader {
 struct Draft {
     disposition: Option<Disposition>,
     content_type: Option<Bytes>,
+    content_length: Option<u64>,
     repr_digest: Option<Bytes>,
     content_digest: Option<Bytes>,
 }
@@ -189,6 +193,7 @@ impl HeadReader {
             name: disposition.name,
             file: disposition.file,
             content_type: draft.content_type,
+            content_length: draft.content_length,
             repr_digest: draft.repr_digest,
             content_digest: draft.content_digest,
         })
@@ -206,6 +211,11 @@ impl Draft {
                 self.disposition = Some(parsed);
             }
             b"content-type" => self.content_type = Some(copied()).filter(|v| !v.is_empty()),
+            b"content-length" => {
+                let digits = str::from_utf8(value).ok();
+                let digits = digits.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+                self.content_length = digits.and_then(|text| text.parse().ok());
+            }
             b"repr-digest" => self.repr_digest = Some(copied()),
             b"content-digest" => self.content_digest = Some(copied()),
             b"content-transfer-encoding" => {

@@ -40,7 +40,9 @@ mod scan;
 pub use boundary::{Boundary, ContentTypeError};
 pub use decoder::{Decoder, EPILOGUE_LIMIT, Event, PREAMBLE_LIMIT};
 pub use disposition::{RawFileName, attachment, display_name};
-pub use encoder::{EncodedForm, EncodedPart, OutPart, close, content_type, part_head};
+pub use encoder::{
+    EncodedForm, EncodedPart, OutPart, close, content_type, part_head, upload_part_head,
+};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use headers::{HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT, PartHead};
 pub use params::ParamFault;

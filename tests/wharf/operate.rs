@@ -320,5 +320,5 @@ fn a_running_server_compares_its_index_for_an_admin() {
     assert_eq!(code, Some(4));
     assert!(said.contains("403"), "{said}");
     assert_eq!(ask("root", "http://127.0.0.1:1").0, Some(6));
-    assert_eq!(ask("root", "files.example").0, Some(1));
+    assert_eq!(ask("root", "ftp://files.example").0, Some(2));
 }

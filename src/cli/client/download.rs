@@ -1,0 +1,118 @@
+//! `wharf download`.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::bars::Bars;
+use super::outcome::Outcome;
+use super::{Fetch, Output, interrupted, print};
+use crate::client::{Client, Download, Downloaded, Received};
+
+pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
+    let to_stdout = fetch.output.as_os_str() == "-";
+    if to_stdout && (output.json || fetch.fields) {
+        return Outcome::usage("standard output takes the file, and nothing beside it");
+    }
+    let bars = Bars::new(output);
+    let mut download = Download::all(fetch.names.iter().map(String::as_str))
+        .replace(fetch.force)
+        .retries(fetch.retries)
+        .progress(bars.clone());
+    download = if to_stdout {
+        download.to_writer(io::stdout())
+    } else {
+        download.to_directory(&fetch.output)
+    };
+    let result = tokio::select! {
+        result = client.download(download) => result,
+        () = interrupted() => {
+            bars.clear();
+            let done = bars.received();
+            print_files(&done, output, fetch.fields || to_stdout);
+            eprintln!("wharf: interrupted; {}", count(done.len()));
+            return Outcome::Interrupted;
+        }
+    };
+    bars.clear();
+    match result {
+        Ok(downloaded) => report(&downloaded, fetch.fields, to_stdout, output),
+        Err(error) => {
+            let done = bars.received();
+            print_files(&done, output, fetch.fields || to_stdout);
+            let outcome = Outcome::of(&error).after(!done.is_empty());
+            if outcome == Outcome::Partly {
+                eprintln!("wharf: {}", count(done.len()));
+            }
+            outcome
+        }
+    }
+}
+
+fn count(files: usize) -> String {
+    match files {
+        0 => "no file is complete".to_owned(),
+        1 => "1 file is complete".to_owned(),
+        more => format!("{more} files are complete"),
+    }
+}
+
+fn report(downloaded: &Downloaded, fields: bool, to_stdout: bool, output: Output) -> Outcome {
+    let mut outcome = print_files(&downloaded.files, output, fields || to_stdout);
+    if fields {
+        let fields = fields_json(&downloaded.fields);
+        let line = if output.json {
+            json!({ "fields": fields })
+        } else {
+            fields
+        };
+        outcome = print(format!("{line}\n").as_bytes());
+    }
+    for failure in &downloaded.failures {
+        outcome = Outcome::of(failure);
+    }
+    outcome.after(!downloaded.files.is_empty())
+}
+
+/// Prints where the files are: as objects, or as paths unless something else is printed.
+fn print_files(files: &[Received], output: Output, something_else: bool) -> Outcome {
+    let mut text = String::new();
+    for file in files {
+        if output.json {
+            text += &format!("{}\n", file_json(file));
+        } else if !output.quiet && !something_else {
+            text += &format!("{}\n", shown(file.path.as_deref()));
+        }
+    }
+    print(text.as_bytes())
+}
+
+fn file_json(file: &Received) -> Value {
+    json!({
+        "field": file.field,
+        "name": file.name,
+        "path": shown(file.path.as_deref()),
+        "size": file.size,
+        "type": file.media_type,
+        "sha256": file.sha256,
+        "verified": file.verified,
+    })
+}
+
+fn shown(path: Option<&Path>) -> String {
+    path.map(|path| path.display().to_string())
+        .unwrap_or_default()
+}
+
+/// Names and their values, in the order they came first.
+fn fields_json(fields: &[(String, String)]) -> Value {
+    let mut object = Map::new();
+    for (name, value) in fields {
+        let values = object.entry(name).or_insert_with(|| json!([]));
+        if let Value::Array(values) = values {
+            values.push(json!(value));
+        }
+    }
+    Value::Object(object)
+}

@@ -1,0 +1,195 @@
+//! The commands that ask a server: wharf as a client.
+
+pub mod args;
+mod bars;
+mod download;
+mod outcome;
+mod records;
+mod upload;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap_complete::Shell;
+
+use crate::client::{Client, ClientError, DEFAULT_ADDRESS, Token};
+use outcome::Outcome;
+
+/// What to ask.
+#[derive(Debug)]
+pub enum Command {
+    /// Send a form.
+    Upload(ServerArgs, Send),
+    /// Fetch one.
+    Download(ServerArgs, Fetch),
+    /// List so many uploads.
+    List(ServerArgs, usize),
+    /// Show uploads.
+    Show(ServerArgs, Vec<String>),
+    /// Delete uploads.
+    Delete(ServerArgs, Vec<String>),
+    /// Have the index compared.
+    Reindex(ServerArgs),
+    /// Print completions.
+    Completions(Shell),
+    /// Print a manual page.
+    Man(Option<String>),
+}
+
+/// Which server, and how to talk to it.
+#[derive(Debug)]
+pub struct ServerArgs {
+    address: Option<String>,
+    token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    timeout: Duration,
+    output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+/// What `wharf upload` is given.
+#[derive(Debug)]
+pub struct Send {
+    files: Vec<PathBuf>,
+    fields: Vec<(String, String)>,
+    media_type: Option<String>,
+    name: Option<String>,
+    file_field: Option<String>,
+    expires_in: Option<String>,
+    max_downloads: Option<u64>,
+    chunk: usize,
+}
+
+/// What `wharf download` is given.
+#[derive(Debug)]
+pub struct Fetch {
+    names: Vec<String>,
+    output: PathBuf,
+    force: bool,
+    fields: bool,
+    retries: u32,
+}
+
+/// Runs a command; what went wrong has been said when it returns.
+pub fn run(command: Command) -> ExitCode {
+    let outcome = match command {
+        Command::Upload(server, send) => asking(&server, async |client| {
+            upload::run(&client, send, server.output).await
+        }),
+        Command::Download(server, fetch) => asking(&server, async |client| {
+            download::run(&client, fetch, server.output).await
+        }),
+        Command::List(server, limit) => asking(&server, async |client| {
+            records::list(&client, limit, server.output).await
+        }),
+        Command::Show(server, ids) => asking(&server, async |client| {
+            records::show(&client, &ids, server.output).await
+        }),
+        Command::Delete(server, ids) => asking(&server, async |client| {
+            records::delete(&client, &ids, server.output).await
+        }),
+        Command::Reindex(server) => asking(&server, async |client| records::reindex(&client).await),
+        Command::Completions(shell) => completions(shell),
+        Command::Man(page) => man(page.as_deref()),
+    };
+    outcome.code()
+}
+
+/// Does `work` with a client of the server, on this thread alone.
+fn asking(server: &ServerArgs, work: impl AsyncFnOnce(Client) -> Outcome) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Outcome::failed(&format!("cannot start: {error}")),
+    };
+    let outcome = match client(server) {
+        Ok(client) => runtime.block_on(work(client)),
+        Err(error) => Outcome::of(&error),
+    };
+    // A look-up of a name that hangs is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn client(server: &ServerArgs) -> Result<Client, ClientError> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let address = server.address.clone().or_else(|| variable("WHARF_URL"));
+    let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
+    let mut builder = Client::builder(&address).timeout(server.timeout);
+    let token = match &server.token_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            Some(text.map_err(|error| ClientError::File {
+                path: path.clone(),
+                error,
+            })?)
+        }
+        None => variable("WHARF_TOKEN"),
+    };
+    if let Some(token) = token {
+        builder = builder.token(Token::new(&token));
+    }
+    if let Some(path) = &server.ca_file {
+        builder = builder.ca_file(path);
+    }
+    builder.build()
+}
+
+/// Ends with the first signal that asks for an end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        // Without a handler the signal ends the process itself.
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => if result.is_err() {
+            std::future::pending::<()>().await;
+        },
+        _ = terminate.recv() => {}
+    }
+}
+
+fn completions(shell: Shell) -> Outcome {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut super::args::command(), "wharf", &mut text);
+    print(&text)
+}
+
+fn man(page: Option<&str>) -> Outcome {
+    let mut command = super::args::command();
+    command.build();
+    if let Some(name) = page {
+        let Some(sub) = command.find_subcommand(name) else {
+            return Outcome::usage(&format!("there is no command {name:?}"));
+        };
+        command = sub.clone();
+    }
+    let mut text = Vec::new();
+    match clap_mangen::Man::new(command).render(&mut text) {
+        Ok(()) => print(&text),
+        Err(error) => Outcome::failed(&error.to_string()),
+    }
+}
+
+/// Writes a result to standard output. A reader that has seen enough is no failure.
+fn print(text: &[u8]) -> Outcome {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Outcome::failed(&format!("standard output: {error}"))
+        }
+        _ => Outcome::Done,
+    }
+}

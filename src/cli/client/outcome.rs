@@ -1,0 +1,75 @@
+//! What became of a command, and its exit code.
+
+use std::process::ExitCode;
+
+use crate::client::ClientError;
+
+/// What became of a command. What there is to say has been said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Failed,
+    /// The arguments cannot be meant.
+    Usage,
+    /// Some of it was done.
+    Partly,
+    NotAuthorised,
+    NotFound,
+    /// No network, or a time-out.
+    Network,
+    Interrupted,
+}
+
+impl Outcome {
+    /// Says what went wrong.
+    pub fn failed(what: &str) -> Self {
+        eprintln!("wharf: {what}");
+        Outcome::Failed
+    }
+
+    /// Says why the arguments cannot be meant.
+    pub fn usage(what: &str) -> Self {
+        eprintln!("wharf: {what}");
+        Outcome::Usage
+    }
+
+    /// Says what went wrong.
+    pub fn of(error: &ClientError) -> Self {
+        eprintln!("wharf: {error}");
+        match error {
+            ClientError::Address(_) | ClientError::Setup(_) => Outcome::Usage,
+            ClientError::Refused { status, .. } => match status.as_u16() {
+                401 | 403 | 407 => Outcome::NotAuthorised,
+                404 | 410 => Outcome::NotFound,
+                408 | 504 => Outcome::Network,
+                _ => Outcome::Failed,
+            },
+            ClientError::Unreachable { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Broken { .. } => Outcome::Network,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// The same, of a command of which some `was_done`.
+    pub fn after(self, was_done: bool) -> Self {
+        match self {
+            Outcome::Done | Outcome::Interrupted => self,
+            _ if was_done => Outcome::Partly,
+            _ => self,
+        }
+    }
+
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Outcome::Done => 0,
+            Outcome::Failed => 1,
+            Outcome::Usage => 2,
+            Outcome::Partly => 3,
+            Outcome::NotAuthorised => 4,
+            Outcome::NotFound => 5,
+            Outcome::Network => 6,
+            Outcome::Interrupted => 130,
+        })
+    }
+}

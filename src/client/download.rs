@@ -1,0 +1,337 @@
+//! Downloads: the form that comes, taken apart.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::Url;
+
+use super::place::Directory;
+use super::receive::{Incoming, Place};
+use super::transfer::{Next, Transfer};
+use super::{Client, ClientError, Progress, Unwatched};
+use crate::form::{Decoder, Event, PartHead, RawFileName, close, display_name};
+use crate::model::{Digest, Distinct, FileName};
+
+/// How often a transfer that brings nothing is tried again, unless said otherwise.
+pub const RETRIES: u32 = 5;
+/// The most bytes of text fields that are kept.
+const FIELDS_LIMIT: usize = 4 << 20;
+
+/// What is to be downloaded, and where to.
+pub struct Download {
+    names: Vec<String>,
+    target: Target,
+    replace: bool,
+    retries: u32,
+    progress: Arc<dyn Progress>,
+}
+
+enum Target {
+    Directory(PathBuf),
+    Writer(Box<dyn Write + Send>),
+}
+
+/// A file that has come whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// The field it came in.
+    pub field: String,
+    /// Its safe name.
+    pub name: FileName,
+    /// Where it is now; `None` when it went to a writer.
+    pub path: Option<PathBuf>,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Its media type, if it came with one.
+    pub media_type: Option<String>,
+    /// Its SHA-256.
+    pub sha256: Digest,
+    /// Whether it came with that digest, and had it.
+    pub verified: bool,
+}
+
+/// What has come.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Downloaded {
+    /// The files, in their order.
+    pub files: Vec<Received>,
+    /// The text fields, in their order, as name and value.
+    pub fields: Vec<(String, String)>,
+    /// What could not be kept while the rest was: files whose names are taken, or that arrived
+    /// damaged.
+    pub failures: Vec<ClientError>,
+}
+
+impl Download {
+    /// What goes under one name: an upload's id is its whole form, `ID/FILE` one file of it, and
+    /// a file name the newest file of that name. It goes into the current directory.
+    pub fn new(name: &str) -> Self {
+        Self::all([name])
+    }
+
+    /// What goes under several names, 1 to 100, in one form. `ID/FILE` stands alone.
+    pub fn all<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Download {
+            names: names.into_iter().map(str::to_owned).collect(),
+            target: Target::Directory(PathBuf::from(".")),
+            replace: false,
+            retries: RETRIES,
+            progress: Arc::new(Unwatched),
+        }
+    }
+
+    /// Puts the files into this directory, which is there already.
+    #[must_use]
+    pub fn to_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.target = Target::Directory(path.into());
+        self
+    }
+
+    /// Writes the one file there is to `writer`, as it comes: whether it is whole is known at the
+    /// end.
+    #[must_use]
+    pub fn to_writer(mut self, writer: impl Write + Send + 'static) -> Self {
+        self.target = Target::Writer(Box::new(writer));
+        self
+    }
+
+    /// Puts files in place of others that have their names.
+    #[must_use]
+    pub fn replace(mut self, replace: bool) -> Self {
+        self.replace = replace;
+        self
+    }
+
+    /// Gives up when the transfer has failed so often in a row without a new byte; the default is
+    /// [`RETRIES`].
+    #[must_use]
+    pub fn retries(mut self, count: u32) -> Self {
+        self.retries = count;
+        self
+    }
+
+    /// Tells `progress` how it goes.
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+}
+
+impl Client {
+    /// Downloads a form and writes its files: each under a temporary name, until its length and
+    /// its digest are found to be what the server says, and then under its own. Names are made
+    /// safe (see [`FileName`]), and nothing is written outside the directory.
+    ///
+    /// A connection that breaks is made again, and the form goes on where it broke. When the form
+    /// has changed meanwhile, it begins anew.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses, or does not answer with a form; a file cannot be
+    /// written. Files that were complete before are kept.
+    pub async fn download(&self, download: Download) -> Result<Downloaded, ClientError> {
+        let url = self.download_url(&download.names)?;
+        let progress = Arc::clone(&download.progress);
+        let directory;
+        let place = match download.target {
+            Target::Directory(path) => {
+                directory = Directory::open(&path)?;
+                Place::Directory(&directory)
+            }
+            Target::Writer(writer) => Place::Writer {
+                writer,
+                taken: false,
+                count: 0,
+            },
+        };
+        let begun = Transfer::begin(self, url, download.retries, &*progress).await?;
+        let (mut transfer, boundary) = begun;
+        let mut receiver = Receiver::new(place, download.replace, &*progress);
+        let mut decoder = Decoder::new(boundary.clone());
+        let mut close_len = close(&boundary, true).len() as u64;
+        progress.begin(transfer.len());
+        loop {
+            match transfer.next().await? {
+                Next::Bytes(bytes) => decoder.push(bytes),
+                Next::Anew(boundary) => {
+                    receiver.begin_anew()?;
+                    close_len = close(&boundary, true).len() as u64;
+                    decoder = Decoder::new(boundary);
+                    progress.begin(transfer.len());
+                }
+                Next::End => break,
+            }
+            while let Some(event) = decoder.next()? {
+                let left = transfer.len().map(|len| len - decoder.offset().min(len));
+                if !receiver.take(event, left.map(|left| left.saturating_sub(close_len)))? {
+                    return Ok(receiver.done);
+                }
+            }
+        }
+        decoder.finish()?;
+        Ok(receiver.done)
+    }
+
+    fn download_url(&self, names: &[String]) -> Result<Url, ClientError> {
+        if let [name] = names {
+            // No path leads to these.
+            let dots = |name: &str| matches!(name, "" | "." | "..");
+            match name.split_once('/') {
+                Some((id, file)) if !dots(id) && !dots(file) => {
+                    return Ok(self.url(&["download", id, file]));
+                }
+                None if !dots(name) => return Ok(self.url(&["download", name])),
+                _ => {}
+            }
+        }
+        if let Some(name) = names.iter().find(|name| name.contains('/')) {
+            let reason = format!("{name:?} names one file of an upload, which has to stand alone");
+            return Err(ClientError::Setup(reason));
+        }
+        let mut url = self.url(&["download"]);
+        let pairs = names.iter().map(|name| ("name", name));
+        url.query_pairs_mut().extend_pairs(pairs);
+        Ok(url)
+    }
+}
+
+/// Takes a form apart.
+struct Receiver<'a> {
+    place: Place<'a>,
+    replace: bool,
+    progress: &'a dyn Progress,
+    names: Distinct,
+    /// The names given to files by this download, which it may give again.
+    own: HashSet<FileName>,
+    part: Part<'a>,
+    fields_size: usize,
+    done: Downloaded,
+}
+
+/// The part that is coming.
+enum Part<'a> {
+    /// None, or a file that cannot be kept.
+    Dropped,
+    Field {
+        name: String,
+        value: Vec<u8>,
+    },
+    File(Box<Incoming<'a>>),
+}
+
+impl<'a> Receiver<'a> {
+    fn new(place: Place<'a>, replace: bool, progress: &'a dyn Progress) -> Self {
+        Receiver {
+            place,
+            replace,
+            progress,
+            names: Distinct::default(),
+            own: HashSet::new(),
+            part: Part::Dropped,
+            fields_size: 0,
+            done: Downloaded::default(),
+        }
+    }
+
+    /// Forgets what has come: another form comes.
+    fn begin_anew(&mut self) -> Result<(), ClientError> {
+        self.place.begin_anew()?;
+        self.part = Part::Dropped;
+        self.names = Distinct::default();
+        self.fields_size = 0;
+        self.done = Downloaded::default();
+        Ok(())
+    }
+
+    /// Takes the next event; `left` bytes of parts are to come. False when none of them is of use.
+    fn take(&mut self, event: Event, left: Option<u64>) -> Result<bool, ClientError> {
+        match event {
+            Event::Part(head) => return self.begin(head, left),
+            Event::Data(data) => self.data(&data)?,
+            Event::PartEnd => self.end()?,
+        }
+        Ok(true)
+    }
+
+    fn begin(&mut self, head: PartHead, left: Option<u64>) -> Result<bool, ClientError> {
+        let Some(file) = &head.file else {
+            let name = shown(&head.name);
+            let value = Vec::new();
+            self.part = Part::Field { name, value };
+            return Ok(true);
+        };
+        let name = self.names.name(file_name(file, &head.name));
+        let replace = self.replace || self.own.contains(&name);
+        self.progress.file(name.as_str(), head.content_length);
+        match Incoming::begin(&mut self.place, &head, name, replace) {
+            Ok(incoming) => self.part = Part::File(Box::new(incoming)),
+            Err(error @ ClientError::Exists(_)) => {
+                self.part = Part::Dropped;
+                self.done.failures.push(error);
+                // All that is left may be this file, which nobody wants.
+                return Ok(head.content_length.is_none() || head.content_length != left);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+
+    fn data(&mut self, data: &Bytes) -> Result<(), ClientError> {
+        match &mut self.part {
+            Part::Dropped => self.progress.advance(data.len() as u64),
+            Part::Field { value, .. } => {
+                self.fields_size += data.len();
+                if self.fields_size > FIELDS_LIMIT {
+                    let reason = format!("its text fields have more than {FIELDS_LIMIT} bytes");
+                    return Err(ClientError::Answer(reason));
+                }
+                value.extend_from_slice(data);
+            }
+            Part::File(incoming) => {
+                incoming.write(&mut self.place, data)?;
+                self.progress.advance(data.len() as u64);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), ClientError> {
+        match std::mem::replace(&mut self.part, Part::Dropped) {
+            Part::Dropped => self.progress.file_end(),
+            Part::Field { name, value } => {
+                let value = String::from_utf8_lossy(&value).into_owned();
+                self.done.fields.push((name, value));
+            }
+            Part::File(incoming) => {
+                self.progress.file_end();
+                match incoming.finish(&mut self.place) {
+                    Ok(received) => {
+                        self.own.insert(received.name.clone());
+                        self.progress.received(&received);
+                        self.done.files.push(received);
+                    }
+                    Err(error @ (ClientError::Exists(_) | ClientError::Damaged { .. })) => {
+                        self.done.failures.push(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name as people read it.
+pub(super) fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(&display_name(name)).into_owned()
+}
+
+/// What a file that came is called here.
+fn file_name(file: &RawFileName, field: &[u8]) -> FileName {
+    FileName::from_upload(&display_name(file.as_bytes().unwrap_or(field)))
+}

@@ -1,0 +1,140 @@
+//! What a client can be told.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use crate::form::{ContentTypeError, DecodeError};
+
+/// Why something asked of a server, or of the disk beside it, was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The server's address cannot be used. It is not shown where it may hold a secret.
+    #[error("{0}")]
+    Address(String),
+    /// A part of the client's setup cannot be used: a certificate, a token, a media type.
+    #[error("{0}")]
+    Setup(String),
+    /// Nobody answers at the address.
+    #[error("cannot reach {server}: {reason}")]
+    Unreachable {
+        /// The server.
+        server: String,
+        /// The first cause.
+        reason: String,
+    },
+    /// The server went silent.
+    #[error("{server} has not answered for {}", crate::model::units::format_duration(*.after))]
+    Timeout {
+        /// The server.
+        server: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection broke before the end.
+    #[error("the connection to {server} broke: {reason}")]
+    Broken {
+        /// The server.
+        server: String,
+        /// The first cause.
+        reason: String,
+    },
+    /// The server refused.
+    #[error("the server answers {status}: {detail}")]
+    Refused {
+        /// The status.
+        status: StatusCode,
+        /// The `detail` of its problem document (RFC 9457), or the beginning of its text.
+        detail: String,
+    },
+    /// The server answers something that is not what it was asked for.
+    #[error("the server's answer cannot be used: {0}")]
+    Answer(String),
+    /// The answer is no form.
+    #[error("the server's answer is no form: {0}")]
+    NotAForm(#[from] ContentTypeError),
+    /// The form that came breaks the grammar.
+    #[error("the server's form is broken: {0}")]
+    Form(#[from] DecodeError),
+    /// A local file cannot be read or written.
+    #[error("{path}: {error}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A directory was given as a file.
+    #[error("{path} is a directory: name the files in it", path = .0.display())]
+    Directory(PathBuf),
+    /// A file changed while it was being read, so that nothing was uploaded.
+    #[error("{path} changed while it was being read: {how}", path = path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What is different.
+        how: String,
+    },
+    /// A file of that name is there already.
+    #[error("{path} exists already", path = .0.display())]
+    Exists(PathBuf),
+    /// A file did not arrive as the server has it, and was dropped.
+    #[error("{name} arrived damaged: {how}")]
+    Damaged {
+        /// Its name.
+        name: String,
+        /// What does not agree.
+        how: String,
+    },
+    /// One writer can take one file only.
+    #[error(
+        "there is more than one file in the form: one can go to standard output, named as ID/FILE"
+    )]
+    SeveralFiles,
+    /// What was partly written out already has changed on the server.
+    #[error("it changed on the server after {0} bytes were written out")]
+    ChangedThere(u64),
+}
+
+impl ClientError {
+    /// An error about a local file.
+    pub(super) fn file(path: &Path, error: io::Error) -> Self {
+        let path = path.to_owned();
+        ClientError::File { path, error }
+    }
+
+    /// What became of a request, without the URL, which may hold more than is to be shown.
+    pub(super) fn request(server: &str, error: reqwest::Error) -> Self {
+        let (server, connect) = (server.to_owned(), error.is_connect());
+        let reason = root_cause(&error);
+        if connect {
+            ClientError::Unreachable { server, reason }
+        } else {
+            ClientError::Broken { server, reason }
+        }
+    }
+
+    /// Whether the same request may succeed when it is sent again: the network failed, or the
+    /// server says that it cannot for now.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            ClientError::Unreachable { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Broken { .. } => true,
+            ClientError::Refused { status, .. } => matches!(status.as_u16(), 409 | 429 | 502..=504),
+            _ => false,
+        }
+    }
+}
+
+/// The end of the chain of sources, which says what happened; those before it say to what.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,173 @@
+//! One file that comes: written, hashed, checked.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::download::{Received, shown};
+use super::place::{Directory, Draft};
+use super::{ClientError, blocking};
+use crate::form::PartHead;
+use crate::model::{Digest, FileName, expected_sha256};
+
+/// What errors call the writer.
+const OUTPUT: &str = "the output";
+
+/// Where files go.
+pub(super) enum Place<'a> {
+    /// Into a directory, each under its name.
+    Directory(&'a Directory),
+    /// One, to a writer, which has been given so many bytes.
+    Writer {
+        writer: Box<dyn Write + Send>,
+        /// Whether a file goes there already.
+        taken: bool,
+        count: u64,
+    },
+}
+
+/// A file that is coming.
+pub(super) struct Incoming<'a> {
+    name: FileName,
+    replace: bool,
+    /// Where it waits for its name; `None` when it goes to the writer.
+    draft: Option<Draft<'a>>,
+    hasher: Sha256,
+    size: u64,
+    field: String,
+    media_type: Option<String>,
+    expected_size: Option<u64>,
+    expected_digest: Option<Vec<u8>>,
+}
+
+impl Place<'_> {
+    /// Forgets what has come: another form comes.
+    pub fn begin_anew(&mut self) -> Result<(), ClientError> {
+        match self {
+            Place::Writer { taken, count, .. } => {
+                *taken = false;
+                match count {
+                    0 => Ok(()),
+                    written => Err(ClientError::ChangedThere(*written)),
+                }
+            }
+            Place::Directory(_) => Ok(()),
+        }
+    }
+}
+
+impl<'a> Incoming<'a> {
+    /// Begins the file of this head, to be called `name`.
+    ///
+    /// # Errors
+    /// [`ClientError::Exists`] when something has that name and is not to be replaced.
+    pub fn begin(
+        place: &mut Place<'a>,
+        head: &PartHead,
+        name: FileName,
+        replace: bool,
+    ) -> Result<Self, ClientError> {
+        let draft = match place {
+            Place::Directory(directory) => {
+                if !replace && directory.has(&name) {
+                    return Err(ClientError::Exists(directory.path(&name)));
+                }
+                Some(directory.draft()?)
+            }
+            Place::Writer { taken: true, .. } => return Err(ClientError::SeveralFiles),
+            Place::Writer { taken, .. } => {
+                *taken = true;
+                None
+            }
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Incoming {
+            name,
+            replace,
+            draft,
+            hasher: Sha256::new(),
+            size: 0,
+            field: shown(&head.name),
+            media_type: head.content_type.as_deref().map(text),
+            expected_size: head.content_length,
+            expected_digest: head.repr_digest.as_deref().map(<[u8]>::to_vec),
+        })
+    }
+
+    pub fn write(&mut self, place: &mut Place<'a>, data: &[u8]) -> Result<(), ClientError> {
+        self.size += data.len() as u64;
+        let written = blocking(|| {
+            self.hasher.update(data);
+            match (&mut self.draft, &mut *place) {
+                (Some(draft), _) => draft.write(data),
+                (None, Place::Writer { writer, count, .. }) => {
+                    *count += data.len() as u64;
+                    writer.write_all(data)
+                }
+                (None, Place::Directory(_)) => unreachable!("a file in a directory has a draft"),
+            }
+        });
+        written.map_err(|error| ClientError::file(&self.destination(place), error))
+    }
+
+    /// Checks what has come, and gives it its name.
+    ///
+    /// # Errors
+    /// [`ClientError::Damaged`] when it is not what it was said to be, [`ClientError::Exists`]
+    /// when something has got its name meanwhile.
+    pub fn finish(self, place: &mut Place<'a>) -> Result<Received, ClientError> {
+        let damaged = |how: String| ClientError::Damaged {
+            name: self.name.to_string(),
+            how,
+        };
+        if let Some(expected) = self.expected_size
+            && expected != self.size
+        {
+            return Err(damaged(format!(
+                "{} bytes instead of {expected}",
+                self.size
+            )));
+        }
+        let digest: [u8; 32] = self.hasher.clone().finalize().into();
+        let sha256 = Digest::from(digest);
+        let expected = self.expected_digest.as_deref().map(expected_sha256);
+        let expected = expected.transpose();
+        let expected = expected
+            .map_err(|error| damaged(error.to_string()))?
+            .flatten();
+        if let Some(expected) = expected
+            && expected != sha256
+        {
+            return Err(damaged(format!(
+                "its sha-256 is {sha256} instead of {expected}"
+            )));
+        }
+        let path = match self.draft {
+            Some(draft) => Some(draft.publish(&self.name, self.replace)?),
+            None => {
+                if let Place::Writer { writer, .. } = place {
+                    let flushed = writer.flush();
+                    flushed.map_err(|error| ClientError::file(Path::new(OUTPUT), error))?;
+                }
+                None
+            }
+        };
+        Ok(Received {
+            field: self.field,
+            name: self.name,
+            path,
+            size: self.size,
+            media_type: self.media_type,
+            sha256,
+            verified: expected.is_some(),
+        })
+    }
+
+    fn destination(&self, place: &Place<'a>) -> PathBuf {
+        match place {
+            Place::Directory(directory) => directory.path(&self.name),
+            Place::Writer { .. } => PathBuf::from(OUTPUT),
+        }
+    }
+}

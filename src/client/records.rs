@@ -1,0 +1,93 @@
+//! Uploads as records: shown, listed, deleted; and what an admin asks.
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::Value;
+
+use super::{Client, ClientError};
+
+/// The most uploads that a server lists at once.
+const PAGE: usize = 1000;
+
+impl Client {
+    /// An upload as the server shows it.
+    ///
+    /// # Errors
+    /// There is none of this id, or the server cannot be asked.
+    pub async fn show(&self, id: &str) -> Result<Value, ClientError> {
+        self.ask(Method::GET, &["uploads", sent(id)?], &[]).await
+    }
+
+    /// The uploads of the server, newest first, up to `limit`; each goes to `each` as soon as its
+    /// page has come.
+    ///
+    /// # Errors
+    /// The server cannot be asked, or refuses.
+    pub async fn list(&self, limit: usize, mut each: impl FnMut(Value)) -> Result<(), ClientError> {
+        let mut left = limit;
+        let mut after: Option<String> = None;
+        while left > 0 {
+            let mut query = vec![("limit", left.min(PAGE).to_string())];
+            query.extend(after.take().map(|after| ("after", after)));
+            let mut page = self.ask(Method::GET, &["uploads"], &query).await?;
+            let Value::Array(uploads) = page["uploads"].take() else {
+                return Err(ClientError::Answer("it is no listing".to_owned()));
+            };
+            left = left.saturating_sub(uploads.len());
+            let none = uploads.is_empty();
+            uploads.into_iter().for_each(&mut each);
+            match page["next"].take() {
+                Value::String(next) if !none => after = Some(next),
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes an upload, with its delete token or as an admin; one that is gone is deleted.
+    ///
+    /// # Errors
+    /// The token is not this upload's, or the server cannot be asked.
+    pub async fn delete(&self, id: &str) -> Result<(), ClientError> {
+        self.ask(Method::DELETE, &["uploads", sent(id)?], &[])
+            .await?;
+        Ok(())
+    }
+
+    /// Has the server compare its index with its records; answers with what it counted.
+    ///
+    /// # Errors
+    /// The token is no admin's, or the server cannot be asked.
+    pub async fn reindex(&self) -> Result<Value, ClientError> {
+        let url = self.url(&["reindex"]);
+        // It takes as long as it takes: the server reads every record it has.
+        let answer = self.request(Method::POST, url).send().await;
+        self.json(answer.map_err(|error| self.failed(error))?).await
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Value, ClientError> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.request(method, url);
+        let request = request.header(header::ACCEPT, "application/json");
+        let answer = self.send(request).await?;
+        self.json(answer).await
+    }
+}
+
+/// An id as it can be sent. No path leads to the few texts that would mean another resource.
+fn sent(id: &str) -> Result<&str, ClientError> {
+    if matches!(id, "" | "." | "..") {
+        return Err(ClientError::Refused {
+            status: StatusCode::NOT_FOUND,
+            detail: format!("there is no upload {id:?}"),
+        });
+    }
+    Ok(id)
+}

@@ -1,0 +1,276 @@
+//! The files of an upload, and what is read of them.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use tokio::sync::mpsc;
+
+use super::{ClientError, blocking};
+
+/// The field that files are sent in, unless said otherwise.
+const FIELD: &str = "file";
+
+/// One file of an [`Upload`](super::Upload).
+pub struct FilePart {
+    pub(super) source: Source,
+    pub(super) field: String,
+    pub(super) name: Vec<u8>,
+    media_type: Option<String>,
+}
+
+pub(super) enum Source {
+    /// A regular file, and what it was when it was named.
+    Regular(PathBuf, Stamp),
+    /// Something that is read to its end: a pipe, a device, a reader. The lock is never held; it
+    /// lets the form be shared between threads, as a request has to be.
+    Stream(PathBuf, Mutex<Box<dyn Read + Send>>),
+}
+
+/// What tells a file from itself after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub size: u64,
+    place: (u64, u64),
+    modified: (i64, i64),
+}
+
+impl FilePart {
+    /// The file at `path`, sent under its own name. It is opened when its turn comes; pipes and
+    /// devices are opened now, and read to their end.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or it is a directory.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ClientError> {
+        let path = path.into();
+        let failed = |error| ClientError::file(&path, error);
+        let metadata = std::fs::metadata(&path).map_err(failed)?;
+        if metadata.is_dir() {
+            return Err(ClientError::Directory(path));
+        }
+        let file = File::open(&path).map_err(failed)?;
+        let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
+        let source = if metadata.is_file() {
+            Source::Regular(path, Stamp::of(&metadata))
+        } else {
+            Source::Stream(path, Mutex::new(Box::new(file)))
+        };
+        Ok(Self::new(source, name))
+    }
+
+    /// What a reader gives, to its end, sent as a file of this name. It is read on a thread of
+    /// its own.
+    pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Self {
+        let source = Source::Stream(PathBuf::from(name), Mutex::new(Box::new(reader)));
+        Self::new(source, name.as_bytes().to_vec())
+    }
+
+    fn new(source: Source, name: Vec<u8>) -> Self {
+        FilePart {
+            source,
+            field: FIELD.to_owned(),
+            name,
+            media_type: None,
+        }
+    }
+
+    /// Sends it in this field; otherwise in `file`.
+    #[must_use]
+    pub fn field(mut self, field: &str) -> Self {
+        field.clone_into(&mut self.field);
+        self
+    }
+
+    /// Sends it under this name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = name.as_bytes().to_vec();
+        self
+    }
+
+    /// Sends it with this media type; otherwise one is guessed from the name.
+    ///
+    /// # Errors
+    /// It is no media type (RFC 9110 section 8.3.1).
+    pub fn media_type(mut self, media_type: &str) -> Result<Self, ClientError> {
+        if media_type.parse::<mime::Mime>().is_err() {
+            let reason = format!("{media_type:?} is no media type such as text/plain");
+            return Err(ClientError::Setup(reason));
+        }
+        self.media_type = Some(media_type.to_owned());
+        Ok(self)
+    }
+
+    /// Its length in bytes, where that is known beforehand.
+    pub fn size(&self) -> Option<u64> {
+        match &self.source {
+            Source::Regular(_, stamp) => Some(stamp.size),
+            Source::Stream(..) => None,
+        }
+    }
+
+    pub(super) fn content_type(&self) -> String {
+        let name = String::from_utf8_lossy(&self.name);
+        let guess = || mime_guess::from_path(&*name).first_or_octet_stream();
+        let given = self.media_type.clone();
+        given.unwrap_or_else(|| guess().essence_str().to_owned())
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Stamp {
+            size: metadata.len(),
+            place: (metadata.dev(), metadata.ino()),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    fn difference(&self, now: &Self) -> Option<String> {
+        if self.place != now.place {
+            return Some("another file has taken its place".to_owned());
+        }
+        if self.size != now.size {
+            return Some(format!("it had {} bytes and has {}", self.size, now.size));
+        }
+        (self.modified != now.modified).then(|| "it was written to".to_owned())
+    }
+}
+
+/// The blocks of one file.
+pub(super) enum Blocks {
+    Regular(Regular),
+    Stream(PathBuf, mpsc::Receiver<io::Result<Bytes>>),
+}
+
+/// A regular file being read.
+pub(super) struct Regular {
+    path: PathBuf,
+    file: File,
+    stamp: Stamp,
+    at: u64,
+    block: usize,
+}
+
+impl Blocks {
+    /// Opens the file to be read in blocks of `block` bytes.
+    pub fn open(source: Source, block: usize) -> Result<Self, ClientError> {
+        match source {
+            Source::Regular(path, stamp) => {
+                let open = || File::open(&path);
+                let file = blocking(open).map_err(|error| ClientError::file(&path, error))?;
+                // Twice the readahead; a file that is not on a disk has no use for it.
+                let advice = rustix::fs::Advice::Sequential;
+                let _ = rustix::fs::fadvise(&file, 0, None, advice);
+                let regular = Regular {
+                    path,
+                    file,
+                    stamp,
+                    at: 0,
+                    block,
+                };
+                regular.check()?;
+                Ok(Blocks::Regular(regular))
+            }
+            Source::Stream(path, reader) => {
+                let reader = reader
+                    .into_inner()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner());
+                let (sender, receiver) = mpsc::channel(1);
+                let name = "wharf-reader".to_owned();
+                let thread = std::thread::Builder::new().name(name);
+                thread
+                    .spawn(move || read_all(reader, block, &sender))
+                    .map_err(|error| ClientError::file(&path, error))?;
+                Ok(Blocks::Stream(path, receiver))
+            }
+        }
+    }
+
+    /// The next block; `None` at the end, when all of the file was what it was said to be.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        match self {
+            Blocks::Regular(regular) => blocking(|| regular.next()),
+            Blocks::Stream(path, receiver) => match receiver.recv().await {
+                Some(Ok(block)) => Ok(Some(block)),
+                Some(Err(error)) => Err(ClientError::file(path, error)),
+                None => Ok(None),
+            },
+        }
+    }
+}
+
+impl Regular {
+    fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let left = self.stamp.size - self.at;
+        if left == 0 {
+            return Ok(None);
+        }
+        let len = usize::try_from(left).map_or(self.block, |left| left.min(self.block));
+        let mut block = Vec::with_capacity(len);
+        while block.len() < len {
+            let at = self.at + block.len() as u64;
+            match rustix::io::pread(&self.file, spare_capacity(&mut block), at) {
+                Ok(0) => return Err(self.changed(format!("it ends at byte {at}"))),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(ClientError::file(&self.path, error.into())),
+            }
+        }
+        self.at += len as u64;
+        if self.at == self.stamp.size {
+            // Before the last block goes out: without it the form is not whole.
+            self.check()?;
+        }
+        Ok(Some(Bytes::from(block)))
+    }
+
+    /// Whether the file is still what it was when it was named.
+    fn check(&self) -> Result<(), ClientError> {
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(|error| ClientError::file(&self.path, error))?;
+        match self.stamp.difference(&Stamp::of(&metadata)) {
+            None => Ok(()),
+            Some(how) => Err(self.changed(how)),
+        }
+    }
+
+    fn changed(&self, how: String) -> ClientError {
+        let path = self.path.clone();
+        ClientError::Changed { path, how }
+    }
+}
+
+/// Reads to the end, or until nobody wants more.
+fn read_all(mut reader: impl Read, block: usize, sender: &mpsc::Sender<io::Result<Bytes>>) {
+    loop {
+        let mut bytes = Vec::with_capacity(block);
+        // A full block each time: pipes give 64 KiB at most.
+        let read = (&mut reader).take(block as u64).read_to_end(&mut bytes);
+        let result = match read {
+            Ok(0) => return,
+            Ok(_) => Ok(Bytes::from(bytes)),
+            Err(error) => Err(error),
+        };
+        let failed = result.is_err();
+        if sender.blocking_send(result).is_err() || failed {
+            return;
+        }
+    }
+}
+
+impl std::fmt::Debug for FilePart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path: &Path = match &self.source {
+            Source::Regular(path, _) | Source::Stream(path, _) => path,
+        };
+        f.debug_struct("FilePart")
+            .field("path", &path)
+            .field("field", &self.field)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+//! The body of a download as one stream, whatever happens to the connections it comes by.
+
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use reqwest::{Method, Response, StatusCode, Url, header};
+
+use super::{Client, ClientError, Progress};
+use crate::form::{Boundary, ContentTypeError};
+
+/// How long the first wait for another try is, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
+/// The longest that a server is believed that asks to be left alone (`Retry-After`).
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A representation being read. Where a connection breaks, another goes on at that byte (RFC 9110
+/// sections 13.1.5 and 14.2), as long as the representation is the same.
+pub(super) struct Transfer<'a> {
+    client: &'a Client,
+    url: Url,
+    progress: &'a dyn Progress,
+    /// How often in a row it may fail without a new byte.
+    retries: u32,
+    failures: u32,
+    response: Response,
+    /// A strong validator, where there is one and ranges are to be had.
+    etag: Option<header::HeaderValue>,
+    /// The length of the representation.
+    len: Option<u64>,
+    /// How many of its bytes have been given out.
+    at: u64,
+    /// How many to drop, of an answer that begins at the start again.
+    skip: u64,
+}
+
+/// What comes next.
+pub(super) enum Next {
+    /// The next bytes of the form.
+    Bytes(Bytes),
+    /// It is another form now, under this boundary: all before is void.
+    Anew(Boundary),
+    /// That was all.
+    End,
+}
+
+impl<'a> Transfer<'a> {
+    /// Asks for `url`. The boundary of the form that comes is the second of the two.
+    pub async fn begin(
+        client: &'a Client,
+        url: Url,
+        retries: u32,
+        progress: &'a dyn Progress,
+    ) -> Result<(Self, Boundary), ClientError> {
+        let answer = client
+            .send(client.request(Method::GET, url.clone()))
+            .await?;
+        let response = client.accepted(answer).await?;
+        let mut transfer = Transfer {
+            client,
+            url,
+            progress,
+            retries,
+            failures: 0,
+            response,
+            etag: None,
+            len: None,
+            at: 0,
+            skip: 0,
+        };
+        let boundary = transfer.take_over()?;
+        Ok((transfer, boundary))
+    }
+
+    /// The length of the form in bytes, where it is known.
+    pub fn len(&self) -> Option<u64> {
+        self.len
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> Result<Next, ClientError> {
+        loop {
+            match self.client.chunk(&mut self.response).await {
+                Ok(Some(mut bytes)) => {
+                    let dropped = self.skip.min(bytes.len() as u64);
+                    self.skip -= dropped;
+                    // It is no more than the block has.
+                    bytes.advance(dropped as usize);
+                    if !bytes.is_empty() {
+                        self.at += bytes.len() as u64;
+                        self.failures = 0;
+                        return Ok(Next::Bytes(bytes));
+                    }
+                }
+                Ok(None) if self.len.is_none_or(|len| self.at == len) => return Ok(Next::End),
+                Ok(None) => {
+                    let reason = format!("it ended after {} bytes", self.at);
+                    let server = self.client.name().to_owned();
+                    if let Some(anew) = self.again(ClientError::Broken { server, reason }).await? {
+                        return Ok(anew);
+                    }
+                }
+                Err(_) if self.len == Some(self.at) => return Ok(Next::End),
+                Err(error) => {
+                    if let Some(anew) = self.again(error).await? {
+                        return Ok(anew);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes another connection after `error`. `None` when the form goes on where it broke.
+    async fn again(&mut self, mut error: ClientError) -> Result<Option<Next>, ClientError> {
+        let mut pause = Duration::ZERO;
+        loop {
+            if self.failures >= self.retries || !error.is_passing() {
+                return Err(error);
+            }
+            let backoff = FIRST_WAIT.saturating_mul(1 << self.failures.min(10));
+            let wait = backoff.min(LONGEST_WAIT).max(pause);
+            self.failures += 1;
+            self.progress.retry(&error, self.at, wait);
+            tokio::time::sleep(wait).await;
+            let mut request = self.client.request(Method::GET, self.url.clone());
+            if let (Some(etag), 1..) = (&self.etag, self.at) {
+                request = request
+                    .header(header::RANGE, format!("bytes={}-", self.at))
+                    .header(header::IF_RANGE, etag);
+            }
+            let answer = match self.client.send(request).await {
+                Ok(answer) => answer,
+                Err(next) => {
+                    error = next;
+                    continue;
+                }
+            };
+            pause = retry_after(&answer);
+            if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+                // What has come is longer than what there is now.
+                self.etag = None;
+                continue;
+            }
+            match self.client.accepted(answer).await {
+                Ok(answer) => return self.resume(answer),
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    fn resume(&mut self, answer: Response) -> Result<Option<Next>, ClientError> {
+        let partial = answer.status() == StatusCode::PARTIAL_CONTENT;
+        let same = self.etag.is_some() && answer.headers().get(header::ETAG) == self.etag.as_ref();
+        self.response = answer;
+        if partial {
+            let range = self.response.headers().get(header::CONTENT_RANGE);
+            let begins = range.and_then(|range| first_byte(range.as_bytes()));
+            if begins != Some(self.at) || !same {
+                let reason = format!("it is not the rest from byte {} on", self.at);
+                return Err(ClientError::Answer(reason));
+            }
+            self.skip = 0;
+            return Ok(None);
+        }
+        if same {
+            // The whole again, byte for byte: a server or a proxy without ranges.
+            self.skip = self.at;
+            return Ok(None);
+        }
+        self.at = 0;
+        self.skip = 0;
+        let boundary = self.take_over()?;
+        Ok(Some(Next::Anew(boundary)))
+    }
+
+    /// Takes the response for the whole of a representation.
+    fn take_over(&mut self) -> Result<Boundary, ClientError> {
+        let headers = self.response.headers();
+        let strong = |etag: &&header::HeaderValue| etag.as_bytes().starts_with(b"\"");
+        self.etag = headers.get(header::ETAG).filter(strong).cloned();
+        self.len = self.response.content_length();
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let content_type = content_type.ok_or(ContentTypeError::NotFormData)?;
+        Ok(Boundary::from_content_type(content_type.as_bytes())?)
+    }
+}
+
+/// Where a `Content-Range` (RFC 9110 section 14.4) begins.
+fn first_byte(value: &[u8]) -> Option<u64> {
+    let range = str::from_utf8(value).ok()?.strip_prefix("bytes ")?;
+    range.split('-').next()?.parse().ok()
+}
+
+/// How long a server asks to be left alone, in seconds, up to a limit.
+fn retry_after(answer: &Response) -> Duration {
+    let value = answer.headers().get(header::RETRY_AFTER);
+    let seconds = value.and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_begin_somewhere() {
+        assert_eq!(first_byte(b"bytes 7-9/10"), Some(7));
+        assert_eq!(first_byte(b"bytes */10"), None);
+        assert_eq!(first_byte(b"items 7-9/10"), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! Uploads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Body, Method, Url, header};
+use serde_json::Value;
+
+use super::body::{FormBody, Piece, Sent};
+use super::{Client, ClientError, FilePart, Progress, Unwatched};
+use crate::form::{self, Boundary};
+use crate::model::UploadId;
+
+/// How much of a file is read and sent at a time, in bytes: what measures best.
+pub const BLOCK: usize = 256 * 1024;
+/// The slowest disk that a server is waited for: it syncs so many bytes a second.
+const SYNC_RATE: u64 = 10 << 20;
+
+/// A form to be sent: text fields, then files, in the order they are added.
+///
+/// Files are streamed; what is held of them is a few blocks.
+pub struct Upload {
+    fields: Vec<(String, String)>,
+    files: Vec<FilePart>,
+    options: Vec<(&'static str, String)>,
+    block: usize,
+    progress: Arc<dyn Progress>,
+}
+
+impl Default for Upload {
+    fn default() -> Self {
+        Upload {
+            fields: Vec::new(),
+            files: Vec::new(),
+            options: Vec::new(),
+            block: BLOCK,
+            progress: Arc::new(Unwatched),
+        }
+    }
+}
+
+impl Upload {
+    /// An empty form.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a text field.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a file.
+    #[must_use]
+    pub fn file(mut self, file: FilePart) -> Self {
+        self.files.push(file);
+        self
+    }
+
+    /// How long the server keeps it: `90s`, `15m`, `12h`, `7d`, seconds, or `never`.
+    #[must_use]
+    pub fn expires_in(mut self, span: &str) -> Self {
+        self.options.push(("expires_in", span.to_owned()));
+        self
+    }
+
+    /// How many complete downloads there may be.
+    #[must_use]
+    pub fn max_downloads(mut self, count: u64) -> Self {
+        self.options.push(("max_downloads", count.to_string()));
+        self
+    }
+
+    /// Reads files in blocks of so many bytes, at least one; the default is [`BLOCK`].
+    #[must_use]
+    pub fn block(mut self, bytes: usize) -> Self {
+        self.block = bytes.max(1);
+        self
+    }
+
+    /// Tells `progress` how it goes.
+    #[must_use]
+    pub fn progress(mut self, progress: Arc<dyn Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// What goes out, and its length in bytes where that is known.
+    fn encode(self, boundary: &Boundary) -> (VecDeque<Piece>, Option<u64>) {
+        let mut pieces = VecDeque::new();
+        let mut text = Vec::new();
+        let mut first = true;
+        for (name, value) in &self.fields {
+            let name = name.as_bytes();
+            text.extend(form::upload_part_head(boundary, first, name, None, None));
+            text.extend_from_slice(value.as_bytes());
+            first = false;
+        }
+        let mut len = Some(0);
+        for file in self.files {
+            let (content_type, size) = (file.content_type(), file.size());
+            let (field, name) = (file.field.as_bytes(), Some(file.name.as_slice()));
+            let content_type = Some(content_type.as_str());
+            text.extend(form::upload_part_head(
+                boundary,
+                first,
+                field,
+                name,
+                content_type,
+            ));
+            first = false;
+            len = add(len, Some(text.len() as u64 + size.unwrap_or(0)));
+            len = size.and(len);
+            pieces.push_back(Piece::Bytes(Bytes::from(std::mem::take(&mut text))));
+            pieces.push_back(Piece::File {
+                name: String::from_utf8_lossy(&file.name).into_owned(),
+                size,
+                source: file.source,
+            });
+        }
+        text.extend(form::close(boundary, !first));
+        len = add(len, Some(text.len() as u64));
+        pieces.push_back(Piece::Bytes(Bytes::from(text)));
+        (pieces, len)
+    }
+}
+
+fn add(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
+    sum?.checked_add(more?)
+}
+
+impl Client {
+    /// Sends a form to `/upload`, with its exact `Content-Length` where all files are regular
+    /// ones. Answers with the server's object; from a server that does not answer with JSON, with
+    /// its text.
+    ///
+    /// When it fails nothing is stored, unless the connection broke after the last byte: then the
+    /// server may have stored it and could not say so.
+    ///
+    /// # Errors
+    /// A file cannot be read or has changed since it was named, the server cannot be reached, is
+    /// silent, or refuses.
+    pub async fn upload(&self, upload: Upload) -> Result<Value, ClientError> {
+        let id = UploadId::generate().map_err(|error| ClientError::Setup(error.to_string()))?;
+        let boundary = Boundary::new(&format!("wharf-{id}"))?;
+        let mut url = self.url(&["upload"]);
+        add_options(&mut url, &upload.options);
+        let (block, progress) = (upload.block, Arc::clone(&upload.progress));
+        let files = upload.files.iter().map(FilePart::size);
+        progress.begin(files.fold(Some(0), add));
+        let (pieces, len) = upload.encode(&boundary);
+        let sent = Sent::default();
+        let body = FormBody::new(pieces, len, block, sent.clone(), progress);
+        let request = self
+            .request(Method::POST, url)
+            .header(header::CONTENT_TYPE, form::content_type(&boundary))
+            .body(Body::wrap(body));
+        let answer = tokio::select! {
+            answer = request.send() => answer.map_err(|error| self.failed(error)),
+            silent = self.silence(&sent) => Err(silent),
+        };
+        let failure = sent
+            .failure
+            .lock()
+            .unwrap_or_else(|held| held.into_inner())
+            .take();
+        match (failure, answer) {
+            (Some(failure), _) => Err(failure),
+            (None, Ok(answer)) => self.json(answer).await,
+            (None, Err(error)) if sent.whole.borrow().is_some() => Err(unanswered(error)),
+            (None, Err(error)) => Err(error),
+        }
+    }
+
+    /// Ends when the server has not answered to the whole form in time. How long the form itself
+    /// takes is between it and the network, which notices a peer that takes nothing.
+    async fn silence(&self, sent: &Sent) -> ClientError {
+        let mut whole = sent.whole.subscribe();
+        let all = whole.wait_for(Option::is_some).await;
+        let bytes = all.ok().and_then(|all| *all).unwrap_or(0);
+        let after = self.timeout() + Duration::from_secs(bytes / SYNC_RATE);
+        tokio::time::sleep(after).await;
+        self.timed_out(after)
+    }
+}
+
+/// A connection that broke when all was sent leaves open what became of it.
+fn unanswered(error: ClientError) -> ClientError {
+    match error {
+        ClientError::Broken { server, reason } => ClientError::Broken {
+            server,
+            reason: format!("{reason}; the whole form had been sent, and may have been stored"),
+        },
+        error => error,
+    }
+}
+
+fn add_options(url: &mut Url, options: &[(&'static str, String)]) {
+    if !options.is_empty() {
+        url.query_pairs_mut().extend_pairs(options);
+    }
+}

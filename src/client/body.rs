@@ -10,7 +10,7 @@ use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _, try_unf
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
-use super::source::{Blocks, Source};
+use super::source::{Blocks, Buffers, Source};
 use super::{ClientError, Progress};
 
 /// What is sent, in order.
@@ -52,6 +52,7 @@ pub(super) struct Failed;
 struct Writer {
     pieces: VecDeque<Piece>,
     open: Option<Blocks>,
+    buffers: Buffers,
     block: usize,
     count: u64,
     sent: Sent,
@@ -71,6 +72,7 @@ impl FormBody {
         let writer = Writer {
             pieces,
             open: None,
+            buffers: Buffers::default(),
             block,
             count: 0,
             sent: sent.clone(),
@@ -101,23 +103,29 @@ impl Writer {
                     self.count += block.len() as u64;
                     return Ok(Some(block));
                 }
-                self.open = None;
+                let closed = self.open.take();
+                self.buffers = closed.map(Blocks::into_buffers).unwrap_or_default();
                 self.progress.file_end();
             }
             match self.pieces.pop_front() {
                 Some(Piece::Bytes(bytes)) => {
                     self.count += bytes.len() as u64;
+                    if self.pieces.is_empty() {
+                        // Where the length is known, nobody asks for what follows the last byte.
+                        self.progress.sent();
+                        self.sent.whole.send_replace(Some(self.count));
+                    }
                     return Ok(Some(bytes));
                 }
                 Some(Piece::File { name, size, source }) => {
                     self.progress.file(&name, size);
-                    self.open = Some(Blocks::open(source, self.block)?);
+                    self.open = Some(Blocks::open(
+                        source,
+                        self.block,
+                        std::mem::take(&mut self.buffers),
+                    )?);
                 }
-                None => {
-                    self.progress.sent();
-                    self.sent.whole.send_replace(Some(self.count));
-                    return Ok(None);
-                }
+                None => return Ok(None),
             }
         }
     }

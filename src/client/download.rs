@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::Url;
 
+use super::hash::Helper;
 use super::place::Directory;
 use super::receive::{Incoming, Place};
 use super::transfer::{Next, Transfer};
@@ -209,6 +210,7 @@ struct Receiver<'a> {
     /// The names given to files by this download, which it may give again.
     own: HashSet<FileName>,
     part: Part<'a>,
+    helper: Helper,
     fields_size: usize,
     done: Downloaded,
 }
@@ -233,6 +235,7 @@ impl<'a> Receiver<'a> {
             names: Distinct::default(),
             own: HashSet::new(),
             part: Part::Dropped,
+            helper: Helper::default(),
             fields_size: 0,
             done: Downloaded::default(),
         }
@@ -293,7 +296,7 @@ impl<'a> Receiver<'a> {
                 value.extend_from_slice(data);
             }
             Part::File(incoming) => {
-                incoming.write(&mut self.place, data)?;
+                incoming.write(&mut self.place, data, &mut self.helper)?;
                 self.progress.advance(data.len() as u64);
             }
         }

@@ -14,6 +14,7 @@
 mod body;
 mod download;
 mod error;
+mod hash;
 mod place;
 mod progress;
 mod receive;

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::download::{Received, shown};
+use super::hash::Helper;
 use super::place::{Directory, Draft};
 use super::{ClientError, blocking};
 use crate::form::PartHead;
@@ -95,19 +97,22 @@ impl<'a> Incoming<'a> {
         })
     }
 
-    pub fn write(&mut self, place: &mut Place<'a>, data: &[u8]) -> Result<(), ClientError> {
+    pub fn write(
+        &mut self,
+        place: &mut Place<'a>,
+        data: &Bytes,
+        helper: &mut Helper,
+    ) -> Result<(), ClientError> {
         self.size += data.len() as u64;
-        let written = blocking(|| {
-            self.hasher.update(data);
-            match (&mut self.draft, &mut *place) {
-                (Some(draft), _) => draft.write(data),
-                (None, Place::Writer { writer, count, .. }) => {
-                    *count += data.len() as u64;
-                    writer.write_all(data)
-                }
-                (None, Place::Directory(_)) => unreachable!("a file in a directory has a draft"),
+        let write = || match (&mut self.draft, &mut *place) {
+            (Some(draft), _) => draft.write(data),
+            (None, Place::Writer { writer, count, .. }) => {
+                *count += data.len() as u64;
+                writer.write_all(data)
             }
-        });
+            (None, Place::Directory(_)) => unreachable!("a file in a directory has a draft"),
+        };
+        let written = blocking(|| helper.beside(&mut self.hasher, data, write));
         written.map_err(|error| ClientError::file(&self.destination(place), error))
     }
 

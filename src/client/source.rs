@@ -1,14 +1,14 @@
 //! The files of an upload, and what is read of them.
 
+use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use bytes::Bytes;
-use rustix::buffer::spare_capacity;
+use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::{ClientError, blocking};
@@ -155,11 +155,41 @@ pub(super) struct Regular {
     stamp: Stamp,
     at: u64,
     block: usize,
+    buffers: Buffers,
+}
+
+/// The memory of blocks that were handed out, to be used again when the network has done with
+/// them: to give it back and take new costs more than to send what is in it.
+#[derive(Default)]
+pub(super) struct Buffers(VecDeque<Bytes>);
+
+impl Buffers {
+    /// A buffer of at least `len` bytes; what is in it is of no account.
+    fn take(&mut self, len: usize) -> BytesMut {
+        let oldest = self.0.pop_front().map(Bytes::try_into_mut);
+        match oldest {
+            Some(Ok(buffer)) if buffer.len() >= len => buffer,
+            // They come free in their order.
+            Some(Err(busy)) => {
+                self.0.push_front(busy);
+                BytesMut::zeroed(len)
+            }
+            _ => BytesMut::zeroed(len),
+        }
+    }
+
+    /// Hands out the first `len` bytes.
+    fn hand_out(&mut self, buffer: BytesMut, len: usize) -> Bytes {
+        let bytes = buffer.freeze();
+        let block = bytes.slice(..len);
+        self.0.push_back(bytes);
+        block
+    }
 }
 
 impl Blocks {
     /// Opens the file to be read in blocks of `block` bytes.
-    pub fn open(source: Source, block: usize) -> Result<Self, ClientError> {
+    pub fn open(source: Source, block: usize, buffers: Buffers) -> Result<Self, ClientError> {
         match source {
             Source::Regular(path, stamp) => {
                 let open = || File::open(&path);
@@ -173,6 +203,7 @@ impl Blocks {
                     stamp,
                     at: 0,
                     block,
+                    buffers,
                 };
                 regular.check()?;
                 Ok(Blocks::Regular(regular))
@@ -189,6 +220,14 @@ impl Blocks {
                     .map_err(|error| ClientError::file(&path, error))?;
                 Ok(Blocks::Stream(path, receiver))
             }
+        }
+    }
+
+    /// The buffers, for the next file.
+    pub fn into_buffers(self) -> Buffers {
+        match self {
+            Blocks::Regular(regular) => regular.buffers,
+            Blocks::Stream(..) => Buffers::default(),
         }
     }
 
@@ -212,21 +251,18 @@ impl Regular {
             return Ok(None);
         }
         let len = usize::try_from(left).map_or(self.block, |left| left.min(self.block));
-        let mut block = Vec::with_capacity(len);
-        while block.len() < len {
-            let at = self.at + block.len() as u64;
-            match rustix::io::pread(&self.file, spare_capacity(&mut block), at) {
-                Ok(0) => return Err(self.changed(format!("it ends at byte {at}"))),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(ClientError::file(&self.path, error.into())),
-            }
-        }
+        let mut block = self.buffers.take(len);
+        let read = self.file.read_exact_at(&mut block[..len], self.at);
+        read.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.changed("it has become shorter".to_owned()),
+            _ => ClientError::file(&self.path, error),
+        })?;
         self.at += len as u64;
         if self.at == self.stamp.size {
             // Before the last block goes out: without it the form is not whole.
             self.check()?;
         }
-        Ok(Some(Bytes::from(block)))
+        Ok(Some(self.buffers.hand_out(block, len)))
     }
 
     /// Whether the file is still what it was when it was named.

@@ -3,10 +3,10 @@ use std::path::{Path, PathBuf};
 use crate::support::{Form, Server, Setup, as_root, noise, wait_until};
 
 /// A small file system of its own, unmounted at the end.
-struct SmallDisk(PathBuf, tempfile::TempDir);
+pub struct SmallDisk(pub PathBuf, tempfile::TempDir);
 
 impl SmallDisk {
-    fn new(size: &str) -> Self {
+    pub fn new(size: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
         std::fs::create_dir(&path).unwrap();

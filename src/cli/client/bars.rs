@@ -124,6 +124,7 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Progress for Bars {
     fn begin(&self, bytes: Option<u64>) {
+        held(&self.received).clear();
         if let Some(bars) = &self.bars {
             bars.total.reset();
             show(&bars.total, bytes);

@@ -1,0 +1,164 @@
+//! `wharf download` of whole forms, files and names.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::support::{Form, Server, Wharf, entries, noise, sha256};
+
+/// A server with one form of two files and two fields, and its id.
+fn stored() -> (Server, String, Vec<u8>) {
+    let server = Server::start();
+    let content = noise(3_000_000, 8);
+    let form = Form::new()
+        .text("name", "tony bai")
+        .file("f", "big file.bin", &content)
+        .text("age", "23")
+        .file("g", "small.txt", b"small");
+    let id = server.upload(&form)["id"].as_str().unwrap().to_owned();
+    (server, id, content)
+}
+
+#[test]
+fn a_whole_form_comes_back() {
+    let (server, id, content) = stored();
+    let out = server.dir().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let said = Wharf::of(&server).done(&["download", &id, "-o", "out"]);
+    assert_eq!(said, "out/big file.bin\nout/small.txt\n");
+    assert_eq!(entries(&out), ["big file.bin", "small.txt"]);
+    assert!(std::fs::read(out.join("big file.bin")).unwrap() == content);
+
+    let said = Wharf::of(&server).run(&["download", &id, "-o", "out", "-f", "--json", "--fields"]);
+    let lines: Vec<Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["sha256"], sha256(&content));
+    assert_eq!(lines[0]["path"], "out/big file.bin");
+    assert_eq!(
+        (&lines[1]["verified"], &lines[1]["size"]),
+        (&json!(true), &json!(5))
+    );
+    assert_eq!(
+        lines[2],
+        json!({"fields": {"name": ["tony bai"], "age": ["23"]}})
+    );
+    let said = Wharf::of(&server).done(&["download", &id, "-o", "out", "-fq"]);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn files_are_named_one_by_one_or_together() {
+    let (server, id, content) = stored();
+    let in_dir = |name: &str, args: &[&str]| {
+        let dir = server.dir().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let wharf = Wharf::at(&dir).env("WHARF_URL", &server.url("/"));
+        let said = wharf.run(&[&["download", "-q"], args].concat());
+        (said, entries(&dir))
+    };
+    let one = format!("{id}/small.txt");
+    assert_eq!(in_dir("one", &[&one]).1, ["small.txt"]);
+    assert_eq!(in_dir("name", &["big file.bin"]).1, ["big file.bin"]);
+    let both = ["big file.bin", "small.txt"];
+    assert_eq!(in_dir("both", &["small.txt", "big file.bin"]).1, both);
+    assert_eq!(
+        in_dir("twice", &["small.txt", &id]).1,
+        [both[0], "small (2).txt", both[1]]
+    );
+    let (said, files) = in_dir("missing", &["small.txt", "nope.txt"]);
+    assert_eq!((said.code, files.len()), (Some(5), 0));
+    assert!(said.err.contains("nope.txt"), "{said:?}");
+    let (said, _) = in_dir("slash", &["small.txt", &one]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains(&one), "{said:?}");
+    for dots in [".", "..", "../uploads", ""] {
+        let said = Wharf::of(&server).run(&["download", dots]);
+        assert!(matches!(said.code, Some(2 | 5)), "{dots}: {said:?}");
+    }
+
+    let said = Wharf::of(&server).run(&["download", "big file.bin", "-o", "-"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert!(said.bytes == content);
+    let said = Wharf::of(&server).run(&["download", &id, "-o", "-"]);
+    assert_eq!(said.code, Some(3));
+    assert!(said.err.contains("more than one file"), "{said:?}");
+    let said = Wharf::of(&server).run(&["download", &one, "-o", "-", "--fields"]);
+    assert_eq!(said.code, Some(2));
+}
+
+#[test]
+fn what_is_there_is_kept_unless_forced() {
+    let (server, id, content) = stored();
+    let path = server.dir().join("big file.bin");
+    std::fs::write(&path, "mine").unwrap();
+    let said = Wharf::of(&server).run(&["download", &id]);
+    assert_eq!((said.code, said.out.as_str()), (Some(3), "small.txt\n"));
+    assert!(said.err.contains("big file.bin exists already"), "{said:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    let said = Wharf::of(&server).run(&["download", "big file.bin"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert_eq!(std::fs::read(&path).unwrap(), b"mine");
+    Wharf::of(&server).done(&["download", "-f", "big file.bin"]);
+    assert!(std::fs::read(&path).unwrap() == content);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let said = Wharf::of(&server).run(&["download", "-f", "big file.bin"]);
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.err.contains("big file.bin: Is a directory"),
+        "{said:?}"
+    );
+    assert!(
+        entries(server.dir())
+            .iter()
+            .all(|name| !name.starts_with(".wharf-"))
+    );
+}
+
+#[test]
+fn a_directory_that_is_none_is_named_before_anything_is_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("file"), "x").unwrap();
+    for (target, reason) in [("nowhere", "No such file"), ("file", "Not a directory")] {
+        let wharf = Wharf::at(dir.path()).env("WHARF_URL", "http://127.0.0.1:1");
+        let said = wharf.run(&["download", "x", "-o", target]);
+        assert_eq!(said.code, Some(1));
+        assert!(
+            said.err.contains(&format!("{target}: {reason}")),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn the_umask_decides_who_may_read() {
+    let (server, id, _) = stored();
+    let script = "umask 027; exec \"$0\" \"$@\"";
+    let wharf = Wharf::under(&["sh", "-c", script], server.dir());
+    wharf
+        .env("WHARF_URL", &server.url(""))
+        .done(&["download", &id]);
+    let mode = std::fs::metadata(server.dir().join("small.txt"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o640);
+}
+
+#[test]
+fn the_last_allowed_download_is_one() {
+    let server = Server::start();
+    std::fs::write(server.dir().join("once.txt"), "once").unwrap();
+    let upload = Wharf::of(&server).run(&["upload", "--json", "once.txt", "--max-downloads", "1"]);
+    let id = upload.json()["id"].as_str().unwrap().to_owned();
+    std::fs::remove_file(server.dir().join("once.txt")).unwrap();
+    Wharf::of(&server).done(&["download", &id]);
+    assert_eq!(
+        Wharf::of(&server).run(&["download", "-f", &id]).code,
+        Some(5)
+    );
+}

@@ -8,6 +8,57 @@
 //!   transfer that breaks goes on where it broke.
 //! - [`Progress`]: who watches.
 //!
+//! ```
+//! use wharf::client::{Client, Download, FilePart, Token, Upload};
+//!
+//! # use wharf::{app, config, http::server::listen_tcp, shutdown::Shutdown};
+//! # async fn example(
+//! #     address: &str,
+//! #     dir: &std::path::Path,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(address)?;
+//! let upload = Upload::new()
+//!     .field("name", "tony bai")
+//!     .file(FilePart::open(dir.join("part1.txt"))?)
+//!     .file(FilePart::reader("-", &b"1,2\n"[..]).name("numbers.csv").media_type("text/csv")?)
+//!     .expires_in("7d");
+//! let stored = client.upload(upload).await?;
+//! let id = stored["id"].as_str().expect("wharf gives an id");
+//! assert_eq!(stored["files"][1]["type"], "text/csv");
+//!
+//! let copies = dir.join("copies");
+//! let got = client.download(Download::new(id).to_directory(&copies)).await?;
+//! assert_eq!(got.files[0].path, Some(copies.join("part1.txt")));
+//! assert!(got.files.iter().all(|file| file.verified));
+//! assert_eq!(got.fields, [("name".to_owned(), "tony bai".to_owned())]);
+//!
+//! let token = Token::new(stored["delete_token"].as_str().expect("wharf gives a token"));
+//! Client::builder(address).token(token).build()?.delete(id).await?;
+//! assert!(client.show(id).await.is_err());
+//! # Ok(())
+//! # }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # std::fs::write(dir.path().join("part1.txt"), "hello wharf\n")?;
+//! # std::fs::create_dir(dir.path().join("copies"))?;
+//! # let store = dir.path().join("upload").display().to_string();
+//! # let flags = vec![("dir".to_owned(), vec![store])];
+//! # let loaded = config::Loaded::from(config::Given { flags, ..Default::default() })?;
+//! # let options = config::Config::new(&loaded, "", "example".to_owned())?.app;
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! #     let listener = listen_tcp("127.0.0.1:0".parse()?).await?;
+//! #     let wharf::http::server::Listener::Tcp(tcp) = &listener else { unreachable!() };
+//! #     let address = format!("http://{}", tcp.local_addr()?);
+//! #     let (app, shutdown) = (app::build(options).await?, Shutdown::default());
+//! #     let server = tokio::spawn(app.run(vec![listener], shutdown.clone()));
+//! #     example(&address, dir.path()).await?;
+//! #     shutdown.stop.cancel();
+//! #     shutdown.abort.cancel();
+//! #     Ok(server.await??)
+//! # })
+//! # }
+//! ```
+//!
 //! Files are read and written a block at a time on the task that transfers; on a runtime of
 //! several threads its other tasks move over meanwhile ([`tokio::task::block_in_place`]).
 

@@ -41,8 +41,8 @@ pub(super) struct Stamp {
 }
 
 impl FilePart {
-    /// The file at `path`, sent under its own name. It is opened when its turn comes; pipes and
-    /// devices are opened now, and read to their end.
+    /// The file at `path`, sent under its own name. It is opened when its turn comes; pipes,
+    /// devices and whatever else has no size are opened now, and read to their end.
     ///
     /// # Errors
     /// There is none, it cannot be read, or it is a directory.
@@ -55,7 +55,9 @@ impl FilePart {
         }
         let file = File::open(&path).map_err(failed)?;
         let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
-        let source = if metadata.is_file() {
+        // Files of procfs have contents and no size (proc(5)).
+        let unsized_file = metadata.len() == 0 && matches!(file.read_at(&mut [0], 0), Ok(1..));
+        let source = if metadata.is_file() && !unsized_file {
             Source::Regular(path, Stamp::of(&metadata))
         } else {
             Source::Stream(path, Mutex::new(Box::new(file)))

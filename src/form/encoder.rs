@@ -213,6 +213,7 @@ fn push_header(head: &mut Vec<u8>, name: &str, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Decoder, Event};
     use super::*;
 
     fn boundary() -> Boundary {
@@ -270,6 +271,27 @@ mod tests {
         assert_eq!(written(br"a\\b\"), r"a\\\\b\\");
         assert_eq!(written(b"\\\""), "\\%22");
         assert_eq!(written(b"a\0b"), "a%00b");
+    }
+
+    #[test]
+    fn names_go_up_as_quoted_strings() {
+        let head = |name: &[u8]| {
+            let head = upload_part_head(&boundary(), false, name, Some(name), Some("a/b"));
+            String::from_utf8(head).unwrap()
+        };
+        assert_eq!(
+            head(b"a\"b\\c%22\r\n\0"),
+            "\r\n--B\r\nContent-Disposition: form-data; name=\"a\\\"b\\\\c%22%0D%0A%00\"; \
+             filename=\"a\\\"b\\\\c%22%0D%0A%00\"\r\nContent-Type: a/b\r\n\r\n"
+        );
+        let mut decoder = Decoder::new(boundary());
+        let mut body = upload_part_head(&boundary(), true, br#"a"b\c\"#, None, None);
+        body.extend(close(&boundary(), true));
+        decoder.push(Bytes::from(body));
+        let Ok(Some(Event::Part(head))) = decoder.next() else {
+            panic!("a part was expected");
+        };
+        assert_eq!(&head.name[..], br#"a"b\c\"#);
     }
 
     #[test]

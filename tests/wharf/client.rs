@@ -141,6 +141,11 @@ fn standard_input_and_pipes_are_read_to_their_end() {
         (&named["type"], &named["size"]),
         (&json!("text/csv"), &json!(0))
     );
+    let version = Wharf::of(&server)
+        .run(&["upload", "--json", "/proc/version"])
+        .json();
+    let expected = std::fs::read("/proc/version").unwrap();
+    assert_eq!(version["sha256"], sha256(&expected));
     let fifo = server.dir().join("fifo");
     server.run("mkfifo", &["fifo"]);
     std::fs::write(server.dir().join("after.txt"), "after").unwrap();

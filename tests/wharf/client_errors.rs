@@ -240,6 +240,10 @@ fn a_token_is_never_shown() {
     ] {
         all.push(Wharf::of(&server).env("WHARF_TOKEN", secret).run(args));
     }
+    let proxy = format!("http://user:{secret}@127.0.0.1:1");
+    let wharf = Wharf::of(&server).env("WHARF_TOKEN", secret);
+    all.push(wharf.env("http_proxy", &proxy).run(&["list"]));
+    assert_eq!(all.last().unwrap().code, Some(6));
     let odd = format!("{secret}\u{1}");
     all.push(Wharf::of(&server).env("WHARF_TOKEN", &odd).run(&["list"]));
     assert_eq!(all.last().unwrap().code, Some(2));

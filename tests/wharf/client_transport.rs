@@ -1,5 +1,6 @@
 //! The ways to a server: TLS, proxies, unix sockets.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
@@ -159,6 +160,62 @@ fn a_proxy_is_taken_from_the_environment() {
     assert_eq!(without.run(&["list"]).code, Some(6));
 }
 
+/// A proxy that makes tunnels (RFC 9110 section 9.3.6), to this machine whatever the name is; the
+/// heads of what it was asked come out.
+fn tunnels() -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (heads, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && matches!(client.read(&mut byte), Ok(1)) {
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let target = head.split(' ').nth(1).unwrap();
+        let port: u16 = target.rsplit(':').next().unwrap().parse().unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        heads.send(head).unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        let _ = std::io::copy(&mut server, &mut client);
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_proxy_is_asked_for_a_tunnel_to_https() {
+    let server = Server::start();
+    let tls = Tls::before(&server);
+    let ca = tls.dir.path().join("ca.pem").display().to_string();
+    std::fs::write(server.dir().join("a.txt"), "through a tunnel").unwrap();
+    let (proxy, asked) = tunnels();
+    let proxy = proxy.replace("http://", "http://user:word@");
+    let url = format!("https://localhost:{}", tls.port);
+    let wharf = Wharf::at(server.dir()).env("https_proxy", &proxy);
+    let wharf = wharf.env("WHARF_TOKEN", "hush");
+    let said = wharf.run(&["upload", "--json", "a.txt", "--to", &url, "--ca-file", &ca]);
+    assert_eq!(
+        said.json()["sha256"],
+        sha256(b"through a tunnel"),
+        "{said:?}"
+    );
+    let head = asked.recv().unwrap();
+    assert!(
+        head.starts_with(&format!("CONNECT localhost:{} ", tls.port)),
+        "{head}"
+    );
+    // The proxy's own secret goes to it, and the server's does not.
+    assert!(
+        head.to_lowercase().contains("proxy-authorization: basic "),
+        "{head}"
+    );
+    assert!(!head.contains("hush"), "{head}");
+}
+
 #[test]
 fn a_unix_socket_is_a_server() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,7 +251,6 @@ fn a_server_that_has_moved_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        use std::io::{Read as _, Write as _};
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 8192]);
         let moved = b"HTTP/1.1 308 Permanent Redirect\r\nLocation: https://new.example/uploads\r\nContent-Length: 0\r\n\r\n";

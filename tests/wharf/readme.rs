@@ -51,10 +51,10 @@ fn every_command_works() {
         .filter(|lines| !lines[0].starts_with(CLUSTER))
         .flatten()
     {
-        let out = run(
-            &line.replace("localhost:8080", &server.address.to_string()),
-            server.dir(),
-        );
+        let command = line.replace("localhost:8080", &server.address.to_string());
+        // A client asks localhost:8080 as well, unless it is told otherwise.
+        let command = format!("export WHARF_URL={}; {command}", server.url(""));
+        let out = run(&command, server.dir());
         let refused = line.contains("expires_in=soon");
         assert_eq!(out.contains("\"status\":4"), refused, "{line}\n{out}");
         if line.contains("/upload") && line.contains("--form") && !refused {

@@ -1,6 +1,8 @@
 //! `wharf download`.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -21,7 +23,11 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
         .retries(fetch.retries)
         .progress(bars.clone());
     download = if to_stdout {
-        download.to_writer(io::stdout())
+        match io::stdout().as_fd().try_clone_to_owned() {
+            // As it is: the standard library would look for lines in it.
+            Ok(stdout) => download.to_writer(File::from(stdout)),
+            Err(error) => return Outcome::failed(&format!("standard output: {error}")),
+        }
     } else {
         download.to_directory(&fetch.output)
     };

@@ -23,7 +23,7 @@ timed() { # timed NAME COMMAND...: what it took, into a file of that name
     shift
     /usr/bin/time -a -o "times.$name" -f '%e %U %S %M' "$@"
 }
-delete() { "$wharf" delete -q "$(grep -om1 '[0-9a-z]\{26\}' answer)"; }
+delete() { "$wharf" delete -q "$(grep -o "[0-9a-z]\{26\}" answer | head -1)"; }
 
 # The one that is downloaded; a round brings everything into the page cache.
 id=$("$wharf" upload -q file.bin)

@@ -24,7 +24,7 @@ pub enum Command {
         adopt: bool,
     },
     /// Ask a server.
-    Client(client::Command),
+    Client(Box<client::Command>),
 }
 
 /// What was asked for.
@@ -154,7 +154,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
                         "{key} is a setting of the server, not of wharf {name}"
                     ));
                 }
-                Command::Client(asked)
+                Command::Client(Box::new(asked))
             } else {
                 // What stands behind the command is read last, and wins.
                 flags.extend(self::flags(sub));

@@ -25,7 +25,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     let mut invocation = args::parse();
     let command = match std::mem::replace(&mut invocation.command, Command::Serve) {
         // They have no settings, and those of a server are none of their business.
-        Command::Client(command) => return Ok(client::run(command)),
+        Command::Client(command) => return Ok(client::run(*command)),
         command => command,
     };
     let loaded = load(invocation)?;

@@ -17,7 +17,7 @@ impl Cutter {
         let address = listener.local_addr().unwrap();
         let (heads, closed) = (Arc::new(Mutex::default()), Arc::new(AtomicBool::new(false)));
         let (shared, ended) = (Arc::clone(&heads), Arc::clone(&closed));
-        let mut cuts = cuts.to_vec().into_iter();
+        let mut cuts = Vec::from(cuts).into_iter();
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 if ended.load(Ordering::SeqCst) {

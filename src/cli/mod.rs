@@ -20,8 +20,6 @@ use args::{Command, Invocation};
 /// # Errors
 /// What kept it from its end, for standard error.
 pub fn run() -> anyhow::Result<ExitCode> {
-    // Redis over TLS and the client take the one that is installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut invocation = args::parse();
     let command = match std::mem::replace(&mut invocation.command, Command::Serve) {
         // They have no settings, and those of a server are none of their business.

@@ -50,11 +50,16 @@
 //! #     let wharf::http::server::Listener::Tcp(tcp) = &listener else { unreachable!() };
 //! #     let address = format!("http://{}", tcp.local_addr()?);
 //! #     let (app, shutdown) = (app::build(options).await?, Shutdown::default());
-//! #     let server = tokio::spawn(app.run(vec![listener], shutdown.clone()));
-//! #     example(&address, dir.path()).await?;
-//! #     shutdown.stop.cancel();
-//! #     shutdown.abort.cancel();
-//! #     Ok(server.await??)
+//! #     let asked = async {
+//! #         let result = example(&address, dir.path()).await;
+//! #         shutdown.stop.cancel();
+//! #         shutdown.abort.cancel();
+//! #         result
+//! #     };
+//! #     let served = app.run(vec![listener], shutdown.clone());
+//! #     let (served, asked) = tokio::join!(served, asked);
+//! #     served?;
+//! #     asked
 //! # })
 //! # }
 //! ```

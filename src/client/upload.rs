@@ -14,7 +14,7 @@ use crate::form::{self, Boundary};
 use crate::model::UploadId;
 
 /// How much of a file is read and sent at a time, in bytes: what measures best.
-pub const BLOCK: usize = 64 * 1024;
+pub const BLOCK: usize = 128 * 1024;
 /// The slowest disk that a server is waited for: it syncs so many bytes a second.
 const SYNC_RATE: u64 = 10 << 20;
 

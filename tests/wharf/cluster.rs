@@ -148,10 +148,7 @@ fn failovers_and_moves_cost_no_upload() {
     for turn in 0..3 {
         let master = scene.cluster.master_of(LOCK);
         let replica = scene.cluster.replica_of(master);
-        scene.cluster.nodes[replica].cli(&["CLUSTER", "FAILOVER"]);
-        wait_until("the replica is the master", || {
-            scene.cluster.master_of(LOCK) == replica
-        });
+        scene.cluster.hand_over(replica, LOCK);
         scene.goes_on(&format!("after failover {turn}"));
         scene.cluster.wait();
     }

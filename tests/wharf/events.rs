@@ -204,8 +204,7 @@ fn every_server_of_a_cluster_is_listened_to() {
     end(&cluster, "at first");
     // A replica that becomes the master goes on with the subscription it had.
     let master = cluster.master_of(LOCK);
-    cluster.nodes[cluster.replica_of(master)].cli(&["CLUSTER", "FAILOVER"]);
-    wait_until("it is the master", || cluster.master_of(LOCK) != master);
+    cluster.hand_over(cluster.replica_of(master), LOCK);
     end(&cluster, "after a failover");
     let new = cluster.add();
     cluster.migrate(LOCK, new);

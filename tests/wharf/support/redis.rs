@@ -256,6 +256,20 @@ impl Cluster {
             .expect("it has a replica")
     }
 
+    /// Has a replica take the place of its master, which holds a key. One that finds no time for it
+    /// within five seconds has given it up, and is asked again.
+    #[track_caller]
+    pub fn hand_over(&self, replica: usize, key: &str) {
+        let mut asked: Option<Instant> = None;
+        until("the replica is the master", || {
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
+                asked = Some(Instant::now());
+                self.nodes[replica].cli(&["CLUSTER", "FAILOVER"]);
+            }
+            self.master_seen_by(replica, key) == Some(replica)
+        });
+    }
+
     /// The places of all masters that hold slots.
     pub fn masters(&self) -> Vec<usize> {
         let masters = (0..self.nodes.len()).filter(|place| {
@@ -340,7 +354,7 @@ fn holds(line: &str, slot: u64) -> bool {
     })
 }
 
-fn until(what: &str, condition: impl Fn() -> bool) {
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(30);
     while !condition() {
         assert!(Instant::now() < end, "in vain: {what}");

@@ -18,6 +18,7 @@ use super::App;
 use super::accept::Accept;
 use super::metrics::Metrics;
 use super::origin::{Origin, Peer};
+use super::page::{Language, Reader};
 use super::problem::Problem;
 
 /// The header that carries a request's id in and out.
@@ -46,6 +47,7 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
     let start = Instant::now();
     let id = request_id(request.headers());
     let accept = Accept::of(request.headers());
+    let language = Language::of(request.uri().query(), request.headers());
     let peer = request.extensions().get().copied().unwrap_or(Peer::Unix);
     let origin = Origin::of(
         peer,
@@ -77,7 +79,11 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
             tracing::error!(%id, error = inside, "{} {}", line.method, line.path);
         }
         let allow = response.headers_mut().remove(http::header::ALLOW);
-        response = problem.render(&id, &accept);
+        let reader = Reader {
+            language,
+            base: &app.options.base_path,
+        };
+        response = problem.render(&id, &accept, &reader);
         if let Some(allow) = allow {
             response.headers_mut().insert(http::header::ALLOW, allow);
         }

@@ -162,6 +162,14 @@ impl App {
         public.unwrap_or_else(|| format!("{}://{}", origin.scheme, origin.host))
     }
 
+    /// Who looks at a page, for a request.
+    fn reader(&self, query: Option<&str>, headers: &http::HeaderMap) -> page::Reader<'_> {
+        page::Reader {
+            language: page::Language::of(query, headers),
+            base: &self.options.base_path,
+        }
+    }
+
     /// The routes with their layers.
     pub fn router(self) -> Router {
         let routes = routes(&self).with_state(self.clone());
@@ -216,6 +224,7 @@ fn routes(app: &App) -> Router<App> {
         .route_layer(operate);
     Router::new()
         .route("/", get(page::form))
+        .route("/static/{version}/{*name}", get(page::asset))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(uploads)

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::accept::Accept;
+use super::page::Reader;
 use crate::catalog::CatalogError;
 use crate::delivery::DeliveryError;
 use crate::expiry::ExpiryError;
@@ -196,7 +197,7 @@ impl Problem {
     }
 
     /// The response, as the client wants it.
-    pub fn render(self, request_id: &str, accept: &Accept) -> Response {
+    pub fn render(self, request_id: &str, accept: &Accept, reader: &Reader) -> Response {
         let detail = if self.status == StatusCode::INTERNAL_SERVER_ERROR {
             format!("request {request_id}")
         } else {
@@ -205,7 +206,7 @@ impl Problem {
         let (content_type, body) = if accept.prefers_html() {
             (
                 "text/html; charset=utf-8",
-                super::page::problem(self.status, self.title, &detail, request_id),
+                reader.problem(self.status, self.code, &detail, request_id),
             )
         } else {
             let document = json!({
@@ -232,6 +233,9 @@ impl Problem {
                     map
                 }),
         );
+        if accept.prefers_html() {
+            super::page::secure(headers);
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.append(header::VARY, HeaderValue::from_static("Accept"));

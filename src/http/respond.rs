@@ -170,7 +170,7 @@ fn add_description(fields: &mut HeaderMap, this: &Representation, inline: bool) 
 }
 
 /// Whether a browser shows this media type without running anything in it.
-fn is_inert(media_type: &str) -> bool {
+pub(super) fn is_inert(media_type: &str) -> bool {
     let essence = media_type
         .split(';')
         .next()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -31,16 +31,17 @@ pub async fn show(
     State(app): State<App>,
     Segments(id): Segments<String>,
     Extension(origin): Extension<Origin>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let manifest = app.delivery.upload(&parse_id(&id)?).await?;
     let mut response = if Accept::of(&headers).prefers_html() {
-        let token = page::cookie_token(&headers);
+        let token = page::delete_token(&headers);
         let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
-        let mut response =
-            Html(page::upload(&manifest, &app.base_of(&origin), owner)).into_response();
-        page::secure(response.headers_mut());
-        response
+        let reader = app.reader(query.as_deref(), &headers);
+        let link = format!("{}/uploads/{}", app.base_of(&origin), manifest.id);
+        let page = reader.upload(&manifest, &link, owner);
+        page::answer(page, &reader, query.as_deref())
     } else {
         let json = upload_json::show(&manifest, &app.base_of(&origin));
         let mut response = axum::Json(json).into_response();
@@ -117,12 +118,11 @@ pub async fn delete_from_page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    app.authorize(&id, &headers, page::cookie_token(&headers))
+    app.authorize(&id, &headers, page::delete_token(&headers))
         .await?;
     app.delete(&id).await?;
-    let mut response = Html(page::deleted(&app.options.base_path)).into_response();
-    page::secure(response.headers_mut());
-    Ok(response)
+    let reader = app.reader(None, &headers);
+    Ok(page::answer(reader.deleted(), &reader, None))
 }
 
 #[derive(Debug, Deserialize)]

@@ -30,6 +30,7 @@ mod many;
 mod names;
 mod operate;
 mod options;
+mod page;
 mod proxy;
 mod readme;
 mod slow;

@@ -1,6 +1,7 @@
 //! A server in a folder of its own, and ways to talk to it.
 
 mod cut;
+mod browser;
 mod fleet;
 mod form;
 mod http;
@@ -13,6 +14,7 @@ mod tcp;
 mod wharf;
 
 pub use cut::Cutter;
+pub use browser::Browser;
 pub use fleet::{Fleet, role};
 pub use form::{Form, parts_of};
 pub use http::{Connection, Response, request, try_request};
@@ -40,6 +42,12 @@ pub fn as_root(program: &str) -> Command {
 /// Whether the long versions are to run (`./test soak`).
 pub fn soak() -> bool {
     std::env::var_os("WHARF_SOAK").is_some()
+}
+
+/// A file of a package from npm, which `./test` has installed.
+pub fn npm(file: &str) -> std::path::PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-npm/node_modules");
+    std::path::Path::new(folder).join(file)
 }
 
 /// Waits until `condition` holds; fails when it does not in time.

@@ -1,0 +1,68 @@
+//! The two cookies: an upload's delete token, for its page alone, and a chosen language.
+
+use http::{HeaderMap, header};
+
+use super::Language;
+
+/// The cookie with which an upload's page can delete it.
+const TOKEN: &str = "wharf-delete-token";
+/// How long it lives, in seconds.
+const TOKEN_AGE: u32 = 30 * 24 * 3600;
+/// The cookie of a reader who chose a language.
+const LANGUAGE: &str = "wharf-language";
+/// How long it lives, in seconds: a year.
+const LANGUAGE_AGE: u32 = 365 * 24 * 3600;
+
+/// The cookie that carries a delete token to the page at `path` alone.
+pub fn token_cookie(path: &str, token: &str, scheme: &str) -> String {
+    let secure = if scheme == "https" { "; Secure" } else { "" };
+    format!("{TOKEN}={token}; Path={path}; Max-Age={TOKEN_AGE}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// The delete token of the cookie.
+pub fn delete_token(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, TOKEN).map(str::to_owned)
+}
+
+/// The cookie that remembers a language for all pages under `base`.
+pub fn language_cookie(base: &str, language: Language) -> String {
+    let code = language.code();
+    format!("{LANGUAGE}={code}; Path={base}/; Max-Age={LANGUAGE_AGE}; HttpOnly; SameSite=Lax")
+}
+
+/// The language of the cookie.
+pub fn language(headers: &HeaderMap) -> Option<Language> {
+    cookie(headers, LANGUAGE).and_then(Language::of_code)
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookies_come_back() {
+        let set = token_cookie("/uploads/x", "abc", "https");
+        assert!(set.contains("; Secure") && set.contains("HttpOnly"));
+        assert!(
+            language_cookie("/b", Language::Chinese).starts_with("wharf-language=zh; Path=/b/")
+        );
+        let mut headers = HeaderMap::new();
+        let both = "a=b; wharf-delete-token=abc; wharf-language=zh";
+        headers.insert(header::COOKIE, both.parse().unwrap());
+        assert_eq!(delete_token(&headers).as_deref(), Some("abc"));
+        assert_eq!(language(&headers), Some(Language::Chinese));
+    }
+}

@@ -1,0 +1,213 @@
+//! The pages: the form, what became of it, errors in words. They work without JavaScript; the
+//! modules in `static/` make them quicker to use.
+
+mod assets;
+mod cookies;
+mod qr;
+mod template;
+mod upload;
+mod words;
+
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::App;
+use super::origin::Origin;
+use crate::ingest;
+
+pub use assets::serve as asset;
+pub use cookies::{delete_token, token_cookie};
+pub use words::Language;
+
+/// The lifetimes that the form offers.
+const LIFETIMES: [&str; 5] = ["1h", "1d", "7d", "30d", "never"];
+/// The numbers of downloads that the form offers.
+const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
+
+/// Who looks at a page, and where its links begin.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// What it is written in.
+    pub language: Language,
+    /// The path everything lies under.
+    pub base: &'a str,
+}
+
+impl Reader<'_> {
+    /// The page `name` with its own `values`, and those that every page has.
+    fn page(&self, name: &str, mut values: Value) -> String {
+        values["t"] = self.language.words().clone();
+        values["base"] = json!(self.base);
+        values["static"] = json!(format!("{}/static/{}", self.base, assets::version()));
+        template::render(name, values)
+    }
+
+    /// How long something is kept, for people.
+    fn lifetime(&self, text: &str) -> String {
+        match text {
+            "never" => self.language.say("until_deleted", &[]),
+            text => crate::model::units::parse_duration(text)
+                .map_or_else(|_| text.to_owned(), |span| self.language.span(span)),
+        }
+    }
+}
+
+/// The page with the form.
+pub async fn form(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
+    headers: HeaderMap,
+) -> Response {
+    let reader = app.reader(query.as_deref(), &headers);
+    let page = form_page(&reader, app.ingest.options(), &app.base_of(&origin));
+    answer(page, &reader, query.as_deref())
+}
+
+fn form_page(reader: &Reader, options: &ingest::Options, address: &str) -> String {
+    let Reader { language, .. } = *reader;
+    let max = options.max_expire_after;
+    let default = match (options.expire_after, max) {
+        (Some(default), Some(max)) => Some(default.min(max)),
+        (default, max) => default.or(max),
+    };
+    let standard = match default {
+        None => language.say("until_deleted", &[]),
+        Some(span) => language.say("server_default", &[("span", &language.span(span))]),
+    };
+    let allowed = |text: &str| match (crate::model::units::parse_duration(text), max) {
+        (Ok(span), Some(max)) => span <= max,
+        (Err(_), Some(_)) => false,
+        // Without a default, the first choice is for ever already.
+        (Err(_), None) => default.is_some(),
+        (Ok(_), None) => true,
+    };
+    let lifetimes = LIFETIMES.into_iter().filter(|text| allowed(text));
+    let lifetimes = lifetimes.map(|text| json!({ "value": text, "text": reader.lifetime(text) }));
+    let downloads = DOWNLOADS.iter().map(|&count| {
+        let text = match count {
+            1 => language.say("once", &[]),
+            count => language.say("times", &[("n", &count.to_string())]),
+        };
+        json!({ "value": count, "text": text })
+    });
+    let limit = |key: &str, size: Option<u64>| {
+        size.map(|size| language.say(key, &[("size", &words::size(size))]))
+    };
+    let limits = [
+        limit("limit_file", options.max_file_size),
+        limit("limit_request", options.max_request_size),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    let values = json!({
+        "standard": standard,
+        "lifetimes": lifetimes.collect::<Vec<_>>(),
+        "counts": downloads.collect::<Vec<_>>(),
+        "link": format!("{address}/upload"),
+        "limits": limits.join(" · "),
+        "max_file_size": options.max_file_size,
+        "max_request_size": options.max_request_size,
+        "max_files": options.max_files,
+    });
+    reader.page("index.html", values)
+}
+
+impl Reader<'_> {
+    /// The page of an upload. `link` is its address for others, and its `owner` is offered its
+    /// deletion.
+    pub fn upload(&self, manifest: &crate::model::Manifest, link: &str, owner: bool) -> String {
+        self.page("upload.html", upload::values(self, manifest, link, owner))
+    }
+
+    /// The page after a deletion.
+    pub fn deleted(&self) -> String {
+        let say = |key| self.language.say(key, &[]);
+        let values = json!({ "title": say("gone_title"), "advice": say("gone_more") });
+        self.page("message.html", values)
+    }
+
+    /// The page of an error: what it is, what to do, and what exactly was wrong.
+    pub fn problem(&self, status: StatusCode, code: &str, detail: &str, id: &str) -> String {
+        let words = self.language.words();
+        let known = &words["problems"][code];
+        let word = |key: &str, else_: &str| known.get(key).unwrap_or(&words[else_]).clone();
+        let values = json!({
+            "status": status.as_u16(),
+            "title": word("title", "problem"),
+            "advice": word("advice", "problem_advice"),
+            "detail": detail,
+            "request": self.language.say("request", &[("id", id)]),
+        });
+        self.page("message.html", values)
+    }
+}
+
+/// A page as a response. A choice of language in the `query` is remembered.
+pub fn answer(page: String, reader: &Reader, query: Option<&str>) -> Response {
+    let mut response = Html(page).into_response();
+    let fields = response.headers_mut();
+    secure(fields);
+    if let Some(language) = query.and_then(Language::chosen)
+        && let Ok(cookie) = HeaderValue::from_str(&cookies::language_cookie(reader.base, language))
+    {
+        fields.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// Keeps pages to themselves: nothing from elsewhere, no frames around them, no trace in a cache.
+pub fn secure(headers: &mut HeaderMap) {
+    let policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_said_in_the_readers_language_and_escaped() {
+        for (language, title) in [
+            (Language::English, "There is nothing here"),
+            (Language::Chinese, "这里什么也没有"),
+        ] {
+            let reader = Reader {
+                language,
+                base: "/x",
+            };
+            let detail = "<b>{{ base }}</b>";
+            let page = reader.problem(StatusCode::NOT_FOUND, "not-found", detail, "7");
+            assert!(page.contains(title) && page.contains("404"), "{page}");
+            assert!(page.contains("&lt;b&gt;{{ base }}&lt;"), "{page}");
+            assert!(!page.contains("<b>"), "{page}");
+        }
+    }
+
+    #[test]
+    fn an_error_without_words_has_general_ones() {
+        let reader = Reader {
+            language: Language::English,
+            base: "",
+        };
+        let page = reader.problem(StatusCode::IM_A_TEAPOT, "teapot", "short", "7");
+        assert!(
+            page.contains("That did not work") && page.contains("Request 7"),
+            "{page}"
+        );
+    }
+}

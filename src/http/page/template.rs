@@ -1,0 +1,47 @@
+//! The embedded templates (Jinja), which escape what is filled in.
+
+use std::sync::LazyLock;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, Error, UndefinedBehavior};
+use serde_json::Value;
+
+const TEMPLATES: [(&str, &str); 4] = [
+    ("base.html", include_str!("../../../static/pages/base.html")),
+    (
+        "index.html",
+        include_str!("../../../static/pages/index.html"),
+    ),
+    (
+        "message.html",
+        include_str!("../../../static/pages/message.html"),
+    ),
+    (
+        "upload.html",
+        include_str!("../../../static/pages/upload.html"),
+    ),
+];
+
+static ENVIRONMENT: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
+    Ok(environment)
+});
+
+/// Fills in a template. One that cannot be filled in is an error in this program: it is logged,
+/// and the page is empty.
+pub fn render(name: &str, values: Value) -> String {
+    let environment = ENVIRONMENT.as_ref();
+    let page = environment.map_err(ToString::to_string).and_then(|known| {
+        let template = known.get_template(name);
+        let page = template.and_then(|template| template.render(Serde(values)));
+        page.map_err(|error| error.to_string())
+    });
+    page.unwrap_or_else(|error| {
+        tracing::error!(%error, "the page {name} cannot be made");
+        String::new()
+    })
+}

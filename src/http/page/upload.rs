@@ -1,0 +1,143 @@
+//! What the page of an upload shows.
+
+use serde_json::{Value, json};
+
+use super::{Reader, qr, words};
+use crate::form::display_name;
+use crate::http::respond::is_inert;
+use crate::http::upload_json;
+use crate::model::{Manifest, StoredFile};
+
+/// The largest picture that is loaded to be shown small, in bytes.
+const MAX_THUMBNAIL: u64 = 8 << 20;
+
+/// How a browser can show a file in a page without running anything in it.
+fn preview(file: &StoredFile) -> Option<&'static str> {
+    let essence = file.media_type.split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    if !is_inert(&file.media_type) || file.size == 0 {
+        return None;
+    }
+    match essence.split('/').next()? {
+        "image" if essence != "image/tiff" => Some("image"),
+        "video" => Some("video"),
+        "audio" => Some("audio"),
+        _ if matches!(essence.as_str(), "text/plain" | "application/json") => Some("text"),
+        _ => None,
+    }
+}
+
+/// The letters on the place of a picture: the extension, else nothing.
+fn ending(name: &str) -> String {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let short = (1..=4).contains(&ending.chars().count());
+    if short {
+        ending.to_uppercase()
+    } else {
+        String::new()
+    }
+}
+
+/// The values of the template.
+pub fn values(reader: &Reader, manifest: &Manifest, link: &str, owner: bool) -> Value {
+    let Reader { language, base } = *reader;
+    // To look at a file would take one of its downloads.
+    let free = manifest.max_downloads.is_none();
+    let files: Vec<Value> = manifest
+        .files()
+        .map(|(field, file)| {
+            let preview = preview(file).filter(|_| free);
+            let name = file.name.as_str();
+            json!({
+                "name": name,
+                "field": text(field.as_bytes()),
+                "size": words::size(file.size),
+                "bytes": file.size,
+                "type": file.media_type,
+                "sha256": file.sha256,
+                "url": upload_json::file_url(manifest, file, base),
+                "ending": ending(name),
+                "preview": preview,
+                "thumbnail": preview == Some("image") && file.size <= MAX_THUMBNAIL,
+                "download": language.say("download_what", &[("name", name)]),
+                "preview_of": language.say("preview_of", &[("name", name)]),
+            })
+        })
+        .collect();
+    let fields: Vec<Value> = manifest
+        .fields()
+        .map(
+            |field| json!({ "name": text(field.field.as_bytes()), "value": field.value.to_text() }),
+        )
+        .collect();
+    let title = match files.as_slice() {
+        [] if fields.is_empty() => language.say("nothing", &[]),
+        [] => language.say("text_only", &[]),
+        [only] => only["name"].as_str().unwrap_or_default().to_owned(),
+        files => language.count("files", files.len() as u64),
+    };
+    let until = match manifest.expires_at {
+        None => language.say("until_deleted", &[]),
+        Some(time) => language.say("until", &[("time", &words::minute(time))]),
+    };
+    let left = manifest.max_downloads.map(|max| {
+        let left = max.saturating_sub(manifest.used).to_string();
+        language.say("left_of", &[("n", &left), ("max", &max.to_string())])
+    });
+    json!({
+        "title": title,
+        "id": manifest.id,
+        "link": link,
+        "qr": qr::path(link),
+        "files": files,
+        "fields": fields,
+        "size": words::size(manifest.size()),
+        "bytes": manifest.size(),
+        "created_at": manifest.created_at.to_string(),
+        "created": words::minute(manifest.created_at),
+        "expires_at": manifest.expires_at.map(|time| time.to_string()),
+        "until": until,
+        "left": left,
+        "owner": owner,
+        "wants_previews": !free && manifest.files().any(|(_, file)| preview(file).is_some()),
+    })
+}
+
+fn text(name: &[u8]) -> String {
+    String::from_utf8_lossy(&display_name(name)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FileName;
+
+    #[test]
+    fn only_what_runs_nothing_is_shown() {
+        for (media_type, expected) in [
+            ("image/png", Some("image")),
+            ("IMAGE/JPEG; x=y", Some("image")),
+            ("image/svg+xml", None),
+            ("video/mp4", Some("video")),
+            ("audio/ogg", Some("audio")),
+            ("text/plain; charset=utf-8", Some("text")),
+            ("text/html", None),
+            ("application/xhtml+xml", None),
+            ("application/pdf", None),
+            ("application/octet-stream", None),
+        ] {
+            let file = StoredFile {
+                name: FileName::from_upload(b"x"),
+                original: b"x"[..].into(),
+                size: 1,
+                media_type: media_type.to_owned(),
+                sha256: None,
+            };
+            assert_eq!(preview(&file), expected, "{media_type}");
+        }
+        assert_eq!(
+            [ending("a.tar.gz"), ending("README"), ending("a.extension")],
+            ["GZ", "", ""]
+        );
+    }
+}

@@ -1,0 +1,122 @@
+// The uploads made in this browser, kept in it alone, with the keys that delete them.
+
+import { announce, base, copyLink, copyOf } from "./dom.js";
+import { request } from "./transfer.js";
+import { say, size, time, title, until } from "./words.js";
+
+const KEY = `wharf:${base}`;
+/** The most that are kept. */
+const MOST = 100;
+
+/** All that are not over, newest first. */
+export function all() {
+  let list = [];
+  try {
+    list = JSON.parse(localStorage.getItem(KEY)) ?? [];
+  } catch { /* not allowed here, or not what was kept */ }
+  return list.filter(({ expires }) => !expires || new Date(expires) > Date.now());
+}
+
+function keep(list) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(list.slice(0, MOST)));
+  } catch { /* not allowed here: they are known until the page is left */ }
+  document.dispatchEvent(new Event("kept"));
+}
+
+/** Keeps what the server answered to an upload. */
+export function add(stored) {
+  const { id, delete_token: token, created_at: created, expires_at: expires, files } = stored;
+  const bytes = files.reduce((sum, file) => sum + file.size, 0);
+  keep([{ id, token, created, expires, bytes, name: files[0]?.name, files: files.length }, ...all()]);
+}
+
+export const forget = id => keep(all().filter(upload => upload.id !== id));
+
+/** Deletes an upload on the server. */
+export async function remove({ id, token }) {
+  await request("DELETE", `${base}/uploads/${id}`, { token });
+  forget(id);
+}
+
+async function prolong({ id, token }, expires_in) {
+  const changed = await request("PATCH", `${base}/uploads/${id}`, { token, body: { expires_in } });
+  keep(all().map(upload => upload.id === id ? { ...upload, expires: changed.expires_at } : upload));
+  return changed.expires_at;
+}
+
+/** Shows the list in `section`, and keeps it up to date. */
+export function showIn(section) {
+  const rows = section.querySelector("ul");
+  const known = new Map();
+  const show = () => {
+    const list = all();
+    section.hidden = list.length === 0;
+    const fresh = new Set(list.map(({ id }) => id));
+    for (const [id, row] of known) {
+      if (fresh.has(id)) continue;
+      row.remove();
+      known.delete(id);
+    }
+    for (const upload of list.reverse()) {
+      if (!known.has(upload.id)) {
+        known.set(upload.id, rowOf(upload));
+        rows.prepend(known.get(upload.id));
+      }
+      const meta = known.get(upload.id).querySelector(".meta");
+      meta.textContent = [size(upload.bytes), say("kept", { until: until(upload.expires) })].join(" · ");
+      meta.title = say("sent_at", { time: time(upload.created) });
+    }
+  };
+  document.addEventListener("kept", show);
+  // Another window of the same browser.
+  addEventListener("storage", show);
+  show();
+  return check();
+}
+
+function rowOf(upload) {
+  const row = copyOf("history-row");
+  const find = selector => row.querySelector(selector);
+  const what = title(upload.name, upload.files);
+  const link = find("a");
+  link.textContent = what;
+  link.href = `${base}/uploads/${upload.id}`;
+  find("summary").ariaLabel = say("manage_what", { what });
+  const trouble = find(".trouble");
+  const attempt = async work => {
+    trouble.textContent = "";
+    try {
+      await work();
+    } catch (failure) {
+      trouble.textContent = failure.text;
+    }
+  };
+  find(".copy").onclick = event => copyLink(event.target, link.href);
+  find(".forget").onclick = () => forget(upload.id);
+  const gone = find(".delete");
+  gone.ariaLabel = say("delete_what", { what });
+  gone.onclick = () => attempt(async () => {
+    await remove(upload);
+    announce(say("deleted_what", { what }));
+  });
+  const choices = document.getElementById("expires_in").options;
+  find("select").append(...Array.from(choices).filter(({ value }) => value).map(choice => choice.cloneNode(true)));
+  find(".prolong").onclick = () => attempt(async () => {
+    const expires = await prolong(upload, find("select").value);
+    announce(say("prolonged", { what, until: until(expires) }));
+  });
+  return row;
+}
+
+/** Forgets what the server has no more: deleted elsewhere, or downloaded as often as allowed. */
+async function check() {
+  for (const { id } of all().slice(0, 20)) {
+    try {
+      await request("GET", `${base}/uploads/${id}`);
+    } catch (failure) {
+      if (failure.code === "not-found") forget(id);
+      else return;
+    }
+  }
+}

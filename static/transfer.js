@@ -1,0 +1,80 @@
+// Requests, and errors in words. An upload goes by XMLHttpRequest, which alone tells how far it
+// has come.
+
+import { problem } from "./words.js";
+
+/** Why a request failed: `code` is the server's, or one of the page's own. */
+export class Failure extends Error {
+  constructor(code, detail = "", request = "") {
+    const { title, advice } = problem(code);
+    super(title);
+    Object.assign(this, { code, advice, detail, request });
+  }
+
+  /** All of it in one line. */
+  get text() {
+    return [`${this.message}.`, this.advice].join(" ");
+  }
+
+  /** The failure that an answer tells. What a proxy answers is known by its status alone. */
+  static of(status, text) {
+    try {
+      const { code, detail, request_id } = JSON.parse(text);
+      if (code) return new Failure(code, detail, request_id);
+    } catch { /* no problem document */ }
+    const codes = { 401: "unauthorized", 403: "forbidden", 404: "not-found", 408: "idle", 413: "too-large", 502: "unavailable", 503: "unavailable", 504: "unavailable", 507: "no-space" };
+    return new Failure(codes[status] ?? "", `HTTP ${status}`);
+  }
+}
+
+/** A request whose answer is JSON, or nothing. */
+export async function request(method, url, { token, body } = {}) {
+  const headers = { Accept: "application/json" };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
+  } catch {
+    throw new Failure("lost");
+  }
+  const text = await response.text();
+  if (!response.ok) throw Failure.of(response.status, text);
+  return text ? JSON.parse(text) : null;
+}
+
+/** Whether all files are still what was chosen; a browser sends nothing of one that is not. */
+async function readable(files) {
+  try {
+    for (const { file } of files) await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Sends `files` and the text `fields` as one form. `progress` is given the bytes of all files
+ * that have gone, and whether that is all. Fails with a `Failure`, or with null when `signal`
+ * ended it.
+ */
+export function send(url, files, fields, progress, signal) {
+  const form = new FormData();
+  // Fields first: who reads the form as it comes knows them when the files begin.
+  for (const [name, value] of fields) form.append(name, value);
+  for (const { file, path } of files) form.append("file", file, path);
+  const size = files.reduce((sum, { file }) => sum + file.size, 0);
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest();
+    call.open("POST", url);
+    call.setRequestHeader("Accept", "application/json");
+    call.upload.onprogress = ({ loaded, total }) => progress(total ? size * loaded / total : 0, loaded === total);
+    call.onload = () => call.status === 201
+      ? resolve(JSON.parse(call.responseText))
+      : reject(Failure.of(call.status, call.responseText));
+    call.onerror = async () => reject(new Failure(await readable(files) ? "lost" : "unreadable"));
+    call.onabort = () => reject(null);
+    signal.addEventListener("abort", () => call.abort());
+    call.send(form);
+  });
+}

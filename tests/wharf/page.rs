@@ -1,0 +1,443 @@
+//! The page with its scripts, in a real browser: what people do with it, and what goes wrong.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::support::{Browser, Form, Server, noise, sha256, wait_until};
+
+/// A PNG of 32 × 32 pixels, for the previews.
+const PICTURE: &[u8] = include_bytes!("clients/picture.png");
+
+/// Writes a file into the server's folder.
+fn file(server: &Server, name: &str, content: &[u8]) -> PathBuf {
+    let path = server.dir().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// A file of zeros, which takes no room.
+fn large(server: &Server, name: &str, size: u64) -> PathBuf {
+    let path = file(server, name, b"");
+    std::fs::File::create(&path).unwrap().set_len(size).unwrap();
+    path
+}
+
+#[test]
+fn files_and_folders_are_dropped_sent_kept_and_deleted() {
+    let server = Server::start();
+    let quoted = file(&server, "a \"quoted\" name.txt", b"quoted");
+    file(
+        &server,
+        "\u{6587}\u{4ef6}\u{5939}/\u{62a5}\u{544a}.txt",
+        b"report",
+    );
+    file(
+        &server,
+        "\u{6587}\u{4ef6}\u{5939}/deep/er.bin",
+        &noise(70_000, 3),
+    );
+    let browser = Browser::start();
+    browser.open_ready(&server.url("/"));
+    browser.assert_accessible("empty");
+    browser.drop_files(&[quoted, server.dir().join("\u{6587}\u{4ef6}\u{5939}")]);
+    browser.wait_for(
+        "the files",
+        "document.querySelectorAll('#chosen li').length === 3",
+    );
+    assert!(browser.text("#chosen .sum").starts_with("3 files"));
+    browser.assert_accessible("chosen");
+    browser.click("#form summary");
+    browser.type_into("#note", "with a note");
+    browser.click("#send");
+    browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
+    browser.assert_accessible("done");
+    let link = browser.run("return document.querySelector('.transfer .link').value");
+    let link = link.as_str().unwrap();
+    let json = server
+        .get(link.strip_prefix(&server.url("")).unwrap())
+        .json();
+    let mut names: Vec<&str> = json["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["a \"quoted\" name.txt", "er.bin", "\u{62a5}\u{544a}.txt"]
+    );
+    assert_eq!(json["fields"], json!({ "note": ["with a note"] }));
+    // The form downloaded has the paths in the folder as they were.
+    let form = server.get(&format!("/download/{}", json["id"].as_str().unwrap()));
+    assert!(form.text().contains("\u{6587}\u{4ef6}\u{5939}/deep/er.bin"));
+
+    // Another visit knows it still, changes how long it is kept, and deletes it.
+    browser.open_ready(&server.url("/"));
+    browser.click("#history summary");
+    browser.click("#history select option[value='1d']");
+    browser.click("#history .prolong");
+    let id = json["id"].as_str().unwrap();
+    wait_until("the deadline", || {
+        !server.get(&format!("/uploads/{id}")).json()["expires_at"].is_null()
+    });
+    browser.wait_for(
+        "the deadline is shown",
+        "!document.querySelector('#history .meta').textContent.includes('deleted')",
+    );
+    browser.assert_accessible("history");
+    browser.click("#history .delete");
+    browser.wait_for(
+        "the list is gone",
+        "document.querySelector('#history').hidden",
+    );
+    assert_eq!(server.files(), [""; 0]);
+}
+
+#[test]
+fn a_large_upload_shows_how_far_it_is_and_can_be_cancelled_and_repeated() {
+    const SIZE: u64 = 200 << 20;
+    let server = Server::start();
+    let paths = [
+        large(&server, "first.bin", SIZE / 2),
+        large(&server, "second.bin", SIZE / 2),
+    ];
+    let browser = Browser::start();
+    browser.open_ready(&server.url("/"));
+    browser.choose("#files", &paths);
+    browser.throttle(40 << 20);
+    browser.click("#send");
+    browser.wait_for(
+        "a rate and the time left",
+        "/MiB\\/s .* left/.test(document.querySelector('.pace').textContent)",
+    );
+    browser.assert_accessible("uploading");
+    browser.wait_for(
+        "the first file has gone and the second is on its way",
+        "(([a, b]) => a.value === 1 && b.value > 0 && b.value < 1)(document.querySelectorAll('.part progress'))",
+    );
+    // A second upload goes beside it.
+    browser.choose("#files", &[file(&server, "small.txt", b"small")]);
+    browser.click("#send");
+    browser.wait_for(
+        "the small one",
+        "document.querySelectorAll('.transfer.is-done').length === 1",
+    );
+    browser.click(".transfer.is-sending .cancel");
+    browser.wait_for(
+        "it is cancelled",
+        "document.querySelector('.transfer.is-cancelled')",
+    );
+    browser.assert_accessible("cancelled");
+    wait_until("nothing of it is left", || {
+        server.files().len() == 2 && server.staged() == 0
+    });
+    browser.throttle(0);
+    browser.click(".transfer.is-cancelled .retry");
+    browser.wait_for(
+        "all of it",
+        "document.querySelectorAll('.transfer.is-done').length === 2",
+    );
+    let stored = server.get("/files/second.bin");
+    assert_eq!(stored.body.len() as u64, SIZE / 2);
+    assert_eq!(server.files().len(), 5);
+}
+
+#[test]
+fn a_server_that_dies_is_told_and_the_upload_repeated() {
+    let server = Server::start();
+    let address = server.address.to_string();
+    let path = large(&server, "big.bin", 60 << 20);
+    let browser = Browser::start();
+    browser.open_ready(&server.url("/"));
+    browser.throttle(10 << 20);
+    browser.choose("#files", &[path]);
+    browser.click("#send");
+    browser.wait_for(
+        "some of it",
+        "document.querySelector('progress.whole').value > 0.05",
+    );
+    let setup = server.kill();
+    browser.wait_for("it failed", "document.querySelector('.transfer.is-failed')");
+    let trouble = browser.text(".transfer .trouble");
+    assert!(trouble.contains("The connection was lost"), "{trouble}");
+    browser.assert_accessible("failed");
+    browser.throttle(0);
+    let server = setup.args(&["--listen", &address]).start();
+    assert_eq!(server.files(), [""; 0]);
+    browser.click(".transfer .retry");
+    browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
+    assert_eq!(server.files().len(), 2);
+}
+
+#[test]
+fn limits_are_told_before_and_after() {
+    let server = Server::with(&["--max-file-size", "1MiB", "--max-field-size", "10"]);
+    let browser = Browser::start();
+    browser.open_ready(&server.url("/"));
+    assert!(browser.text("#limits").contains("up to 1 MiB a file"));
+    browser.choose(
+        "#files",
+        &[
+            large(&server, "over.bin", (1 << 20) + 1),
+            file(&server, "fits.txt", b"fits"),
+        ],
+    );
+    assert!(
+        browser
+            .text("#chosen li.over-limit")
+            .contains("too large for this server")
+    );
+    browser.assert_accessible("over the limit");
+    browser.click("#send");
+    assert_eq!(
+        browser.run("return document.querySelectorAll('.transfer').length"),
+        0
+    );
+    browser.click("#chosen li.over-limit .remove");
+    // What the page cannot know, the server says.
+    browser.click("#form summary");
+    browser.type_into("#note", "longer than it may be");
+    browser.click("#send");
+    browser.wait_for("it failed", "document.querySelector('.transfer.is-failed')");
+    let trouble = browser.text(".transfer .trouble");
+    assert!(
+        trouble.contains("too large for the server") && trouble.contains("max_field_size"),
+        "{trouble}"
+    );
+    wait_until("the line is logged", || {
+        server.log().contains("POST /upload 413")
+    });
+    assert_eq!(server.files(), [""; 0]);
+}
+
+#[test]
+fn all_files_of_a_form_are_saved_by_one_request() {
+    let server = Server::start();
+    let content = noise(300_000, 5);
+    let form = Form::new()
+        .text("note", "x")
+        .file("f", "one.txt", b"one")
+        .file("g", "\u{4e8c}.bin", &content);
+    let stored = server.post_to("/upload?max_downloads=1", &form, &[]).json();
+    let browser = Browser::start();
+    let folder = browser.downloads();
+    browser.open_ready(&server.url(&format!("/uploads/{}", stored["id"].as_str().unwrap())));
+    assert!(browser.text(".lead").contains("Downloads left: 1 of 1"));
+    browser.assert_accessible("page of a limited upload");
+    browser.click("#save");
+    let saved = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
+    wait_until("both are saved", || {
+        saved("one.txt") == b"one" && saved("\u{4e8c}.bin") == content
+    });
+    browser.wait_for(
+        "the button again",
+        "!document.getElementById('save').disabled",
+    );
+    // That was the last download.
+    browser.click("#save");
+    browser.wait_for(
+        "an error",
+        "document.getElementById('save-trouble').textContent",
+    );
+    assert!(
+        browser
+            .text("#save-trouble")
+            .contains("There is nothing here")
+    );
+}
+
+#[test]
+fn what_is_stored_is_shown_and_runs_nothing() {
+    let server = Server::start();
+    let stored = server.upload(
+        &Form::new()
+            .part("Content-Disposition: form-data; name=\"f\"; filename=\"a.png\"\r\nContent-Type: image/png", PICTURE)
+            .part("Content-Disposition: form-data; name=\"f\"; filename=\"b.txt\"\r\nContent-Type: text/plain", "\u{4f60}\u{597d}, <script>".as_bytes())
+            .file("f", "c.html", b"<script>parent.document.title = 'ran'</script>")
+            .text("note", "<script>document.title = 'ran'</script>"),
+    );
+    let browser = Browser::start();
+    browser.open_ready(&server.url(&format!("/uploads/{}", stored["id"].as_str().unwrap())));
+    browser.wait_for(
+        "the small picture",
+        "document.querySelector('img.thumb').naturalWidth === 32",
+    );
+    browser
+        .run("document.querySelectorAll('.files details').forEach(details => details.open = true)");
+    browser.wait_for(
+        "the picture",
+        "document.querySelector('img.preview').naturalWidth === 32",
+    );
+    wait_until("the text is asked for", || {
+        server.log().contains("/b.txt 200")
+    });
+    let frames = browser.run("return [...document.querySelectorAll('iframe')].map(frame => [frame.getAttribute('sandbox'), frame.title])");
+    assert_eq!(frames, json!([["", "Preview of b.txt"]]));
+    assert_eq!(browser.run("return document.title"), "3 files \u{b7} wharf");
+    browser.assert_accessible("page of an upload");
+    let digest = sha256(PICTURE);
+    assert!(browser.source().contains(&digest));
+}
+
+#[test]
+fn both_languages_are_spoken() {
+    let server = Server::start();
+    let browser = Browser::preferring("zh-CN,zh,en");
+    browser.open_ready(&server.url("/"));
+    assert_eq!(browser.text("h1"), "\u{53d1}\u{9001}\u{6587}\u{4ef6}");
+    assert_eq!(
+        browser.run("return document.documentElement.lang"),
+        "zh-Hans"
+    );
+    browser.assert_accessible("Chinese");
+    browser.choose("#files", &[file(&server, "\u{62a5}\u{544a}.txt", b"x")]);
+    browser.click("#send");
+    browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
+    assert_eq!(browser.text(".transfer .state"), "\u{5df2}\u{53d1}\u{9001}");
+    browser.open(&server.url("/uploads/nothing"));
+    assert!(
+        browser
+            .text("h1")
+            .contains("\u{4ec0}\u{4e48}\u{4e5f}\u{6ca1}\u{6709}")
+    );
+    browser.assert_accessible("error");
+    // The switch is remembered.
+    browser.click("nav a");
+    assert_eq!(browser.text("h1"), "Send files");
+    browser.open_ready(&server.url("/"));
+    assert_eq!(browser.text("h1"), "Send files");
+}
+
+#[test]
+fn everything_goes_by_keyboard_and_nothing_jumps() {
+    let server = Server::start();
+    let browser = Browser::start();
+    browser.open_ready(&server.url("/"));
+    let shift = "async () => new Promise(done => new PerformanceObserver(list => done(list.getEntries().reduce((sum, entry) => sum + entry.value, 0))).observe({ type: 'layout-shift', buffered: true }) ?? setTimeout(() => done(0), 300))";
+    assert_eq!(browser.wait(shift, json!([])), 0);
+    let mut reached = Vec::new();
+    for _ in 0..12 {
+        browser.press('\u{e004}');
+        let at =
+            browser.run("const e = document.activeElement; return e.id || e.tagName.toLowerCase()");
+        reached.push(at.as_str().unwrap().to_owned());
+    }
+    for id in [
+        "files",
+        "folder",
+        "expires_in",
+        "max_downloads",
+        "summary",
+        "send",
+    ] {
+        assert!(reached.iter().any(|at| at == id), "{id}: {reached:?}");
+    }
+    // At 200 % on a window of 1100 pixels nothing is to be scrolled sideways.
+    browser.show_as("light", 550);
+    assert_eq!(
+        browser.run("return document.documentElement.scrollWidth <= innerWidth"),
+        true
+    );
+    browser.show_as("light", 320);
+    assert_eq!(
+        browser.run("return document.documentElement.scrollWidth <= innerWidth"),
+        true
+    );
+}
+
+/// Pictures of every state, light, dark and on a phone; `target/screenshots` is where to look.
+#[test]
+fn every_state_is_pictured_and_accessible_in_light_and_dark() {
+    let server = Server::with(&["--max-file-size", "2GiB", "--max-field-size", "100"]);
+    let browser = Browser::start();
+    let picture = |name: &str| {
+        for (look, scheme, width) in [
+            ("light", "light", 1100),
+            ("dark", "dark", 1100),
+            ("phone", "light", 390),
+            ("phone-dark", "dark", 390),
+        ] {
+            browser.show_as(scheme, width);
+            browser.assert_accessible(&format!("{name}, {look}"));
+            browser.screenshot(&format!("{name}-{look}"));
+        }
+        browser.show_as("light", 1100);
+    };
+    browser.open_ready(&server.url("/"));
+    picture("empty");
+    let long = "a-name-that-is-so-long-that-no-line-of-any-screen-will-ever-hold-it-".repeat(3)
+        + ".tar.gz";
+    let mut files = vec![
+        large(&server, &long, 3 << 20),
+        large(&server, "holiday film.mp4", 90 << 20),
+        file(&server, "\u{5b63}\u{5ea6}\u{62a5}\u{544a}.pdf", b"x"),
+    ];
+    browser.choose("#files", &files);
+    picture("chosen");
+    browser.throttle(6 << 20);
+    browser.click("#send");
+    browser.wait_for(
+        "a rate",
+        "/left/.test(document.querySelector('.pace').textContent)",
+    );
+    browser.run("document.querySelector('.parts').open = true");
+    browser.wait_for(
+        "some of it",
+        "document.querySelector('progress.whole').value > 0.2",
+    );
+    picture("uploading");
+    browser.throttle(0);
+    browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
+    picture("done");
+    files = (0..40)
+        .map(|i| file(&server, &format!("photo {i:03}.jpg"), &noise(1000 * i, 7)))
+        .collect();
+    files.push(file(&server, "sunset.png", PICTURE));
+    files.push(file(
+        &server,
+        "notes.txt",
+        "Dear all,\n\nthe boat leaves at nine.\n\u{8239}\u{4e5d}\u{70b9}\u{5f00}\u{3002}\n"
+            .as_bytes(),
+    ));
+    browser.choose("#files", &files);
+    browser.run("document.querySelector('#form details').open = true; document.getElementById('note').value = 'x'.repeat(200)");
+    browser.click("#send");
+    browser.wait_for("it failed", "document.querySelector('.transfer.is-failed')");
+    picture("failed");
+    browser.click(".is-failed .dismiss");
+    browser.choose("#files", &files);
+    browser.run("document.getElementById('note').value = 'From last week.\\nKeep what you like.'");
+    browser.click("#send");
+    browser.wait_for(
+        "the end",
+        "document.querySelectorAll('.transfer.is-done').length === 2",
+    );
+    browser.open_ready(&server.url("/"));
+    browser.run("document.querySelector('#history details').open = true");
+    picture("history");
+    browser.click("#history a.name");
+    browser.wait_for("the page", "document.querySelector('#manage form')");
+    browser.run("document.querySelectorAll('details').forEach(details => details.open = details.closest('li')?.matches(':nth-last-child(-n+2)') ?? true)");
+    browser.run("document.querySelector('iframe').scrollIntoView()");
+    browser.wait_for(
+        "the picture",
+        "document.querySelector('img.preview[alt*=sunset]').naturalWidth === 32",
+    );
+    wait_until("the text is asked for", || {
+        server.log().contains("/notes.txt 200")
+    });
+    picture("upload-many");
+    let form = Form::new().part("Content-Disposition: form-data; name=\"f\"; filename=\"sunset over the harbour.png\"\r\nContent-Type: image/png", PICTURE);
+    let one = server
+        .post_to("/upload?max_downloads=&expires_in=7d", &form, &[])
+        .json();
+    browser.open_ready(&server.url(&format!("/uploads/{}", one["id"].as_str().unwrap())));
+    picture("upload-one");
+    browser.open(&server.url("/uploads/gone"));
+    picture("error");
+    browser.open(&server.url("/?lang=zh"));
+    picture("chinese");
+}

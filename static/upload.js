@@ -6,11 +6,12 @@ import { Failure } from "./transfer.js";
 import { count, say, time, until } from "./words.js";
 
 const heading = document.getElementById("upload");
-const { id, bytes } = heading.dataset;
+const { id, bytes, expires } = heading.dataset;
 /** The most that is fetched as one form, in bytes: all of it is held by the browser meanwhile. */
 const WHOLE = 1 << 30;
 
 for (const element of document.querySelectorAll("time")) element.textContent = time(element.dateTime);
+for (const element of document.querySelectorAll(".until")) element.textContent = until(expires);
 
 const copy = document.querySelector(".copy");
 const link = document.getElementById("link");
@@ -92,6 +93,4 @@ if (own && template) {
     }
   };
 }
-const expires = document.getElementById("until").dataset.expires;
-if (expires) document.getElementById("until").textContent = until(expires);
 document.documentElement.dataset.ready = "";

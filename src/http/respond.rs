@@ -34,7 +34,7 @@ impl App {
             }
             Verdict::Proceed => {}
         }
-        let answer = Answer::new(method, headers, this)?;
+        let answer = Answer::new(method, headers, this, content_type(this, inline))?;
         let body = if *method == Method::HEAD {
             Body::empty()
         } else {
@@ -87,8 +87,12 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(method: &Method, headers: &HeaderMap, this: &Representation) -> Result<Self, Problem> {
-        let content_type = content_type(this);
+    fn new(
+        method: &Method,
+        headers: &HeaderMap,
+        this: &Representation,
+        content_type: String,
+    ) -> Result<Self, Problem> {
         // Ranges are for GET alone (RFC 9110 section 14.2).
         let ranges =
             *method == Method::GET && !this.is_limited() && conditional::if_range(headers, this);
@@ -134,9 +138,13 @@ impl Answer {
     }
 }
 
-fn content_type(this: &Representation) -> String {
+fn content_type(this: &Representation, inline: bool) -> String {
     match &this.kind {
         Kind::Form(boundary) => form::content_type(boundary),
+        // A browser that is shown text and told no charset takes it for windows-1252.
+        Kind::Raw(file) if inline && file.media_type.eq_ignore_ascii_case("text/plain") => {
+            "text/plain; charset=utf-8".to_owned()
+        }
         Kind::Raw(file) => file.media_type.clone(),
     }
 }

@@ -93,6 +93,7 @@ export default {
   "no_preview": "Previews would count as downloads, so there are none.",
   "digest": "SHA-256",
   "id": "Id",
+  "type": "Type",
   "stored_at": "Stored",
   "kept_until": "Kept",
   "downloads_left": "Downloads left",

@@ -93,6 +93,7 @@ export default {
   "no_preview": "预览会计入下载次数，因此不提供预览。",
   "digest": "SHA-256",
   "id": "编号",
+  "type": "类型",
   "stored_at": "保存时间",
   "kept_until": "保留",
   "downloads_left": "剩余下载次数",

@@ -142,7 +142,10 @@ fn raw_files_do_not_run_here() {
                 response.header("content-disposition"),
                 Some(expected.as_str())
             );
-            assert_eq!(response.header("content-type"), Some(media_type));
+            let shown_text = shown && media_type == "text/plain";
+            let charset = if shown_text { "; charset=utf-8" } else { "" };
+            let expected = format!("{media_type}{charset}");
+            assert_eq!(response.header("content-type"), Some(expected.as_str()));
             assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
             assert_eq!(
                 response.header("content-security-policy"),

@@ -6,7 +6,7 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, UndefinedBehavior};
 use serde_json::Value;
 
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
     ("base.html", include_str!("../../../static/pages/base.html")),
     (
         "index.html",
@@ -15,6 +15,10 @@ const TEMPLATES: [(&str, &str); 4] = [
     (
         "message.html",
         include_str!("../../../static/pages/message.html"),
+    ),
+    (
+        "preview.html",
+        include_str!("../../../static/pages/preview.html"),
     ),
     (
         "upload.html",

@@ -78,14 +78,15 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
         if let Some(inside) = problem.inside() {
             tracing::error!(%id, error = inside, "{} {}", line.method, line.path);
         }
-        let allow = response.headers_mut().remove(http::header::ALLOW);
+        // What the layers in between have added stays: Allow, CORS, nosniff.
+        let added = std::mem::take(response.headers_mut());
         let reader = Reader {
             language,
             base: &app.options.base_path,
         };
         response = problem.render(&id, &accept, &reader);
-        if let Some(allow) = allow {
-            response.headers_mut().insert(http::header::ALLOW, allow);
+        for (name, value) in &added {
+            response.headers_mut().append(name, value.clone());
         }
     }
     if let Ok(value) = HeaderValue::from_str(&id) {

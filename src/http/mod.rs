@@ -8,6 +8,7 @@ mod cors;
 mod cross_site;
 mod download;
 mod extract;
+mod filepond;
 mod health;
 mod log;
 mod metrics;
@@ -201,6 +202,7 @@ fn routes(app: &App) -> Router<App> {
     let uploads = Router::new()
         .route("/upload", post(upload::form))
         .route("/files/{name}", put(upload::raw))
+        .route("/compat/filepond", post(filepond::process))
         .route_layer(upload);
     let downloads = Router::new()
         .route("/download", get(download::several))
@@ -217,6 +219,10 @@ fn routes(app: &App) -> Router<App> {
             delete(uploads::delete).patch(uploads::prolong),
         )
         .route("/uploads/{id}/delete", post(uploads::delete_from_page))
+        .route(
+            "/compat/filepond",
+            delete(filepond::revert).get(filepond::fetch),
+        )
         .route("/reindex", post(reindex::reindex));
     let operation = Router::new()
         .route("/status", get(health::status))

@@ -28,13 +28,9 @@ pub async fn form(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let boundary = boundary(&headers)?;
-    let request = upload_request(query.as_deref(), &headers)?;
-    let options = app.ingest.options();
-    refuse_long(&headers, "max_request_size", options.max_request_size)?;
-    let _slot = Slot::take(&app)?;
-    let frames = app.frames(body, received);
-    let receipt = app.ingest.form(boundary, frames, request).await?;
+    let receipt = app
+        .store_form(query.as_deref(), &headers, received, body)
+        .await?;
     Ok(app.created(&origin, &headers, &receipt))
 }
 
@@ -68,6 +64,7 @@ pub async fn raw(
     let _slot = Slot::take(&app)?;
     let frames = app.frames(body, received);
     let receipt = app.ingest.raw(file, frames, request).await?;
+    app.metrics.stored(receipt.manifest.files().count());
     Ok(app.created(&origin, &headers, &receipt))
 }
 
@@ -97,6 +94,25 @@ impl Slot {
 }
 
 impl App {
+    /// Stores the body of a request as a form.
+    pub(super) async fn store_form(
+        &self,
+        query: Option<&str>,
+        headers: &HeaderMap,
+        received: Received,
+        body: Body,
+    ) -> Result<Receipt, Problem> {
+        let boundary = boundary(headers)?;
+        let request = upload_request(query, headers)?;
+        let options = self.ingest.options();
+        refuse_long(headers, "max_request_size", options.max_request_size)?;
+        let _slot = Slot::take(self)?;
+        let frames = self.frames(body, received);
+        let receipt = self.ingest.form(boundary, frames, request).await?;
+        self.metrics.stored(receipt.manifest.files().count());
+        Ok(receipt)
+    }
+
     fn frames(&self, body: Body, received: Received) -> Frames {
         Frames::new(
             body,
@@ -109,7 +125,6 @@ impl App {
     /// 201 with the upload as JSON, or 303 to its page for a plain form.
     fn created(&self, origin: &Origin, headers: &HeaderMap, receipt: &Receipt) -> Response {
         let manifest = &receipt.manifest;
-        self.metrics.stored(manifest.files().count());
         let location = format!("{}/uploads/{}", self.options.base_path, manifest.id);
         let mut response = if Accept::of(headers).prefers_html() {
             let cookie = page::token_cookie(&location, &receipt.delete_token, &origin.scheme);

@@ -185,7 +185,7 @@ pub async fn prolong(
 impl App {
     /// The upload, if it is there and the request may change it: by its delete token, given as
     /// the secret or in `cookie`, or as `admin`. Whether an id exists is told to nobody else.
-    async fn authorize(
+    pub(super) async fn authorize(
         &self,
         id: &UploadId,
         headers: &HeaderMap,
@@ -212,7 +212,7 @@ impl App {
         Ok(manifest)
     }
 
-    async fn delete(&self, id: &UploadId) -> Result<(), Problem> {
+    pub(super) async fn delete(&self, id: &UploadId) -> Result<(), Problem> {
         // One that is gone as well: what kept the removal from its end is made up for.
         self.repository
             .remove(id, |_| Some(Reason::Deleted))
@@ -221,7 +221,7 @@ impl App {
     }
 }
 
-fn parse_id(id: &str) -> Result<UploadId, Problem> {
+pub(super) fn parse_id(id: &str) -> Result<UploadId, Problem> {
     id.parse()
         .map_err(|_| Problem::not_found(format!("there is no upload {id:?}")))
 }

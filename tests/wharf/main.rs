@@ -35,3 +35,4 @@ mod proxy;
 mod readme;
 mod slow;
 mod upload;
+mod widgets;

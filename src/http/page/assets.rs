@@ -71,7 +71,9 @@ mod tests {
     #[test]
     fn all_that_pages_load_is_light() {
         let names = Static::iter().filter(|name| !name.starts_with("pages/"));
-        let all: usize = names.map(|name| Static::get(&name).map_or(0, |file| file.data.len())).sum();
+        let all: usize = names
+            .map(|name| Static::get(&name).map_or(0, |file| file.data.len()))
+            .sum();
         assert!(all < 60_000, "{all}");
     }
 }

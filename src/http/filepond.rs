@@ -1,0 +1,55 @@
+//! `/compat/filepond`: the protocol of the upload widget FilePond. It takes the whole body of
+//! the answer to an upload for what identifies it, and sends that back to have it undone.
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::App;
+use super::log::Received;
+use super::problem::Problem;
+use super::uploads::parse_id;
+
+/// The most bytes of what identifies an upload.
+const LIMIT: usize = 256;
+
+/// Stores a form as `POST /upload` does, and answers with id and delete token as plain text.
+pub async fn process(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Extension(received): Extension<Received>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let receipt = app
+        .store_form(query.as_deref(), &headers, received, body)
+        .await?;
+    let identity = format!("{}.{}", receipt.manifest.id, receipt.delete_token);
+    let mut response = (StatusCode::CREATED, identity).into_response();
+    let fields = response.headers_mut();
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Deletes the upload that the body identifies.
+pub async fn revert(State(app): State<App>, body: Body) -> Result<StatusCode, Problem> {
+    let wrong = || Problem::bad_request("the body is not what an upload to here was answered with");
+    let body = axum::body::to_bytes(body, LIMIT)
+        .await
+        .map_err(|_| wrong())?;
+    let text = str::from_utf8(&body).map_err(|_| wrong())?;
+    let (id, token) = text.trim().split_once('.').ok_or_else(wrong)?;
+    let id = parse_id(id)?;
+    app.authorize(&id, &HeaderMap::new(), Some(token.to_owned()))
+        .await?;
+    app.delete(&id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses what FilePond's `fetch`, `load` and `restore` ask for. The first would have this
+/// server fetch any address a client names.
+pub async fn fetch() -> Problem {
+    Problem::forbidden("this server fetches nothing for a client: send the file itself")
+}

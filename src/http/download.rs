@@ -11,7 +11,7 @@ use super::upload::serde_urlencoded;
 use crate::delivery::{Representation, Selected};
 
 /// The most names one form is asked for by.
-const MAX_NAMES: usize = 100;
+pub(super) const MAX_NAMES: usize = 100;
 
 /// An id's form, or the newest file of a name as a form.
 pub async fn named(

@@ -3,6 +3,7 @@
 
 mod accept;
 pub mod access;
+mod api;
 mod conditional;
 mod cors;
 mod cross_site;
@@ -231,6 +232,8 @@ fn routes(app: &App) -> Router<App> {
     Router::new()
         .route("/", get(page::form))
         .route("/static/{version}/{*name}", get(page::asset))
+        .route("/openapi.json", get(api::openapi))
+        .route("/postman.json", get(api::postman))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .merge(uploads)

@@ -22,7 +22,7 @@ use crate::model::{Manifest, Reason, Timestamp, TokenHash, UploadId};
 
 /// How many uploads a page of the listing has, and may have.
 const PAGE: usize = 100;
-const MAX_PAGE: usize = 1000;
+pub(super) const MAX_PAGE: usize = 1000;
 /// The most bytes of the body of a `PATCH`.
 const PATCH_LIMIT: usize = 16 * 1024;
 

@@ -1,0 +1,155 @@
+//! What the server tells programs about itself: an OpenAPI document, and a collection for Postman.
+
+mod operations;
+mod schemas;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use serde_json::{Map, Value, json};
+
+use super::App;
+use super::origin::Origin;
+
+const COLLECTION: &str = include_str!("../../../static/wharf.postman_collection.json");
+/// What stands for the server's address in the collection as it is kept.
+const ADDRESS: &str = "http://localhost:8080";
+
+/// `GET /openapi.json`
+pub async fn openapi(State(app): State<App>, Extension(origin): Extension<Origin>) -> Response {
+    let document = document(&app.base_of(&origin));
+    json_document(document.to_string())
+}
+
+/// `GET /postman.json`
+pub async fn postman(State(app): State<App>, Extension(origin): Extension<Origin>) -> Response {
+    json_document(COLLECTION.replace(ADDRESS, &app.base_of(&origin)))
+}
+
+fn json_document(text: String) -> Response {
+    let mut response = text.into_response();
+    let fields = response.headers_mut();
+    let json = HeaderValue::from_static("application/json");
+    fields.insert(header::CONTENT_TYPE, json);
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The interface as an OpenAPI 3.1 document; the server is at `address`.
+fn document(address: &str) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in operations::all() {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = operation.value;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "wharf",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "A server for multipart/form-data, in both directions: a form posted to /upload is stored as one unit, all of it or nothing, and /download gives it back as a form.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": address }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas::all(),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "A secret of the server's access settings, or an upload's delete token" },
+                "basic": { "type": "http", "scheme": "basic", "description": "The same as the password; the user does not matter" },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Paths with methods, of the route table as it is written.
+    fn routed() -> BTreeSet<(String, String)> {
+        let table = include_str!("../mod.rs");
+        let table = &table[table.find("fn routes(").unwrap()..];
+        let mut found = BTreeSet::new();
+        for route in table.split(".route(").skip(1) {
+            let path = route.split('"').nth(1).unwrap().replace("{*", "{");
+            let handlers = route.split('"').nth(2).unwrap();
+            let handlers = handlers.split("))\n").next().unwrap();
+            for method in ["get", "post", "put", "patch", "delete"] {
+                if handlers.contains(&format!("{method}(")) {
+                    found.insert((path.clone(), method.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let document = document(ADDRESS);
+        let paths = document["paths"].as_object().unwrap();
+        let described: BTreeSet<(String, String)> = paths
+            .iter()
+            .flat_map(|(path, methods)| {
+                let methods = methods.as_object().unwrap().keys();
+                methods.map(move |method| (path.clone(), method.clone()))
+            })
+            .collect();
+        assert!(described.len() > 20);
+        assert_eq!(described, routed());
+    }
+
+    #[test]
+    fn every_operation_is_in_the_collection() {
+        fn requests(items: &Value, found: &mut BTreeSet<(String, String)>) {
+            for item in items.as_array().unwrap() {
+                if item["item"].is_array() {
+                    requests(&item["item"], found);
+                    continue;
+                }
+                let request = &item["request"];
+                let url = request["url"]["raw"].as_str().unwrap();
+                let path = url.strip_prefix("{{baseUrl}}").unwrap();
+                let path = path.split('?').next().unwrap();
+                let method = request["method"].as_str().unwrap().to_ascii_lowercase();
+                found.insert((path.to_owned(), method));
+            }
+        }
+        /// Whether a path is one of a template.
+        fn fits(path: &str, template: &str) -> bool {
+            let (path, template): (Vec<_>, Vec<_>) =
+                (path.split('/').collect(), template.split('/').collect());
+            path.len() == template.len()
+                && path
+                    .iter()
+                    .zip(&template)
+                    .all(|(left, right)| left == right || right.starts_with('{'))
+        }
+        let collection: Value = serde_json::from_str(COLLECTION).unwrap();
+        let mut found = BTreeSet::new();
+        requests(&collection["item"], &mut found);
+        let routed = routed();
+        for (path, method) in &found {
+            let known = routed
+                .iter()
+                .any(|(template, other)| other == method && fits(path, template));
+            assert!(known, "{method} {path} is no operation");
+        }
+        // What belongs to the pages is no part of the interface for programs.
+        let pages = ["/", "/static/{version}/{name}", "/uploads/{id}/delete"];
+        for (template, method) in &routed {
+            let covered = found
+                .iter()
+                .any(|(path, other)| other == method && fits(path, template));
+            let of_pages = pages.contains(&template.as_str());
+            assert!(
+                covered || of_pages,
+                "{method} {template} is not in the collection"
+            );
+        }
+        assert!(COLLECTION.contains(ADDRESS));
+    }
+}

@@ -1,0 +1,116 @@
+//! The shapes of what is sent and answered (JSON Schema 2020-12).
+
+use serde_json::{Value, json};
+
+fn nullable(schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
+/// The components of the document.
+pub fn all() -> Value {
+    let count = json!({ "type": "integer", "minimum": 0 });
+    let time = json!({ "type": "string", "format": "date-time" });
+    let digest = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
+    let text = json!({ "type": "string" });
+    json!({
+        "Id": {
+            "type": "string",
+            "pattern": "^[0-9a-hjkmnp-tv-z]{26}$",
+            "description": "128 random bits in lower-case Crockford base32",
+        },
+        "File": {
+            "type": "object",
+            "required": ["field", "name", "size", "type", "sha256", "url"],
+            "properties": {
+                "field": { "type": "string", "description": "The name of the form's field" },
+                "name": { "type": "string", "description": "The name it is stored under" },
+                "size": count,
+                "type": { "type": "string", "description": "The media type" },
+                "sha256": nullable(digest.clone()),
+                "url": { "type": "string", "format": "uri-reference" },
+            },
+        },
+        "Upload": {
+            "type": "object",
+            "required": ["id", "url", "name", "size", "type", "sha256", "files", "fields", "created_at", "expires_at", "max_downloads"],
+            "description": "name, size, type and sha256 are the first file's; url is the file's when there is just one, else the form's",
+            "properties": {
+                "id": { "$ref": "#/components/schemas/Id" },
+                "url": { "type": "string", "format": "uri-reference" },
+                "name": nullable(text.clone()),
+                "size": nullable(count.clone()),
+                "type": nullable(text),
+                "sha256": nullable(digest),
+                "files": { "type": "array", "items": { "$ref": "#/components/schemas/File" } },
+                "fields": {
+                    "type": "object",
+                    "additionalProperties": { "type": "array", "items": { "type": "string" } },
+                },
+                "created_at": time,
+                "expires_at": nullable(time.clone()),
+                "max_downloads": nullable(count.clone()),
+            },
+        },
+        "Created": {
+            "allOf": [
+                { "$ref": "#/components/schemas/Upload" },
+                {
+                    "type": "object",
+                    "required": ["delete_token"],
+                    "properties": { "delete_token": { "type": "string", "description": "Deletes and prolongs the upload; it is told once" } },
+                },
+            ],
+        },
+        "Listing": {
+            "type": "object",
+            "required": ["uploads", "next"],
+            "properties": {
+                "uploads": { "type": "array", "items": { "$ref": "#/components/schemas/Upload" } },
+                "next": nullable(json!({ "type": "string", "description": "What `after` is on the next page" })),
+            },
+        },
+        "Change": {
+            "type": "object",
+            "required": ["expires_in"],
+            "additionalProperties": false,
+            "properties": { "expires_in": {
+                "description": "From now: 90s, 15m, 12h, 7d, seconds, or never",
+                "anyOf": [
+                    { "type": "string", "pattern": "^([1-9][0-9]{0,8}[smhd]?|never)$" },
+                    { "type": "integer", "minimum": 1, "maximum": 999_999_999 },
+                ],
+            } },
+        },
+        "Problem": {
+            "type": "object",
+            "description": "RFC 9457",
+            "required": ["type", "title", "status", "detail", "code", "request_id", "error"],
+            "properties": {
+                "type": { "type": "string", "format": "uri" },
+                "title": { "type": "string" },
+                "status": { "type": "integer" },
+                "detail": { "type": "string" },
+                "code": { "type": "string", "description": "A stable word for programs" },
+                "request_id": { "type": "string" },
+                "error": { "type": "string", "description": "The same as detail, where upload widgets look" },
+            },
+        },
+        "Comparison": {
+            "type": "object",
+            "required": ["uploads", "forgotten", "damaged"],
+            "properties": { "uploads": count, "forgotten": count, "damaged": count },
+        },
+        "Status": {
+            "type": "object",
+            "required": ["instance", "version", "role", "epoch", "uploads", "next_expiry"],
+            "properties": {
+                "instance": { "type": "string" },
+                "version": { "type": "string" },
+                "role": { "enum": ["leader", "follower"] },
+                "epoch": count,
+                "uploads": nullable(count.clone()),
+                "next_expiry": nullable(time.clone()),
+            },
+        },
+    })
+}

@@ -34,5 +34,6 @@ mod page;
 mod proxy;
 mod readme;
 mod slow;
+mod tools;
 mod upload;
 mod widgets;

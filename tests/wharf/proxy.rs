@@ -1,6 +1,9 @@
 //! Behind nginx, with the settings of `deploy/nginx.conf`, which the README names.
 
-use crate::support::{Fleet, Form, Nginx, Redis, Server, noise, request, wait_until};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::support::{Fleet, Form, Nginx, Redis, Server, TlsProxy, noise, request, wait_until};
 
 #[test]
 fn uploads_and_downloads_go_through() {
@@ -82,4 +85,96 @@ fn several_instances_take_turns() {
             "each had its turn"
         );
     }
+}
+
+/// TLS ends at the proxy, and wharf lies under a base path.
+fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
+    let server = Server::with(&[
+        "--trusted-proxies",
+        "127.0.0.1",
+        "--base-path",
+        "/base",
+        "--max-file-size",
+        "30MiB",
+    ]);
+    let proxy = proxy(&server);
+    let base = format!("https://{}/base", proxy.address);
+    let content = noise(20_000_000, 8);
+    std::fs::write(server.dir().join("big.bin"), &content).unwrap();
+    std::fs::write(server.dir().join("over.bin"), vec![0; 31 << 20]).unwrap();
+    wait_until("the proxy knows the server", || {
+        let asked = Command::new("curl")
+            .args(["-ksf", &format!("{base}/readyz")])
+            .output();
+        asked.unwrap().status.success()
+    });
+    let json = server.curl(&["-k", "--form", "f=@big.bin", &format!("{base}/upload")]);
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let url = json["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{base}/files/")), "{json}");
+    assert!(server.curl(&["-k", url]) == content);
+    assert!(server.curl(&["-k", "--range", "5-9", url]) == content[5..10]);
+    // The page and what it loads lie under the base as well, and its link is the outer one.
+    let id = json["id"].as_str().unwrap();
+    let page = server.curl(&[
+        "-k",
+        "-H",
+        "Accept: text/html",
+        &format!("{base}/uploads/{id}"),
+    ]);
+    let page = String::from_utf8(page).unwrap().replace("&#x2f;", "/");
+    assert!(
+        page.contains(&format!("value=\"{base}/uploads/{id}\"")),
+        "{page}"
+    );
+    let style = page
+        .split('"')
+        .find(|text| text.ends_with("/style.css"))
+        .unwrap();
+    let style = server.curl(&["-k", &format!("https://{}{style}", proxy.address)]);
+    assert!(style.starts_with(b":root"));
+    // A refusal is seen, not a broken connection.
+    let refused = server.curl(&[
+        "-k",
+        "--form",
+        "f=@over.bin",
+        "-w",
+        "%{http_code}",
+        &format!("{base}/upload"),
+    ]);
+    let refused = String::from_utf8(refused).unwrap();
+    assert!(
+        refused.ends_with("413") && refused.contains("max_file_size"),
+        "{refused}"
+    );
+    // An upload goes through as it comes: wharf has begun before the client is done.
+    let mut client = Command::new("curl")
+        .args(["-ks", "-T", "-", &format!("{base}/files/slow.bin")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = client.stdin.take().unwrap();
+    input.write_all(&content[..1_000_000]).unwrap();
+    wait_until("the upload is under way", || {
+        server
+            .get("/base/metrics")
+            .text()
+            .contains("wharf_uploads_under_way 1")
+    });
+    input.write_all(&content[1_000_000..2_000_000]).unwrap();
+    drop(input);
+    let output = client.wait_with_output().unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["size"], 2_000_000);
+}
+
+#[test]
+fn caddy_with_tls_and_a_base_path() {
+    behind_tls(TlsProxy::caddy);
+}
+
+#[test]
+fn haproxy_with_tls_and_a_base_path() {
+    behind_tls(TlsProxy::haproxy);
 }

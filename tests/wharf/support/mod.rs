@@ -12,6 +12,7 @@ pub mod redis;
 mod server;
 mod tcp;
 mod wharf;
+mod tls_proxy;
 
 pub use cut::Cutter;
 pub use browser::Browser;
@@ -25,6 +26,7 @@ pub use redis::{Cluster, Redis};
 pub use server::{Server, Setup, WHARF};
 pub use tcp::{Fault, Proxy};
 pub use wharf::{Foreign, Said, Wharf, end_of, entries, signal};
+pub use tls_proxy::TlsProxy;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

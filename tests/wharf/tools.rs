@@ -1,0 +1,187 @@
+//! The tools people already have: command-line downloaders, Postman's runner, OpenAPI's tester.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Form, Server, noise, npm, sha256};
+
+#[test]
+fn wget_names_files_as_they_were() {
+    let server = Server::start();
+    let content = noise(700_000, 2);
+    let json = server.upload(&Form::new().file("f", "na\u{ef}ve report.bin", &content));
+    let url = json["url"].as_str().unwrap();
+    server.run("wget", &["-q", "--content-disposition", url]);
+    let name = server.dir().join("na\u{ef}ve report.bin");
+    let saved = std::fs::read(name).or_else(|_| {
+        // wget 1 knows no RFC 8187 names and takes the ASCII one.
+        std::fs::read(server.dir().join("na_ve report.bin"))
+    });
+    assert!(saved.unwrap() == content);
+    // One that broke off goes on where it stopped.
+    std::fs::write(server.dir().join("part.bin"), &content[..300_000]).unwrap();
+    server.run("wget", &["-q", "-c", "-O", "part.bin", url]);
+    assert!(std::fs::read(server.dir().join("part.bin")).unwrap() == content);
+    assert!(server.log().contains("naïve%20report.bin 206") || server.log().contains(" 206 "));
+}
+
+#[test]
+fn httpie_gets_json() {
+    let server = Server::start();
+    std::fs::write(server.dir().join("a.txt"), "by HTTPie").unwrap();
+    let common = ["--ignore-stdin", "--body", "--check-status"];
+    let url = server.url("/upload?expires_in=1h");
+    let args = [
+        &common[..],
+        &["--multipart", "POST", &url, "note=x", "file@a.txt"],
+    ]
+    .concat();
+    let json: Value = serde_json::from_slice(&server.run("http", &args)).unwrap();
+    assert_eq!(
+        (&json["name"], &json["fields"]["note"][0]),
+        (&"a.txt".into(), &"x".into())
+    );
+    let record = server.url(&format!("/uploads/{}", json["id"].as_str().unwrap()));
+    let shown: Value =
+        serde_json::from_slice(&server.run("http", &[&common[..], &["GET", &record]].concat()))
+            .unwrap();
+    assert_eq!(shown["sha256"], sha256(b"by HTTPie"));
+    let token = format!(
+        "Authorization: Bearer {}",
+        json["delete_token"].as_str().unwrap()
+    );
+    server.run(
+        "http",
+        &[&common[..], &["DELETE", &record, &token]].concat(),
+    );
+    assert_eq!(server.files(), [""; 0]);
+}
+
+#[test]
+fn aria2c_fetches_in_parallel_ranges_both_ways() {
+    let server = Server::start();
+    let content = noise(9_000_000, 4);
+    let json = server.upload(&Form::new().text("t", "x").file("f", "big.bin", &content));
+    let id = json["id"].as_str().unwrap();
+    let form = server.get(&format!("/download/{id}")).body;
+    let fetch = |path: &str, out: &str| {
+        let dir = server.dir().display().to_string();
+        let url = server.url(path);
+        let args = [
+            "--no-conf",
+            "--quiet",
+            "--allow-overwrite=true",
+            "--max-connection-per-server=4",
+            "--split=4",
+            "--min-split-size=1M",
+            "--dir",
+            &dir,
+            "--out",
+            out,
+            &url,
+        ];
+        server.run("aria2c", &args);
+        std::fs::read(server.dir().join(out)).unwrap()
+    };
+    let before = server.log().matches(" 206 ").count();
+    assert!(fetch(&format!("/files/{id}/big.bin"), "raw.bin") == content);
+    assert!(fetch(&format!("/download/{id}"), "whole.form") == form);
+    crate::support::wait_until("several ranges of each", || {
+        let ranges = server.log().matches(" 206 ").count() - before;
+        let whole = server.log().matches("GET /download/").count();
+        ranges >= 4 && whole >= 3
+    });
+}
+
+#[test]
+fn newman_runs_the_collection() {
+    let server = Server::with(&["--access", "admin:collection-secret"]);
+    std::fs::write(server.dir().join("part1.txt"), "hello wharf\n").unwrap();
+    std::fs::write(server.dir().join("part3.json"), "{\"answer\": 42}\n").unwrap();
+    // As the server offers it, with its own address in it.
+    let collection = server.get("/postman.json");
+    assert!(collection.text().contains(&server.url("")));
+    std::fs::write(server.dir().join("wharf.json"), &collection.body).unwrap();
+    let newman = npm("newman/bin/newman.js");
+    let output = Command::new("node")
+        .arg(newman)
+        .args([
+            "run",
+            "wharf.json",
+            "--env-var",
+            "adminSecret=collection-secret",
+            "--color",
+            "off",
+            "--working-dir",
+            ".",
+        ])
+        .args([
+            "--reporters",
+            "cli,json",
+            "--reporter-json-export",
+            "run.json",
+        ])
+        .current_dir(server.dir())
+        .env("NO_UPDATE_NOTIFIER", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    let run: Value =
+        serde_json::from_slice(&std::fs::read(server.dir().join("run.json")).unwrap()).unwrap();
+    let stats = &run["run"]["stats"];
+    assert!(
+        stats["requests"]["total"].as_u64().unwrap() >= 24,
+        "{stats}"
+    );
+    assert!(
+        stats["assertions"]["total"].as_u64().unwrap() >= 30,
+        "{stats}"
+    );
+    assert_eq!(stats["assertions"]["failed"], 0);
+}
+
+/// Requests made up from the OpenAPI document, valid and invalid, are answered as it says.
+#[test]
+fn schemathesis_finds_no_error() {
+    let server = Server::with(&["--access", "admin:secret-of-the-tester"]);
+    server.upload(&Form::new().text("t", "x").file("f", "a.txt", b"a"));
+    let python = std::env::var("WHARF_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance";
+    let output = Command::new(python)
+        .args([
+            "-m",
+            "schemathesis.cli",
+            "run",
+            &server.url("/openapi.json"),
+        ])
+        .args([
+            "--checks",
+            checks,
+            "--max-examples",
+            "15",
+            "--seed",
+            "1",
+            "--phases",
+            "examples,coverage,fuzzing",
+        ])
+        .args([
+            "--header",
+            "Authorization: Bearer secret-of-the-tester",
+            "--suppress-health-check",
+            "all",
+            "--generation-database",
+            ":memory:",
+            "--no-color",
+        ])
+        .current_dir(server.dir())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -377,6 +377,7 @@ fn every_state_is_pictured_and_accessible_in_light_and_dark() {
     ];
     browser.choose("#files", &files);
     picture("chosen");
+    browser.click("#chosen .remove");
     browser.throttle(6 << 20);
     browser.click("#send");
     browser.wait_for(

@@ -20,6 +20,16 @@ fn blocks() -> Vec<Vec<String>> {
     blocks.map(lines).collect()
 }
 
+/// The commands of its table of clients: those for a shell.
+fn clients() -> Vec<String> {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let rows = readme.lines().filter(|line| line.starts_with("| "));
+    let examples = rows.filter_map(|row| row.split(" | ").nth(1)?.split('`').nth(1));
+    let shell = ["curl ", "wget ", "http ", "aria2c "];
+    let commands = examples.filter(|text| shell.iter().any(|program| text.starts_with(program)));
+    commands.map(str::to_owned).collect()
+}
+
 /// Runs a command in a folder; what it said.
 #[track_caller]
 fn run(command: &str, dir: &Path) -> String {
@@ -47,9 +57,12 @@ fn every_command_works() {
     assert!(blocks[0][0].contains("cargo run --release") && blocks[0][1].contains("./test"));
     let server = Server::start();
     let blocks = blocks[1..].iter();
+    let clients = clients();
+    assert_eq!(clients.len(), 5);
     for line in blocks
         .filter(|lines| !lines[0].starts_with(CLUSTER))
         .flatten()
+        .chain(&clients)
     {
         let command = line.replace("localhost:8080", &server.address.to_string());
         // A client asks localhost:8080 as well, unless it is told otherwise.

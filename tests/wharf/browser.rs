@@ -37,12 +37,35 @@ fn a_form_is_sent_and_deleted_without_javascript() {
         server.get("/files/na%C3%AFve%20%3Cb%3E.bin").body,
         noise(200_010, 1)
     );
-    assert!(source.contains("Kept until 20"), "{source}");
+    assert!(source.contains("class=\"until\">until 20"), "{source}");
     browser.click("#manage summary");
     browser.click("#manage button");
     wait_until("the page after the deletion", || {
         browser.source().contains("is gone")
     });
+    assert_eq!(server.files(), [""; 0]);
+}
+
+#[test]
+fn a_refused_form_is_explained_without_javascript() {
+    let server = Server::with(&["--max-file-size", "1KiB", "--base-path", "/base"]);
+    let path = server.dir().join("over.bin");
+    std::fs::write(&path, noise(2000, 1)).unwrap();
+    let browser = Browser::without_javascript();
+    browser.open(&server.url("/base/?lang=zh"));
+    browser.choose("#files", &[path]);
+    browser.click("#send");
+    wait_until("the page of the error", || {
+        browser.source().contains("max_file_size (1KiB)")
+    });
+    // In the language that was chosen, and with a way back.
+    let source = browser.source();
+    assert!(
+        source.contains("413") && source.contains("\u{8d85}\u{8fc7}\u{670d}\u{52a1}\u{5668}"),
+        "{source}"
+    );
+    browser.click(".message .button");
+    wait_until("the first page", || browser.url().ends_with("/base/"));
     assert_eq!(server.files(), [""; 0]);
 }
 

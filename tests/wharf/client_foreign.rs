@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Foreign, Wharf, entries, noise, sha256};
+use crate::support::{Foreign, Wharf, entries, noise, npm, sha256};
 
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wharf/clients");
 const NAMES: [&str; 4] = [
@@ -76,10 +76,8 @@ fn forms_go_to_aiohttp() {
 
 #[test]
 fn forms_go_to_busboy() {
-    let installed = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-node/node_modules");
-    let modules = std::env::var("WHARF_TEST_NODE").unwrap_or_else(|_| installed.to_owned());
     let mut command = Command::new("node");
-    command.env("NODE_PATH", modules);
+    command.env("NODE_PATH", npm("busboy").parent().unwrap());
     send_to(&Foreign::start(
         command.arg(format!("{CLIENTS}/busboy_server.cjs")),
     ));

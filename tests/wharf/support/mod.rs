@@ -1,7 +1,7 @@
 //! A server in a folder of its own, and ways to talk to it.
 
-mod cut;
 mod browser;
+mod cut;
 mod fleet;
 mod form;
 mod http;
@@ -11,11 +11,11 @@ mod pending;
 pub mod redis;
 mod server;
 mod tcp;
-mod wharf;
 mod tls_proxy;
+mod wharf;
 
-pub use cut::Cutter;
 pub use browser::Browser;
+pub use cut::Cutter;
 pub use fleet::{Fleet, role};
 pub use form::{Form, parts_of};
 pub use http::{Connection, Response, request, try_request};
@@ -25,8 +25,8 @@ pub use pending::Pending;
 pub use redis::{Cluster, Redis};
 pub use server::{Server, Setup, WHARF};
 pub use tcp::{Fault, Proxy};
-pub use wharf::{Foreign, Said, Wharf, end_of, entries, signal};
 pub use tls_proxy::TlsProxy;
+pub use wharf::{Foreign, Said, Wharf, end_of, entries, signal};
 
 use std::process::Command;
 use std::time::{Duration, Instant};

@@ -107,6 +107,8 @@ pub struct App {
     trouble: watch::Receiver<Option<String>>,
     /// Work beside the requests that must not end before the server does.
     tasks: Vec<Task>,
+    /// Whether other processes may have the store too.
+    shared: bool,
     clock: Clock,
 }
 
@@ -127,6 +129,7 @@ pub async fn build(options: Options) -> Result<App, StartError> {
         lease: backends.lease,
         trouble: backends.trouble,
         tasks: backends.tasks,
+        shared,
         options,
         clock,
     })
@@ -209,6 +212,7 @@ impl App {
         }
         commits.close();
         commits.wait().await;
+        self.repository.store().close().await;
         while tasks.join_next().await.is_some() {}
         if let Err(error) = self.repository.catalog().close().await {
             tracing::error!(%error, "the index was not closed cleanly; the next start compares it");
@@ -256,7 +260,7 @@ impl App {
         let stop = || shutdown.stop.clone();
         let options = expiry::Options {
             stale_after: self.options.stale_after,
-            alone: self.options.sharing.is_none(),
+            alone: !self.shared,
         };
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
         let trouble = self.trouble.clone();

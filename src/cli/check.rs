@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::config::Config;
 use crate::model::{Manifest, Prefix, StoredFile, UploadId};
-use crate::store::{BLOCK, DiskStore, Store, StoreError};
+use crate::store::{DiskStore, Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
 /// What a check came to.
@@ -35,7 +35,8 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
 async fn check(store: &dyn Store) -> Result<Tally, StoreError> {
     let mut tally = Tally::default();
     for prefix in Prefix::all() {
-        for id in store.scan(prefix).await? {
+        for found in store.scan(prefix).await? {
+            let id = found.id;
             match store.manifest(&id).await {
                 Ok(Some(manifest)) => check_upload(store, &manifest, &mut tally).await,
                 // Removed while we looked.
@@ -75,13 +76,11 @@ async fn check_file(
     manifest: &Manifest,
     file: &StoredFile,
 ) -> Result<u64, StoreError> {
-    let blob = store.open(&manifest.id, &file.name, file.size).await?;
+    let (id, size) = (&manifest.id, file.size);
+    let mut blob = store.open(id, &file.name, size, 0..size).await?;
     let mut hasher = Sha256::new();
-    let mut offset = 0;
-    while offset < file.size {
-        let len = (file.size - offset).min(BLOCK as u64);
-        hasher.update(&blob.read(offset, len as usize).await?);
-        offset += len;
+    while let Some(block) = blob.next().await? {
+        hasher.update(&block);
     }
     let found: [u8; 32] = hasher.finalize().into();
     match file.sha256 {
@@ -89,6 +88,6 @@ async fn check_file(
             "{} has another sha-256 than it was stored with",
             file.name
         ))),
-        _ => Ok(offset),
+        _ => Ok(size),
     }
 }

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, Piece, Representation};
-use crate::model::{FileName, UploadId};
 use crate::repository::Repository;
-use crate::store::{BLOCK, Blob, StoreError};
+use crate::store::{Blob, StoreError};
 
 /// Blocks of a body, exactly as many bytes as its pieces have, or an error.
 pub type Stream = BoxStream<'static, Result<Bytes, DeliveryError>>;
@@ -38,6 +38,7 @@ impl Delivery {
             left: pieces.iter().map(Piece::len).sum(),
             pieces: pieces.into(),
             blob: None,
+            ahead: None,
             uses,
         };
         let first = reader.next().await?;
@@ -55,10 +56,14 @@ struct Reader {
     pieces: VecDeque<Piece>,
     /// The file of the first piece, once it is opened.
     blob: Option<Box<dyn Blob>>,
+    /// The next file, which is being opened.
+    ahead: Option<AbortOnDropHandle<Opened>>,
     /// Bytes.
     left: u64,
     uses: Option<Uses>,
 }
+
+type Opened = Result<Box<dyn Blob>, DeliveryError>;
 
 impl Reader {
     /// The next block. The uses are kept before the last one is handed out.
@@ -76,53 +81,74 @@ impl Reader {
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, DeliveryError> {
-        let Some(piece) = self.pieces.front_mut() else {
-            return Ok(None);
-        };
-        let block = match piece {
-            Piece::Bytes(bytes) => std::mem::take(bytes),
-            Piece::File {
+        loop {
+            match self.pieces.front_mut() {
+                None => return Ok(None),
+                Some(Piece::Bytes(bytes)) => {
+                    let bytes = std::mem::take(bytes);
+                    self.pieces.pop_front();
+                    return Ok(Some(bytes));
+                }
+                Some(Piece::File { .. }) => {}
+            }
+            let block = self.file().await?.next().await?;
+            if block.is_some() {
+                return Ok(block);
+            }
+            self.blob = None;
+            self.pieces.pop_front();
+        }
+    }
+
+    /// The file of the first piece.
+    async fn file(&mut self) -> Result<&mut Box<dyn Blob>, DeliveryError> {
+        if self.blob.is_none() {
+            let opened = match self.ahead.take() {
+                Some(opening) => opening.await.map_err(StoreError::ended)?,
+                None => self.open(0).await,
+            };
+            self.blob = Some(opened?);
+            self.open_ahead();
+        }
+        Ok(self.blob.as_mut().expect("it was opened"))
+    }
+
+    /// Begins to open the next file, where that takes long.
+    fn open_ahead(&mut self) {
+        let is_file = |piece: &Piece| matches!(piece, Piece::File { .. });
+        if !self.uploads.store().opens_ahead() {
+            return;
+        }
+        if let Some(next) = self.pieces.iter().skip(1).position(is_file) {
+            let opening = tokio::spawn(self.open(next + 1));
+            self.ahead = Some(AbortOnDropHandle::new(opening));
+        }
+    }
+
+    /// Opens the file of the piece at this place. One that is missing is damage, unless its
+    /// upload was removed since its manifest was read.
+    fn open(&self, place: usize) -> impl Future<Output = Opened> + Send + 'static {
+        let (uploads, piece) = (self.uploads.clone(), self.pieces[place].clone());
+        async move {
+            let Piece::File {
                 id,
                 name,
                 size,
                 range,
-            } => {
-                let blob = match &self.blob {
-                    Some(blob) => blob,
-                    None => self
-                        .blob
-                        .insert(open(&self.uploads, id, name, *size).await?),
-                };
-                let len = (range.end - range.start).min(BLOCK as u64);
-                let block = blob.read(range.start, len as usize).await?;
-                range.start += len;
-                block
+            } = piece
+            else {
+                unreachable!("files alone are opened");
+            };
+            match uploads.store().open(&id, &name, size, range).await {
+                Err(error @ StoreError::Damaged(_)) => match uploads.store().manifest(&id).await {
+                    Ok(None) => {
+                        uploads.index(&id).await?;
+                        Err(DeliveryError::NotFound(id.to_string()))
+                    }
+                    _ => Err(error.into()),
+                },
+                opened => Ok(opened?),
             }
-        };
-        if piece.is_empty() {
-            self.pieces.pop_front();
-            self.blob = None;
         }
-        Ok(Some(block))
-    }
-}
-
-/// Opens a stored file. One that is missing is damage, unless its upload was removed since its
-/// manifest was read.
-async fn open(
-    uploads: &Repository,
-    id: &UploadId,
-    name: &FileName,
-    size: u64,
-) -> Result<Box<dyn Blob>, DeliveryError> {
-    match uploads.store().open(id, name, size).await {
-        Err(error @ StoreError::Damaged(_)) => match uploads.store().manifest(id).await {
-            Ok(None) => {
-                uploads.index(id).await?;
-                Err(DeliveryError::NotFound(id.to_string()))
-            }
-            _ => Err(error.into()),
-        },
-        opened => Ok(opened?),
     }
 }

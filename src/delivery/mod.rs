@@ -8,14 +8,20 @@ mod uses;
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, stream};
+
 use crate::catalog::Cursor;
 use crate::model::{Clock, Manifest};
 use crate::repository::Repository;
+use crate::store::StoreError;
 
 pub use body::Stream;
 pub use error::DeliveryError;
 pub use representation::{Kind, Piece, Representation};
 pub use resolve::Selected;
+
+/// How many manifests of a listing are read at once.
+const AT_ONCE: usize = 16;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy)]
@@ -70,9 +76,13 @@ impl Delivery {
             id: entry.id,
         });
         let mut uploads = Vec::with_capacity(entries.len());
-        for entry in entries {
+        let mut manifests = stream::iter(entries)
+            .map(async |entry| (self.uploads.get(&entry.id).await, entry))
+            .buffered(AT_ONCE);
+        while let Some((manifest, entry)) = manifests.next().await {
             // One that is over by now is left out; one that is damaged hides no other.
-            match self.uploads.get(&entry.id).await {
+            match manifest {
+                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                 Ok(Some(manifest)) if !manifest.is_over(now) => uploads.push(manifest),
                 Ok(Some(_)) => {}
                 // Removed behind the index's back.

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::ExpiryError;
 use crate::model::{Prefix, Tombstone, UploadId};
 use crate::repository::{Indexed, Repository, RepositoryError};
-use crate::store::StoreError;
+use crate::store::{Found, StoreError};
 
 /// How many uploads are looked at at once.
 const AT_ONCE: usize = 32;
@@ -25,7 +25,15 @@ pub struct Compared {
     /// is logged.
     pub damaged: u64,
     /// What is left of uploads that are gone.
-    pub(super) tombstones: Vec<Tombstone>,
+    pub(super) tombstones: Vec<Remains>,
+}
+
+/// What is left of an upload that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Remains {
+    pub tombstone: Tombstone,
+    /// Whether any file lies beside it.
+    pub files: bool,
 }
 
 impl AddAssign for Compared {
@@ -66,14 +74,14 @@ pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compa
     // In this order: what was in the index before the look, and is not in the store, is gone.
     let known = uploads.catalog().with_prefix(prefix).await?;
     let stored = uploads.store().scan(prefix).await?;
-    let present: HashSet<UploadId> = stored.iter().copied().collect();
+    let present: HashSet<UploadId> = stored.iter().map(|found| found.id).collect();
     for id in known.iter().filter(|id| !present.contains(id)) {
         if let Indexed::Absent | Indexed::Gone(_) = uploads.index(id).await? {
             compared.forgotten += 1;
         }
     }
     let mut found = futures_util::stream::iter(stored)
-        .map(|id| look(uploads, id))
+        .map(|found| look(uploads, found))
         .buffer_unordered(AT_ONCE);
     while let Some(upload) = found.next().await {
         compared += upload?;
@@ -81,13 +89,15 @@ pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compa
     Ok(compared)
 }
 
-async fn look(uploads: &Repository, id: UploadId) -> Result<Compared, ExpiryError> {
+async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryError> {
+    let Found { id, files } = found;
     let mut compared = Compared::default();
     match uploads.index(&id).await {
         Ok(Indexed::Live(manifest)) => {
             // A power cut can have taken what was not yet synced (`durability = relaxed`).
             match uploads.store().verify(&manifest).await {
                 Ok(()) => compared.uploads = 1,
+                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                 Err(error) => {
                     // One that was removed since is no damage.
                     if uploads.store().manifest(&id).await?.is_some() {
@@ -97,7 +107,7 @@ async fn look(uploads: &Repository, id: UploadId) -> Result<Compared, ExpiryErro
                 }
             }
         }
-        Ok(Indexed::Gone(tombstone)) => compared.tombstones.push(tombstone),
+        Ok(Indexed::Gone(tombstone)) => compared.tombstones.push(Remains { tombstone, files }),
         Ok(Indexed::Absent) => {}
         Err(RepositoryError::Store(error @ (StoreError::Damaged(_) | StoreError::Io { .. }))) => {
             tracing::error!(%id, %error, "an upload is left out of the index");

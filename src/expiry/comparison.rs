@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::compare::folder;
+use super::compare::{Remains, folder};
 use super::{ExpiryError, Options, wait_for_claim};
 use crate::catalog::Scan;
 use crate::lease::Claim;
@@ -34,6 +34,8 @@ pub struct Comparison {
     options: Options,
     /// When files without a manifest are looked for next, in a store that nobody else has.
     orphans_due: Timestamp,
+    /// How far the comparison has come, where the index does not keep it.
+    scan: Scan,
 }
 
 impl Comparison {
@@ -51,6 +53,7 @@ impl Comparison {
             claims,
             trouble,
             orphans_due: Timestamp::default(),
+            scan: Scan::default(),
             clock,
             options,
         }
@@ -87,7 +90,8 @@ impl Comparison {
         }
         match self.uploads.catalog().scan().await? {
             Some(scan) => self.scan(scan, claim).await,
-            None => self.orphans_alone(claim).await,
+            None if self.options.alone => self.orphans_alone(claim).await,
+            None => self.scan(self.scan, claim).await,
         }
     }
 
@@ -113,7 +117,7 @@ impl Comparison {
     }
 
     /// Goes on with the regular comparison until its end, or until the index needs another.
-    async fn scan(&self, mut scan: Scan, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn scan(&mut self, mut scan: Scan, claim: &Claim) -> Result<(), ExpiryError> {
         let due = scan.finished_at.after(REST.min(self.options.stale_after));
         if scan.next == 0 && self.clock.now() < due {
             return Ok(());
@@ -131,18 +135,23 @@ impl Comparison {
                 looked = Instant::now();
             }
             let compared = folder(&self.uploads, prefix).await?;
-            for tombstone in compared.tombstones {
-                self.settle(&tombstone, claim).await?;
+            for remains in compared.tombstones {
+                self.settle(&remains, claim).await?;
             }
             self.remove_orphans(prefix, self.stale(), claim).await?;
             scan.next += 1;
-            self.uploads.catalog().set_scan(scan).await?;
+            self.keep(scan).await?;
             tokio::time::sleep((start.elapsed() * PAUSES).min(LOOK)).await;
         }
         scan = Scan {
             next: 0,
             finished_at: self.clock.now(),
         };
+        self.keep(scan).await
+    }
+
+    async fn keep(&mut self, scan: Scan) -> Result<(), ExpiryError> {
+        self.scan = scan;
         Ok(self.uploads.catalog().set_scan(scan).await?)
     }
 
@@ -152,12 +161,13 @@ impl Comparison {
     }
 
     /// Ends a removal that was cut short, and removes a tombstone nobody needs any more.
-    async fn settle(&self, tombstone: &Tombstone, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn settle(&self, remains: &Remains, claim: &Claim) -> Result<(), ExpiryError> {
         if !claim.is_current() {
             return Ok(());
         }
-        let files = self.uploads.clear(tombstone).await?;
-        if files > 0 {
+        let tombstone = &remains.tombstone;
+        if remains.files {
+            let files = self.uploads.clear(tombstone).await?;
             tracing::info!(id = %tombstone.id, files, "ended a removal that was cut short");
         }
         if tombstone.is_over(self.clock.now(), self.options.stale_after) {

@@ -268,6 +268,11 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NoSpace(inside) => Self::no_space(inside),
             StoreError::Stale(_) => Self::unavailable(error.to_string()),
+            StoreError::Unavailable(inside) => {
+                let mut problem = Self::unavailable("the storage cannot be reached now");
+                problem.inside = Some(inside);
+                problem
+            }
             error => Self::internal(error),
         }
     }

@@ -1,8 +1,10 @@
 //! What every store does: one suite for all of them.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
-use super::{FileSink, Replaced, Staged, Store, StoreError, StoreId};
+use super::{FileSink, Found, Replaced, Staged, Store, StoreError, StoreId};
 use crate::model::{
     FileName, Manifest, Part, Prefix, Reason, SCHEMA, Salt, Stored, StoredFile, Timestamp,
     TokenHash, Tombstone, UploadId,
@@ -69,14 +71,30 @@ async fn commit(store: &dyn Store, files: &[(&str, &[u8])]) -> Manifest {
 
 async fn content(store: &dyn Store, manifest: &Manifest, file: &str) -> Result<Bytes, StoreError> {
     let (_, stored) = manifest.file(&name(file)).unwrap();
-    let blob = store.open(&manifest.id, &stored.name, stored.size).await?;
-    blob.read(0, stored.size as usize).await
+    read(store, manifest, &stored.name, stored.size, 0..stored.size).await
+}
+
+async fn read(
+    store: &dyn Store,
+    manifest: &Manifest,
+    name: &FileName,
+    size: u64,
+    range: Range<u64>,
+) -> Result<Bytes, StoreError> {
+    let mut blob = store.open(&manifest.id, name, size, range).await?;
+    let mut content = Vec::new();
+    while let Some(block) = blob.next().await? {
+        assert!(!block.is_empty());
+        content.extend_from_slice(&block);
+    }
+    assert_eq!(blob.next().await.unwrap(), None);
+    Ok(content.into())
 }
 
 async fn all_ids(store: &dyn Store) -> Vec<UploadId> {
     let mut ids = Vec::new();
     for prefix in Prefix::all() {
-        for id in store.scan(prefix).await.unwrap() {
+        for Found { id, .. } in store.scan(prefix).await.unwrap() {
             if store.manifest(&id).await.unwrap().is_some() {
                 ids.push(id);
             }
@@ -135,18 +153,21 @@ async fn what_is_committed_is_read(store: &dyn Store) {
             "{file}"
         );
     }
-    let blob = store
-        .open(&manifest.id, &name("big"), big.len() as u64)
-        .await
-        .unwrap();
-    assert!(blob.read(1_000_001, 70_000).await.unwrap() == big[1_000_001..1_070_001]);
-    assert!(matches!(
-        blob.read(2_999_999, 2).await,
-        Err(StoreError::Damaged(_))
-    ));
-    for (file, size) in [("big", 5), ("absent", 0)] {
-        let wrong = store.open(&manifest.id, &name(file), size).await;
-        assert!(matches!(wrong, Err(StoreError::Damaged(_))), "{file}");
+    for range in [0..1, 1_000_001..1_700_001, 2_999_999..3_000_000, 7..7] {
+        let part = &big[range.start as usize..range.end as usize];
+        let found = read(store, &manifest, &name("big"), 3_000_000, range.clone()).await;
+        assert!(found.unwrap() == part, "{range:?}");
+    }
+    for (file, size, range) in [
+        ("big", 5, 0..5),
+        ("big", 3_000_001, 1..3_000_001),
+        ("big", 3_000_001, 3_000_000..3_000_001),
+        ("absent", 0, 0..0),
+        ("absent", 7, 0..7),
+    ] {
+        let wrong = read(store, &manifest, &name(file), size, range.clone()).await;
+        let damaged = matches!(wrong, Err(StoreError::Damaged(_)));
+        assert!(damaged, "{file} {size} {range:?}");
     }
     assert!(store.verify(&manifest).await.is_ok());
     let mut wrong = manifest.clone();
@@ -213,7 +234,7 @@ async fn removal_is_complete_and_repeatable(store: &dyn Store) {
         commit(store, &[("a", b"x")]).await,
         commit(store, &[("a", b"y")]).await,
     );
-    let reading = store.open(&removed.id, &name("a"), 1).await.unwrap();
+    let mut reading = store.open(&removed.id, &name("a"), 1, 0..1).await.unwrap();
     let early = end(&removed);
     removed.generation = 2;
     assert_eq!(store.replace(&removed).await.unwrap(), Replaced::Done);
@@ -227,8 +248,8 @@ async fn removal_is_complete_and_repeatable(store: &dyn Store) {
     }
     assert!(content(store, &removed, "a").await.is_err());
     assert_eq!(
-        reading.read(0, 1).await.unwrap(),
-        "y",
+        reading.next().await.unwrap().as_deref(),
+        Some(&b"y"[..]),
         "who has it open reads on"
     );
     assert_eq!(content(store, &kept, "a").await.unwrap(), "x");
@@ -288,7 +309,10 @@ async fn a_tombstone_stays_until_it_is_forgotten(store: &dyn Store) {
             .scan(manifest.id.prefix())
             .await
             .unwrap()
-            .contains(&manifest.id)
+            .contains(&Found {
+                id: manifest.id,
+                files: false
+            })
     );
     let (again, manifest) = stage(store, manifest.id, &[("b", b"second")]).await;
     assert!(matches!(

@@ -14,6 +14,10 @@ pub enum StoreError {
     /// The commit came too late: others have taken what was received for abandoned.
     #[error("the commit came {0:?} after the last byte, later than stale_after")]
     Stale(std::time::Duration),
+    /// It cannot be reached, or has too much to do: to be tried again. Nobody knows what became
+    /// of a change.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
     /// What is stored is not what was stored.
     #[error("damaged: {0}")]
     Damaged(String),
@@ -28,6 +32,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// A task was not carried to its end: the process is ending.
+    pub fn ended(error: tokio::task::JoinError) -> Self {
+        StoreError::io("the server is ending", io::Error::other(error))
+    }
+
     /// Sorts an error of the operating system by its meaning.
     pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let (doing, source) = (doing.into(), source.into());

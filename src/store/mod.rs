@@ -5,6 +5,9 @@ mod conformance;
 pub mod disk;
 mod error;
 mod identity;
+mod names;
+
+use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,8 +18,8 @@ pub use disk::DiskStore;
 pub use error::StoreError;
 pub use identity::StoreId;
 
-/// How many bytes a [`Blob`] is asked for at once, as a rule.
-pub const BLOCK: usize = 256 * 1024;
+/// The most bytes a [`Blob`] that reads from a disk gives at once.
+const BLOCK: usize = 256 * 1024;
 
 /// A place where uploads are kept, each as files and one manifest.
 ///
@@ -68,7 +71,7 @@ pub trait Store: Send + Sync + 'static {
     /// Removes a tombstone that nobody needs any more.
     async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError>;
 
-    /// Opens a file whose manifest says it has `size` bytes.
+    /// Opens `range` of a file whose manifest says it has `size` bytes.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when it is missing or has another size.
@@ -77,7 +80,14 @@ pub trait Store: Send + Sync + 'static {
         id: &UploadId,
         name: &FileName,
         size: u64,
+        range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError>;
+
+    /// Whether opening takes so long that whoever reads several files opens the next one while
+    /// it reads the one before.
+    fn opens_ahead(&self) -> bool {
+        false
+    }
 
     /// Looks whether every file of an upload is there with its size.
     ///
@@ -86,7 +96,7 @@ pub trait Store: Send + Sync + 'static {
     async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError>;
 
     /// The uploads in one folder of the store, those included that are gone.
-    async fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError>;
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError>;
 
     /// The files in one folder that belong to no upload, neither stored nor under way in this
     /// process, and were last touched before `before`. What wharf did not write is not among
@@ -104,11 +114,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether it can store: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
+
+    /// Ends what discarded uploads have left to be done; called once, at the end.
+    async fn close(&self) {}
 }
 
 /// A version of the key of an upload, to be compared with another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(String);
+
+/// An upload whose key [`Store::scan`] has seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The upload.
+    pub id: UploadId,
+    /// Whether any file of it lies beside its key.
+    pub files: bool,
+}
 
 /// Files of an upload that was never committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,12 +194,13 @@ pub struct Received {
     pub sha256: Option<Digest>,
 }
 
-/// An open file of the store; it stays readable when its upload is removed.
+/// An open range of a file of the store; it stays readable when its upload is removed, as far as
+/// the store lets it.
 #[async_trait]
-pub trait Blob: Send + Sync {
-    /// Exactly `len` bytes from `offset`.
+pub trait Blob: Send {
+    /// The next bytes of the range, none of them empty; `None` once all of it was given.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the file ends before.
-    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, StoreError>;
+    /// [`StoreError::Damaged`] when the file ends before its range does.
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
 }

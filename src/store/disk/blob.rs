@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use rustix::io::ReadWriteFlags;
 
 use super::{Inner, layout, run_blocking};
 use crate::model::{FileName, Manifest, UploadId};
-use crate::store::{Blob, StoreError};
+use crate::store::{BLOCK, Blob, StoreError, names};
 
 impl Inner {
     pub fn open_blob(
@@ -19,8 +20,9 @@ impl Inner {
         id: &UploadId,
         name: &FileName,
         size: u64,
+        range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError> {
-        let name = layout::file_name(id, name);
+        let name = names::file_name(id, name);
         let opening = |error| StoreError::io(format!("opening {name}"), error);
         let missing = || StoreError::Damaged(format!("{name} is missing"));
         let dir = self
@@ -38,7 +40,7 @@ impl Inner {
             )));
         }
         let file = Arc::new(file);
-        Ok(Box::new(DiskBlob { file, name }))
+        Ok(Box::new(DiskBlob { file, name, range }))
     }
 }
 
@@ -50,7 +52,7 @@ impl Inner {
         let dir =
             dir.ok_or_else(|| StoreError::Damaged(format!("the folder of {id} is missing")))?;
         for (_, file) in manifest.files() {
-            let name = layout::file_name(id, &file.name);
+            let name = names::file_name(id, &file.name);
             match layout::regular_size(&dir, &name).map_err(looking)? {
                 Some(size) if size == file.size => {}
                 found => {
@@ -70,21 +72,29 @@ impl Inner {
 struct DiskBlob {
     file: Arc<File>,
     name: String,
+    /// What is still to be read.
+    range: Range<u64>,
 }
 
 #[async_trait]
 impl Blob for DiskBlob {
-    async fn read(&self, offset: u64, len: usize) -> Result<Bytes, StoreError> {
-        let mut block = vec![0; len];
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let len = (self.range.end - self.range.start).min(BLOCK as u64);
+        if len == 0 {
+            return Ok(None);
+        }
+        let offset = self.range.start;
+        self.range.start += len;
+        let mut block = vec![0; len as usize];
         let cached = read_cached(&self.file, &mut block, offset);
-        if cached == len {
-            return Ok(block.into());
+        if cached == block.len() {
+            return Ok(Some(block.into()));
         }
         let (file, name) = (Arc::clone(&self.file), self.name.clone());
         run_blocking(move || {
             let rest = offset + cached as u64;
             match file.read_exact_at(&mut block[cached..], rest) {
-                Ok(()) => Ok(block.into()),
+                Ok(()) => Ok(Some(block.into())),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Err(StoreError::Damaged(format!("{name} became shorter")))
                 }

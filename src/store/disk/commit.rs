@@ -8,6 +8,7 @@ use super::staged::{Content, DiskStaged};
 use super::sync::Session;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
+use crate::store::names;
 
 /// Makes an upload visible. Blocks.
 pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreError> {
@@ -22,7 +23,7 @@ pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreEr
         Err(error) if inner.is_shared() => settle(&inner, manifest, &linked, error),
         Err(error) => {
             if !matches!(error, StoreError::Exists) {
-                linked.push(layout::manifest_name(&staged.id));
+                linked.push(names::manifest_name(&staged.id));
             }
             withdraw(&inner, &staged.id, &linked);
             Err(error)
@@ -44,7 +45,7 @@ fn name_files(
         .make_prefix(id.prefix())
         .map_err(|error| StoreError::io(format!("opening the folder {}", id.prefix()), error))?;
     for file in std::mem::take(&mut staged.files) {
-        let name = layout::file_name(&id, &file.name);
+        let name = names::file_name(&id, &file.name);
         let placed = place(
             inner,
             session,
@@ -75,7 +76,7 @@ fn publish(
     staged: &DiskStaged,
     manifest: &Manifest,
 ) -> Result<(), StoreError> {
-    let name = layout::manifest_name(&staged.id);
+    let name = names::manifest_name(&staged.id);
     let json = to_json(manifest)?;
     let age = staged.touched.elapsed();
     if inner.stale_after.is_some_and(|limit| age > limit) {

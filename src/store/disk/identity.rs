@@ -4,8 +4,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inner, StoreError, layout};
-use crate::store::StoreId;
+use super::{Inner, StoreError};
+use crate::store::{StoreId, names};
 
 /// The file of the private folder.
 const NAME: &str = "store.json";
@@ -23,7 +23,7 @@ impl Inner {
         if (mounted.st_dev, mounted.st_ino) != (held.st_dev, held.st_ino) {
             return Err(self.lost(io::Error::other("another folder is there now")));
         }
-        let path = self.dir.join(layout::PRIVATE).join(NAME);
+        let path = self.dir.join(names::PRIVATE).join(NAME);
         let json = match std::fs::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -36,7 +36,7 @@ impl Inner {
     }
 
     pub fn identify(&self, store: StoreId) -> Result<(), StoreError> {
-        let private = self.dir.join(layout::PRIVATE);
+        let private = self.dir.join(names::PRIVATE);
         let path = private.join(NAME);
         let json = serde_json::to_vec(&Identity { store })
             .map_err(|error| self.lost(io::Error::other(error)))?;

@@ -14,7 +14,7 @@ use super::sync::Session;
 use super::writer::write_at;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Stored, Timestamp, UploadId};
-use crate::store::Version;
+use crate::store::{Version, names};
 
 /// How long another process may keep a key locked: one that was stopped must not stop us.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ pub fn to_json(stored: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 }
 
 fn parse(file: &mut File, id: &UploadId) -> Result<Stored, StoreError> {
-    let name = layout::manifest_name(id);
+    let name = names::manifest_name(id);
     let mut json = Vec::new();
     file.read_to_end(&mut json)
         .map_err(|error| StoreError::io(format!("reading {name}"), error))?;
@@ -48,7 +48,7 @@ fn parse(file: &mut File, id: &UploadId) -> Result<Stored, StoreError> {
 
 impl Inner {
     pub fn read(&self, id: &UploadId) -> Result<Option<Stored>, StoreError> {
-        let name = layout::manifest_name(id);
+        let name = names::manifest_name(id);
         let opening = |error| StoreError::io(format!("reading {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(opening)? else {
             return Ok(None);
@@ -60,7 +60,7 @@ impl Inner {
     }
 
     pub fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
-        let name = layout::manifest_name(id);
+        let name = names::manifest_name(id);
         let looking = |error| StoreError::io(format!("looking at {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(looking)? else {
             return Ok(None);
@@ -97,7 +97,7 @@ impl Inner {
     /// Opens the key of an upload, for nobody else to change it before the answer is dropped;
     /// `None` when there is none. Blocks.
     pub fn lock_key(&self, id: &UploadId) -> Result<Option<Key>, StoreError> {
-        let name = layout::manifest_name(id);
+        let name = names::manifest_name(id);
         let locking = |error: io::Error| StoreError::io(format!("locking {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(locking)? else {
             return Ok(None);
@@ -123,7 +123,7 @@ impl Inner {
 
     /// Puts the next version in the place of a locked key.
     pub fn put(&self, key: &Key, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
-        let name = layout::manifest_name(id);
+        let name = names::manifest_name(id);
         let replacing = |error| StoreError::io(format!("replacing {name}"), error);
         let session = self.syncer.session(0);
         let (file, waiting) = self.layout.create_staged(id).map_err(replacing)?;

@@ -11,13 +11,11 @@ use std::sync::{Arc, Mutex};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::model::{FileName, Prefix, UploadId};
+use crate::model::{Prefix, UploadId};
+use crate::store::names::PRIVATE;
 
-/// What belongs to the server and is no upload.
-pub const PRIVATE: &str = ".wharf";
 const STAGE: &str = "stage";
 const LOCK: &str = "lock";
-const MANIFEST: &str = ".json";
 
 const DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -63,17 +61,6 @@ impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
-}
-
-/// What a name in a folder of uploads says.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// The manifest of an upload.
-    Manifest(UploadId),
-    /// A file of an upload.
-    File(UploadId, FileName),
-    /// Not ours.
-    Foreign,
 }
 
 impl Layout {
@@ -230,38 +217,11 @@ impl Layout {
     }
 }
 
-/// The name of a stored file.
-pub fn file_name(id: &UploadId, name: &FileName) -> String {
-    format!("{id}-{name}")
-}
-
-/// The name of a manifest.
-pub fn manifest_name(id: &UploadId) -> String {
-    format!("{id}{MANIFEST}")
-}
-
 /// Reads a name in the stage.
 fn staged_id(name: &CStr) -> Option<UploadId> {
     let (id, number) = name.to_str().ok()?.split_once('.')?;
     number.parse::<u64>().ok()?;
     id.parse().ok()
-}
-
-/// Reads a name in the folder `prefix`.
-pub fn read_name(prefix: Prefix, name: &CStr) -> Entry {
-    let parsed = || {
-        let (id, rest) = name.to_str().ok()?.split_at_checked(26)?;
-        let id: UploadId = id.parse().ok()?;
-        if id.prefix() != prefix {
-            return None;
-        }
-        if rest == MANIFEST {
-            return Some(Entry::Manifest(id));
-        }
-        let file = FileName::parse(rest.strip_prefix('-')?).ok()?;
-        Some(Entry::File(id, file))
-    };
-    parsed().unwrap_or(Entry::Foreign)
 }
 
 /// Opens a regular file to be read. `None` when there is none; a symbolic link or a device in
@@ -364,28 +324,4 @@ fn is_unsupported(error: &io::Error) -> bool {
     unsupported
         .iter()
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_that_wharf_gives_are_its_own() {
-        let id: UploadId = "0c8r5v3m9ag7wqk2ht4xz1y6ne".parse().unwrap();
-        let read = |name: &str| read_name(id.prefix(), &std::ffi::CString::new(name).unwrap());
-        assert_eq!(read(&manifest_name(&id)), Entry::Manifest(id));
-        let name = FileName::from_upload(b"a.txt");
-        assert_eq!(read(&file_name(&id, &name)), Entry::File(id, name));
-        for foreign in [
-            "notes.txt",
-            "0c8r5v3m9ag7wqk2ht4xz1y6ne",
-            "0c8r5v3m9ag7wqk2ht4xz1y6ne-",
-            "0c8r5v3m9ag7wqk2ht4xz1y6ne-.hidden",
-            "0c8r5v3m9ag7wqk2ht4xz1y6ne.json.bak",
-            "1c8r5v3m9ag7wqk2ht4xz1y6ne.json",
-        ] {
-            assert_eq!(read(foreign), Entry::Foreign, "{foreign}");
-        }
-    }
 }

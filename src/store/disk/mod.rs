@@ -31,6 +31,7 @@ mod writer;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,7 +39,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Semaphore;
 
-use super::{Blob, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version};
+use super::{Blob, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names};
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use descriptors::Descriptors;
 use layout::Layout;
@@ -156,7 +157,7 @@ impl DiskStore {
             dir: dir.to_owned(),
             source,
         };
-        std::fs::read_dir(dir.join(layout::PRIVATE)).map_err(failed)?;
+        std::fs::read_dir(dir.join(names::PRIVATE)).map_err(failed)?;
         let layout = Layout::open(dir).map_err(failed)?;
         let root = layout.root().map_err(failed)?;
         let syncer = Syncer::new(root.try_clone().map_err(failed)?, Durability::Strict);
@@ -168,7 +169,7 @@ impl DiskStore {
 
     /// The folder for what belongs to the server and is no upload.
     pub fn private_dir(dir: &Path) -> PathBuf {
-        dir.join(layout::PRIVATE)
+        dir.join(names::PRIVATE)
     }
 
     /// Runs `work` on a thread that may block.
@@ -217,10 +218,7 @@ async fn run_blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(StoreError::io(
-                "the server is ending",
-                io::Error::other(error),
-            )),
+            Err(error) => Err(StoreError::ended(error)),
         },
     }
 }
@@ -267,9 +265,10 @@ impl Store for DiskStore {
         id: &UploadId,
         name: &FileName,
         size: u64,
+        range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError> {
         let (id, name) = (*id, name.clone());
-        self.blocking(move |inner| inner.open_blob(&id, &name, size))
+        self.blocking(move |inner| inner.open_blob(&id, &name, size, range))
             .await
     }
 
@@ -278,7 +277,7 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.verify(&manifest)).await
     }
 
-    async fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError> {
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
         self.blocking(move |inner| inner.scan(prefix)).await
     }
 

@@ -4,6 +4,7 @@ use super::key::to_json;
 use super::layout::{self, Folder};
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Stored, Tombstone};
+use crate::store::names;
 
 impl Inner {
     pub fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
@@ -51,7 +52,7 @@ impl Inner {
             let failed = |error| StoreError::io(format!("opening the folder {prefix}"), error);
             let dir = self.layout.make_prefix(prefix).map_err(failed)?;
             let session = self.syncer.session(0);
-            let name = layout::manifest_name(id);
+            let name = names::manifest_name(id);
             match self.create(&session, &dir, id, &to_json(tombstone)?, &name) {
                 Ok(()) => return session.names(&dir).map(|()| Replaced::Done),
                 Err(StoreError::Exists) => {}
@@ -76,7 +77,7 @@ impl Inner {
         };
         let mut removed = 0;
         for file in &tombstone.files {
-            let name = layout::file_name(id, file);
+            let name = names::file_name(id, file);
             match layout::unlink(&dir, name.as_str()) {
                 Ok(true) => removed += 1,
                 Ok(false) => {}
@@ -100,7 +101,7 @@ impl Inner {
 
     fn unlink_key(&self, dir: &Folder, tombstone: &Tombstone) -> Result<(), StoreError> {
         let id = &tombstone.id;
-        layout::unlink(dir, layout::manifest_name(id).as_str())
+        layout::unlink(dir, names::manifest_name(id).as_str())
             .map_err(|error| StoreError::io(format!("removing {id}"), error))?;
         self.syncer.session(0).names(dir)
     }

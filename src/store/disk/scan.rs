@@ -6,20 +6,25 @@ use std::io;
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
-use super::layout::{self, Entry, Folder};
+use super::layout::{self, Folder};
 use super::{Inner, StoreError};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
-use crate::store::Orphan;
+use crate::store::names::{self, Entry};
+use crate::store::{Found, Orphan};
 
 impl Inner {
-    pub fn scan(&self, prefix: Prefix) -> Result<Vec<UploadId>, StoreError> {
-        let mut found = Vec::new();
-        self.entries(prefix, |entry, _| {
-            if let Entry::Manifest(id) = entry {
-                found.push(id);
-            }
+    pub fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+        let (mut keys, mut with_files) = (Vec::new(), HashSet::new());
+        self.entries(prefix, |entry, _| match entry {
+            Entry::Manifest(id) => keys.push(id),
+            Entry::File(id, _) => drop(with_files.insert(id)),
+            Entry::Foreign => {}
         })?;
-        Ok(found)
+        let found = keys.into_iter().map(|id| Found {
+            id,
+            files: with_files.contains(&id),
+        });
+        Ok(found.collect())
     }
 
     pub fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
@@ -60,7 +65,7 @@ impl Inner {
         if self.committing().contains(id) {
             return Ok(false);
         }
-        let key = layout::open_regular(dir, &layout::manifest_name(id)).map_err(looking)?;
+        let key = layout::open_regular(dir, &names::manifest_name(id)).map_err(looking)?;
         if key.is_some() {
             return Ok(false);
         }
@@ -127,7 +132,7 @@ impl Inner {
         for entry in Dir::read_from(&*dir).map_err(|error| listing(error.into()))? {
             let entry = entry.map_err(|error| listing(error.into()))?;
             let name = entry.file_name();
-            see(layout::read_name(prefix, name), name);
+            see(names::read_name(prefix, name.to_bytes()), name);
         }
         Ok(Some(dir))
     }

@@ -1,0 +1,70 @@
+//! The names that a store gives: in a directory, or as the last part of a key.
+
+use crate::model::{FileName, Prefix, UploadId};
+
+/// What belongs to the server and is no upload.
+pub const PRIVATE: &str = ".wharf";
+/// The end of a manifest's name.
+const MANIFEST: &str = ".json";
+
+/// What a name in a folder of uploads says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The manifest of an upload.
+    Manifest(UploadId),
+    /// A file of an upload.
+    File(UploadId, FileName),
+    /// Not ours.
+    Foreign,
+}
+
+/// The name of a stored file.
+pub fn file_name(id: &UploadId, name: &FileName) -> String {
+    format!("{id}-{name}")
+}
+
+/// The name of a manifest.
+pub fn manifest_name(id: &UploadId) -> String {
+    format!("{id}{MANIFEST}")
+}
+
+/// Reads a name in the folder `prefix`.
+pub fn read_name(prefix: Prefix, name: &[u8]) -> Entry {
+    let parsed = || {
+        let (id, rest) = str::from_utf8(name).ok()?.split_at_checked(26)?;
+        let id: UploadId = id.parse().ok()?;
+        if id.prefix() != prefix {
+            return None;
+        }
+        if rest == MANIFEST {
+            return Some(Entry::Manifest(id));
+        }
+        let file = FileName::parse(rest.strip_prefix('-')?).ok()?;
+        Some(Entry::File(id, file))
+    };
+    parsed().unwrap_or(Entry::Foreign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_wharf_gives_are_its_own() {
+        let id: UploadId = "0c8r5v3m9ag7wqk2ht4xz1y6ne".parse().unwrap();
+        let read = |name: &str| read_name(id.prefix(), name.as_bytes());
+        assert_eq!(read(&manifest_name(&id)), Entry::Manifest(id));
+        let name = FileName::from_upload(b"a.txt");
+        assert_eq!(read(&file_name(&id, &name)), Entry::File(id, name));
+        for foreign in [
+            "notes.txt",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne-",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne-.hidden",
+            "0c8r5v3m9ag7wqk2ht4xz1y6ne.json.bak",
+            "1c8r5v3m9ag7wqk2ht4xz1y6ne.json",
+        ] {
+            assert_eq!(read(foreign), Entry::Foreign, "{foreign}");
+        }
+    }
+}

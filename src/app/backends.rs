@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Identity;
-use super::{Options, Sharing, StartError, Task};
+use super::{Options, Sharing, StartError, Task, presence};
 use crate::catalog::{self, Catalog, EmbeddedCatalog, RedisCatalog};
 use crate::lease::{self, Lease, RedisLease, Solo};
 use crate::model::Clock;
 use crate::redis::{Events, Link};
-use crate::store::{DiskStore, Store, disk};
+use crate::store::{BucketStore, DiskStore, Store, disk, object};
 
 /// The name of the embedded index in the store's private folder.
 const CATALOG: &str = "catalog.redb";
@@ -54,9 +54,10 @@ impl Backends {
             descriptors,
             shared: options.sharing.as_ref().map(|_| options.stale_after),
         };
-        match &options.sharing {
-            None => Self::alone(options, clock, &disk, purpose),
-            Some(sharing) => Self::shared(options, sharing, &disk, purpose).await,
+        match (&options.sharing, &options.bucket) {
+            (Some(sharing), _) => Self::shared(options, sharing, &disk, purpose).await,
+            (None, Some(bucket)) => Self::with_bucket(options, bucket, clock, purpose).await,
+            (None, None) => Self::alone(options, clock, &disk, purpose),
         }
     }
 
@@ -69,17 +70,41 @@ impl Backends {
         // The store first: its lock keeps others from the index as well.
         let store = DiskStore::open(disk)?;
         let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
-        if purpose != Purpose::Serve {
-            remove(&path).map_err(catalog::OpenError::Io)?;
-        }
-        let catalog = EmbeddedCatalog::open(&path, clock.clone())?;
         Ok(Backends {
             store: Arc::new(store),
-            catalog: Arc::new(catalog),
+            catalog: Arc::new(embedded(&path, clock, purpose)?),
             lease: Arc::new(Solo::new(options.http.instance.clone())),
             trouble: watch::Sender::new(None).subscribe(),
             tasks: Vec::new(),
             shared: false,
+        })
+    }
+
+    /// A bucket and an index on this machine. A bucket has no lock that would keep others away:
+    /// it is treated as one that they have too.
+    async fn with_bucket(
+        options: &Options,
+        bucket: &object::Options,
+        clock: &Clock,
+        purpose: Purpose,
+    ) -> Result<Self, StartError> {
+        let store: Arc<dyn Store> = Arc::new(BucketStore::open(bucket).await?);
+        let id = presence::introduce(&*store).await?;
+        // Named after the store: the index of another says nothing of this one.
+        let private = DiskStore::private_dir(&options.dir);
+        std::fs::create_dir_all(&private).map_err(catalog::OpenError::Io)?;
+        let path = private.join(format!("catalog-{id}.redb"));
+        let (trouble, watched) = watch::channel(None);
+        let watching = Arc::clone(&store);
+        Ok(Backends {
+            store,
+            catalog: Arc::new(embedded(&path, clock, purpose)?),
+            lease: Arc::new(Solo::new(options.http.instance.clone())),
+            trouble: watched,
+            tasks: vec![task(move |stop| {
+                presence::watch(watching, id, trouble, stop)
+            })],
+            shared: true,
         })
     }
 
@@ -90,7 +115,10 @@ impl Backends {
         purpose: Purpose,
     ) -> Result<Self, StartError> {
         let link = Link::connect(sharing.redis.clone()).await?;
-        let store: Arc<dyn Store> = Arc::new(DiskStore::open(disk)?);
+        let store: Arc<dyn Store> = match &options.bucket {
+            Some(bucket) => Arc::new(BucketStore::open(bucket).await?),
+            None => Arc::new(DiskStore::open(disk)?),
+        };
         let keys = &sharing.keys;
         let adopt = purpose == Purpose::Reindex { adopt: true };
         let identity = Identity::agree(Arc::clone(&store), link.clone(), keys, adopt).await?;
@@ -139,6 +167,14 @@ fn task<F: Future<Output = ()> + Send + 'static>(
             Ok(())
         })
     })
+}
+
+/// The index in this file, begun anew if it is to be made anew.
+fn embedded(path: &Path, clock: &Clock, purpose: Purpose) -> Result<EmbeddedCatalog, StartError> {
+    if purpose != Purpose::Serve {
+        remove(path).map_err(catalog::OpenError::Io)?;
+    }
+    Ok(EmbeddedCatalog::open(path, clock.clone())?)
 }
 
 /// Removes a file, if it is there.

@@ -7,6 +7,7 @@ use ::redis::cmd;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::presence;
 use crate::redis::{self, Keys, Link};
 use crate::store::{Store, StoreError, StoreId};
 
@@ -31,7 +32,7 @@ pub enum IdentityError {
     },
     /// Redis knows a store, and this is none.
     #[error(
-        "Redis holds the index of the store {0}, and the directory does not say that it is one: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
+        "Redis holds the index of the store {0}, and what is found does not say that it is one: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
     )]
     Unknown(String),
     /// The store cannot say.
@@ -118,13 +119,7 @@ impl Identity {
                 Err(IdentityError::Redis(_)) => continue,
                 Err(error) => Some(error.to_string()),
             };
-            let changed = trouble.borrow().is_some() != found.is_some();
-            match &found {
-                Some(found) if changed => tracing::error!("{found}"),
-                None if changed => tracing::info!("the store is back"),
-                _ => {}
-            }
-            trouble.send_replace(found);
+            presence::publish(&trouble, found);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod backends;
 mod identity;
+mod presence;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ use crate::model::Clock;
 use crate::redis::{Address, ConnectError, Keys};
 use crate::repository::Repository;
 use crate::shutdown::Shutdown;
-use crate::store::disk;
+use crate::store::{BucketStore, DiskStore, Store, disk, object};
 use backends::{Backends, Purpose};
 use identity::IdentityError;
 
@@ -38,8 +39,10 @@ const RESERVED_DESCRIPTORS: u64 = 1024;
 /// The settings of all parts.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The store's directory.
+    /// The store's directory; with a bucket, the index of an instance that has no Redis.
     pub dir: PathBuf,
+    /// The store's bucket, if it has one.
+    pub bucket: Option<object::Options>,
     /// What a commit waits for.
     pub durability: disk::Durability,
     /// Bytes of the file system that are not to be used.
@@ -73,12 +76,25 @@ pub struct Sharing {
     pub lease_ttl: Duration,
 }
 
+impl Options {
+    /// Where uploads are stored, for people.
+    pub fn place(&self) -> String {
+        match &self.bucket {
+            Some(bucket) => bucket.to_string(),
+            None => self.dir.display().to_string(),
+        }
+    }
+}
+
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] disk::OpenError),
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] object::OpenError),
     /// The index cannot be opened.
     #[error(transparent)]
     Catalog(#[from] catalog::OpenError),
@@ -132,6 +148,17 @@ pub async fn build(options: Options) -> Result<App, StartError> {
         shared,
         options,
         clock,
+    })
+}
+
+/// Opens a store to be looked at, beside the servers it may have.
+///
+/// # Errors
+/// It cannot be opened.
+pub fn inspect(options: &Options) -> Result<Arc<dyn Store>, StartError> {
+    Ok(match &options.bucket {
+        Some(bucket) => Arc::new(BucketStore::inspect(bucket)?),
+        None => Arc::new(DiskStore::inspect(&options.dir)?),
     })
 }
 

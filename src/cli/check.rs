@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use crate::app;
 use crate::config::Config;
 use crate::model::{Manifest, Prefix, StoredFile, UploadId};
-use crate::store::{DiskStore, Store, StoreError};
+use crate::store::{Store, StoreError};
 use sha2::{Digest as _, Sha256};
 
 /// What a check came to.
@@ -18,9 +19,9 @@ struct Tally {
 
 /// Reads everything, prints what is damaged, and changes nothing.
 pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let store = DiskStore::inspect(&config.app.dir)?;
+    let store = app::inspect(&config.app)?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let tally = runtime.block_on(check(&store))?;
+    let tally = runtime.block_on(check(&*store))?;
     println!(
         "{} uploads, {} files, {} bytes read; {} damaged",
         tally.uploads, tally.files, tally.bytes, tally.damaged

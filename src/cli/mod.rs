@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::config::{Config, Given, Loaded};
+use crate::config::{Config, Given, Loaded, Profiles};
 use args::{Command, Invocation};
 
 /// Runs the command the arguments name.
@@ -65,5 +65,34 @@ fn check_values(loaded: &Loaded) -> anyhow::Result<Config> {
         .to_string_lossy()
         .into_owned();
     let instance = format!("{host}-{}", std::process::id());
-    Ok(Config::new(loaded, &access_file, instance)?)
+    let profiles = aws_profiles(loaded)?;
+    Ok(Config::new(loaded, &access_file, &profiles, instance)?)
+}
+
+/// The files that programs for AWS share, where there is a bucket.
+fn aws_profiles(loaded: &Loaded) -> anyhow::Result<Profiles> {
+    if loaded.get("store").texts == ["disk"] {
+        return Ok(Profiles::default());
+    }
+    let variable = |name: &str| {
+        let mut found = loaded
+            .aws
+            .iter()
+            .filter(|(known, value)| known == name && !value.is_empty());
+        found.next().map(|(_, value)| value.clone())
+    };
+    let file = |name: &str, usual: &str| {
+        if let Some(path) = variable(name) {
+            let text = std::fs::read_to_string(&path);
+            return text.with_context(|| format!("{name}: cannot read {path}"));
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let text = home.and_then(|home| std::fs::read_to_string(home.join(usual)).ok());
+        Ok(text.unwrap_or_default())
+    };
+    Ok(Profiles {
+        credentials: file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")?,
+        config: file("AWS_CONFIG_FILE", ".aws/config")?,
+        name: variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned()),
+    })
 }

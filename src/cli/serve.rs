@@ -32,7 +32,7 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
 async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = Shutdown::on_signals()?;
     let upload_open = !config.app.http.access.guards(Scope::Upload);
-    let dir = config.app.dir.clone();
+    let place = config.app.place();
     let app = app::build(config.app).await?;
     let mut listeners = Vec::new();
     for address in &config.listen {
@@ -41,7 +41,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     for listener in &listeners {
         announce(listener, upload_open)?;
     }
-    tracing::info!(dir = %dir.display(), version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(store = place, version = env!("CARGO_PKG_VERSION"), "ready");
     app.run(listeners, shutdown).await?;
     tracing::info!("ended");
     Ok(())

@@ -59,6 +59,8 @@ pub struct Value {
 #[derive(Debug)]
 pub struct Loaded {
     values: BTreeMap<&'static str, Value>,
+    /// The variables of AWS, as they were given.
+    pub aws: Vec<(String, String)>,
     /// What is odd and no error.
     pub warnings: Vec<String>,
 }
@@ -105,6 +107,7 @@ impl Loaded {
                 .iter()
                 .map(|setting| (setting.key, default(setting)))
                 .collect(),
+            aws: Vec::new(),
             warnings: Vec::new(),
         };
         if let Some((path, text)) = given.file {
@@ -166,6 +169,11 @@ impl Loaded {
     }
 
     fn add_variable(&mut self, name: &OsString, value: &OsString) -> Result<(), ConfigError> {
+        if let (Some(name), Some(value)) = (name.to_str(), value.to_str())
+            && name.starts_with("AWS_")
+        {
+            self.aws.push((name.to_owned(), value.to_owned()));
+        }
         let Some(name) = name.to_str().filter(|name| name.starts_with("WHARF_")) else {
             return Ok(());
         };

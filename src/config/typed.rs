@@ -1,10 +1,13 @@
 //! The settings as values, in the options of the parts.
 
+mod bucket;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
 
+use super::aws::{self, Profiles};
 use super::load::{ConfigError, Loaded};
 use crate::http::access::{Access, Rule, Scope};
 use crate::http::origin::Trusted;
@@ -48,12 +51,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks every value. `access_lines` is the text of `access_file`, and `instance` the name
-    /// of this process where none is set.
+    /// Checks every value. `access_lines` is the text of `access_file`, `profiles` those of AWS,
+    /// and `instance` the name of this process where none is set.
     ///
     /// # Errors
     /// A value does not parse; the error names it and where it was given.
-    pub fn new(loaded: &Loaded, access_lines: &str, instance: String) -> Result<Self, ConfigError> {
+    pub fn new(
+        loaded: &Loaded,
+        access_lines: &str,
+        profiles: &Profiles,
+        instance: String,
+    ) -> Result<Self, ConfigError> {
         let read = Reader(loaded);
         let listen = read.list("listen", |text| match text.strip_prefix("unix:") {
             Some("") => Err("unix: without a path".to_owned()),
@@ -78,6 +86,7 @@ impl Config {
             log: read.text("log").to_owned(),
             app: app::Options {
                 dir: read.text("dir").into(),
+                bucket: read.bucket(aws::merge(&loaded.aws, profiles))?,
                 durability: read.choice(
                     "durability",
                     &[
@@ -321,7 +330,8 @@ mod tests {
             ..Given::default()
         })
         .unwrap();
-        Config::new(&loaded, "", "me-1".to_owned()).map_err(|error| error.to_string())
+        Config::new(&loaded, "", &Profiles::default(), "me-1".to_owned())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -366,6 +376,10 @@ mod tests {
             ("redis", "a:s3cret@b", "begins with redis://"),
             ("redis_prefix", "a{b", "has a brace"),
             ("lease_ttl", "1s", "1s is shorter than 2s"),
+            ("store", "/srv/files", "is neither disk nor s3://"),
+            ("s3_endpoint", "minio:9000", "neither http:// nor https://"),
+            ("s3_memory", "1MiB", "less than 33554432 bytes"),
+            ("s3_redirect", "yes", "\"yes\" is none of off, on"),
         ] {
             let error = config(&[(key, value)]).unwrap_err();
             let flag = key.replace('_', "-");

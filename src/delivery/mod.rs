@@ -13,7 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::catalog::Cursor;
 use crate::model::{Clock, Manifest};
 use crate::repository::Repository;
-use crate::store::StoreError;
+use crate::store::{Elsewhere, StoreError};
 
 pub use body::Stream;
 pub use error::DeliveryError;
@@ -60,6 +60,31 @@ impl Delivery {
     /// Whether a file can be asked for by its name alone, by everybody.
     pub fn shared_names(&self) -> bool {
         self.options.shared_names
+    }
+
+    /// Where a client can fetch a raw file by itself, to be shown with this
+    /// `Content-Disposition`; `None` where it cannot, or where downloads are counted.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn elsewhere(
+        &self,
+        representation: &Representation,
+        disposition: &str,
+    ) -> Result<Option<String>, DeliveryError> {
+        let Some((id, file)) = representation.file() else {
+            return Ok(None);
+        };
+        if representation.is_limited() {
+            return Ok(None);
+        }
+        let file = Elsewhere {
+            id,
+            name: &file.name,
+            media_type: &file.media_type,
+            disposition,
+        };
+        Ok(self.uploads.store().elsewhere(&file).await?)
     }
 
     /// Up to `limit` uploads, newest first, behind `after`.

@@ -163,6 +163,14 @@ impl Representation {
         self.len == 0
     }
 
+    /// The one file that it is, as it is; `None` for a form.
+    pub(super) fn file(&self) -> Option<(&UploadId, &StoredFile)> {
+        match (&self.kind, self.segments.first()) {
+            (Kind::Raw(file), Some(Segment::File(id, ..))) => Some((id, file)),
+            _ => None,
+        }
+    }
+
     /// Whether its downloads are counted.
     pub fn is_limited(&self) -> bool {
         !self.limited.is_empty()

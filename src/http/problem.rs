@@ -267,6 +267,12 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoSpace(inside) => Self::no_space(inside),
+            StoreError::TooLarge(text) => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                "The upload is too large",
+                text,
+            ),
             StoreError::Stale(_) => Self::unavailable(error.to_string()),
             StoreError::Unavailable(inside) => {
                 let mut problem = Self::unavailable("the storage cannot be reached now");

@@ -34,6 +34,15 @@ impl App {
             }
             Verdict::Proceed => {}
         }
+        if *method == Method::GET
+            && let Some(disposition) = disposition(this, inline)
+            && let Some(address) = self.delivery.elsewhere(this, &disposition).await?
+        {
+            let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
+            set(response.headers_mut(), header::LOCATION, &address);
+            set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
+            return Ok(response);
+        }
         let answer = Answer::new(method, headers, this, content_type(this, inline))?;
         let body = if *method == Method::HEAD {
             Body::empty()
@@ -152,12 +161,9 @@ fn content_type(this: &Representation, inline: bool) -> String {
 /// Says what a raw file is, and keeps it from running in this origin.
 fn add_description(fields: &mut HeaderMap, this: &Representation, inline: bool) {
     let Kind::Raw(file) = &this.kind else { return };
-    let inline = inline && is_inert(&file.media_type);
-    set(
-        fields,
-        header::CONTENT_DISPOSITION,
-        &form::attachment(file.name.as_str(), inline),
-    );
+    if let Some(disposition) = disposition(this, inline) {
+        set(fields, header::CONTENT_DISPOSITION, &disposition);
+    }
     set(
         fields,
         header::CONTENT_SECURITY_POLICY,
@@ -174,6 +180,17 @@ fn add_description(fields: &mut HeaderMap, this: &Representation, inline: bool) 
             HeaderName::from_static("repr-digest"),
             &digest.to_header(),
         );
+    }
+}
+
+/// How a raw file is to be taken; `inline` is obeyed where nothing in it can run.
+fn disposition(this: &Representation, inline: bool) -> Option<String> {
+    match &this.kind {
+        Kind::Form(_) => None,
+        Kind::Raw(file) => {
+            let inline = inline && is_inert(&file.media_type);
+            Some(form::attachment(file.name.as_str(), inline))
+        }
     }
 }
 

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// Something with that id is there already.
     #[error("the upload exists already")]
     Exists,
+    /// A file is larger than the settings allow for; the text names the one.
+    #[error("{0}")]
+    TooLarge(String),
     /// The commit came too late: others have taken what was received for abandoned.
     #[error("the commit came {0:?} after the last byte, later than stale_after")]
     Stale(std::time::Duration),

@@ -6,6 +6,7 @@ pub mod disk;
 mod error;
 mod identity;
 mod names;
+pub mod object;
 
 use std::ops::Range;
 
@@ -17,6 +18,7 @@ use crate::model::{Digest, FileName, Manifest, Prefix, Stored, Timestamp, Tombst
 pub use disk::DiskStore;
 pub use error::StoreError;
 pub use identity::StoreId;
+pub use object::BucketStore;
 
 /// The most bytes a [`Blob`] that reads from a disk gives at once.
 const BLOCK: usize = 256 * 1024;
@@ -89,6 +91,11 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Where a client can fetch a file by itself; `None` where it cannot.
+    async fn elsewhere(&self, _file: &Elsewhere<'_>) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
     /// Looks whether every file of an upload is there with its size.
     ///
     /// # Errors
@@ -139,6 +146,19 @@ pub struct Orphan {
     pub id: UploadId,
     /// Its files, as far as they have their names already.
     pub files: Vec<FileName>,
+}
+
+/// A file that a client is to fetch by itself, and the headers it is to get with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Elsewhere<'a> {
+    /// The upload.
+    pub id: &'a UploadId,
+    /// The file.
+    pub name: &'a FileName,
+    /// Its `Content-Type`.
+    pub media_type: &'a str,
+    /// Its `Content-Disposition`.
+    pub disposition: &'a str,
 }
 
 /// What became of a [`Store::replace`] or a [`Store::bury`].
@@ -203,4 +223,10 @@ pub trait Blob: Send {
     /// # Errors
     /// [`StoreError::Damaged`] when the file ends before its range does.
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
+}
+
+/// What is stored, as JSON.
+fn to_json(stored: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+    let json = serde_json::to_vec(stored);
+    json.map_err(|error| StoreError::io("writing JSON", std::io::Error::other(error)))
 }

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::key::{naming, to_json};
+use super::key::naming;
 use super::layout::{self, Folder};
 use super::staged::{Content, DiskStaged};
 use super::sync::Session;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
-use crate::store::names;
+use crate::store::{names, to_json};
 
 /// Makes an upload visible. Blocks.
 pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreError> {

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use serde::Serialize;
 
 use super::layout::{self, Folder};
 use super::sync::Session;
 use super::writer::write_at;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Stored, Timestamp, UploadId};
-use crate::store::{Version, names};
+use crate::store::{Version, names, to_json};
 
 /// How long another process may keep a key locked: one that was stopped must not stop us.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,12 +29,6 @@ pub struct Key {
     pub stored: Stored,
     /// Holds the lock.
     _file: File,
-}
-
-/// What is stored, as JSON.
-pub fn to_json(stored: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    let json = serde_json::to_vec(stored);
-    json.map_err(|error| StoreError::io("writing the manifest", io::Error::other(error)))
 }
 
 fn parse(file: &mut File, id: &UploadId) -> Result<Stored, StoreError> {

@@ -1,10 +1,9 @@
 //! Removal: first the tombstone, or the end of the manifest, then the files.
 
-use super::key::to_json;
 use super::layout::{self, Folder};
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Stored, Tombstone};
-use crate::store::names;
+use crate::store::{names, to_json};
 
 impl Inner {
     pub fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {

@@ -1,0 +1,66 @@
+//! Whether a bucket that no Redis goes with still answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::identity::IdentityError;
+use crate::store::{Store, StoreError, StoreId};
+
+/// How often it is asked.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Whom a store takes itself for; a new one is told.
+pub async fn introduce(store: &dyn Store) -> Result<StoreId, IdentityError> {
+    if let Some(id) = store.identity().await? {
+        return Ok(id);
+    }
+    let id = StoreId::generate()?;
+    match store.identify(id).await {
+        Ok(()) => Ok(id),
+        // Another process was quicker.
+        Err(StoreError::Exists) => store
+            .identity()
+            .await?
+            .ok_or_else(|| StoreError::Exists.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Looks whether the store is still there and the same, and publishes what is wrong, until `stop`.
+pub async fn watch(
+    store: Arc<dyn Store>,
+    id: StoreId,
+    trouble: watch::Sender<Option<String>>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let found = tokio::select! {
+            () = stop.cancelled() => return,
+            found = store.identity() => found,
+        };
+        let wrong = match found {
+            Ok(Some(found)) if found == id => None,
+            Ok(_) => Some(format!("the bucket is not that of the store {id} any more")),
+            Err(error) => Some(error.to_string()),
+        };
+        publish(&trouble, wrong);
+    }
+}
+
+/// Publishes what is wrong with the store; the log learns of a change.
+pub fn publish(trouble: &watch::Sender<Option<String>>, found: Option<String>) {
+    let changed = trouble.borrow().is_some() != found.is_some();
+    match &found {
+        Some(found) if changed => tracing::error!("{found}"),
+        None if changed => tracing::info!("the store is back"),
+        _ => {}
+    }
+    trouble.send_replace(found);
+}

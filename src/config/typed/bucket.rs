@@ -1,0 +1,99 @@
+//! The settings of a store in a bucket.
+
+use super::Reader;
+use crate::config::load::ConfigError;
+use crate::store::object;
+
+/// The longest prefix, in bytes: with it, id and file name a key stays below the 1,024 of S3.
+const LONGEST_PREFIX: usize = 700;
+
+impl Reader<'_> {
+    /// Where the bucket is; `None` for the store on disk. `aws` are the settings of AWS.
+    pub(super) fn bucket(
+        &self,
+        aws: Vec<(String, String)>,
+    ) -> Result<Option<object::Options>, ConfigError> {
+        let endpoint = self.parsed("s3_endpoint", |text| match text {
+            "none" => Ok(None),
+            text if is_url(text) => Ok(Some(text.to_owned())),
+            text => Err(format!("{text:?} begins with neither http:// nor https://")),
+        })?;
+        let memory = self.size("s3_memory")?.unwrap_or(u64::MAX);
+        if memory < object::Options::LEAST_MEMORY {
+            let reason = format!("less than {} bytes", object::Options::LEAST_MEMORY);
+            return Err(self.0.refuse("s3_memory", reason));
+        }
+        let redirect = self.choice("s3_redirect", &[("off", false), ("on", true)])?;
+        let stale_after = self.duration("stale_after")?;
+        let place = self.parsed("store", |text| match text {
+            "disk" => Ok(None),
+            text => bucket_and_prefix(text).map(Some),
+        })?;
+        Ok(place.map(|(bucket, prefix)| object::Options {
+            bucket,
+            prefix,
+            endpoint,
+            settings: aws,
+            memory,
+            redirect,
+            stale_after,
+        }))
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let uri: Result<http::Uri, _> = text.parse();
+    uri.is_ok_and(|uri| {
+        let known = matches!(uri.scheme_str(), Some("http" | "https"));
+        known && uri.authority().is_some() && uri.query().is_none()
+    })
+}
+
+/// `s3://BUCKET` or `s3://BUCKET/PREFIX`.
+fn bucket_and_prefix(text: &str) -> Result<(String, String), String> {
+    let refused = |why: &str| format!("{text:?} {why}");
+    let place = text
+        .strip_prefix("s3://")
+        .ok_or_else(|| refused("is neither disk nor s3://BUCKET/PREFIX"))?;
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if bucket.is_empty() || !bucket.bytes().all(fit) {
+        return Err(refused("has no bucket's name behind s3://"));
+    }
+    let prefix = prefix.trim_end_matches('/');
+    let plain = |part: &str| {
+        let fit = |byte: u8| byte.is_ascii_graphic() || byte >= 0x80;
+        !part.is_empty() && part != "." && part != ".." && part.bytes().all(fit)
+    };
+    if prefix.len() > LONGEST_PREFIX || !(prefix.is_empty() || prefix.split('/').all(plain)) {
+        return Err(refused("has a prefix that cannot begin a key"));
+    }
+    Ok((bucket.to_owned(), prefix.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_a_bucket_and_a_prefix() {
+        let parsed = |text| bucket_and_prefix(text).unwrap();
+        let owned = |bucket: &str, prefix: &str| (bucket.to_owned(), prefix.to_owned());
+        assert_eq!(parsed("s3://files"), owned("files", ""));
+        assert_eq!(parsed("s3://files/"), owned("files", ""));
+        assert_eq!(parsed("s3://my.files/a/b/"), owned("my.files", "a/b"));
+        for text in [
+            "",
+            "files",
+            "s3://",
+            "s3:///a",
+            "s3://a b",
+            "s3://user:key@a",
+            "s3://a//b",
+            "s3://a/../b",
+            "s3://a/b c",
+        ] {
+            assert!(bucket_and_prefix(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The memory that uploads have in common.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::parts::PART;
+
+/// What the budget is counted in, in bytes.
+const UNIT: usize = 64 * 1024;
+
+/// The bytes that all uploads of the process together may hold for their parts.
+///
+/// An upload takes what it needs bit by bit, as its bytes come, so that slow clients hold no more
+/// than they have sent. Many that each hold half a part could then wait for each other for ever:
+/// so one whole part is kept in reserve. Whoever takes the reserve can end its part, send it, and
+/// give back all it held.
+#[derive(Debug)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+}
+
+/// What of the budget is taken; dropped, it is given back.
+#[derive(Debug, Default)]
+pub struct Held {
+    free: Option<OwnedSemaphorePermit>,
+    reserve: Option<OwnedSemaphorePermit>,
+}
+
+impl Budget {
+    /// The least that lets two parts be under way.
+    pub const LEAST: u64 = 4 * PART as u64;
+
+    /// One of so many bytes, at least [`LEAST`](Self::LEAST).
+    pub fn new(bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes.max(Self::LEAST)).unwrap_or(usize::MAX);
+        let free = ((bytes - PART) / UNIT).min(Semaphore::MAX_PERMITS);
+        Budget {
+            free: Arc::new(Semaphore::new(free)),
+            reserve: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// Takes `bytes` more if they are free; answers whether they were.
+    pub fn try_take(&self, held: &mut Held, bytes: usize) -> bool {
+        if held.reserve.is_some() {
+            return true;
+        }
+        let permit = Arc::clone(&self.free).try_acquire_many_owned(units(bytes));
+        permit.is_ok_and(|permit| {
+            held.add(permit);
+            true
+        })
+    }
+
+    /// Takes `bytes` more, once they are free. All that is held until it is given back may be no
+    /// more than [`PART`].
+    pub async fn take(&self, held: &mut Held, bytes: usize) {
+        if self.try_take(held, bytes) {
+            return;
+        }
+        let closed = "the semaphores are never closed";
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.free).acquire_many_owned(units(bytes)) => {
+                held.add(permit.expect(closed));
+            }
+            permit = Arc::clone(&self.reserve).acquire_owned() => {
+                held.reserve = Some(permit.expect(closed));
+            }
+        }
+    }
+}
+
+impl Held {
+    fn add(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.free {
+            Some(held) => held.merge(permit),
+            None => self.free = Some(permit),
+        }
+    }
+}
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: usize = PART / 8;
+
+    #[tokio::test]
+    async fn parts_that_fill_the_budget_do_not_wait_for_each_other() {
+        let budget = Arc::new(Budget::new(Budget::LEAST));
+        // Far more parts than there is room for, all begun before any is whole.
+        let parts: Vec<_> = (0..50)
+            .map(|_| {
+                let budget = Arc::clone(&budget);
+                tokio::spawn(async move {
+                    let mut held = Held::default();
+                    for _ in 0..PART / STEP {
+                        budget.take(&mut held, STEP).await;
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for part in parts {
+            part.await.unwrap();
+        }
+        assert_eq!(budget.free.available_permits(), 3 * PART / UNIT);
+        assert_eq!(budget.reserve.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_free_is_waited_for() {
+        let budget = Budget::new(0);
+        let (mut first, mut second, mut third) = Default::default();
+        assert!(budget.try_take(&mut first, 3 * PART));
+        assert!(!budget.try_take(&mut second, 1));
+        budget.take(&mut second, 1).await;
+        assert!(second.reserve.is_some() && budget.try_take(&mut second, PART));
+        {
+            let waiting = budget.take(&mut third, 1);
+            tokio::pin!(waiting);
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            drop(first);
+            waiting.await;
+        }
+        assert!(third.free.is_some());
+    }
+}

@@ -1,0 +1,277 @@
+//! The requests to an object store, retried within bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
+use object_store::multipart::{MultipartStore as _, PartId};
+use object_store::path::Path;
+use object_store::{
+    Attributes, BackoffConfig, ClientConfigKey, ClientOptions, Error, GetOptions, GetResult,
+    ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutOptions, PutPayload, PutResult,
+    RetryConfig,
+};
+
+use super::Options;
+use super::error::{is_absent, sort, words};
+use crate::store::StoreError;
+
+/// How long an answer may take to begin, and to go on.
+const SILENCE: &str = "15s";
+/// Longer than any transfer: what bounds them is [`patience`], or that they go on.
+const EVER: &str = "1day";
+/// The slowest that bytes may go to the store, in bytes a second.
+const SLOWEST: u64 = 256 * 1024;
+/// How often a transfer that hangs is tried.
+const TRIES: u32 = 3;
+
+/// The client of one bucket.
+#[derive(Debug)]
+pub struct Client {
+    /// For requests whose answers begin soon.
+    s3: AmazonS3,
+    /// For those that send many bytes first.
+    bulk: AmazonS3,
+    /// For requests that are signed here.
+    http: HttpClient,
+}
+
+/// A small object as it was read.
+pub struct Small {
+    pub content: Vec<u8>,
+    /// Its ETag.
+    pub tag: Option<String>,
+    pub attributes: Attributes,
+}
+
+/// How requests are tried again: on 5xx, 429, and connections that fail or break.
+fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(4),
+            base: 2.5,
+        },
+        max_retries: 8,
+        retry_timeout: Duration::from_secs(20),
+    }
+}
+
+impl Client {
+    /// The client that `options` describe.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let mut builder = AmazonS3Builder::new();
+        for (name, value) in &options.settings {
+            // Others of these names mean nothing to a store.
+            if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
+                builder = builder.with_config(key, value);
+            }
+        }
+        if let Some(endpoint) = &options.endpoint {
+            builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint);
+        }
+        let value = |key| builder.get_config_value(&key);
+        let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
+        let style = AmazonS3ConfigKey::VirtualHostedStyleRequest;
+        let chosen = options
+            .settings
+            .iter()
+            .any(|(name, _)| name == "aws_virtual_hosted_style_request");
+        match &endpoint {
+            // A bucket with a dot in its name matches no certificate as a host.
+            None if !chosen && !options.bucket.contains('.') => {
+                builder = builder.with_config(style, "true");
+            }
+            Some(endpoint) if endpoint.starts_with("http://") => {
+                let plain = AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp);
+                builder = builder.with_config(plain, "true");
+            }
+            _ => {}
+        }
+        let client = AmazonS3ConfigKey::Client;
+        let bulk = builder
+            .with_bucket_name(&options.bucket)
+            .with_retry(retries())
+            .with_config(client(ClientConfigKey::Timeout), EVER);
+        let s3 = bulk
+            .clone()
+            .with_config(client(ClientConfigKey::ReadTimeout), SILENCE);
+        let s3 = s3.build()?;
+        let bulk = bulk
+            .with_credentials(Arc::clone(s3.credentials()))
+            .build()?;
+        let http = ClientOptions::new().with_allow_http(true);
+        Ok(Client {
+            http: ReqwestConnector::default().connect(&http)?,
+            s3,
+            bulk,
+        })
+    }
+
+    /// For what this client has no words for.
+    pub fn s3(&self) -> &AmazonS3 {
+        &self.s3
+    }
+
+    /// For what is signed by the caller.
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Stores a small object, under the condition that `options` have.
+    pub async fn put(
+        &self,
+        key: &Path,
+        content: Vec<u8>,
+        options: PutOptions,
+    ) -> Result<PutResult, Error> {
+        self.s3.put_opts(key, content.into(), options).await
+    }
+
+    /// Reads an object, or a range of it.
+    pub async fn get(&self, key: &Path, options: GetOptions) -> Result<GetResult, Error> {
+        self.s3.get_opts(key, options).await
+    }
+
+    /// What is known of an object; `None` when there is none.
+    pub async fn head(&self, key: &Path) -> Result<Option<ObjectMeta>, StoreError> {
+        match self.s3.head(key).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(sort(&format!("looking at {key}"), &error)),
+        }
+    }
+
+    /// The objects whose keys begin with `folder` and a slash, as they are listed.
+    pub fn list(&self, folder: &Path) -> BoxStream<'static, Result<ObjectMeta, Error>> {
+        self.s3.list(Some(folder))
+    }
+
+    /// Removes objects, a thousand by each request; answers how many. What is not there counts as
+    /// removed; one that stays is logged.
+    pub async fn delete(&self, keys: Vec<Path>) -> u64 {
+        let mut removed = 0;
+        let keys = stream::iter(keys).map(Ok).boxed();
+        let mut results = self.s3.delete_stream(keys);
+        while let Some(result) = results.next().await {
+            match result {
+                Ok(_) => removed += 1,
+                Err(error) if is_absent(&error) => removed += 1,
+                Err(error) => {
+                    let said = words(&error);
+                    tracing::warn!(
+                        error = said,
+                        "a file of a removed upload stays; the next comparison removes it"
+                    );
+                }
+            }
+        }
+        removed
+    }
+
+    /// Stores a whole file.
+    pub async fn put_file(&self, key: &Path, content: PutPayload) -> Result<(), StoreError> {
+        let len = content.content_length();
+        let put = || self.bulk.put(key, content.clone());
+        hurry(&format!("storing {key}"), len, put).await.map(drop)
+    }
+
+    /// Begins a file of several parts.
+    pub async fn begin(&self, key: &Path) -> Result<String, StoreError> {
+        let begun = self.s3.create_multipart(key).await;
+        begun.map_err(|error| sort(&format!("beginning {key}"), &error))
+    }
+
+    /// Stores one part.
+    pub async fn put_part(
+        &self,
+        key: &Path,
+        upload: &String,
+        number: usize,
+        content: PutPayload,
+    ) -> Result<PartId, StoreError> {
+        let len = content.content_length();
+        let put = || self.bulk.put_part(key, upload, number, content.clone());
+        hurry(&format!("storing part {number} of {key}"), len, put).await
+    }
+
+    /// Makes a file of its parts, `size` bytes in all.
+    pub async fn complete(
+        &self,
+        key: &Path,
+        upload: &String,
+        parts: Vec<PartId>,
+        size: u64,
+    ) -> Result<(), StoreError> {
+        // Putting thousands of parts together can take minutes.
+        let len = usize::try_from(size / 64).unwrap_or(usize::MAX);
+        let complete = || self.bulk.complete_multipart(key, upload, parts.clone());
+        let completed = hurry(&format!("completing {key}"), len, complete).await;
+        match completed {
+            Ok(_) => Ok(()),
+            // One whose answer was lost is not there to be completed again.
+            Err(error) => match self.head(key).await? {
+                Some(meta) if meta.size == size => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Gives up a file of several parts.
+    pub async fn abort(&self, key: &Path, upload: &String) {
+        match self.s3.abort_multipart(key, upload).await {
+            Err(error) if !is_absent(&error) => {
+                let said = words(&error);
+                tracing::warn!(%key, error = said, "an unfinished file stays; it is removed when it is stale");
+            }
+            _ => {}
+        }
+    }
+
+    /// The whole of a small object and what is known of it; `None` when there is none.
+    pub async fn read(&self, key: &Path) -> Result<Option<Small>, StoreError> {
+        let reading = |error: &Error| sort(&format!("reading {key}"), error);
+        let found = match self.get(key, GetOptions::default()).await {
+            Ok(found) => found,
+            Err(error) if is_absent(&error) => return Ok(None),
+            Err(error) => return Err(reading(&error)),
+        };
+        let (meta, attributes) = (found.meta.clone(), found.attributes.clone());
+        let mut body = found.into_stream();
+        let mut content = Vec::new();
+        while let Some(block) = body.try_next().await.map_err(|error| reading(&error))? {
+            content.extend_from_slice(&block);
+        }
+        Ok(Some(Small {
+            content,
+            tag: meta.e_tag,
+            attributes,
+        }))
+    }
+}
+
+/// How long a request may take that sends so many bytes.
+fn patience(len: usize) -> Duration {
+    Duration::from_secs(10 + len as u64 / SLOWEST)
+}
+
+/// Tries a transfer again that hangs; the client itself does so with one that fails.
+async fn hurry<T, F: Future<Output = Result<T, Error>>>(
+    doing: &str,
+    len: usize,
+    transfer: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    let patience = patience(len);
+    for _ in 0..TRIES {
+        match tokio::time::timeout(patience, transfer()).await {
+            Ok(result) => return result.map_err(|error| sort(doing, &error)),
+            Err(_) => tracing::info!("{doing} takes longer than {patience:?}"),
+        }
+    }
+    Err(StoreError::Unavailable(format!(
+        "{doing}: no answer within {patience:?}, {TRIES} times"
+    )))
+}

@@ -1,0 +1,101 @@
+//! What the errors of an object store mean.
+
+use std::error::Error as _;
+use std::io;
+
+use object_store::Error;
+
+use crate::store::StoreError;
+
+/// What the store said: code and message of its answer, else all that is known of the failure.
+pub fn words(error: &Error) -> String {
+    let mut text = error.to_string();
+    if let (Some(code), Some(message)) = (element(&text, "Code"), element(&text, "Message")) {
+        return format!("{code}: {message}");
+    }
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>"))
+        .map(|(content, _)| content)
+}
+
+/// The status of the answer behind an error, where there was one.
+fn status(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.split_once(' ')?.0.parse().ok()
+}
+
+/// Whether an error says that there is no such key. That there is no bucket says nothing of its
+/// keys.
+pub fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. }) && !error.to_string().contains("NoSuchBucket")
+}
+
+/// Whether a conditional change was refused, as far as the answer tells.
+pub fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }
+    )
+}
+
+/// Whether a range begins behind the end of its object (RFC 9110 section 15.5.17).
+pub fn is_outside(error: &Error) -> bool {
+    status(&error.to_string()) == Some(416)
+}
+
+/// Sorts an error by its meaning: most pass, when the network, the store or its operator is well
+/// again.
+pub fn sort(doing: &str, error: &Error) -> StoreError {
+    let said = words(error);
+    match status(&error.to_string()) {
+        Some(507) => StoreError::NoSpace(format!("{doing}: {said}")),
+        // A request that is wrong today is wrong tomorrow.
+        Some(400 | 405 | 411 | 413) => StoreError::io(doing, io::Error::other(said)),
+        _ => StoreError::Unavailable(format!("{doing}: {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(text: &str) -> Error {
+        Error::Generic {
+            store: "S3",
+            source: text.to_owned().into(),
+        }
+    }
+
+    #[test]
+    fn errors_are_sorted_by_what_the_store_says() {
+        let denied = generic(
+            "Error performing PUT http://x/ in 3ms - Server returned non-2xx status code: 403 Forbidden: <Error><Code>InvalidAccessKeyId</Code><Message>No such key.</Message></Error>",
+        );
+        assert_eq!(words(&denied), "InvalidAccessKeyId: No such key.");
+        assert!(matches!(sort("x", &denied), StoreError::Unavailable(_)));
+        let full = generic("Server returned non-2xx status code: 507 Insufficient Storage: ");
+        assert!(matches!(sort("x", &full), StoreError::NoSpace(_)));
+        let wrong = generic("Server returned non-2xx status code: 400 Bad Request: ");
+        assert!(matches!(sort("x", &wrong), StoreError::Io { .. }));
+        let outside = generic("non-2xx status code: 416 Requested Range Not Satisfiable: ");
+        assert!(is_outside(&outside));
+        let absent = |said: &str| Error::NotFound {
+            path: "a".to_owned(),
+            source: said.to_owned().into(),
+        };
+        assert!(is_absent(&absent("<Code>NoSuchKey</Code>")));
+        assert!(!is_absent(&absent("<Code>NoSuchBucket</Code>")));
+    }
+}

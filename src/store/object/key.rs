@@ -1,0 +1,154 @@
+//! The key of an upload: the object that holds its manifest, and later its tombstone. It is put
+//! only under a condition, and an answer that says less than is needed is cleared up by reading.
+
+use std::time::Duration;
+
+use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVersion};
+
+use super::Inner;
+use super::error::{is_refusal, sort, words};
+use crate::model::{Manifest, Salt, Stored, UploadId};
+use crate::store::{Replaced, StoreError, Version, to_json};
+
+/// Names one change of a key. Two instances can write the very same bytes, each counting one
+/// download from the same count on: only this tells whose they are.
+const WRITE: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("wharf-write"));
+/// How often a creation is tried that the store refuses for a key that is not there: S3 does so
+/// (409) while another change of the key is under way.
+const TRIES: u32 = 5;
+/// The pause after the first of them, doubled each time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands at a key.
+pub struct Tagged {
+    pub stored: Stored,
+    /// Which version it is (RFC 9110 section 8.8.3).
+    tag: String,
+    /// The change that has put it there.
+    write: Option<String>,
+}
+
+/// What became of a creation.
+pub enum Created {
+    /// It is there.
+    Done,
+    /// This was there before.
+    Taken(Stored),
+    /// There is nothing now; what the store has accepted may still come.
+    Unknown(StoreError),
+}
+
+impl Inner {
+    /// What stands at the key of an upload.
+    pub async fn tagged(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
+        let key = self.layout.manifest(id);
+        let Some(found) = self.client.read(&key).await? else {
+            return Ok(None);
+        };
+        let stored = Stored::from_json(&found.content, id)
+            .map_err(|why| StoreError::Damaged(format!("{key} {why}")))?;
+        let untagged = || StoreError::Unavailable(format!("reading {key}: no ETag in the answer"));
+        Ok(Some(Tagged {
+            stored,
+            tag: found.tag.ok_or_else(untagged)?,
+            write: found.attributes.get(&WRITE).map(|write| write.to_string()),
+        }))
+    }
+
+    pub async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
+        let meta = self.client.head(&self.layout.manifest(id)).await?;
+        Ok(meta.and_then(|meta| meta.e_tag).map(Version))
+    }
+
+    /// Puts `json` at a key where nothing stands.
+    pub async fn create(&self, id: &UploadId, json: Vec<u8>) -> Result<Created, StoreError> {
+        let _turn = self.turn(id).await;
+        let write = write_id()?;
+        let mut pause = PAUSE;
+        for again in (0..TRIES).rev() {
+            let put = self.put(id, json.clone(), PutMode::Create, &write).await;
+            let Err(error) = put else {
+                return Ok(Created::Done);
+            };
+            match self.tagged(id).await? {
+                Some(found) if found.write.as_ref() == Some(&write) => return Ok(Created::Done),
+                Some(found) => return Ok(Created::Taken(found.stored)),
+                None if is_refusal(&error) && again > 0 => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                None => return Ok(Created::Unknown(sort(&format!("creating {id}"), &error))),
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    /// Puts `json` in the place of `known`, if that still stands there.
+    pub async fn update(
+        &self,
+        id: &UploadId,
+        known: &Tagged,
+        json: Vec<u8>,
+    ) -> Result<Replaced, StoreError> {
+        let write = write_id()?;
+        let mode = PutMode::Update(UpdateVersion {
+            e_tag: Some(known.tag.clone()),
+            version: None,
+        });
+        let Err(error) = self.put(id, json, mode, &write).await else {
+            return Ok(Replaced::Done);
+        };
+        match self.tagged(id).await? {
+            Some(found) if found.write.as_ref() == Some(&write) => Ok(Replaced::Done),
+            None => Ok(Replaced::Gone),
+            Some(found) if matches!(found.stored, Stored::Gone(_)) => Ok(Replaced::Gone),
+            Some(found) if found.tag != known.tag => Ok(Replaced::Changed),
+            // It may still come.
+            Some(_) => Err(StoreError::Unavailable(format!(
+                "replacing {id}: {}",
+                words(&error)
+            ))),
+        }
+    }
+
+    pub async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        let id = &manifest.id;
+        let _turn = self.turn(id).await;
+        let Some(known) = self.tagged(id).await? else {
+            return Ok(Replaced::Gone);
+        };
+        match &known.stored {
+            Stored::Gone(_) => Ok(Replaced::Gone),
+            Stored::Live(stored) if stored.generation + 1 != manifest.generation => {
+                Ok(Replaced::Changed)
+            }
+            Stored::Live(_) => self.update(id, &known, to_json(manifest)?).await,
+        }
+    }
+
+    async fn put(
+        &self,
+        id: &UploadId,
+        json: Vec<u8>,
+        mode: PutMode,
+        write: &str,
+    ) -> Result<(), Error> {
+        let attributes = [
+            (Attribute::ContentType, "application/json".to_owned()),
+            (WRITE, write.to_owned()),
+        ];
+        let options = PutOptions {
+            mode,
+            attributes: Attributes::from_iter(attributes),
+            ..PutOptions::default()
+        };
+        let key = self.layout.manifest(id);
+        self.client.put(&key, json, options).await.map(drop)
+    }
+}
+
+/// 128 random bits.
+fn write_id() -> Result<String, StoreError> {
+    let salt = Salt::generate().map_err(|error| StoreError::io("naming a change", error))?;
+    Ok(salt.to_string())
+}

@@ -1,0 +1,290 @@
+//! A store in a bucket of an object store that speaks S3.
+//!
+//! ```text
+//! prefix/0c/0c8r…-part1.txt    a file: its upload's id, then its name
+//! prefix/0c/0c8r….json         the manifest, put last: If-None-Match: *
+//! prefix/.wharf/store.json     who the store is
+//! ```
+//!
+//! A file goes to the store while it arrives. Until the manifest is put nothing of an upload
+//! exists; the manifest is replaced with `If-Match` only, by its next version or by a tombstone,
+//! so that any number of processes may use the bucket: it has no lock, and needs none. What the
+//! store acknowledges is as durable as it makes it.
+
+mod blob;
+mod budget;
+mod client;
+mod error;
+mod identity;
+mod key;
+mod layout;
+mod multipart;
+mod parts;
+mod probe;
+mod removal;
+mod scan;
+mod sink;
+mod staged;
+#[cfg(test)]
+mod tests;
+mod unfinished;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Blob, Elsewhere, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version,
+};
+use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
+use budget::Budget;
+use client::Client;
+use layout::Layout;
+use staged::BucketStaged;
+
+/// How long the end waits for what discarded uploads have left to be removed.
+const CLOSING: Duration = Duration::from_secs(5);
+/// In how many groups uploads take turns at their keys.
+const TURNS: usize = 64;
+
+/// Where a bucket is, and how it is used.
+#[derive(Clone)]
+pub struct Options {
+    /// The bucket's name.
+    pub bucket: String,
+    /// What every key begins with, without a slash at its end; may be empty.
+    pub prefix: String,
+    /// Where the store is, if it is not AWS.
+    pub endpoint: Option<String>,
+    /// Credentials, region and more, by the names of the AWS variables in lower case
+    /// (`aws_access_key_id`, `aws_region`).
+    pub settings: Vec<(String, String)>,
+    /// The bytes of memory that all uploads together may hold.
+    pub memory: u64,
+    /// Whether clients are sent to the store for raw files.
+    pub redirect: bool,
+    /// How long an upload may wait for its commit.
+    pub stale_after: Duration,
+}
+
+impl Options {
+    /// The least memory that serves.
+    pub const LEAST_MEMORY: u64 = Budget::LEAST;
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}", self.bucket)?;
+        if !self.prefix.is_empty() {
+            write!(f, "/{}", self.prefix)?;
+        }
+        match &self.endpoint {
+            Some(endpoint) => write!(f, " at {endpoint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    /// Without the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Options({self})")
+    }
+}
+
+/// Why a bucket cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store refuses, or cannot be reached.
+    #[error("cannot use {place}: {why}")]
+    At {
+        /// The bucket.
+        place: String,
+        /// What is wrong.
+        why: Box<OpenError>,
+    },
+    /// The store refuses, in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// The store does not keep to the conditions that everything rests on.
+    #[error(
+        "{0}; a store is needed that keeps to If-None-Match and If-Match on PUT, as S3 does, or uploads could be lost"
+    )]
+    Unfit(&'static str),
+}
+
+/// A store in a bucket.
+#[derive(Clone)]
+pub struct BucketStore(Arc<Inner>);
+
+/// What all uploads share.
+struct Inner {
+    client: Client,
+    layout: Layout,
+    budget: Budget,
+    /// The most bytes of one part.
+    largest_part: usize,
+    redirect: bool,
+    stale_after: Duration,
+    /// Guards the uploads under way here, whose files have no manifest yet. A std mutex: held
+    /// for a look.
+    under_way: Mutex<HashSet<UploadId>>,
+    /// Changes of one key by this process take turns: at the store all but one would fail.
+    turns: Vec<tokio::sync::Mutex<()>>,
+    /// Removals of what discarded uploads have left.
+    cleaning: TaskTracker,
+}
+
+impl BucketStore {
+    /// Opens a bucket, and tries whether it keeps to the conditions that are needed.
+    ///
+    /// # Errors
+    /// It cannot be reached, refuses, or does not.
+    pub async fn open(options: &Options) -> Result<Self, OpenError> {
+        let store = Self::inspect(options)?;
+        let probed = probe::probe(&store.0.client, &store.0.layout).await;
+        probed.map_err(|error| at(options, error))?;
+        Ok(store)
+    }
+
+    /// Opens a bucket to be looked at; what changes it must not be called.
+    ///
+    /// # Errors
+    /// The options are no address of a bucket.
+    pub fn inspect(options: &Options) -> Result<Self, OpenError> {
+        let client = Client::new(options);
+        let client =
+            client.map_err(|error| at(options, OpenError::Refused(error::words(&error))))?;
+        let half = usize::try_from(options.memory / 2).unwrap_or(usize::MAX);
+        Ok(BucketStore(Arc::new(Inner {
+            client,
+            layout: Layout::new(&options.prefix),
+            budget: Budget::new(options.memory),
+            largest_part: half,
+            redirect: options.redirect,
+            stale_after: options.stale_after,
+            under_way: Mutex::default(),
+            turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
+            cleaning: TaskTracker::new(),
+        })))
+    }
+}
+
+fn at(options: &Options, error: OpenError) -> OpenError {
+    OpenError::At {
+        place: options.to_string(),
+        why: Box::new(error),
+    }
+}
+
+impl Inner {
+    /// Waits until no other task here changes this key.
+    async fn turn(&self, id: &UploadId) -> tokio::sync::MutexGuard<'_, ()> {
+        let last = id.as_str().as_bytes()[id.as_str().len() - 1];
+        self.turns[usize::from(last) % TURNS].lock().await
+    }
+
+    /// The uploads under way here.
+    fn under_way(&self) -> MutexGuard<'_, HashSet<UploadId>> {
+        // A panic cannot leave the set half changed.
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_under_way(&self, id: &UploadId) -> bool {
+        self.under_way().contains(id)
+    }
+}
+
+#[async_trait]
+impl Store for BucketStore {
+    async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError> {
+        Ok(Box::new(BucketStaged::new(Arc::clone(&self.0), id)))
+    }
+
+    async fn read(&self, id: &UploadId) -> Result<Option<Stored>, StoreError> {
+        Ok(self.0.tagged(id).await?.map(|found| found.stored))
+    }
+
+    async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
+        self.0.version(id).await
+    }
+
+    async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        self.0.replace(manifest).await
+    }
+
+    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        self.0.bury(tombstone).await
+    }
+
+    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+        self.0.clear(tombstone).await
+    }
+
+    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        self.0.forget(tombstone).await
+    }
+
+    async fn open(
+        &self,
+        id: &UploadId,
+        name: &FileName,
+        size: u64,
+        range: Range<u64>,
+    ) -> Result<Box<dyn Blob>, StoreError> {
+        self.0.open(id, name, size, range).await
+    }
+
+    fn opens_ahead(&self) -> bool {
+        true
+    }
+
+    async fn elsewhere(&self, file: &Elsewhere<'_>) -> Result<Option<String>, StoreError> {
+        match self.0.redirect {
+            true => self.0.elsewhere(file).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        self.0.verify(manifest).await
+    }
+
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+        self.0.scan(prefix).await
+    }
+
+    async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
+        self.0.orphans(prefix, before).await
+    }
+
+    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
+        self.0.identity().await
+    }
+
+    async fn identify(&self, id: StoreId) -> Result<(), StoreError> {
+        self.0.identify(id).await
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        // Whoever serves looks for it all the time, and says when it does not answer.
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.0.cleaning.close();
+        if tokio::time::timeout(CLOSING, self.0.cleaning.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("what uploads that were cut off have left is removed when it is stale");
+        }
+    }
+}

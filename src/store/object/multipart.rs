@@ -1,0 +1,90 @@
+//! A file of several parts on its way to the store.
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use object_store::PutPayload;
+use object_store::multipart::PartId;
+use object_store::path::Path;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Held;
+use super::client::Client;
+use crate::store::StoreError;
+
+/// How many parts of one file are on their way at once.
+const IN_FLIGHT: usize = 4;
+
+/// A part, and what it holds of the budget until it is stored.
+pub struct Part {
+    pub content: PutPayload,
+    pub held: Held,
+}
+
+/// What a transfer is told.
+pub enum Message {
+    /// Here is the next part.
+    Part(Part),
+    /// That was the last one.
+    End,
+}
+
+/// Stores a file as its parts come, and gives it up if they end before the last one, or when it
+/// is told to.
+pub async fn transfer(
+    client: &Client,
+    key: &Path,
+    parts: mpsc::Receiver<Message>,
+    given_up: CancellationToken,
+) -> Result<(), StoreError> {
+    let upload = client.begin(key).await?;
+    let sent = tokio::select! {
+        () = given_up.cancelled() => Err(broken_off()),
+        sent = send(client, key, &upload, parts) => sent,
+    };
+    if sent.is_err() {
+        client.abort(key, &upload).await;
+    }
+    sent
+}
+
+async fn send(
+    client: &Client,
+    key: &Path,
+    upload: &String,
+    mut parts: mpsc::Receiver<Message>,
+) -> Result<(), StoreError> {
+    let mut flying = FuturesUnordered::new();
+    let mut stored: Vec<Option<PartId>> = Vec::new();
+    let (mut size, mut ended) = (0, false);
+    while !ended || !flying.is_empty() {
+        tokio::select! {
+            Some((number, part)) = flying.next(), if !flying.is_empty() => {
+                let place: &mut Option<PartId> = &mut stored[number];
+                *place = Some(part?);
+            }
+            message = parts.recv(), if !ended && flying.len() < IN_FLIGHT => match message {
+                Some(Message::Part(Part { content, held })) => {
+                    let number = stored.len();
+                    stored.push(None);
+                    size += content.content_length() as u64;
+                    flying.push(async move {
+                        let part = client.put_part(key, upload, number, content).await;
+                        drop(held);
+                        (number, part)
+                    });
+                }
+                Some(Message::End) => ended = true,
+                None => return Err(broken_off()),
+            },
+        }
+    }
+    let stored = stored
+        .into_iter()
+        .map(|part| part.expect("no part is in flight"));
+    client.complete(key, upload, stored.collect(), size).await
+}
+
+fn broken_off() -> StoreError {
+    StoreError::Unavailable("the upload was broken off".to_owned())
+}

@@ -1,0 +1,82 @@
+//! Whether a store keeps to the conditions that everything rests on.
+
+use object_store::path::Path;
+use object_store::{Error, GetOptions, PutMode, PutOptions, PutResult, UpdateVersion};
+
+use super::OpenError;
+use super::client::Client;
+use super::error::{is_absent, is_refusal, words};
+use super::layout::Layout;
+use crate::model::Salt;
+
+/// Tries the conditions on a key of its own.
+pub async fn probe(client: &Client, layout: &Layout) -> Result<(), OpenError> {
+    let name = Salt::generate().map_err(|error| OpenError::Refused(error.to_string()))?;
+    let key = layout.private(&format!("probe-{name}"));
+    match client.get(&key, GetOptions::default()).await {
+        Err(error) if is_absent(&error) => {}
+        Err(error) => return Err(refused(&error)),
+        Ok(_) => return Err(OpenError::Unfit("it finds what was never stored")),
+    }
+    let tried = conditions(client, &key).await;
+    client.delete(vec![key]).await;
+    tried
+}
+
+async fn conditions(client: &Client, key: &Path) -> Result<(), OpenError> {
+    let first = put(client, key, "1", PutMode::Create).await;
+    let first = first.map_err(|error| refused(&error))?;
+    let second = put(client, key, "2", PutMode::Create).await;
+    expect_refusal(
+        second,
+        "it ignores If-None-Match: a second creation of one key succeeds",
+    )?;
+    let other = "\"00000000000000000000000000000000\"".to_owned();
+    let other = put(client, key, "2", update(Some(other))).await;
+    expect_refusal(
+        other,
+        "it ignores If-Match: a change of another version succeeds",
+    )?;
+    let changed = put(client, key, "2", update(first.e_tag.clone())).await;
+    changed.map_err(|error| refused(&error))?;
+    let late = put(client, key, "3", update(first.e_tag)).await;
+    expect_refusal(
+        late,
+        "it ignores If-Match: a change of an earlier version succeeds",
+    )
+}
+
+async fn put(
+    client: &Client,
+    key: &Path,
+    content: &str,
+    mode: PutMode,
+) -> Result<PutResult, Error> {
+    let options = PutOptions {
+        mode,
+        ..PutOptions::default()
+    };
+    client.put(key, content.into(), options).await
+}
+
+fn update(e_tag: Option<String>) -> PutMode {
+    PutMode::Update(UpdateVersion {
+        e_tag,
+        version: None,
+    })
+}
+
+fn expect_refusal(
+    result: Result<PutResult, Error>,
+    otherwise: &'static str,
+) -> Result<(), OpenError> {
+    match result {
+        Ok(_) => Err(OpenError::Unfit(otherwise)),
+        Err(error) if is_refusal(&error) => Ok(()),
+        Err(error) => Err(refused(&error)),
+    }
+}
+
+fn refused(error: &Error) -> OpenError {
+    OpenError::Refused(words(error))
+}

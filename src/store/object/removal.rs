@@ -1,0 +1,102 @@
+//! Removal: first the tombstone, then the files.
+
+use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
+use object_store::path::Path;
+
+use super::Inner;
+use super::error::sort;
+use super::key::Created;
+use crate::model::{Stored, Tombstone, UploadId};
+use crate::store::{Replaced, StoreError, to_json};
+
+impl Inner {
+    pub async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let buried = match tombstone.generation {
+            1 => self.close_key(tombstone).await?,
+            _ => self.bury_live(tombstone).await?,
+        };
+        match buried {
+            Replaced::Done if tombstone.generation == 1 => drop(self.clear(tombstone).await?),
+            Replaced::Done => {
+                let files = tombstone.files.iter();
+                let keys = files.map(|name| self.layout.file(&tombstone.id, name));
+                self.client.delete(keys.collect()).await;
+            }
+            Replaced::Changed | Replaced::Gone => {}
+        }
+        Ok(buried)
+    }
+
+    async fn bury_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let id = &tombstone.id;
+        let _turn = self.turn(id).await;
+        let Some(known) = self.tagged(id).await? else {
+            return Ok(Replaced::Gone);
+        };
+        match &known.stored {
+            Stored::Gone(_) => Ok(Replaced::Gone),
+            Stored::Live(stored) if stored.generation + 1 != tombstone.generation => {
+                Ok(Replaced::Changed)
+            }
+            Stored::Live(_) => self.update(id, &known, to_json(tombstone)?).await,
+        }
+    }
+
+    /// Keeps a manifest from being created.
+    pub async fn close_key(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        match self.create(&tombstone.id, to_json(tombstone)?).await? {
+            Created::Done => Ok(Replaced::Done),
+            Created::Taken(Stored::Live(_)) => Ok(Replaced::Changed),
+            Created::Taken(Stored::Gone(_)) => Ok(Replaced::Gone),
+            Created::Unknown(error) => Err(error),
+        }
+    }
+
+    /// Removes what lies beside a tombstone, whether or not it names it.
+    pub async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+        let id = &tombstone.id;
+        if tombstone.generation == 1 {
+            for unfinished in self.unfinished(&self.layout.files(id)).await? {
+                self.client.abort(&unfinished.key, &unfinished.upload).await;
+            }
+        }
+        let keys = self.files_of(id).await?;
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        Ok(self.client.delete(keys).await)
+    }
+
+    pub async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let id = &tombstone.id;
+        let _turn = self.turn(id).await;
+        match self.tagged(id).await? {
+            // Nothing takes the place of a tombstone: what was one a moment ago still is.
+            Some(found) if matches!(found.stored, Stored::Gone(_)) => {
+                self.client.delete(vec![self.layout.manifest(id)]).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The keys of the files that an upload has.
+    async fn files_of(&self, id: &UploadId) -> Result<Vec<Path>, StoreError> {
+        let begin = self.layout.files(id);
+        let listing = |error: &object_store::Error| sort(&format!("listing {begin}*"), error);
+        let (mut keys, mut page_token) = (Vec::new(), None);
+        loop {
+            let options = PaginatedListOptions {
+                page_token,
+                ..PaginatedListOptions::default()
+            };
+            let page = self.client.s3().list_paginated(Some(&begin), options).await;
+            let page = page.map_err(|error| listing(&error))?;
+            keys.extend(page.result.objects.into_iter().map(|meta| meta.location));
+            page_token = page.page_token;
+            if page_token.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+}

@@ -122,6 +122,8 @@ impl Comparison {
         if scan.next == 0 && self.clock.now() < due {
             return Ok(());
         }
+        // All pauses together are no longer than what is stale may wait.
+        let longest = LOOK.min(self.options.stale_after / Prefix::COUNT as u32);
         let mut looked = Instant::now();
         for prefix in Prefix::all().skip(scan.next) {
             let start = Instant::now();
@@ -141,7 +143,7 @@ impl Comparison {
             self.remove_orphans(prefix, self.stale(), claim).await?;
             scan.next += 1;
             self.keep(scan).await?;
-            tokio::time::sleep((start.elapsed() * PAUSES).min(LOOK)).await;
+            tokio::time::sleep((start.elapsed() * PAUSES).min(longest)).await;
         }
         scan = Scan {
             next: 0,

@@ -18,13 +18,12 @@ impl S3 {
     /// One of its own, with these variables in its environment.
     pub fn start(environment: &[(&str, &str)]) -> Self {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
-        let python = std::env::var("WHARF_TEST_PYTHON")
-            .unwrap_or_else(|_| format!("{root}target/test-venv/bin/python"));
-        let mut child = Command::new(python)
+        let mut child = Self::python()
             .arg(format!("{root}tests/wharf/support/s3_server.py"))
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()
             .expect("./test installs moto");
         let mut line = String::new();
@@ -35,6 +34,12 @@ impl S3 {
             _stdin: child.stdin.take().unwrap(),
             child,
         }
+    }
+
+    /// The interpreter that has moto, and the clients that go with it.
+    pub fn python() -> Command {
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-venv/bin/python");
+        Command::new(std::env::var("WHARF_TEST_PYTHON").unwrap_or_else(|_| own.to_owned()))
     }
 
     /// The one that the tests of this process share.

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Form, Response, request};
+use super::{Bucket, Form, Response, request};
 
 /// The binary under test.
 pub const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
@@ -46,6 +46,15 @@ impl Setup {
     pub fn store(mut self, dir: &Path) -> Self {
         self.store = Some(dir.to_owned());
         self
+    }
+
+    /// Stores in this bucket, which is reached at `endpoint`.
+    pub fn bucket(self, bucket: &Bucket, endpoint: &str) -> Self {
+        let place = format!("s3://{}/up", bucket.name);
+        self.args(&["--store", &place, "--s3-endpoint", endpoint])
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("AWS_REGION", "us-east-1")
     }
 
     /// Allows so many open files.

@@ -1,0 +1,208 @@
+//! An object store that has too much to do, cuts connections, loses answers, or is not there.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{
+    Asked, Bucket, Form, S3Proxy, Server, Setup, Trouble, noise, parts_of, wait_until,
+};
+
+struct Disturbed {
+    bucket: Bucket,
+    proxy: S3Proxy,
+    server: Server,
+}
+
+impl Disturbed {
+    fn start() -> Self {
+        let bucket = Bucket::new();
+        let proxy = S3Proxy::to(bucket.server.port);
+        let server = Setup::new().bucket(&bucket, &proxy.url()).start();
+        // The first look at the bucket is over: what is counted from here on is asked for.
+        wait_until("the index is complete", || {
+            server.log().contains("the index is complete")
+        });
+        Disturbed {
+            bucket,
+            proxy,
+            server,
+        }
+    }
+
+    /// What is in the bucket, but for tombstones.
+    fn left(&self) -> Vec<String> {
+        let keys = self.bucket.keys().into_iter();
+        keys.filter(|key| !(key.ends_with(".json") && self.bucket.get(key).1.contains("\"gone\"")))
+            .collect()
+    }
+}
+
+/// Parts and small files, in any order that the store sees.
+fn form() -> Form {
+    Form::new()
+        .file("f", "big.bin", &noise(18_000_000, 1))
+        .file("g", "small.bin", b"small")
+        .text("note", "kept")
+}
+
+fn is_form(server: &Server, id: &str) {
+    let whole = server.get(&format!("/download/{id}"));
+    assert_eq!(whole.status, 200, "{}", whole.text());
+    let parts = parts_of(whole.header("content-type").unwrap(), &whole.body);
+    assert!(parts[0].1 == noise(18_000_000, 1) && parts[1].1 == b"small");
+}
+
+#[test]
+fn what_fails_now_and_then_is_tried_again() {
+    std::thread::scope(|scope| {
+        for trouble in [
+            Trouble::SlowDown,
+            Trouble::Cut,
+            Trouble::LoseAnswer,
+            Trouble::Answer(500, "InternalError"),
+            Trouble::Delay(Duration::from_millis(300)),
+        ] {
+            scope.spawn(|| works_through(trouble));
+        }
+    });
+}
+
+fn works_through(trouble: Trouble) {
+    let all = Disturbed::start();
+    let shown = format!("{trouble:?}");
+    // Every second request: with the cleaner's own between them, any can be one of these.
+    all.proxy.rule(move |asked| match asked.number % 2 {
+        0 => trouble.clone(),
+        _ => Trouble::None,
+    });
+    let json = all.server.upload(&form());
+    let id = json["id"].as_str().unwrap();
+    is_form(&all.server, id);
+    let token = format!("Bearer {}", json["delete_token"].as_str().unwrap());
+    let owner = [("Authorization", token.as_str())];
+    let path = format!("/uploads/{id}");
+    let body = br#"{"expires_in":"1h"}"#;
+    let changed = all.server.request("PATCH", &path, &owner, body);
+    assert_eq!(changed.status, 200, "{shown}: {}", changed.text());
+    let removed = all.server.request("DELETE", &path, &owner, b"");
+    assert_eq!(removed.status, 204, "{shown}: {}", removed.text());
+    all.proxy.calm();
+    wait_until("nothing is left", || {
+        all.left().is_empty() && all.bucket.unfinished().is_empty()
+    });
+}
+
+#[test]
+fn a_store_that_fails_for_good_is_503_and_leaves_nothing() {
+    type Fails = fn(&Asked) -> bool;
+    let cases: [(&str, Fails); 3] = [
+        ("files", |asked| asked.puts_file()),
+        ("parts", |asked| asked.path.contains("partNumber=2")),
+        ("manifests", |asked| asked.puts_manifest()),
+    ];
+    std::thread::scope(|scope| {
+        for (what, fails) in cases {
+            scope.spawn(move || gives_up(what, fails));
+        }
+    });
+}
+
+fn gives_up(what: &str, fails: fn(&Asked) -> bool) {
+    let all = Disturbed::start();
+    all.proxy.rule(move |asked| match fails(asked) {
+        true => Trouble::SlowDown,
+        false => Trouble::None,
+    });
+    let start = Instant::now();
+    let refused = all.server.post_to("/upload", &form(), &[]);
+    assert_eq!(refused.status, 503, "{what}: {}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    assert!(start.elapsed() < Duration::from_secs(100), "{what}");
+    all.proxy.calm();
+    // What a manifest may name that could still come stays until it is stale.
+    let files = if what == "manifests" { 2 } else { 0 };
+    wait_until("nothing else is left", || {
+        all.left().len() == files && all.bucket.unfinished().is_empty()
+    });
+    let id = all.server.upload(&form())["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    is_form(&all.server, &id);
+}
+
+/// The change is made, and nobody is told: the key itself says whose change it was.
+#[test]
+fn changes_whose_answers_are_lost_are_made_once() {
+    let all = Disturbed::start();
+    all.proxy.rule(|asked| match asked.puts_manifest() {
+        true => Trouble::LoseAnswer,
+        false => Trouble::None,
+    });
+    let form = Form::new().file("f", "a.txt", b"limited");
+    let stored = all.server.post_to("/upload?max_downloads=3", &form, &[]);
+    assert_eq!(stored.status, 201, "{}", stored.text());
+    let path = format!("/files/{}/a.txt", stored.json()["id"].as_str().unwrap());
+    for _ in 0..3 {
+        assert_eq!(all.server.get(&path).text(), "limited");
+    }
+    assert_eq!(all.server.get(&path).status, 404);
+    all.proxy.calm();
+    wait_until("it is removed", || all.left().is_empty());
+}
+
+#[test]
+fn downloads_go_on_behind_a_cut() {
+    let all = Disturbed::start();
+    let id = all.server.upload(&form())["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let mut cuts = 0;
+    all.proxy.rule(move |asked| {
+        cuts += usize::from(asked.gets_file());
+        match asked.gets_file() && cuts <= 3 {
+            true => Trouble::Truncate(3_000_000),
+            false => Trouble::None,
+        }
+    });
+    is_form(&all.server, &id);
+    // For good: a broken connection, and no answer that looks whole.
+    all.proxy.rule(|asked| match asked.gets_file() {
+        true => Trouble::Truncate(1000),
+        false => Trouble::None,
+    });
+    let broken = all.server.get(&format!("/files/{id}/big.bin"));
+    assert!(broken.status != 200 || !broken.whole, "{}", broken.status);
+    all.proxy.rule(|asked| match asked.gets_file() {
+        true => Trouble::SlowDown,
+        false => Trouble::None,
+    });
+    let refused = all.server.get(&format!("/files/{id}/big.bin"));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[test]
+fn a_store_that_is_away_costs_readiness_and_nothing_else() {
+    let all = Disturbed::start();
+    let form = Form::new().file("f", "kept.txt", b"kept");
+    let id = all.server.upload(&form)["id"].as_str().unwrap().to_owned();
+    all.proxy
+        .rule(|_| Trouble::Answer(503, "ServiceUnavailable"));
+    wait_until("readiness drops", || {
+        all.server.get("/readyz").status == 503
+    });
+    let refused = all.server.post_to("/upload", &form, &[]);
+    assert_eq!(refused.status, 503);
+    // A bucket that is gone says nothing of what was in it.
+    all.proxy.rule(|_| Trouble::Answer(404, "NoSuchBucket"));
+    let path = format!("/files/{id}/kept.txt");
+    assert_eq!(all.server.get(&path).status, 503);
+    assert_eq!(all.server.get("/uploads").status, 503);
+    all.proxy.calm();
+    wait_until("readiness is back", || {
+        all.server.get("/readyz").status == 200
+    });
+    assert_eq!(all.server.get(&path).text(), "kept");
+    assert_eq!(all.server.get("/files/kept.txt").text(), "kept");
+}

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use wharf::app;
 use wharf::catalog::{Catalog, EmbeddedCatalog};
-use wharf::config::{Config, Given, Loaded};
+use wharf::config::{Config, Given, Loaded, Profiles};
 use wharf::model::{
     Clock, FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
@@ -97,7 +97,8 @@ async fn index_anew(dir: &Path, manifests: &[Manifest]) {
         ..Given::default()
     };
     let loaded = Loaded::from(given).expect("settings");
-    let config = Config::new(&loaded, "", "bench".to_owned()).expect("settings");
+    let config =
+        Config::new(&loaded, "", &Profiles::default(), "bench".to_owned()).expect("settings");
     let start = Instant::now();
     let compared = app::reindex(&config.app, false).await.expect("an index");
     assert_eq!(compared.uploads, manifests.len() as u64);

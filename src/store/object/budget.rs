@@ -1,6 +1,8 @@
 //! The memory that uploads have in common.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -8,6 +10,8 @@ use super::parts::PART;
 
 /// What the budget is counted in, in bytes.
 const UNIT: usize = 64 * 1024;
+/// The size of a [`Block`], in bytes.
+pub const BLOCK: usize = 1024 * 1024;
 
 /// The bytes that all uploads of the process together may hold for their parts.
 ///
@@ -19,6 +23,59 @@ const UNIT: usize = 64 * 1024;
 pub struct Budget {
     free: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    pool: Arc<Pool>,
+}
+
+/// Blocks that were used before. The process keeps them: memory that is given back to the
+/// allocator and taken again all the time comes to far more than the budget.
+///
+/// A std mutex: held for a push or a pop.
+#[derive(Debug, Default)]
+struct Pool(Mutex<Vec<Vec<u8>>>);
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        // Nothing between a lock and its release can panic half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Room for [`BLOCK`] bytes, which goes back when it is dropped.
+#[derive(Debug)]
+pub struct Block {
+    bytes: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+impl Block {
+    /// How many more bytes there is room for.
+    pub fn room(&self) -> usize {
+        BLOCK - self.bytes.len()
+    }
+
+    /// Appends bytes that there is room for.
+    pub fn push(&mut self, data: &[u8]) {
+        self.bytes.extend_from_slice(data);
+    }
+
+    /// The bytes, to be sent.
+    pub fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        self.pool.lock().push(bytes);
+    }
 }
 
 /// What of the budget is taken; dropped, it is given back.
@@ -39,11 +96,31 @@ impl Budget {
         Budget {
             free: Arc::new(Semaphore::new(free)),
             reserve: Arc::new(Semaphore::new(1)),
+            pool: Arc::default(),
+        }
+    }
+
+    /// Takes a block more, if it is free.
+    pub fn try_block(&self, held: &mut Held) -> Option<Block> {
+        self.try_take(held, BLOCK).then(|| self.fetch())
+    }
+
+    /// Takes a block more, once it is free; see [`take`](Self::take).
+    pub async fn block(&self, held: &mut Held) -> Block {
+        self.take(held, BLOCK).await;
+        self.fetch()
+    }
+
+    fn fetch(&self) -> Block {
+        let used = self.pool.lock().pop();
+        Block {
+            bytes: used.unwrap_or_else(|| Vec::with_capacity(BLOCK)),
+            pool: Arc::clone(&self.pool),
         }
     }
 
     /// Takes `bytes` more if they are free; answers whether they were.
-    pub fn try_take(&self, held: &mut Held, bytes: usize) -> bool {
+    fn try_take(&self, held: &mut Held, bytes: usize) -> bool {
         if held.reserve.is_some() {
             return true;
         }

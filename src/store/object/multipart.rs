@@ -42,18 +42,25 @@ pub async fn transfer(
         () = given_up.cancelled() => Err(broken_off()),
         sent = send(client, key, &upload, parts) => sent,
     };
-    if sent.is_err() {
+    // Not to be broken off: the file would appear after whoever removes it has looked.
+    let completed = match sent {
+        Ok((parts, size)) => client.complete(key, &upload, parts, size).await,
+        Err(error) => Err(error),
+    };
+    if completed.is_err() {
         client.abort(key, &upload).await;
     }
-    sent
+    completed
 }
+
+/// Sends the parts; their names at the store, and how many bytes they have.
 
 async fn send(
     client: &Client,
     key: &Path,
     upload: &String,
     mut parts: mpsc::Receiver<Message>,
-) -> Result<(), StoreError> {
+) -> Result<(Vec<PartId>, u64), StoreError> {
     let mut flying = FuturesUnordered::new();
     let mut stored: Vec<Option<PartId>> = Vec::new();
     let (mut size, mut ended) = (0, false);
@@ -82,7 +89,7 @@ async fn send(
     let stored = stored
         .into_iter()
         .map(|part| part.expect("no part is in flight"));
-    client.complete(key, upload, stored.collect(), size).await
+    Ok((stored.collect(), size))
 }
 
 fn broken_off() -> StoreError {

@@ -8,7 +8,7 @@ use object_store::PutPayload;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::budget::Held;
+use super::budget::{Block, Held};
 use super::multipart::{self, Message, Part};
 use super::parts::{self, PART};
 use super::staged::BucketStaged;
@@ -18,8 +18,6 @@ use crate::store::{FileSink, Received, StoreError};
 /// How many bytes of a file are held before any of the budget is taken, so that the many small
 /// files do not wait for the large ones.
 const SMALL: usize = 64 * 1024;
-/// The bytes of a part are held in blocks of this size, and taken from the budget with them.
-const BLOCK: usize = 1024 * 1024;
 
 /// Gathers a file: a small one for one request, a larger one part by part.
 pub struct BucketSink<'a> {
@@ -27,6 +25,8 @@ pub struct BucketSink<'a> {
     name: FileName,
     hasher: Option<Sha256>,
     size: u64,
+    /// All of the file, as long as it is small.
+    small: Vec<u8>,
     gathered: Gathered,
     /// The way of the parts, once there are some.
     parts: Option<mpsc::Sender<Message>>,
@@ -37,8 +37,8 @@ pub struct BucketSink<'a> {
 /// The bytes of a part that is not whole yet.
 #[derive(Default)]
 struct Gathered {
-    blocks: Vec<Bytes>,
-    last: Vec<u8>,
+    full: Vec<Bytes>,
+    last: Option<Block>,
     len: usize,
     held: Held,
 }
@@ -46,30 +46,30 @@ struct Gathered {
 impl Gathered {
     /// How many more bytes there is room for.
     fn room(&self) -> usize {
-        self.last.capacity() - self.last.len()
+        self.last.as_ref().map_or(0, Block::room)
     }
 
-    fn push(&mut self, data: &[u8]) {
-        self.last.extend_from_slice(data);
-        self.len += data.len();
-    }
-
-    /// Begins another block.
-    fn grow(&mut self, size: usize) {
-        if !self.last.is_empty() {
-            let full = std::mem::replace(&mut self.last, Vec::with_capacity(size));
-            self.blocks.push(full.into());
-        } else {
-            self.last = Vec::with_capacity(size);
+    /// Takes as many bytes as there is room for; answers the rest.
+    fn push<'d>(&mut self, data: &'d [u8]) -> &'d [u8] {
+        let (now, later) = data.split_at(data.len().min(self.room()));
+        if let Some(last) = &mut self.last {
+            last.push(now);
+            self.len += now.len();
         }
+        later
+    }
+
+    fn add(&mut self, block: Block) {
+        let last = self.last.replace(block);
+        self.full.extend(last.map(Block::freeze));
     }
 
     /// All bytes, and what they hold of the budget.
     fn take(&mut self) -> Part {
-        self.grow(0);
         let gathered = std::mem::take(self);
+        let last = gathered.last.map(Block::freeze);
         Part {
-            content: PutPayload::from_iter(gathered.blocks),
+            content: PutPayload::from_iter(gathered.full.into_iter().chain(last)),
             held: gathered.held,
         }
     }
@@ -82,6 +82,7 @@ impl<'a> BucketSink<'a> {
             name,
             hasher: hash.then(Sha256::new),
             size: 0,
+            small: Vec::new(),
             gathered: Gathered::default(),
             parts: None,
             number: 0,
@@ -91,27 +92,29 @@ impl<'a> BucketSink<'a> {
     /// Makes room for more bytes, if need be by sending what there is.
     async fn make_room(&mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.staged.inner);
-        if self.size == 0 {
-            self.gathered.grow(SMALL);
-            return Ok(());
+        if self.gathered.len >= parts::size(self.number, inner.largest_part) {
+            self.send().await?;
         }
         let gathered = &mut self.gathered;
-        let whole = gathered.len >= parts::size(self.number, inner.largest_part);
-        // One that could be sent waits for no more: others may wait for what it holds.
-        if whole || (gathered.len >= PART && !inner.budget.try_take(&mut gathered.held, BLOCK)) {
+        if gathered.len >= PART {
+            if let Some(block) = inner.budget.try_block(&mut gathered.held) {
+                gathered.add(block);
+                return Ok(());
+            }
+            // One that could be sent waits for no more: others may wait for what it holds.
             self.send().await?;
-            return Box::pin(self.make_room()).await;
         }
-        if gathered.len < PART {
-            inner.budget.take(&mut gathered.held, BLOCK).await;
+        let block = inner.budget.block(&mut self.gathered.held).await;
+        self.gathered.add(block);
+        Ok(())
+    }
+
+    async fn gather(&mut self, data: &[u8]) -> Result<(), StoreError> {
+        let mut rest = self.gathered.push(data);
+        while !rest.is_empty() {
+            self.make_room().await?;
+            rest = self.gathered.push(rest);
         }
-        // With the first block the small beginning of the file is counted as well.
-        let beginning = if gathered.blocks.is_empty() {
-            gathered.last.len()
-        } else {
-            0
-        };
-        gathered.grow(BLOCK - beginning % BLOCK);
         Ok(())
     }
 
@@ -159,17 +162,16 @@ impl FileSink for BucketSink<'_> {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&data);
         }
-        let mut rest = &data[..];
-        while !rest.is_empty() {
-            if self.gathered.room() == 0 {
-                self.make_room().await?;
+        self.size += data.len() as u64;
+        if self.gathered.last.is_none() && self.parts.is_none() {
+            if self.small.len() + data.len() <= SMALL {
+                self.small.extend_from_slice(&data);
+                return Ok(());
             }
-            let (now, later) = rest.split_at(rest.len().min(self.gathered.room()));
-            self.gathered.push(now);
-            self.size += now.len() as u64;
-            rest = later;
+            let small = std::mem::take(&mut self.small);
+            self.gather(&small).await?;
         }
-        Ok(())
+        self.gather(&data).await
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
@@ -182,20 +184,17 @@ impl FileSink for BucketSink<'_> {
             let inner = Arc::clone(&self.staged.inner);
             let mut part = self.gathered.take();
             if self.size <= SMALL as u64 {
-                inner.budget.take(&mut part.held, self.size as usize).await;
+                part.content = std::mem::take(&mut self.small).into();
+                inner.budget.take(&mut part.held, SMALL).await;
             }
-            let (id, given_up) = (self.staged.id, self.staged.given_up.clone());
-            let name = self.name.clone();
+            let (id, name) = (self.staged.id, self.name.clone());
+            // Not to be broken off: the file would appear after whoever removes it has looked.
             let run = async move {
                 let key = inner.layout.file(&id, &name);
                 let Part { content, held } = part;
-                tokio::select! {
-                    () = given_up.cancelled() => Ok(()),
-                    stored = inner.client.put_file(&key, content) => {
-                        drop(held);
-                        stored
-                    }
-                }
+                let stored = inner.client.put_file(&key, content).await;
+                drop(held);
+                stored
             };
             self.staged.transfer(self.name.clone(), run).await?;
         }

@@ -45,3 +45,71 @@ async fn it_is_a_store_that_is_shared() {
         assert_eq!(bucket.unfinished(), [""; 0]);
     }
 }
+
+const EARLY: Timestamp = Timestamp::from_millis(0);
+const LATER: Timestamp = Timestamp::from_millis(i64::MAX);
+
+/// Waits until the bucket has these keys, and so many files that are begun and not ended.
+async fn holds(bucket: &Bucket, keys: &[String], unfinished: usize) {
+    for _ in 0..2000 {
+        if bucket.keys() == keys && bucket.unfinished().len() == unfinished {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?} {:?}", bucket.keys(), bucket.unfinished());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_process_has_left_goes_when_it_is_stale() {
+    let bucket = Bucket::new();
+    let (store, other) = (open(&bucket, "").await, open(&bucket, "").await);
+    let id = UploadId::generate().unwrap();
+    let (small, large) = (FileName::from_upload(b"a"), FileName::from_upload(b"b"));
+    let folder = id.prefix();
+    let file = format!("{}/{id}-a", folder.as_str());
+    let mut staged = store.stage(id).await.unwrap();
+    let mut sink = staged.file(small.clone(), false).await.unwrap();
+    sink.write(vec![1; 10].into()).await.unwrap();
+    sink.finish().await.unwrap();
+    let mut sink = staged.file(large, false).await.unwrap();
+    sink.write(vec![2; 9 << 20].into()).await.unwrap();
+    holds(&bucket, std::slice::from_ref(&file), 1).await;
+    // What is under way here is none, whatever the clocks say; elsewhere it is when it is stale.
+    assert_eq!(store.orphans(folder, LATER).await.unwrap(), []);
+    assert_eq!(other.orphans(folder, EARLY).await.unwrap(), []);
+    let foreign = [
+        format!("{}/notes.txt", folder.as_str()),
+        format!("{}/sub/{id}.json", folder.as_str()),
+    ];
+    foreign.iter().for_each(|key| bucket.put(key, b"mine"));
+    let files = vec![small];
+    let orphan = Orphan {
+        id,
+        files: files.clone(),
+    };
+    assert_eq!(other.orphans(folder, LATER).await.unwrap(), [orphan]);
+    let tombstone = Tombstone::orphaned(id, files, EARLY);
+    assert_eq!(other.bury(&tombstone).await.unwrap(), Replaced::Done);
+    let mut left = vec![format!("{}/{id}.json", folder.as_str())];
+    left.extend(foreign);
+    holds(&bucket, &left, 0).await;
+    let found = Found { id, files: false };
+    assert_eq!(other.scan(folder).await.unwrap(), [found]);
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_too_late_is_given_up() {
+    let bucket = Bucket::new();
+    let options = Options {
+        stale_after: Duration::from_millis(20),
+        ..options(&bucket, "")
+    };
+    let store = BucketStore::open(&options).await.unwrap();
+    let id = UploadId::generate().unwrap();
+    let (staged, manifest) = conformance::stage(&store, id, &[("a", b"x")]).await;
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    let late = staged.commit(&manifest).await;
+    assert!(matches!(late, Err(StoreError::Stale(_))), "{late:?}");
+    holds(&bucket, &[], 0).await;
+}

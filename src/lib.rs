@@ -7,7 +7,8 @@
 //!
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
-//! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory.
+//! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
+//!   in a bucket.
 //! - [`redis`]: connections to Redis or a Redis Cluster, and the messages it sends.
 //! - [`catalog`]: the index over the manifests; embedded on one machine, in Redis for several.
 //! - [`lease`]: who cleans up.

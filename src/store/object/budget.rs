@@ -87,7 +87,7 @@ pub struct Held {
 
 impl Budget {
     /// The least that lets two parts be under way.
-    pub const LEAST: u64 = 4 * PART as u64;
+    pub const LEAST: u64 = 3 * PART as u64;
 
     /// One of so many bytes, at least [`LEAST`](Self::LEAST).
     pub fn new(bytes: u64) -> Self {
@@ -188,7 +188,7 @@ mod tests {
         for part in parts {
             part.await.unwrap();
         }
-        assert_eq!(budget.free.available_permits(), 3 * PART / UNIT);
+        assert_eq!(budget.free.available_permits(), 2 * PART / UNIT);
         assert_eq!(budget.reserve.available_permits(), 1);
     }
 
@@ -196,7 +196,7 @@ mod tests {
     async fn what_is_not_free_is_waited_for() {
         let budget = Budget::new(0);
         let (mut first, mut second, mut third) = Default::default();
-        assert!(budget.try_take(&mut first, 3 * PART));
+        assert!(budget.try_take(&mut first, 2 * PART));
         assert!(!budget.try_take(&mut second, 1));
         budget.take(&mut second, 1).await;
         assert!(second.reserve.is_some() && budget.try_take(&mut second, PART));

@@ -64,7 +64,8 @@ pub struct Options {
     /// Credentials, region and more, by the names of the AWS variables in lower case
     /// (`aws_access_key_id`, `aws_region`).
     pub settings: Vec<(String, String)>,
-    /// The bytes of memory that all uploads together may hold.
+    /// The bytes of memory that all uploads together may hold: three quarters for their parts,
+    /// the rest for the buffers of their connections.
     pub memory: u64,
     /// Whether clients are sent to the store for raw files.
     pub redirect: bool,
@@ -74,7 +75,7 @@ pub struct Options {
 
 impl Options {
     /// The least memory that serves.
-    pub const LEAST_MEMORY: u64 = Budget::LEAST;
+    pub const LEAST_MEMORY: u64 = Budget::LEAST / 3 * 4;
 }
 
 impl fmt::Display for Options {
@@ -164,7 +165,7 @@ impl BucketStore {
         Ok(BucketStore(Arc::new(Inner {
             client,
             layout: Layout::new(&options.prefix),
-            budget: Budget::new(options.memory),
+            budget: Budget::new(options.memory / 4 * 3),
             largest_part: half,
             redirect: options.redirect,
             stale_after: options.stale_after,

@@ -50,7 +50,7 @@ fn rate(what: &str, run: impl FnOnce()) {
     let seconds = start.elapsed().as_secs_f64();
     println!(
         "{what}: {seconds:.2} s, {:.0} MiB/s",
-        SIZE as f64 / seconds / (1 << 20) as f64
+        SIZE as f64 / seconds / 1024.0 / 1024.0
     );
 }
 

@@ -54,7 +54,6 @@ pub async fn transfer(
 }
 
 /// Sends the parts; their names at the store, and how many bytes they have.
-
 async fn send(
     client: &Client,
     key: &Path,

@@ -179,7 +179,10 @@ mod tests {
     fn every_row_is_whole_and_there_once() {
         for (at, setting) in SETTINGS.iter().enumerate() {
             let key = setting.key;
-            assert!(key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+            assert!(
+                key.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            );
             assert!(!setting.help.is_empty(), "{key} has no help");
             assert!(!setting.value.is_empty(), "{key} has no placeholder");
             assert!(!setting.group.is_empty(), "{key} has no group");

@@ -124,7 +124,6 @@ fn get(server: &Server) {
 /// 1,000 small forms over 32 connections, and their removal when they are over.
 fn forms(server: &Server, bucket: &Bucket) {
     let form = Form::new().file("f", "small.bin", &noise(4096, 2));
-    let before = bucket.keys().len();
     let start = Instant::now();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -141,18 +140,10 @@ fn forms(server: &Server, bucket: &Bucket) {
         "1,000 forms of 4 KiB over 32 connections: {stored:.2} s, {:.0}/s",
         1000.0 / stored
     );
-    let gone = || {
-        bucket
-            .keys()
-            .iter()
-            .filter(|key| key.ends_with("-small.bin"))
-            .count()
-            == 0
-    };
-    while before > 0 && server.get("/status").json()["uploads"] != 3 {
+    let left = || bucket.keys().iter().any(|key| key.ends_with("-small.bin"));
+    while left() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(gone());
     let log = server.log();
     let lines = log
         .lines()

@@ -115,7 +115,8 @@ async function check() {
     try {
       await request("GET", `${base}/uploads/${id}`);
     } catch (failure) {
-      if (failure.code === "not-found") forget(id);
+      // A 404 without the id of a request is not wharf's own: a proxy's, while the server is away.
+      if (failure.code === "not-found" && failure.request) forget(id);
       else return;
     }
   }

@@ -69,9 +69,12 @@ export function send(url, files, fields, progress, signal) {
     call.open("POST", url);
     call.setRequestHeader("Accept", "application/json");
     call.upload.onprogress = ({ loaded, total }) => progress(total ? size * loaded / total : 0, loaded === total);
-    call.onload = () => call.status === 201
-      ? resolve(JSON.parse(call.responseText))
-      : reject(Failure.of(call.status, call.responseText));
+    call.onload = () => {
+      try {
+        if (call.status === 201) return resolve(JSON.parse(call.responseText));
+      } catch { /* it is not wharf's answer */ }
+      reject(Failure.of(call.status, call.responseText));
+    };
     call.onerror = async () => reject(new Failure(await readable(files) ? "lost" : "unreadable"));
     call.onabort = () => reject(null);
     signal.addEventListener("abort", () => call.abort());

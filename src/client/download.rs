@@ -265,6 +265,8 @@ impl<'a> Receiver<'a> {
         let Some(file) = &head.file else {
             let name = shown(&head.name);
             let value = Vec::new();
+            // A name counts as well, and what a field takes beside its bytes.
+            self.count_field(name.len() + size_of::<(String, String)>())?;
             self.part = Part::Field { name, value };
             return Ok(true);
         };
@@ -288,12 +290,8 @@ impl<'a> Receiver<'a> {
         match &mut self.part {
             Part::Dropped => self.progress.advance(data.len() as u64),
             Part::Field { value, .. } => {
-                self.fields_size += data.len();
-                if self.fields_size > FIELDS_LIMIT {
-                    let reason = format!("its text fields have more than {FIELDS_LIMIT} bytes");
-                    return Err(ClientError::Answer(reason));
-                }
                 value.extend_from_slice(data);
+                self.count_field(data.len())?;
             }
             Part::File(incoming) => {
                 incoming.write(&mut self.place, data, &mut self.helper)?;
@@ -301,6 +299,16 @@ impl<'a> Receiver<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Counts what the text fields take.
+    fn count_field(&mut self, more: usize) -> Result<(), ClientError> {
+        self.fields_size += more;
+        if self.fields_size <= FIELDS_LIMIT {
+            return Ok(());
+        }
+        let reason = format!("its text fields have more than {FIELDS_LIMIT} bytes");
+        Err(ClientError::Answer(reason))
     }
 
     fn end(&mut self) -> Result<(), ClientError> {

@@ -29,14 +29,14 @@ impl Client {
             let mut query = vec![("limit", left.min(PAGE).to_string())];
             query.extend(after.take().map(|after| ("after", after)));
             let mut page = self.ask(Method::GET, &["uploads"], &query).await?;
-            let Value::Array(uploads) = page["uploads"].take() else {
+            let Some(Value::Array(uploads)) = page.get_mut("uploads").map(Value::take) else {
                 return Err(ClientError::Answer("it is no listing".to_owned()));
             };
             left = left.saturating_sub(uploads.len());
             let none = uploads.is_empty();
             uploads.into_iter().for_each(&mut each);
-            match page["next"].take() {
-                Value::String(next) if !none => after = Some(next),
+            match page.get_mut("next").map(Value::take) {
+                Some(Value::String(next)) if !none => after = Some(next),
                 _ => return Ok(()),
             }
         }

@@ -11,7 +11,9 @@ use http_body::Body as _;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::App;
 use super::log::Received;
+use super::problem::Problem;
 use crate::ingest::BodyError;
 
 /// The frames of a request's body.
@@ -69,6 +71,19 @@ impl Stream for Frames {
             }
             return Poll::Pending;
         }
+    }
+}
+
+impl App {
+    /// A body of at most `limit` bytes, which comes within the idle time-out.
+    pub(super) async fn small_body(
+        &self,
+        body: Body,
+        limit: usize,
+    ) -> Result<Result<Bytes, axum::Error>, Problem> {
+        let idle = self.options.idle_timeout;
+        let read = tokio::time::timeout(idle, axum::body::to_bytes(body, limit)).await;
+        read.map_err(|_| BodyError::Idle(idle.as_secs()).into())
     }
 }
 

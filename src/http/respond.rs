@@ -34,7 +34,10 @@ impl App {
             }
             Verdict::Proceed => {}
         }
+        // What a page shows comes from here: its policy allows nothing from elsewhere, and a bucket
+        // would not keep what is shown from running.
         if *method == Method::GET
+            && !inline
             && let Some(disposition) = disposition(this, inline)
             && let Some(address) = self.delivery.elsewhere(this, &disposition).await?
         {
@@ -204,8 +207,7 @@ pub(super) fn is_inert(media_type: &str) -> bool {
         .to_ascii_lowercase();
     let kind = essence.split('/').next().unwrap_or_default();
     match kind {
-        "image" => essence != "image/svg+xml",
-        "audio" | "video" => !essence.ends_with("xml"),
+        "image" | "audio" | "video" => !essence.ends_with("xml"),
         _ => matches!(
             essence.as_str(),
             "text/plain" | "application/pdf" | "application/json"

@@ -127,7 +127,9 @@ impl App {
         let manifest = &receipt.manifest;
         let location = format!("{}/uploads/{}", self.options.base_path, manifest.id);
         let mut response = if Accept::of(headers).prefers_html() {
-            let cookie = page::token_cookie(&location, &receipt.delete_token, &origin.scheme);
+            let own = self.origin_of(origin);
+            let scheme = own.split(':').next().unwrap_or_default();
+            let cookie = page::token_cookie(&location, &receipt.delete_token, scheme);
             (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie)]).into_response()
         } else {
             let base = self.base_of(origin);

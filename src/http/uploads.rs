@@ -142,9 +142,10 @@ pub async fn prolong(
     let id = parse_id(&id)?;
     let gone = || Problem::not_found(format!("there is no upload {id}"));
     app.authorize(&id, &headers, None).await?.ok_or_else(gone)?;
-    let body = axum::body::to_bytes(body, PATCH_LIMIT).await;
-    let body =
-        body.map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
+    let body = app
+        .small_body(body, PATCH_LIMIT)
+        .await?
+        .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
     let change: Change = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!("the body is not {{\"expires_in\": …}}: {error}"))
     })?;
@@ -191,9 +192,10 @@ impl App {
         headers: &HeaderMap,
         cookie: Option<String>,
     ) -> Result<Option<Arc<Manifest>>, Problem> {
-        let token = access::secret(headers).or(cookie);
+        // A browser that was asked for a secret once gives it with everything, the cookie too.
+        let tokens = [access::secret(headers), cookie];
         let admin = self.options.access.allows(Scope::Admin, headers);
-        if token.is_none() && !admin {
+        if tokens.iter().all(Option::is_none) && !admin {
             return Err(access::refusal(headers));
         }
         let manifest = self.repository.get(id).await?;
@@ -205,7 +207,7 @@ impl App {
                 .await?
                 .and_then(|gone| gone.delete_token),
         };
-        let wrong = |hash: TokenHash| !token.is_some_and(|token| hash.matches(&token));
+        let wrong = |hash: TokenHash| !tokens.iter().flatten().any(|token| hash.matches(token));
         if !admin && hash.is_some_and(wrong) {
             return Err(Problem::forbidden("the token is not this upload's"));
         }

@@ -237,3 +237,34 @@ fn a_form_that_changed_begins_anew() {
         "{said:?}"
     );
 }
+
+#[test]
+fn answers_that_are_no_listing_are_said_to_be_none() {
+    let dir = tempfile::tempdir().unwrap();
+    for body in ["<html>", "[]", "{}", "7", "{\"uploads\": 1}"] {
+        let url = scripted(vec![answer("200 OK", "", body, body.len())]);
+        let said = Wharf::at(dir.path()).env("WHARF_URL", &url).run(&["list"]);
+        assert_eq!(said.code, Some(1), "{body}: {said:?}");
+        assert!(said.err.contains("it is no listing"), "{body}: {said:?}");
+    }
+}
+
+#[test]
+fn endless_names_of_fields_are_given_up() {
+    let part = format!(
+        "--B\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n\r\n",
+        "n".repeat(4000)
+    );
+    let form = part.repeat(40_000) + "--B--\r\n";
+    let url = scripted(vec![answer("200 OK", "", &form, form.len())]);
+    let dir = tempfile::tempdir().unwrap();
+    let said =
+        Wharf::at(dir.path())
+            .env("WHARF_URL", &url)
+            .run(&["download", "x", "--retries", "0"]);
+    assert_ne!(said.code, Some(0));
+    assert!(
+        said.err.contains("its text fields have more than"),
+        "{said:?}"
+    );
+}

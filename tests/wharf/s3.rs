@@ -253,7 +253,9 @@ fn clients_are_sent_to_the_bucket_when_that_is_wanted() {
     assert!(headers.contains("attachment; filename="), "{headers}");
     let part = server.curl(&["-L", "-r", "7-99999", &url]);
     assert!(part == content[7..]);
-    // The rest wharf answers itself.
+    // The rest wharf answers itself. A page may show nothing from another place.
+    let shown = server.get(&format!("{path}?inline=1"));
+    assert!(shown.status == 200 && shown.body == content);
     let head = server.request("HEAD", &path, &[], b"");
     assert_eq!(head.status, 200);
     let known = [("If-None-Match", head.header("etag").unwrap())];

@@ -15,6 +15,16 @@ fn a_body_that_stops_is_given_up() {
 }
 
 #[test]
+fn nor_does_a_small_one_take_for_ever() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    let mut connection = Connection::open(server.address);
+    connection
+        .send(b"DELETE /compat/filepond HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n0c8r");
+    let response = connection.response(false).unwrap();
+    assert_eq!((response.status, response.code().as_str()), (408, "idle"));
+}
+
+#[test]
 fn a_slow_body_is_not() {
     let server = Server::with(&["--idle-timeout", "2s"]);
     let form = Form::new().file("f", "a", b"slow");

@@ -266,9 +266,13 @@ fn a_plain_form_gets_a_page_that_can_delete() {
     assert_eq!(owner.header("cache-control"), Some("no-store"));
     let delete = format!("{location}/delete");
     assert_eq!(server.request("POST", &delete, &[], b"").status, 401);
+    // A browser that was asked for a password gives it with everything.
+    let password = ("Authorization", "Basic OnBhc3N3b3Jk");
+    let refused = server.request("POST", &delete, &[password], b"");
+    assert_eq!(refused.status, 403);
     assert_eq!(
         server
-            .request("POST", &delete, &[("Cookie", cookie)], b"")
+            .request("POST", &delete, &[password, ("Cookie", cookie)], b"")
             .status,
         200
     );

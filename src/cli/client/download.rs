@@ -31,9 +31,17 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
     } else {
         download.to_directory(&fetch.output)
     };
+    // Nothing is to be tidied up behind standard output, and a write to a pipe that nobody reads
+    // hears no signal but the one that ends the process.
+    let interrupted = async {
+        match to_stdout {
+            true => std::future::pending().await,
+            false => interrupted().await,
+        }
+    };
     let result = tokio::select! {
         result = client.download(download) => result,
-        () = interrupted() => {
+        () = interrupted => {
             bars.clear();
             let done = bars.received();
             print_files(&done, output, fetch.fields || to_stdout);

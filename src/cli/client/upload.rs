@@ -89,7 +89,7 @@ fn report(answer: &Value, output: Output) -> String {
             answer => format!("{answer}\n"),
         };
     };
-    let mut text = format!("{id}\n");
+    let mut text = format!("{}\n", plain(id));
     if output.quiet {
         return text;
     }

@@ -15,7 +15,11 @@ const LANGUAGE_AGE: u32 = 365 * 24 * 3600;
 
 /// The cookie that carries a delete token to the page at `path` alone.
 pub fn token_cookie(path: &str, token: &str, scheme: &str) -> String {
-    let secure = if scheme == "https" { "; Secure" } else { "" };
+    let secure = if scheme.eq_ignore_ascii_case("https") {
+        "; Secure"
+    } else {
+        ""
+    };
     format!("{TOKEN}={token}; Path={path}; Max-Age={TOKEN_AGE}; HttpOnly; SameSite=Strict{secure}")
 }
 

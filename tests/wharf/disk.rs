@@ -56,11 +56,7 @@ fn a_full_disk_refuses_and_recovers() {
     });
     assert_eq!(server.get("/readyz").status, 200);
     server.upload(&form(2));
-    assert!(
-        server.log().contains("No space left on device"),
-        "{}",
-        server.log()
-    );
+    server.says("No space left on device");
 }
 
 #[test]
@@ -73,22 +69,14 @@ fn the_reserve_and_the_cap_are_kept() {
     let form = |mib: usize| Form::new().file("f", "a.bin", &noise(mib << 20, 1));
     let refused = server.post_to("/upload", &form(20), &[]);
     assert_eq!(refused.status, 507);
-    assert!(
-        server.log().contains("min_free keeps 31457280"),
-        "{}",
-        server.log()
-    );
+    server.says("min_free keeps 31457280");
     server.upload(&form(2));
     drop(server);
     let server = Server::with(&["--max-total-size", "3MiB"]);
     server.upload(&form(2));
     let refused = server.post_to("/upload", &form(2), &[]);
     assert_eq!(refused.status, 507);
-    assert!(
-        server.log().contains("max_total_size (3MiB)"),
-        "{}",
-        server.log()
-    );
+    server.says("max_total_size (3MiB)");
     server.upload(&form(1));
     assert_eq!(server.post_to("/upload", &form(0), &[]).status, 507);
 }

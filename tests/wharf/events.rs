@@ -97,8 +97,10 @@ fn an_operator_ends_an_upload() {
     }
     let leader = fleet.leader();
     for (place, server) in fleet.servers.iter().enumerate() {
-        let obeyed = server.lines(OBEYED).len();
-        assert_eq!(obeyed, if place == leader { 2 } else { 0 });
+        let orders = if place == leader { 2 } else { 0 };
+        wait_until("the orders are logged", || {
+            server.lines(OBEYED).len() == orders
+        });
     }
 }
 
@@ -141,12 +143,8 @@ fn an_event_that_is_no_order_ends_nothing() {
             live == 20 && keys.iter().filter(marked).count() == 20
         },
     );
+    server.says("the clock of Redis seems to have jumped");
     assert_eq!(server.lines(OBEYED).len(), 10);
-    assert!(
-        server
-            .log()
-            .contains("the clock of Redis seems to have jumped")
-    );
     assert_eq!(server.get(&format!("/uploads/{id}")).status, 200);
 }
 
@@ -165,10 +163,9 @@ fn deadlines_are_kept_without_events() {
     wait_until("it is gone", || is_gone(&fleet.servers[2], &id(&due)));
     for server in &fleet.servers {
         assert_eq!(server.get(&format!("/uploads/{}", id(&lives))).status, 200);
-        let said = server
-            .lines("Redis does not send the events of expired keys")
-            .len();
-        assert_eq!(said, 1, "once");
+        const REFUSED: &str = "Redis does not send the events of expired keys";
+        server.says(REFUSED);
+        assert_eq!(server.lines(REFUSED).len(), 1, "once");
     }
     assert_eq!(
         redis.cli(&["KEYS", "*marker*"]).trim(),

@@ -158,11 +158,7 @@ fn without_unnamed_files_uploads_wait_in_the_stage() {
             "inject=linkat:error=EOPNOTSUPP",
         ])
         .start();
-    assert!(
-        server.log().contains("has no unnamed files"),
-        "{}",
-        server.log()
-    );
+    server.says("has no unnamed files");
     server.upload(&small());
     let json = server.upload(&large());
     let id = json["id"].as_str().unwrap();

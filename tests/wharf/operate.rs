@@ -315,7 +315,7 @@ fn a_running_server_compares_its_index_for_an_admin() {
         (code, said.as_str()),
         (Some(0), "1 uploads indexed, 0 damaged\n")
     );
-    assert!(server.log().contains("forgotten=1"), "{}", server.log());
+    server.says("forgotten=1");
     let (code, said) = ask("nope", &url);
     assert_eq!(code, Some(4));
     assert!(said.contains("403"), "{said}");

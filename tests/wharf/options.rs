@@ -23,7 +23,7 @@ fn uploads_expire_and_are_removed_in_time() {
     });
     assert!(start.elapsed() > Duration::from_millis(1500));
     wait_until("its files are removed", || server.files().is_empty());
-    assert!(server.log().contains("removed uploads that were over"));
+    server.says("removed uploads that were over");
     assert_eq!(server.get("/files/a.txt").status, 404);
     assert_eq!(server.get("/uploads").json()["uploads"], json!([]));
 }

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Bucket, Form, Response, request};
+use super::{Bucket, Form, Response, request, wait_until};
 
 /// The binary under test.
 pub const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
@@ -162,6 +162,14 @@ impl Server {
 
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has this text: it comes by a pipe, and may be later than an answer.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        wait_until(&format!("the log says {text:?}"), || {
+            self.log().contains(text)
+        });
     }
 
     /// The lines of the log with this text, and when each was written.

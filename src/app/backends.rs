@@ -1,5 +1,6 @@
 //! What the server stands on: a store, an index, a lease.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub struct Backends {
     pub tasks: Vec<Task>,
     /// Whether other processes have all this too.
     pub shared: bool,
+    /// Keeps other processes from the index, where the store does not: to be held for as long.
+    pub lock: Option<File>,
 }
 
 impl Backends {
@@ -77,6 +80,7 @@ impl Backends {
             trouble: watch::Sender::new(None).subscribe(),
             tasks: Vec::new(),
             shared: false,
+            lock: None,
         })
     }
 
@@ -94,6 +98,9 @@ impl Backends {
         let private = DiskStore::private_dir(&options.dir);
         std::fs::create_dir_all(&private).map_err(catalog::OpenError::Io)?;
         let path = private.join(format!("catalog-{id}.redb"));
+        // One of the index itself would go with its file, when that is made anew.
+        let lock = File::create(path.with_extension("lock")).map_err(catalog::OpenError::Io)?;
+        lock.try_lock().map_err(|_| catalog::OpenError::Locked)?;
         let (trouble, watched) = watch::channel(None);
         let watching = Arc::clone(&store);
         Ok(Backends {
@@ -105,6 +112,7 @@ impl Backends {
                 presence::watch(watching, id, trouble, stop)
             })],
             shared: true,
+            lock: Some(lock),
         })
     }
 
@@ -152,6 +160,7 @@ impl Backends {
                 task(move |stop| identity.watch(trouble, stop)),
             ],
             shared: true,
+            lock: None,
         })
     }
 }

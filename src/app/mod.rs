@@ -4,6 +4,7 @@ mod backends;
 mod identity;
 mod presence;
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,6 +127,8 @@ pub struct App {
     /// Whether other processes may have the store too.
     shared: bool,
     clock: Clock,
+    /// See [`Backends::lock`].
+    _lock: Option<File>,
 }
 
 /// Work beside the requests, until it is told to stop.
@@ -145,6 +148,7 @@ pub async fn build(options: Options) -> Result<App, StartError> {
         lease: backends.lease,
         trouble: backends.trouble,
         tasks: backends.tasks,
+        _lock: backends.lock,
         shared,
         options,
         clock,

@@ -7,6 +7,7 @@ mod resolve;
 mod uses;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -75,7 +76,11 @@ impl Delivery {
         let Some((id, file)) = representation.file() else {
             return Ok(None);
         };
-        if representation.is_limited() {
+        let now = self.clock.now();
+        let expires_at = representation.expires_at;
+        let lives = expires_at.map_or(Duration::MAX, |deadline| deadline.since(now));
+        // An address is good for whole seconds.
+        if representation.is_limited() || lives < Duration::from_secs(1) {
             return Ok(None);
         }
         let file = Elsewhere {
@@ -83,6 +88,8 @@ impl Delivery {
             name: &file.name,
             media_type: &file.media_type,
             disposition,
+            size: file.size,
+            lives,
         };
         Ok(self.uploads.store().elsewhere(&file).await?)
     }

@@ -34,10 +34,14 @@ impl App {
             }
             Verdict::Proceed => {}
         }
+        // A validator of ours says nothing to the bucket.
+        let validators = [header::IF_MATCH, header::IF_RANGE];
+        let asks_for_ours = validators.iter().any(|name| headers.contains_key(name));
         // What a page shows comes from here: its policy allows nothing from elsewhere, and a bucket
         // would not keep what is shown from running.
         if *method == Method::GET
             && !inline
+            && !asks_for_ours
             && let Some(disposition) = disposition(this, inline)
             && let Some(address) = self.delivery.elsewhere(this, &disposition).await?
         {

@@ -9,6 +9,7 @@ mod names;
 pub mod object;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -159,6 +160,10 @@ pub struct Elsewhere<'a> {
     pub media_type: &'a str,
     /// Its `Content-Disposition`.
     pub disposition: &'a str,
+    /// Bytes.
+    pub size: u64,
+    /// How long its upload exists from now on.
+    pub lives: Duration,
 }
 
 /// What became of a [`Store::replace`] or a [`Store::bury`].

@@ -101,6 +101,16 @@ fn an_index_of_its_own_finds_names_again() {
     wait_until("it is found", || {
         server.get("/files/kept.txt").status == 200
     });
+    // The index of a server that runs is not taken away from under it.
+    let out = self::setup(&bucket)
+        .args(&["--dir", server.store().to_str().unwrap()])
+        .run(&["reindex"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        said.contains("another process has the index open"),
+        "{said}"
+    );
     let (_, setup) = server.stop();
     let out = setup.run(&["reindex"]);
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -261,6 +271,22 @@ fn clients_are_sent_to_the_bucket_when_that_is_wanted() {
     let known = [("If-None-Match", head.header("etag").unwrap())];
     assert_eq!(server.request("GET", &path, &known, b"").status, 304);
     assert_eq!(server.get(&format!("/download/{id}")).status, 200);
+    // The bucket knows nothing of wharf's validators, nor of deadlines and damage.
+    let ours = [("If-Match", head.header("etag").unwrap())];
+    assert_eq!(server.request("GET", &path, &ours, b"").status, 200);
+    let short = server.post_to("/upload?expires_in=60", &form, &[]).json();
+    let short = id_of(&short);
+    let path = format!("/files/{short}/photo%20%C3%A9.png");
+    let sent = server.get(&path);
+    let address = sent.header("location").unwrap();
+    let (_, seconds) = address.split_once("X-Amz-Expires=").unwrap();
+    let seconds = seconds.split('&').next().unwrap();
+    assert!(seconds.parse::<u64>().unwrap() <= 60, "{address}");
+    bucket.put(
+        &format!("up/{}/{short}-photo%20%C3%A9.png", &short[..2]),
+        b"cut",
+    );
+    assert_eq!(server.get(&path).status, 500);
     let limited = server.post_to("/upload?max_downloads=1", &form, &[]).json();
     let path = format!("/files/{}/photo%20%C3%A9.png", id_of(&limited));
     assert!(server.get(&path).body == content);

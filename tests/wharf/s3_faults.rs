@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Asked, Bucket, Form, S3Proxy, Server, Setup, Trouble, noise, parts_of, wait_until,
+    Asked, Bucket, Connection, Form, S3Proxy, Server, Setup, Trouble, noise, parts_of, wait_until,
 };
 
 struct Disturbed {
@@ -180,6 +180,33 @@ fn downloads_go_on_behind_a_cut() {
     let refused = all.server.get(&format!("/files/{id}/big.bin"));
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.header("retry-after").is_some());
+}
+
+#[test]
+fn a_reader_may_pause_and_the_store_cut_late() {
+    let all = Disturbed::start();
+    let content = noise(60_000_000, 7);
+    let stored = all
+        .server
+        .upload(&Form::new().file("f", "long.bin", &content));
+    let path = format!("/files/{}/long.bin", stored["id"].as_str().unwrap());
+    let mut first = true;
+    all.proxy.rule(move |asked| {
+        let cut = asked.gets_file() && std::mem::take(&mut first);
+        if cut {
+            Trouble::Truncate(50_000_000)
+        } else {
+            Trouble::None
+        }
+    });
+    let mut reader = Connection::open(all.server.address);
+    reader.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    // Longer than the store's client waits for bytes, and than its library goes on behind a cut;
+    // shorter than readers may take nothing.
+    std::thread::sleep(Duration::from_secs(22));
+    let answer = reader.response(false).expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert!(answer.whole && answer.body == content);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use object_store::signer::{SignedUrlOptions, Signer as _};
 use object_store::{Error, GetOptions, GetRange};
 
 use super::Inner;
+use super::client::Client;
 use super::error::{is_absent, is_outside, sort};
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Blob, Elsewhere, StoreError};
@@ -21,6 +22,14 @@ use crate::store::{Blob, Elsewhere, StoreError};
 const AT_ONCE: usize = 16;
 /// How long an address is good that a client is sent to.
 const SIGNED_FOR: Duration = Duration::from_secs(300);
+/// How long is waited for the next bytes of a file, while they are asked for.
+const SILENCE: Duration = Duration::from_secs(15);
+/// A request that broke after fewer bytes than this was in vain, and so many of those in a row are
+/// no passing trouble.
+const PROGRESS: u64 = 8 << 20;
+const VAIN: u32 = 3;
+/// The pause before the next.
+const AGAIN: Duration = Duration::from_millis(200);
 
 impl Inner {
     pub async fn open(
@@ -35,15 +44,14 @@ impl Inner {
             // A range of nothing cannot be asked for.
             let meta = self.client.head(&key).await?;
             check(&key, meta.map(|meta| meta.size), size)?;
-            let left = 0;
             let stream = stream::empty().boxed();
-            return Ok(Box::new(BucketBlob { key, stream, left }));
+            return Ok(Box::new(self.blob(key, None, stream, 0..0)));
         }
         let options = GetOptions {
             range: (range != (0..size)).then(|| GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
-        let found = match self.client.get(&key, options).await {
+        let found = match self.client.open(&key, options).await {
             Ok(found) => found,
             Err(error) if is_absent(&error) => return Err(damaged(&key, None, size)),
             Err(error) if is_outside(&error) => {
@@ -53,11 +61,27 @@ impl Inner {
             Err(error) => return Err(sort(&format!("opening {key}"), &error)),
         };
         check(&key, Some(found.meta.size), size)?;
-        Ok(Box::new(BucketBlob {
+        let tag = found.meta.e_tag.clone();
+        Ok(Box::new(self.blob(key, tag, found.into_stream(), range)))
+    }
+
+    fn blob(
+        &self,
+        key: Path,
+        tag: Option<String>,
+        stream: Blocks,
+        range: Range<u64>,
+    ) -> BucketBlob {
+        BucketBlob {
+            client: self.client.clone(),
             key,
-            stream: found.into_stream(),
-            left: range.end - range.start,
-        }))
+            tag,
+            stream,
+            at: range.start,
+            end: range.end,
+            begun: range.start,
+            vain: 0,
+        }
     }
 
     pub async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
@@ -72,16 +96,20 @@ impl Inner {
         looks.buffered(AT_ONCE).try_collect().await
     }
 
-    /// Where a client can fetch a file by itself, for five minutes.
+    /// Where a client can fetch a file by itself, for five minutes, or for as long as it exists.
     pub async fn elsewhere(&self, file: &Elsewhere<'_>) -> Result<String, StoreError> {
         let key = self.layout.file(file.id, file.name);
+        // What the bucket answers nobody looks at any more.
+        let meta = self.client.head(&key).await?;
+        check(&key, meta.map(|meta| meta.size), file.size)?;
+        let good_for = SIGNED_FOR.min(file.lives);
         let options = SignedUrlOptions::new().with_query([
             ("response-content-type", file.media_type),
             ("response-content-disposition", file.disposition),
         ]);
         let s3 = self.client.s3();
         let url = s3
-            .signed_url_opts(Method::GET, &key, SIGNED_FOR, &options)
+            .signed_url_opts(Method::GET, &key, good_for, &options)
             .await;
         let url = url.map_err(|error| sort(&format!("signing an address of {key}"), &error))?;
         Ok(url.into())
@@ -102,33 +130,76 @@ fn damaged(key: &Path, found: Option<u64>, size: u64) -> StoreError {
     })
 }
 
-/// A range of an object on its way here.
+/// What comes of an object.
+type Blocks = BoxStream<'static, Result<Bytes, Error>>;
+
+/// A range of an object on its way here. Where it breaks it goes on with another request, as long
+/// as the object is the same.
 struct BucketBlob {
+    client: Client,
     key: Path,
-    /// Goes on behind a cut with another request, as long as the object is the same.
-    stream: BoxStream<'static, Result<Bytes, Error>>,
-    /// Bytes.
-    left: u64,
+    /// The ETag of the object.
+    tag: Option<String>,
+    stream: Blocks,
+    /// Where the next byte is, and where the last.
+    at: u64,
+    end: u64,
+    /// Where the present request began.
+    begun: u64,
+    /// How many in a row were in vain.
+    vain: u32,
+}
+
+impl BucketBlob {
+    /// Goes on behind a failure, unless it is one too many.
+    async fn resume(&mut self, failure: StoreError) -> Result<(), StoreError> {
+        self.vain = match self.at - self.begun >= PROGRESS {
+            true => 0,
+            false => self.vain + 1,
+        };
+        if self.tag.is_none() || self.vain >= VAIN {
+            return Err(failure);
+        }
+        self.begun = self.at;
+        tracing::debug!(key = %self.key, at = self.at, error = %failure, "reading goes on with another request");
+        tokio::time::sleep(AGAIN).await;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(self.at..self.end)),
+            if_match: self.tag.clone(),
+            ..GetOptions::default()
+        };
+        let found = self.client.open(&self.key, options).await;
+        let found = found.map_err(|error| sort(&format!("reading {}", self.key), &error))?;
+        self.stream = found.into_stream();
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Blob for BucketBlob {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let key = &self.key;
         loop {
-            if self.left == 0 {
+            if self.at == self.end {
                 return Ok(None);
             }
-            let block = self.stream.try_next().await;
-            match block.map_err(|error| sort(&format!("reading {key}"), &error))? {
-                Some(block) if block.is_empty() => {}
-                Some(block) if block.len() as u64 <= self.left => {
-                    self.left -= block.len() as u64;
+            let block = tokio::time::timeout(SILENCE, self.stream.try_next()).await;
+            let key = &self.key;
+            let failure = match block {
+                Ok(Ok(Some(block))) if block.is_empty() => continue,
+                Ok(Ok(Some(block))) if block.len() as u64 <= self.end - self.at => {
+                    self.at += block.len() as u64;
                     return Ok(Some(block));
                 }
-                Some(_) => return Err(StoreError::Damaged(format!("{key} became longer"))),
-                None => return Err(StoreError::Damaged(format!("{key} became shorter"))),
-            }
+                Ok(Ok(Some(_))) => {
+                    return Err(StoreError::Damaged(format!("{key} became longer")));
+                }
+                Ok(Ok(None)) => return Err(StoreError::Damaged(format!("{key} became shorter"))),
+                Ok(Err(error)) => sort(&format!("reading {key}"), &error),
+                Err(_) => {
+                    StoreError::Unavailable(format!("reading {key}: nothing for {SILENCE:?}"))
+                }
+            };
+            self.resume(failure).await?;
         }
     }
 }

@@ -23,6 +23,9 @@ pub const BLOCK: usize = 1024 * 1024;
 pub struct Budget {
     free: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    /// For whole small files, which are held already: they wait for the store alone, and never for
+    /// what slow clients hold.
+    small: Arc<Semaphore>,
     pool: Arc<Pool>,
 }
 
@@ -83,6 +86,7 @@ impl Drop for Block {
 pub struct Held {
     free: Option<OwnedSemaphorePermit>,
     reserve: Option<OwnedSemaphorePermit>,
+    small: Option<OwnedSemaphorePermit>,
 }
 
 impl Budget {
@@ -92,16 +96,21 @@ impl Budget {
     /// One of so many bytes, at least [`LEAST`](Self::LEAST).
     pub fn new(bytes: u64) -> Self {
         let bytes = usize::try_from(bytes.max(Self::LEAST)).unwrap_or(usize::MAX);
-        let free = ((bytes - PART) / UNIT).min(Semaphore::MAX_PERMITS);
+        let all = ((bytes - PART) / UNIT).min(Semaphore::MAX_PERMITS);
+        let small = all / 16;
         Budget {
-            free: Arc::new(Semaphore::new(free)),
+            free: Arc::new(Semaphore::new(all - small)),
             reserve: Arc::new(Semaphore::new(1)),
+            small: Arc::new(Semaphore::new(small)),
             pool: Arc::default(),
         }
     }
 
-    /// Takes a block more, if it is free.
+    /// Takes a block more, if it is free. Whoever has the reserve has one part, to be sent.
     pub fn try_block(&self, held: &mut Held) -> Option<Block> {
+        if held.reserve.is_some() {
+            return None;
+        }
         self.try_take(held, BLOCK).then(|| self.fetch())
     }
 
@@ -109,6 +118,12 @@ impl Budget {
     pub async fn block(&self, held: &mut Held) -> Block {
         self.take(held, BLOCK).await;
         self.fetch()
+    }
+
+    /// Takes what a small file of so many bytes needs on its way, once that is free.
+    pub async fn small(&self, held: &mut Held, bytes: usize) {
+        let permit = Arc::clone(&self.small).acquire_many_owned(units(bytes.max(1)));
+        held.small = Some(permit.await.expect("the semaphores are never closed"));
     }
 
     fn fetch(&self) -> Block {
@@ -188,7 +203,8 @@ mod tests {
         for part in parts {
             part.await.unwrap();
         }
-        assert_eq!(budget.free.available_permits(), 2 * PART / UNIT);
+        let small = budget.small.available_permits();
+        assert_eq!(budget.free.available_permits() + small, 2 * PART / UNIT);
         assert_eq!(budget.reserve.available_permits(), 1);
     }
 
@@ -196,10 +212,15 @@ mod tests {
     async fn what_is_not_free_is_waited_for() {
         let budget = Budget::new(0);
         let (mut first, mut second, mut third) = Default::default();
-        assert!(budget.try_take(&mut first, 2 * PART));
+        let free = budget.free.available_permits() * UNIT;
+        assert!(budget.try_take(&mut first, free));
         assert!(!budget.try_take(&mut second, 1));
         budget.take(&mut second, 1).await;
         assert!(second.reserve.is_some() && budget.try_take(&mut second, PART));
+        assert!(budget.try_block(&mut second).is_none(), "it is to be sent");
+        // Small files go past all that.
+        let mut small = Held::default();
+        budget.small(&mut small, UNIT).await;
         {
             let waiting = budget.take(&mut third, 1);
             tokio::pin!(waiting);

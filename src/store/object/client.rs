@@ -28,8 +28,13 @@ const SLOWEST: u64 = 256 * 1024;
 /// How often a transfer that hangs is tried.
 const TRIES: u32 = 3;
 
+/// How long the head of a file's answer may take.
+const OPENING: Duration = Duration::from_secs(30);
+/// The longest that putting parts together may take at a time.
+const COMPLETING: u64 = 600;
+
 /// The client of one bucket.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Client {
     /// For requests whose answers begin soon.
     s3: AmazonS3,
@@ -64,9 +69,13 @@ impl Client {
     /// The client that `options` describe.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let mut builder = AmazonS3Builder::new();
+        let mut http = ClientOptions::new();
         for (name, value) in &options.settings {
             // Others of these names mean nothing to a store.
             if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
+                if let AmazonS3ConfigKey::Client(key) = key {
+                    http = http.with_config(key, value);
+                }
                 builder = builder.with_config(key, value);
             }
         }
@@ -103,7 +112,7 @@ impl Client {
         let bulk = bulk
             .with_credentials(Arc::clone(s3.credentials()))
             .build()?;
-        let http = ClientOptions::new().with_allow_http(true);
+        let http = http.with_allow_http(true);
         Ok(Client {
             http: ReqwestConnector::default().connect(&http)?,
             s3,
@@ -134,6 +143,18 @@ impl Client {
     /// Reads an object, or a range of it.
     pub async fn get(&self, key: &Path, options: GetOptions) -> Result<GetResult, Error> {
         self.s3.get_opts(key, options).await
+    }
+
+    /// Opens a file, to be read as slowly as whoever it is for: the time-out of reading that
+    /// others have runs on while nobody asks for more.
+    pub async fn open(&self, key: &Path, options: GetOptions) -> Result<GetResult, Error> {
+        let opened = tokio::time::timeout(OPENING, self.bulk.get_opts(key, options));
+        opened.await.unwrap_or_else(|late| {
+            Err(Error::Generic {
+                store: "S3",
+                source: late.into(),
+            })
+        })
     }
 
     /// What is known of an object; `None` when there is none.
@@ -207,7 +228,8 @@ impl Client {
         size: u64,
     ) -> Result<(), StoreError> {
         // Putting thousands of parts together can take minutes.
-        let len = usize::try_from(size / 64).unwrap_or(usize::MAX);
+        let len = (size / 64).min(COMPLETING * SLOWEST);
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
         let complete = || self.bulk.complete_multipart(key, upload, parts.clone());
         let completed = hurry(&format!("completing {key}"), len, complete).await;
         match completed {

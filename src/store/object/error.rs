@@ -24,7 +24,8 @@ pub fn words(error: &Error) -> String {
     text
 }
 
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+/// The content of the first element of this name.
+pub fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>"))
         .map(|(content, _)| content)
@@ -32,14 +33,16 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 
 /// The status of the answer behind an error, where there was one.
 fn status(text: &str) -> Option<u16> {
-    let (_, rest) = text.split_once("status code: ")?;
+    // Behind the address, in which the name of a file stands.
+    let (_, rest) = text.rsplit_once("non-2xx status code: ")?;
     rest.split_once(' ')?.0.parse().ok()
 }
 
 /// Whether an error says that there is no such key. That there is no bucket says nothing of its
 /// keys.
 pub fn is_absent(error: &Error) -> bool {
-    matches!(error, Error::NotFound { .. }) && !error.to_string().contains("NoSuchBucket")
+    matches!(error, Error::NotFound { .. })
+        && !error.to_string().contains("<Code>NoSuchBucket</Code>")
 }
 
 /// Whether a conditional change was refused, as far as the answer tells.
@@ -55,11 +58,21 @@ pub fn is_outside(error: &Error) -> bool {
     status(&error.to_string()) == Some(416)
 }
 
+/// What is said with the status 400 and passes all the same (Amazon S3, Error responses).
+const PASSING: [&str; 4] = [
+    "BadDigest",
+    "ExpiredToken",
+    "RequestTimeout",
+    "TokenRefreshRequired",
+];
+
 /// Sorts an error by its meaning: most pass, when the network, the store or its operator is well
 /// again.
 pub fn sort(doing: &str, error: &Error) -> StoreError {
-    let said = words(error);
-    match status(&error.to_string()) {
+    let (said, text) = (words(error), error.to_string());
+    let passes = element(&text, "Code").is_some_and(|code| PASSING.contains(&code));
+    match status(&text) {
+        Some(400) if passes => StoreError::Unavailable(format!("{doing}: {said}")),
         Some(507) => StoreError::NoSpace(format!("{doing}: {said}")),
         // A request that is wrong today is wrong tomorrow.
         Some(400 | 405 | 411 | 413) => StoreError::io(doing, io::Error::other(said)),
@@ -89,6 +102,14 @@ mod tests {
         assert!(matches!(sort("x", &full), StoreError::NoSpace(_)));
         let wrong = generic("Server returned non-2xx status code: 400 Bad Request: ");
         assert!(matches!(sort("x", &wrong), StoreError::Io { .. }));
+        let late = generic(
+            "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>",
+        );
+        assert!(matches!(sort("x", &late), StoreError::Unavailable(_)));
+        let named = generic(
+            "Error performing GET http://x/status%20code:%20507%20 - Server returned non-2xx status code: 403 Forbidden: ",
+        );
+        assert!(matches!(sort("x", &named), StoreError::Unavailable(_)));
         let outside = generic("non-2xx status code: 416 Requested Range Not Satisfiable: ");
         assert!(is_outside(&outside));
         let absent = |said: &str| Error::NotFound {
@@ -97,5 +118,8 @@ mod tests {
         };
         assert!(is_absent(&absent("<Code>NoSuchKey</Code>")));
         assert!(!is_absent(&absent("<Code>NoSuchBucket</Code>")));
+        assert!(is_absent(&absent(
+            "NoSuchBucket.txt: <Code>NoSuchKey</Code>"
+        )));
     }
 }

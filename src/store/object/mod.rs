@@ -31,6 +31,7 @@ mod unfinished;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,7 +51,7 @@ use staged::BucketStaged;
 /// How long the end waits for what discarded uploads have left to be removed.
 const CLOSING: Duration = Duration::from_secs(5);
 /// In how many groups uploads take turns at their keys.
-const TURNS: usize = 64;
+const TURNS: usize = 4096;
 
 /// Where a bucket is, and how it is used.
 #[derive(Clone)]
@@ -186,8 +187,10 @@ fn at(options: &Options, error: OpenError) -> OpenError {
 impl Inner {
     /// Waits until no other task here changes this key.
     async fn turn(&self, id: &UploadId) -> tokio::sync::MutexGuard<'_, ()> {
-        let last = id.as_str().as_bytes()[id.as_str().len() - 1];
-        self.turns[usize::from(last) % TURNS].lock().await
+        let mut hasher = DefaultHasher::new();
+        id.as_str().hash(&mut hasher);
+        let turn = usize::try_from(hasher.finish() % TURNS as u64).expect("below TURNS");
+        self.turns[turn].lock().await
     }
 
     /// The uploads under way here.

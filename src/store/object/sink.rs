@@ -185,7 +185,7 @@ impl FileSink for BucketSink<'_> {
             let mut part = self.gathered.take();
             if self.size <= SMALL as u64 {
                 part.content = std::mem::take(&mut self.small).into();
-                inner.budget.take(&mut part.held, SMALL).await;
+                inner.budget.small(&mut part.held, SMALL).await;
             }
             let (id, name) = (self.staged.id, self.name.clone());
             // Not to be broken off: the file would appear after whoever removes it has looked.

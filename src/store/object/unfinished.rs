@@ -11,7 +11,7 @@ use object_store::signer::{SignedUrlOptions, Signer as _};
 use serde::Deserialize;
 
 use super::Inner;
-use super::error::sort;
+use super::error::{element, sort};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 
@@ -105,14 +105,20 @@ impl Inner {
             .bytes()
             .await
             .map_err(|error| failed(error.to_string()))?;
+        // Its code alone: an answer can repeat the request, its signature and all.
         let text = String::from_utf8_lossy(&body);
+        let text = element(&text, "Code").unwrap_or_default();
         if head.status.is_server_error() && head.status.as_u16() != 501 {
             return Err(failed(format!("{}: {text}", head.status)));
         }
         if !head.status.is_success() {
             if !SAID.swap(true, Ordering::Relaxed) {
                 let status = head.status.as_u16();
-                tracing::warn!(status, answer = %text, "the store does not list unfinished multipart uploads: a lifecycle rule of the bucket has to remove them");
+                tracing::warn!(
+                    status,
+                    answer = text,
+                    "the store does not list unfinished multipart uploads: a lifecycle rule of the bucket has to remove them"
+                );
             }
             return Ok(None);
         }

@@ -20,7 +20,7 @@ use crate::catalog;
 use crate::delivery::{self, Delivery};
 use crate::expiry::{self, Compared, Comparison, Expiry, ExpiryError};
 use crate::http;
-use crate::http::server::{Listener, Server, Timeouts};
+use crate::http::server::{Listener, Server, Timeouts, Workers};
 use crate::ingest::{self, Ingest};
 use crate::lease::Lease;
 use crate::model::Clock;
@@ -212,6 +212,7 @@ impl App {
         let (connections, commits) = (TaskTracker::new(), TaskTracker::new());
         let counted = expiry::Metrics::default();
         let http = self.http(&shutdown, commits.clone(), counted.clone());
+        let workers = Arc::new(Workers::start()?);
         let server = Server {
             router: http.clone().router(),
             timeouts: Timeouts::new(self.options.http.idle_timeout),
@@ -226,7 +227,7 @@ impl App {
         // the first client is let in.
         let _ = tokio::time::timeout(SETTLING, self.settled()).await;
         for listener in listeners {
-            tasks.spawn(server.clone().accept(listener));
+            tasks.spawn(server.clone().accept(listener, Arc::clone(&workers)));
         }
         let ended = watch(&mut tasks, &shutdown).await;
         http.drain();

@@ -1,5 +1,6 @@
 //! One line for each request, and the id it can be found by.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::App;
@@ -59,10 +60,8 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
     let mut line = Line {
         id: id.clone(),
         method: request.method().clone(),
-        path: request.uri().path().to_owned(),
-        client: origin
-            .client
-            .map_or_else(|| "unix".to_owned(), |client| client.to_string()),
+        uri: request.uri().clone(),
+        client: origin.client,
         status: StatusCode::INTERNAL_SERVER_ERROR,
         received: received.clone(),
         sent: 0,
@@ -76,7 +75,7 @@ pub async fn requests(State(app): State<App>, mut request: Request, next: Next) 
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         if let Some(inside) = problem.inside() {
-            tracing::error!(%id, error = inside, "{} {}", line.method, line.path);
+            tracing::error!(%id, error = inside, "{} {}", line.method, line.uri.path());
         }
         // What the layers in between have added stays: Allow, CORS, nosniff.
         let added = std::mem::take(response.headers_mut());
@@ -123,8 +122,9 @@ fn new_id() -> String {
 struct Line {
     id: String,
     method: Method,
-    path: String,
-    client: String,
+    uri: Uri,
+    /// `None` is a process on this machine.
+    client: Option<IpAddr>,
     status: StatusCode,
     received: Received,
     sent: u64,
@@ -143,14 +143,14 @@ impl Drop for Line {
         let ended = if self.whole { "" } else { " (broken off)" };
         tracing::info!(
             id = %self.id,
-            client = %self.client,
+            client = %self.client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
             status,
             received = self.received.get(),
             sent = self.sent,
             ms = time.as_secs_f64() * 1000.0,
             "{} {} {status}{ended}",
             self.method,
-            self.path,
+            self.uri.path(),
         );
     }
 }
@@ -177,7 +177,7 @@ impl http_body::Body for Logged {
                     self.body.is_end_stream() || self.line.announced == Some(self.line.sent);
             }
             Poll::Ready(Some(Err(error))) => {
-                tracing::error!(id = %self.line.id, %error, "{} broke off", self.line.path);
+                tracing::error!(id = %self.line.id, %error, "{} broke off", self.line.uri.path());
             }
             Poll::Ready(None) => self.line.whole = true,
             Poll::Pending => {}

@@ -20,7 +20,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
+    method: &'static str,
     status: u16,
 }
 
@@ -132,22 +132,7 @@ impl Metrics {
 
     /// Counts an answered request.
     pub fn request(&self, method: &Method, status: u16, received: u64, sent: u64, time: Duration) {
-        // Methods that a client makes up must not make up labels.
-        let known = [
-            Method::GET,
-            Method::HEAD,
-            Method::POST,
-            Method::PUT,
-            Method::PATCH,
-            Method::DELETE,
-            Method::OPTIONS,
-        ];
-        let method = if known.contains(method) {
-            method.as_str()
-        } else {
-            "other"
-        };
-        let method = method.to_owned();
+        let method = label(method);
         self.requests
             .get_or_create(&RequestLabels { method, status })
             .inc();
@@ -189,6 +174,20 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+/// A method as a label: those that a client makes up must not make up labels.
+fn label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
     }
 }
 

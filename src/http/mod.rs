@@ -25,6 +25,7 @@ mod upload;
 mod upload_json;
 mod uploads;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,6 +38,7 @@ use axum::routing::{delete, get, post, put};
 use http::{HeaderName, HeaderValue};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -72,17 +74,20 @@ pub struct Options {
     pub instance: String,
 }
 
-/// What the requests share.
+/// The use cases behind HTTP. It is cloned for every request, and more than once.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Shared>);
+
+/// What the requests share.
+pub struct Shared {
     ingest: Ingest,
     delivery: Delivery,
     repository: Repository,
     clock: Clock,
-    options: Arc<Options>,
+    options: Options,
     uploads: Arc<Semaphore>,
     metrics: Arc<Metrics>,
-    draining: Arc<AtomicBool>,
+    draining: AtomicBool,
     trouble: watch::Receiver<Option<String>>,
     claims: watch::Receiver<Option<Claim>>,
     abort: CancellationToken,
@@ -110,6 +115,14 @@ pub struct Parts {
     pub abort: CancellationToken,
 }
 
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl App {
     /// Puts the use cases behind HTTP.
     pub fn new(parts: Parts) -> Self {
@@ -124,13 +137,13 @@ impl App {
             options,
             abort,
         } = parts;
-        App {
+        App(Arc::new(Shared {
             uploads: Arc::new(Semaphore::new(
                 options.max_uploads.min(Semaphore::MAX_PERMITS),
             )),
-            options: Arc::new(options),
+            options,
             metrics: Arc::new(Metrics::new(&expiry)),
-            draining: Arc::default(),
+            draining: AtomicBool::new(false),
             ingest,
             delivery,
             repository,
@@ -138,7 +151,7 @@ impl App {
             claims,
             clock,
             abort,
-        }
+        }))
     }
 
     /// Drops readiness: the server is ending.
@@ -185,12 +198,14 @@ impl App {
                 )
                 .fallback(unknown),
         };
-        based
-            .layer(from_fn_with_state(self.clone(), cross_site::refuse))
-            .layer(cors::layer(&self.options.cors_origins))
-            .layer(CatchPanicLayer::custom(panicked))
+        // One service of all of them, and not one around the other for each route.
+        let layers = ServiceBuilder::new()
+            .layer(from_fn_with_state(self.clone(), log::requests))
             .layer(nosniff())
-            .layer(from_fn_with_state(self, log::requests))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(cors::layer(&self.options.cors_origins))
+            .layer(from_fn_with_state(self, cross_site::refuse));
+        based.layer(layers)
     }
 }
 

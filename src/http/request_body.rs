@@ -8,12 +8,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
-use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::App;
 use super::log::Received;
 use super::problem::Problem;
+use super::server::Deadline;
 use crate::ingest::BodyError;
 
 /// The frames of a request's body.
@@ -21,7 +21,7 @@ pub struct Frames {
     body: Body,
     received: Received,
     idle: Duration,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Deadline,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
@@ -32,7 +32,7 @@ impl Frames {
             body,
             received,
             idle,
-            deadline: Box::pin(sleep(idle)),
+            deadline: Deadline::after(idle),
             abort: Box::pin(abort.cancelled_owned()),
         }
     }
@@ -51,8 +51,8 @@ impl Stream for Frames {
                         continue;
                     };
                     self.received.add(data.len() as u64);
-                    let later = Instant::now() + self.idle;
-                    self.deadline.as_mut().reset(later);
+                    let idle = self.idle;
+                    self.deadline.set(idle);
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -62,7 +62,7 @@ impl Stream for Frames {
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {}
             }
-            if self.deadline.as_mut().poll(cx).is_ready() {
+            if self.deadline.poll(cx).is_ready() {
                 let idle = BodyError::Idle(self.idle.as_secs());
                 return Poll::Ready(Some(Err(idle)));
             }

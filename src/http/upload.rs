@@ -177,6 +177,9 @@ fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<Request, P
 
 /// The pairs of a query.
 pub fn serde_urlencoded(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    if query.is_empty() {
+        return Ok(Vec::new());
+    }
     let uri = format!("/?{query}").parse::<http::Uri>();
     let uri = uri.map_err(|_| Problem::bad_request("the query cannot be read"))?;
     let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);

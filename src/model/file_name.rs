@@ -1,5 +1,6 @@
 //! The name of a stored file: one path component, whatever the client sent.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -41,9 +42,9 @@ impl FileName {
     pub fn from_upload(name: &[u8]) -> Self {
         let text = String::from_utf8_lossy(name);
         let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        let clean: String = last.nfc().filter(|&c| !is_removed(c)).collect();
+        let clean: String = composed(last).chars().filter(|&c| !is_removed(c)).collect();
         // Removing a character can bring two together that compose.
-        let clean: String = clean.nfc().collect();
+        let clean = composed(&clean);
         let trimmed = trim(&clean);
         let safe = if trimmed.is_empty() {
             NAMELESS.to_owned()
@@ -76,7 +77,7 @@ impl FileName {
     /// What two names share when a file system that folds case could take one for the other.
     fn folded(&self) -> String {
         // Upper case first joins what lower case alone keeps apart (`ß` and `SS`).
-        self.0.to_uppercase().to_lowercase().nfc().collect()
+        composed(&self.0.to_uppercase().to_lowercase()).into_owned()
     }
 
     /// `a.txt` as `a (2).txt`.
@@ -121,6 +122,15 @@ impl Distinct {
 fn is_removed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Unicode's normalization form C, which ASCII is in.
+fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.nfc().collect())
+    }
 }
 
 fn trim(name: &str) -> &str {

@@ -1,8 +1,10 @@
 //! Listening, and the connections: HTTP/1.1 and cleartext HTTP/2 over TCP and unix sockets.
 
+mod deadline;
 mod phase;
 mod request_body;
 mod transport;
+mod workers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,16 +21,18 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::origin::Peer;
+pub use deadline::Deadline;
 use phase::{Phase, Tracked};
 use request_body::RequestBody;
 use transport::Transport;
+pub use workers::Workers;
 
 /// How long to wait when the process has no descriptors left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -83,16 +87,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes connections until `stop`. A permit comes before each connection: one too many waits
+    /// Takes connections until `stop`, and gives them to `workers`. A permit comes before each connection: one too many waits
     /// in the system's queue.
     ///
     /// # Errors
     /// The listener fails for a reason that is not one connection's.
-    pub async fn accept(self, listener: Listener) -> io::Result<()> {
+    pub async fn accept(self, listener: Listener, workers: Arc<Workers>) -> io::Result<()> {
         let result = self
             .stop
             .clone()
-            .run_until_cancelled(self.accept_all(&listener))
+            .run_until_cancelled(self.accept_all(&listener, &workers))
             .await;
         if let Listener::Unix(_, path) = &listener {
             // Nobody else owns the name; a failure leaves a dead socket, which the next start removes.
@@ -101,35 +105,35 @@ impl Server {
         result.unwrap_or(Ok(()))
     }
 
-    async fn accept_all(&self, listener: &Listener) -> io::Result<()> {
+    async fn accept_all(&self, listener: &Listener, workers: &Workers) -> io::Result<()> {
         loop {
             let permit = Arc::clone(&self.connections).acquire_owned().await;
             let permit = permit.map_err(io::Error::other)?;
-            let accepted = match listener {
-                Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                    // Without it the end of a small answer can wait for an acknowledgement.
-                    let _ = stream.set_nodelay(true);
-                    (Socket::Tcp(stream), Peer::Tcp(peer))
-                }),
-                Listener::Unix(listener, _) => listener
-                    .accept()
-                    .await
-                    .map(|(stream, _)| (Socket::Unix(stream), Peer::Unix)),
-            };
-            match accepted {
+            match accept_one(listener).await {
                 Ok((socket, peer)) => {
                     let server = self.clone();
-                    self.tracker.spawn(async move {
-                        match socket {
-                            Socket::Tcp(stream) => server.serve(stream, peer).await,
-                            Socket::Unix(stream) => server.serve(stream, peer).await,
-                        }
+                    workers.spawn(self.tracker.track_future(async move {
+                        server.serve_socket(socket, peer).await;
                         drop(permit);
-                    });
+                    }));
                 }
                 Err(error) => after_accept_error(error).await?,
             }
         }
+    }
+
+    async fn serve_socket(&self, socket: Socket, peer: Peer) {
+        let ended = match socket {
+            Socket::Tcp(stream) => match TcpStream::from_std(stream) {
+                Ok(stream) => return self.serve(stream, peer).await,
+                Err(error) => error,
+            },
+            Socket::Unix(stream) => match UnixStream::from_std(stream) {
+                Ok(stream) => return self.serve(stream, peer).await,
+                Err(error) => error,
+            },
+        };
+        tracing::error!(?peer, error = %ended, "a connection cannot be served");
     }
 
     async fn serve(
@@ -151,9 +155,10 @@ impl Server {
             .timer(TokioTimer::new())
             .max_concurrent_streams(100);
         let service = {
-            let (phase, server) = (Arc::clone(&phase), self.clone());
+            let (phase, router, idle) =
+                (Arc::clone(&phase), self.router.clone(), self.timeouts.idle);
             hyper::service::service_fn(move |request| {
-                server.clone().request(request, peer, Arc::clone(&phase))
+                answer(router.clone(), idle, request, peer, Arc::clone(&phase))
             })
         };
         let mut connection = pin!(builder.serve_connection(io, service));
@@ -176,34 +181,52 @@ impl Server {
             tracing::debug!(?peer, error = %error_chain(&*error), "connection ended");
         }
     }
-
-    async fn request(
-        self,
-        request: Request<Incoming>,
-        peer: Peer,
-        phase: Arc<Phase>,
-    ) -> Result<Response<Body>, std::convert::Infallible> {
-        let http2 = request.version() == Version::HTTP_2;
-        let active = Tracked::begin(Arc::clone(&phase), http2);
-        let (body, unread) = RequestBody::new(&request);
-        let mut request = request.map(|incoming| Body::new(body.of(incoming)));
-        request.extensions_mut().insert(peer);
-        let Ok(mut response) = self.router.oneshot(request).await;
-        if unread.is_unread() && !http2 {
-            // What still comes of the body is drained by the transport when the connection ends.
-            response
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
-            phase.linger();
-        }
-        let idle = http2.then_some(self.timeouts.idle);
-        Ok(response.map(|body| Body::new(active.follow(body, idle))))
-    }
 }
 
+/// Answers one request. A reader over HTTP/2 may take nothing for `idle`.
+async fn answer(
+    router: Router,
+    idle: Duration,
+    request: Request<Incoming>,
+    peer: Peer,
+    phase: Arc<Phase>,
+) -> Result<Response<Body>, std::convert::Infallible> {
+    let http2 = request.version() == Version::HTTP_2;
+    let active = Tracked::begin(Arc::clone(&phase), http2);
+    let (body, unread) = RequestBody::new(&request);
+    let mut request = request.map(|incoming| Body::new(body.of(incoming)));
+    request.extensions_mut().insert(peer);
+    let Ok(mut response) = router.oneshot(request).await;
+    if unread.is_unread() && !http2 {
+        // What still comes of the body is drained by the transport when the connection ends.
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        phase.linger();
+    }
+    let idle = http2.then_some(idle);
+    Ok(response.map(|body| Body::new(active.follow(body, idle))))
+}
+
+/// A connection between two runtimes.
 enum Socket {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+async fn accept_one(listener: &Listener) -> io::Result<(Socket, Peer)> {
+    match listener {
+        Listener::Tcp(listener) => {
+            let (stream, peer) = listener.accept().await?;
+            // Without it the end of a small answer can wait for an acknowledgement.
+            let _ = stream.set_nodelay(true);
+            Ok((Socket::Tcp(stream.into_std()?), Peer::Tcp(peer)))
+        }
+        Listener::Unix(listener, _) => {
+            let (stream, _) = listener.accept().await?;
+            Ok((Socket::Unix(stream.into_std()?), Peer::Unix))
+        }
+    }
 }
 
 /// Decides what an error of accept(2) means: one connection's own troubles, or the process's.
@@ -254,7 +277,7 @@ pub async fn listen_unix(path: PathBuf) -> io::Result<Listener> {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             use std::os::unix::fs::FileTypeExt as _;
             let is_socket = std::fs::symlink_metadata(&path)?.file_type().is_socket();
-            if !is_socket || tokio::net::UnixStream::connect(&path).await.is_ok() {
+            if !is_socket || UnixStream::connect(&path).await.is_ok() {
                 return Err(error);
             }
             std::fs::remove_file(&path)?;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::Timeouts;
 use super::phase::Phase;
+use super::{Deadline, Timeouts};
 
 /// How long the rest of a refused body is read and dropped, and after how much silence not any
 /// more: the numbers of nginx's `lingering_time` and `lingering_timeout`.
@@ -30,7 +30,7 @@ pub struct Transport<T> {
     phase: Arc<Phase>,
     timeouts: Timeouts,
     reading: Reading,
-    writing: Option<Pin<Box<Sleep>>>,
+    writing: Writing,
     lingering: Option<Lingering>,
 }
 
@@ -39,7 +39,13 @@ struct Reading {
     awaits: Awaits,
     /// How many requests had begun at the last look.
     begun: u64,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Deadline,
+}
+
+/// A write that waits, and until when.
+struct Writing {
+    stalled: bool,
+    deadline: Deadline,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,14 +68,18 @@ impl<T> Transport<T> {
         let reading = Reading {
             awaits: Awaits::Request,
             begun: 0,
-            deadline: Box::pin(sleep(timeouts.keep_alive)),
+            deadline: Deadline::after(timeouts.keep_alive),
+        };
+        let writing = Writing {
+            stalled: false,
+            deadline: Deadline::after(timeouts.idle),
         };
         Transport {
             stream,
             phase,
             timeouts,
             reading,
-            writing: None,
+            writing,
             lingering: None,
         }
     }
@@ -93,12 +103,12 @@ impl<T> Transport<T> {
                 Awaits::Head => self.timeouts.head,
                 Awaits::Request | Awaits::Answer => self.timeouts.keep_alive,
             };
-            self.reading.deadline.as_mut().reset(Instant::now() + limit);
+            self.reading.deadline.set(limit);
         }
-        if now == Awaits::Answer {
+        if now == Awaits::Answer || received {
             return Poll::Pending;
         }
-        ready!(self.reading.deadline.as_mut().poll(cx));
+        ready!(self.reading.deadline.poll(cx));
         Poll::Ready(io::Error::from(io::ErrorKind::TimedOut))
     }
 
@@ -109,12 +119,14 @@ impl<T> Transport<T> {
         written: Poll<io::Result<R>>,
     ) -> Poll<io::Result<R>> {
         if written.is_ready() {
-            self.writing = None;
+            self.writing.stalled = false;
             return written;
         }
-        let idle = self.timeouts.idle;
-        let stall = self.writing.get_or_insert_with(|| Box::pin(sleep(idle)));
-        ready!(stall.as_mut().poll(cx));
+        if !self.writing.stalled {
+            self.writing.stalled = true;
+            self.writing.deadline.set(self.timeouts.idle);
+        }
+        ready!(self.writing.deadline.poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }

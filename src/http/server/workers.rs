@@ -1,0 +1,82 @@
+//! The threads that serve the connections.
+
+use std::io;
+use std::num::NonZero;
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+/// How many threads may block for the connections: commits that wait for the disk, reads of cold
+/// files. Every worker has its share.
+const BLOCKING_THREADS: usize = 512;
+/// The least share.
+const BLOCKING_SHARE: usize = 32;
+
+/// A thread for each processor, each with a runtime of its own: a connection stays on the thread
+/// it was given to. Where all threads share one runtime, a connection is taken over by whichever
+/// looks first each time bytes come, and the hopping costs more than it evens out.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Worker>,
+    end: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Worker {
+    runtime: Handle,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// The system has no thread or no descriptor left.
+    pub fn start() -> io::Result<Self> {
+        let count = thread::available_parallelism().map_or(1, NonZero::get);
+        let blocking = (BLOCKING_THREADS / count).max(BLOCKING_SHARE);
+        let end = CancellationToken::new();
+        let workers = (0..count).map(|_| Worker::start(blocking, end.clone()));
+        Ok(Workers {
+            workers: workers.collect::<io::Result<_>>()?,
+            end,
+        })
+    }
+
+    /// Gives a task to the one that has the fewest.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let tasks = |worker: &&Worker| worker.runtime.metrics().num_alive_tasks();
+        if let Some(worker) = self.workers.iter().min_by_key(tasks) {
+            worker.runtime.spawn(task);
+        }
+    }
+}
+
+impl Drop for Workers {
+    /// Waits for what still blocks on their threads.
+    fn drop(&mut self) {
+        self.end.cancel();
+        for worker in self.workers.drain(..) {
+            // A panic of its own it has told already.
+            let _ = worker.thread.join();
+        }
+    }
+}
+
+impl Worker {
+    fn start(blocking: usize, end: CancellationToken) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(blocking)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let thread = thread::Builder::new()
+            .name("wharf-worker".to_owned())
+            .spawn(move || runtime.block_on(end.cancelled()))?;
+        Ok(Worker {
+            runtime: handle,
+            thread,
+        })
+    }
+}

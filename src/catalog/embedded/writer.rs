@@ -17,6 +17,9 @@ use crate::model::UploadId;
 
 /// How long changes may be in the database without being on stable storage.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// How long changes gather before they are written: a transaction of one costs as much as one of
+/// many, and nobody waits for it.
+const GATHER: Duration = Duration::from_millis(10);
 /// How many changes may wait before those who make them do.
 const MOST_PENDING: usize = 64 * 1024;
 
@@ -113,6 +116,9 @@ fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
             SYNC_EVERY.saturating_sub(since.elapsed())
         });
         let woken = wakes.recv_timeout(wait);
+        if woken.is_ok() {
+            std::thread::sleep(GATHER);
+        }
         let changes = shared.lock().pending.take();
         let overdue = unsynced.is_some_and(|since| since.elapsed() >= SYNC_EVERY);
         if !changes.is_empty() || overdue {

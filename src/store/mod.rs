@@ -4,6 +4,7 @@
 mod conformance;
 pub mod disk;
 mod error;
+mod hashing;
 mod identity;
 mod names;
 pub mod object;
@@ -203,7 +204,7 @@ pub trait Staged: Send {
 #[async_trait]
 pub trait FileSink: Send {
     /// Takes the next bytes. When it answers they are written or copied, and the frame they are
-    /// a slice of can be used again.
+    /// a slice of can be used again, but for one that is still being hashed.
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError>;
 
     /// Ends the file.

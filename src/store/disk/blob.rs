@@ -10,37 +10,65 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
+use super::blocks::Blocks;
+use super::layout::Folder;
 use super::{Inner, layout, run_blocking};
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{BLOCK, Blob, StoreError, names};
 
+/// What is to be read of which file.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub id: UploadId,
+    pub name: FileName,
+    /// Bytes that the whole file has.
+    pub size: u64,
+    pub range: Range<u64>,
+}
+
 impl Inner {
-    pub fn open_blob(
-        &self,
-        id: &UploadId,
-        name: &FileName,
-        size: u64,
-        range: Range<u64>,
-    ) -> Result<Box<dyn Blob>, StoreError> {
-        let name = names::file_name(id, name);
+    /// Opens a file that the kernel can find without waiting for the disk; `None` where it
+    /// cannot, or cannot tell.
+    pub fn open_cached(&self, wanted: &Wanted) -> Option<Result<Box<dyn Blob>, StoreError>> {
+        // A file system of many machines asks another one what a file is.
+        if self.is_shared() {
+            return None;
+        }
+        let dir = self.layout.known_prefix(wanted.id.prefix())?;
+        let name = names::file_name(&wanted.id, &wanted.name);
+        let file = layout::open_cached(&dir, &name).ok()?;
+        Some(self.blob(file, name, wanted))
+    }
+
+    /// Opens a file. Blocks.
+    pub fn open_blob(&self, wanted: &Wanted) -> Result<Box<dyn Blob>, StoreError> {
+        let name = names::file_name(&wanted.id, &wanted.name);
         let opening = |error| StoreError::io(format!("opening {name}"), error);
         let missing = || StoreError::Damaged(format!("{name} is missing"));
-        let dir = self
-            .layout
-            .prefix(id.prefix())
-            .map_err(opening)?
-            .ok_or_else(missing)?;
+        let prefix = self.layout.prefix(wanted.id.prefix());
+        let dir: Arc<Folder> = prefix.map_err(opening)?.ok_or_else(missing)?;
         let file = layout::open_regular(&dir, &name)
             .map_err(opening)?
             .ok_or_else(missing)?;
-        let found = file.metadata().map_err(opening)?.len();
+        self.blob(file, name, wanted)
+    }
+
+    fn blob(&self, file: File, name: String, wanted: &Wanted) -> Result<Box<dyn Blob>, StoreError> {
+        let size = wanted.size;
+        let metadata = file.metadata();
+        let found = metadata.map_err(|error| StoreError::io(format!("opening {name}"), error))?;
+        let found = found.len();
         if found != size {
             return Err(StoreError::Damaged(format!(
                 "{name} has {found} bytes instead of {size}"
             )));
         }
-        let file = Arc::new(file);
-        Ok(Box::new(DiskBlob { file, name, range }))
+        Ok(Box::new(DiskBlob {
+            file: Arc::new(file),
+            name,
+            range: wanted.range.clone(),
+            blocks: Arc::clone(&self.blocks),
+        }))
     }
 }
 
@@ -74,6 +102,7 @@ struct DiskBlob {
     name: String,
     /// What is still to be read.
     range: Range<u64>,
+    blocks: Arc<Blocks>,
 }
 
 #[async_trait]
@@ -85,15 +114,15 @@ impl Blob for DiskBlob {
         }
         let offset = self.range.start;
         self.range.start += len;
-        let mut block = vec![0; len as usize];
-        let cached = read_cached(&self.file, &mut block, offset);
-        if cached == block.len() {
+        let mut block = self.blocks.take(len as usize);
+        let cached = read_cached(&self.file, block.as_mut(), offset);
+        if cached as u64 == len {
             return Ok(Some(block.into()));
         }
         let (file, name) = (Arc::clone(&self.file), self.name.clone());
         run_blocking(move || {
             let rest = offset + cached as u64;
-            match file.read_exact_at(&mut block[cached..], rest) {
+            match file.read_exact_at(&mut block.as_mut()[cached..], rest) {
                 Ok(()) => Ok(Some(block.into())),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Err(StoreError::Damaged(format!("{name} became shorter")))

@@ -16,9 +16,9 @@ pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreEr
     let _committing = Committing::new(&inner, staged.id);
     inner.space.check()?;
     let mut linked = Vec::new();
-    let session = inner.syncer.session(staged.files.len());
-    let result = name_files(&inner, &session, &mut staged, &mut linked)
-        .and_then(|dir| publish(&inner, &session, &dir, &staged, manifest));
+    let mut session = inner.syncer.session(staged.files.len());
+    let result = name_files(&inner, &mut session, &mut staged, &mut linked)
+        .and_then(|dir| publish(&inner, &mut session, &dir, &staged, manifest));
     match result {
         Err(error) if inner.is_shared() => settle(&inner, manifest, &linked, error),
         Err(error) => {
@@ -32,10 +32,10 @@ pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreEr
     }
 }
 
-/// Gives the files their names, durably.
+/// Gives the files their names: without a manifest they are no upload.
 fn name_files(
     inner: &Inner,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     staged: &mut DiskStaged,
     linked: &mut Vec<String>,
 ) -> Result<Arc<Folder>, StoreError> {
@@ -62,27 +62,28 @@ fn name_files(
         placed?;
         linked.push(name);
     }
-    if !linked.is_empty() {
-        session.names(&dir)?;
-    }
     Ok(dir)
 }
 
-/// Creates the manifest: the commit.
+/// Creates the manifest: the commit. It gets its name when all content is durable, its own too;
+/// then the names are made durable. The files' came before the manifest's, and in one folder no
+/// file system with a journal makes the later durable without the earlier.
 fn publish(
     inner: &Inner,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     dir: &Folder,
     staged: &DiskStaged,
     manifest: &Manifest,
 ) -> Result<(), StoreError> {
     let name = names::manifest_name(&staged.id);
-    let json = to_json(manifest)?;
+    let prepared = inner.prepare(dir, &staged.id, &to_json(manifest)?, &name)?;
+    session.add(Arc::clone(&prepared.file));
+    session.contents()?;
     let age = staged.touched.elapsed();
     if inner.stale_after.is_some_and(|limit| age > limit) {
         return Err(StoreError::Stale(age));
     }
-    inner.create(session, dir, &staged.id, &json, &name)?;
+    prepared.give(dir, &name)?;
     session.names(dir)
 }
 
@@ -137,7 +138,7 @@ fn settle(
 /// Gives one file its name.
 fn place(
     inner: &Inner,
-    session: &Session<'_>,
+    session: &mut Session<'_>,
     dir: &Folder,
     id: &UploadId,
     gathered: &[u8],
@@ -145,21 +146,28 @@ fn place(
     name: &str,
 ) -> Result<(), StoreError> {
     let naming = |error| naming(name, error);
-    match content {
-        Content::Gathered(range) => inner.create(session, dir, id, &gathered[range.clone()], name),
+    let file = match content {
+        Content::Gathered(range) => {
+            let prepared = inner.prepare(dir, id, &gathered[range.clone()], name)?;
+            let file = Arc::clone(&prepared.file);
+            prepared.give(dir, name)?;
+            file
+        }
         Content::Unnamed(file, _permit) => {
-            session.file(file)?;
-            layout::link_unnamed(file, dir, name).map_err(naming)
+            layout::link_unnamed(file, dir, name).map_err(naming)?;
+            Arc::clone(file)
         }
         Content::Named(waiting) => {
             let stage = inner.layout.stage();
             let file = layout::open_regular(stage, waiting).map_err(naming)?;
             let file = file
                 .ok_or_else(|| StoreError::Damaged(format!("{waiting} is missing in the stage")))?;
-            session.file(&file)?;
-            layout::rename_new(stage, waiting, dir, name).map_err(naming)
+            layout::rename_new(stage, waiting, dir, name).map_err(naming)?;
+            Arc::new(file)
         }
-    }
+    };
+    session.add(file);
+    Ok(())
 }
 
 /// Takes back the names a failed commit has given, the manifest's first.

@@ -9,7 +9,6 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::layout::{self, Folder};
-use super::sync::Session;
 use super::writer::write_at;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Stored, Timestamp, UploadId};
@@ -133,37 +132,6 @@ impl Inner {
         }
         renamed?;
         session.names(&key.dir)
-    }
-
-    /// Writes a small file and gives it a name that is not taken, in that order as far as the
-    /// file system allows.
-    pub fn create(
-        &self,
-        session: &Session<'_>,
-        dir: &Folder,
-        id: &UploadId,
-        content: &[u8],
-        name: &str,
-    ) -> Result<(), StoreError> {
-        let naming = |error| naming(name, error);
-        let write = |file: &File| {
-            write_at(file, content, 0)?;
-            session.file(file)
-        };
-        if self.descriptors.unnamed() {
-            let file = layout::create_unnamed(dir).map_err(naming)?;
-            write(&file)?;
-            return layout::link_unnamed(&file, dir, name).map_err(naming);
-        }
-        let (file, waiting) = self.layout.create_staged(id).map_err(naming)?;
-        let moved = write(&file).and_then(|()| {
-            layout::rename_new(self.layout.stage(), &waiting, dir, name).map_err(naming)
-        });
-        if moved.is_err() {
-            // Best effort: the stage is cleared later.
-            let _ = layout::unlink(self.layout.stage(), waiting.as_str());
-        }
-        moved
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::model::{Prefix, UploadId};
@@ -20,6 +20,11 @@ const LOCK: &str = "lock";
 const DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// Without NONBLOCK, opening a FIFO that somebody put there would wait for its writer.
+const READ: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
 /// People and other programs may read what is stored, as far as the umask lets them.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
@@ -176,10 +181,15 @@ impl Layout {
         Ok((create_named(&self.stage, &name)?, name))
     }
 
+    /// The folder of uploads with this prefix, if it was opened before.
+    pub fn known_prefix(&self, prefix: Prefix) -> Option<Arc<Folder>> {
+        self.prefixes()[prefix.index()].clone()
+    }
+
     /// The folder of uploads with this prefix, if it exists.
     pub fn prefix(&self, prefix: Prefix) -> io::Result<Option<Arc<Folder>>> {
-        if let Some(known) = &self.prefixes()[prefix.index()] {
-            return Ok(Some(Arc::clone(known)));
+        if let Some(known) = self.known_prefix(prefix) {
+            return Ok(Some(known));
         }
         match rustix::fs::openat(&self.root, prefix.as_str(), DIR, Mode::empty()) {
             Ok(fd) => Ok(Some(self.keep(prefix, fd))),
@@ -227,20 +237,27 @@ fn staged_id(name: &CStr) -> Option<UploadId> {
 /// Opens a regular file to be read. `None` when there is none; a symbolic link or a device in
 /// its place is an error.
 pub fn open_regular(dir: impl AsFd, name: &str) -> io::Result<Option<File>> {
-    // Without NONBLOCK, opening a FIFO that somebody put there would wait for its writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-        Ok(fd) => {
-            let file = File::from(fd);
-            if file.metadata()?.is_file() {
-                Ok(Some(file))
-            } else {
-                Err(io::Error::other("not a regular file"))
-            }
-        }
+    match rustix::fs::openat(dir, name, READ, Mode::empty()) {
+        Ok(fd) => regular(File::from(fd)).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("not a regular file"))
+    }
+}
+
+/// Opens a regular file, if that takes no look at the disk (openat2(2), `RESOLVE_CACHED`); every
+/// error says no more than that another way has to be taken.
+pub fn open_cached(dir: impl AsFd, name: &str) -> io::Result<File> {
+    let (flags, resolve) = (READ, ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS);
+    let file = rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)?;
+    regular(File::from(file))
 }
 
 /// Whether `file` is what has the name.

@@ -13,11 +13,14 @@
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
 
 mod blob;
+mod blocks;
 mod commit;
 mod descriptors;
+mod detour;
 mod identity;
 mod key;
 mod layout;
+mod prepared;
 mod removal;
 mod scan;
 mod sink;
@@ -41,7 +44,10 @@ use tokio::sync::Semaphore;
 
 use super::{Blob, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names};
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
+use blob::Wanted;
+use blocks::Blocks;
 use descriptors::Descriptors;
+use detour::Detour;
 use layout::Layout;
 use space::Space;
 use staged::DiskStaged;
@@ -52,6 +58,9 @@ pub use sync::Durability;
 
 /// How many commits run at once, each on a thread of its own.
 const COMMITS: usize = 128;
+
+/// A commit on an async thread that takes longer has waited for the disk.
+const SLOW_COMMIT: Duration = Duration::from_millis(5);
 
 /// How a disk store behaves.
 #[derive(Debug, Clone)]
@@ -102,6 +111,9 @@ struct Inner {
     space: Space,
     descriptors: Descriptors,
     writer: Writer,
+    /// Whether commits leave the async threads.
+    naming: Detour,
+    blocks: Arc<Blocks>,
     commits: Semaphore,
     /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
     /// held for an insertion, over no await.
@@ -197,6 +209,8 @@ impl Inner {
             space,
             descriptors,
             writer: Writer::default(),
+            naming: Detour::new(SLOW_COMMIT),
+            blocks: Arc::default(),
             commits: Semaphore::new(COMMITS),
             committing: Mutex::default(),
             stale_after: None,
@@ -267,9 +281,16 @@ impl Store for DiskStore {
         size: u64,
         range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError> {
-        let (id, name) = (*id, name.clone());
-        self.blocking(move |inner| inner.open_blob(&id, &name, size, range))
-            .await
+        let wanted = Wanted {
+            id: *id,
+            name: name.clone(),
+            size,
+            range,
+        };
+        if let Some(opened) = self.0.open_cached(&wanted) {
+            return opened;
+        }
+        self.blocking(move |inner| inner.open_blob(&wanted)).await
     }
 
     async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {

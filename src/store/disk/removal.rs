@@ -52,7 +52,9 @@ impl Inner {
             let dir = self.layout.make_prefix(prefix).map_err(failed)?;
             let session = self.syncer.session(0);
             let name = names::manifest_name(id);
-            match self.create(&session, &dir, id, &to_json(tombstone)?, &name) {
+            let prepared = self.prepare(&dir, id, &to_json(tombstone)?, &name)?;
+            session.content(&prepared.file)?;
+            match prepared.give(&dir, &name) {
                 Ok(()) => return session.names(&dir).map(|()| Replaced::Done),
                 Err(StoreError::Exists) => {}
                 Err(error) => return Err(error),

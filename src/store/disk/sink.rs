@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::staged::{Content, DiskStaged, GATHER, StagedFile};
 use crate::model::{FileName, Uptime};
+use crate::store::hashing::Hashing;
 use crate::store::{FileSink, Received, StoreError};
 
 /// Takes one file: into the upload's memory as long as it is small, then into a file.
 pub struct DiskSink<'a> {
     staged: &'a mut DiskStaged,
     name: FileName,
-    hasher: Option<Sha256>,
+    hashing: Hashing,
     size: u64,
     /// Where the file's bytes begin in the upload's memory.
     start: usize,
@@ -28,7 +28,7 @@ impl<'a> DiskSink<'a> {
         DiskSink {
             staged,
             name,
-            hasher: hash.then(Sha256::new),
+            hashing: Hashing::new(hash),
             size: 0,
             start,
             spilled: None,
@@ -55,9 +55,7 @@ impl FileSink for DiskSink<'_> {
         let len = data.len() as u64;
         self.staged.inner.space.take(len)?;
         self.staged.touched = Uptime::now();
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&data);
-        }
+        self.hashing.update(&data).await?;
         if self.spilled.is_none() && self.staged.gathered.len() + data.len() <= GATHER {
             self.staged.gathered.extend_from_slice(&data);
             self.size += len;
@@ -83,13 +81,9 @@ impl FileSink for DiskSink<'_> {
         };
         let name = self.name.clone();
         self.staged.files.push(StagedFile { name, content });
-        let sha256 = self
-            .hasher
-            .take()
-            .map(|hasher| <[u8; 32]>::from(hasher.finalize()).into());
         Ok(Received {
             size: self.size,
-            sha256,
+            sha256: self.hashing.finish().await?,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -15,6 +16,10 @@ use crate::store::{FileSink, Staged, StoreError};
 
 /// How many bytes of small files an upload holds until its commit.
 pub const GATHER: usize = 256 * 1024;
+
+/// A commit of so few files that syncs nothing takes less than a trip to another thread, unless
+/// the file system makes it wait.
+const INLINE: usize = 4;
 
 /// An upload on its way to the disk.
 #[derive(Debug)]
@@ -142,6 +147,12 @@ impl Staged for DiskStaged {
 
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
+        if inner.syncer.waits_for_nothing() && self.files.len() <= INLINE && !inner.naming.is_on() {
+            let start = Instant::now();
+            let committed = super::commit::commit(*self, manifest);
+            inner.naming.judge(start.elapsed());
+            return committed;
+        }
         let _permit = inner.commits.acquire().await;
         let manifest = manifest.clone();
         run_blocking(move || super::commit::commit(*self, &manifest)).await

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rustix::fs::Advice;
 use rustix::io::Errno;
 use serde::Deserialize;
 
+use super::detour::Detour;
 use super::layout::Folder;
 use crate::store::StoreError;
 
@@ -24,6 +27,9 @@ pub enum Durability {
 
 /// With so many commits at once a `syncfs` for all is cheaper than an `fsync` for each.
 const SHARED_FROM: usize = 3;
+/// A `syncfs` longer than this has written what others have left on the file system, and goes on
+/// doing so: an `fsync` for each is quicker then.
+const SLOW: Duration = Duration::from_millis(20);
 /// A commit of more files than this takes part in a `syncfs` in any case.
 const FILES_ALONE: usize = 16;
 
@@ -38,6 +44,7 @@ pub struct Syncer {
     root: OwnedFd,
     durability: Durability,
     shares: bool,
+    detour: Detour,
     active: AtomicUsize,
     damaged: AtomicBool,
     /// Guards the rounds of `syncfs`. A std mutex, let go of during the `syncfs` itself and
@@ -61,6 +68,8 @@ struct Rounds {
 pub struct Session<'a> {
     syncer: &'a Syncer,
     shared: bool,
+    /// Files whose content is to be made durable by an `fsync` of their own.
+    unsynced: Vec<Arc<File>>,
 }
 
 impl Syncer {
@@ -69,6 +78,7 @@ impl Syncer {
             root,
             durability,
             shares: kernel_reports_syncfs_errors(),
+            detour: Detour::new(SLOW),
             active: AtomicUsize::new(0),
             damaged: AtomicBool::new(false),
             rounds: Mutex::default(),
@@ -79,11 +89,18 @@ impl Syncer {
     /// Begins the syncs of a commit of `files` files.
     pub fn session(&self, files: usize) -> Session<'_> {
         let others = self.active.fetch_add(1, Ordering::Relaxed);
-        let shared = self.shares && (others + 1 >= SHARED_FROM || files > FILES_ALONE);
+        let several = others + 1 >= SHARED_FROM && !self.detour.is_on();
+        let shared = self.shares && (several || files > FILES_ALONE);
         Session {
             syncer: self,
             shared,
+            unsynced: Vec::new(),
         }
+    }
+
+    /// Whether commits are never synced.
+    pub fn waits_for_nothing(&self) -> bool {
+        self.durability == Durability::Relaxed
     }
 
     /// Whether no sync has failed with an I/O error since the start: what the kernel could not
@@ -117,7 +134,9 @@ impl Syncer {
             rounds.running = true;
             rounds.begun += 1;
             drop(rounds);
+            let start = Instant::now();
             let result = rustix::fs::syncfs(&self.root);
+            self.detour.judge(start.elapsed());
             rounds = self.lock();
             rounds.end(result);
             self.ended.notify_all();
@@ -148,12 +167,29 @@ impl Rounds {
 }
 
 impl Session<'_> {
-    /// Makes the content of one file durable, unless [`names`](Self::names) will.
-    pub fn file(&self, file: &File) -> Result<(), StoreError> {
-        if self.syncer.durability == Durability::Relaxed || self.shared {
+    /// Has the content of a file made durable by the next [`contents`](Self::contents).
+    pub fn add(&mut self, file: Arc<File>) {
+        if self.syncer.durability == Durability::Strict && !self.shared {
+            self.unsynced.push(file);
+        }
+    }
+
+    /// Makes the content of all files durable that were added.
+    pub fn contents(&mut self) -> Result<(), StoreError> {
+        if self.syncer.durability == Durability::Relaxed {
             return Ok(());
         }
-        self.syncer.check(rustix::fs::fsync(file))
+        if self.shared {
+            return self.syncer.check(self.syncer.shared());
+        }
+        let files = std::mem::take(&mut self.unsynced);
+        if files.len() > 1 {
+            // All on their way before the first is waited for: the journal takes them in one go.
+            files.iter().for_each(|file| begin_writing(file));
+        }
+        files
+            .iter()
+            .try_for_each(|file| self.syncer.check(rustix::fs::fsync(file)))
     }
 
     /// Makes the content of a file durable now, before it takes another's place.
@@ -164,7 +200,7 @@ impl Session<'_> {
         }
     }
 
-    /// Makes durable what was written and named in `folder` before, and the folder's own name.
+    /// Makes durable the names given in `folder` before, and the folder's own.
     pub fn names(&self, folder: &Folder) -> Result<(), StoreError> {
         if self.syncer.durability == Durability::Relaxed {
             return Ok(());
@@ -186,6 +222,14 @@ impl Drop for Session<'_> {
     fn drop(&mut self) {
         self.syncer.active.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Has the content of a file written to the disk, and does not wait for it. The advice says that
+/// the pages are not needed, and begins to write those that are dirty (posix_fadvise(2)); it
+/// drops only what is written already.
+fn begin_writing(file: &File) {
+    // Nothing but speed depends on it.
+    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
 }
 
 fn kernel_reports_syncfs_errors() -> bool {

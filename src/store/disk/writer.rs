@@ -3,35 +3,26 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::detour::Detour;
 use super::run_blocking;
 use crate::store::StoreError;
 
 /// A write longer than this has waited for the disk, and not for the page cache.
 const SLOW: Duration = Duration::from_millis(5);
-/// How long writes leave the async threads after a slow one.
-const AVOID: Duration = Duration::from_secs(1);
 
 /// Writes inline as long as the page cache takes the bytes at once, which is cheaper than a trip
 /// to another thread; where the kernel makes writers wait (dirty pages over their limit), writes
 /// go to blocking threads for a while.
 #[derive(Debug)]
-pub struct Writer {
-    start: Instant,
-    /// Until when writes leave the async threads, in milliseconds since `start`.
-    avoid_until: AtomicU64,
-}
+pub struct Writer(Detour);
 
 impl Default for Writer {
     fn default() -> Self {
-        Writer {
-            start: Instant::now(),
-            avoid_until: AtomicU64::new(0),
-        }
+        Writer(Detour::new(SLOW))
     }
 }
 
@@ -43,23 +34,18 @@ impl Writer {
         data: Bytes,
         offset: u64,
     ) -> Result<(), StoreError> {
-        let start = Instant::now();
-        let result = if self.millis(start) < self.avoid_until.load(Ordering::Relaxed) {
-            let file = Arc::clone(file);
-            run_blocking(move || write_at(&file, &data, offset)).await
-        } else {
-            write_at(file, &data, offset)
+        let file = Arc::clone(file);
+        let write = move || {
+            let start = Instant::now();
+            (write_at(&file, &data, offset), start.elapsed())
         };
-        let end = Instant::now();
-        if end - start > SLOW {
-            self.avoid_until
-                .store(self.millis(end + AVOID), Ordering::Relaxed);
-        }
+        let (result, took) = if self.0.is_on() {
+            run_blocking(move || Ok(write())).await?
+        } else {
+            write()
+        };
+        self.0.judge(took);
         result
-    }
-
-    fn millis(&self, at: Instant) -> u64 {
-        u64::try_from((at - self.start).as_millis()).unwrap_or(u64::MAX)
     }
 }
 

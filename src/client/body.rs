@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _, try_unfold};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::source::{Blocks, Buffers, Source};
 use super::{ClientError, Progress};
@@ -36,12 +38,35 @@ pub(super) struct Sent {
     pub failure: Arc<Mutex<Option<ClientError>>>,
     /// How many bytes were sent, once that is all.
     pub whole: watch::Sender<Option<u64>>,
+    /// Since when the network has had a block without asking for the next.
+    pub taken: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Sent {
+    /// Ends when the network has had one block for so long.
+    pub async fn stalled(&self, limit: Duration) {
+        loop {
+            let since = *held(&self.taken);
+            let left = since.map_or(limit, |since| limit.saturating_sub(since.elapsed()));
+            if left.is_zero() {
+                return;
+            }
+            // A block that goes out meanwhile has its whole time.
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// The locks here are held for the length of a statement.
+pub(super) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// A form as a request's body.
 pub(super) struct FormBody {
     blocks: Mutex<BoxStream<'static, Result<Bytes, Failed>>>,
     len: Option<u64>,
+    taken: Arc<Mutex<Option<Instant>>>,
 }
 
 /// The body cannot go on; [`Sent::failure`] says why.
@@ -78,18 +103,19 @@ impl FormBody {
             sent: sent.clone(),
             progress,
         };
+        let taken = Arc::clone(&sent.taken);
         let next = |mut writer: Writer| async move {
             let block = writer.next().await?;
             Ok(block.map(|block| (block, writer)))
         };
         let blocks = try_unfold(writer, next).map_err(move |error| {
-            let mut failure = sent.failure.lock().unwrap_or_else(|held| held.into_inner());
-            *failure = Some(error);
+            *held(&sent.failure) = Some(error);
             Failed
         });
         FormBody {
             blocks: Mutex::new(blocks.boxed()),
             len,
+            taken,
         }
     }
 }
@@ -139,9 +165,12 @@ impl Body for FormBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
-        let blocks = self.get_mut().blocks.get_mut();
+        let body = self.get_mut();
+        let blocks = body.blocks.get_mut();
         let blocks = blocks.unwrap_or_else(|held| held.into_inner());
-        blocks.poll_next_unpin(cx).map_ok(Frame::data)
+        let block = blocks.poll_next_unpin(cx);
+        *held(&body.taken) = block.is_ready().then(Instant::now);
+        block.map_ok(Frame::data)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,6 +1,6 @@
 //! Downloads: the form that comes, taken apart.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::Url;
 
-use super::hash::Helper;
+use super::hash::Hasher;
 use super::place::Directory;
 use super::receive::{Incoming, Place};
 use super::transfer::{Next, Transfer};
@@ -18,8 +18,10 @@ use crate::model::{Digest, Distinct, FileName};
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
 pub const RETRIES: u32 = 5;
-/// The most bytes of text fields that are kept.
-const FIELDS_LIMIT: usize = 4 << 20;
+/// The most bytes of text fields, of names and of what goes with them that are kept of a form.
+const KEPT_LIMIT: usize = 64 << 20;
+/// What a part takes of it beside its texts, in bytes.
+const PART_SIZE: usize = 512;
 
 /// What is to be downloaded, and where to.
 pub struct Download {
@@ -49,10 +51,9 @@ pub struct Received {
     pub size: u64,
     /// Its media type, if it came with one.
     pub media_type: Option<String>,
-    /// Its SHA-256.
-    pub sha256: Digest,
-    /// Whether it came with that digest, and had it.
-    pub verified: bool,
+    /// The SHA-256 that it came with, and has; `None` when it came with none, and nothing but its
+    /// length could be checked.
+    pub sha256: Option<Digest>,
 }
 
 /// What has come.
@@ -66,6 +67,9 @@ pub struct Downloaded {
     /// What could not be kept while the rest was: files whose names are taken, or that arrived
     /// damaged.
     pub failures: Vec<ClientError>,
+    /// Files that are complete and in their place, of a form that was another when the connection
+    /// had broken; what came then has none of their names.
+    pub outdated: Vec<Received>,
 }
 
 impl Download {
@@ -170,12 +174,12 @@ impl Client {
             while let Some(event) = decoder.next()? {
                 let left = transfer.len().map(|len| len - decoder.offset().min(len));
                 if !receiver.take(event, left.map(|left| left.saturating_sub(close_len)))? {
-                    return Ok(receiver.done);
+                    return Ok(receiver.into_done());
                 }
             }
         }
         decoder.finish()?;
-        Ok(receiver.done)
+        Ok(receiver.into_done())
     }
 
     fn download_url(&self, names: &[String]) -> Result<Url, ClientError> {
@@ -207,11 +211,12 @@ struct Receiver<'a> {
     replace: bool,
     progress: &'a dyn Progress,
     names: Distinct,
-    /// The names given to files by this download, which it may give again.
-    own: HashSet<FileName>,
+    /// The files of forms before this one, under the names that this download may give again.
+    before: HashMap<FileName, Received>,
     part: Part<'a>,
-    helper: Helper,
-    fields_size: usize,
+    hasher: Hasher,
+    /// How many bytes are kept of the form.
+    kept: usize,
     done: Downloaded,
 }
 
@@ -233,10 +238,10 @@ impl<'a> Receiver<'a> {
             replace,
             progress,
             names: Distinct::default(),
-            own: HashSet::new(),
+            before: HashMap::new(),
             part: Part::Dropped,
-            helper: Helper::default(),
-            fields_size: 0,
+            hasher: Hasher::default(),
+            kept: 0,
             done: Downloaded::default(),
         }
     }
@@ -246,9 +251,19 @@ impl<'a> Receiver<'a> {
         self.place.begin_anew()?;
         self.part = Part::Dropped;
         self.names = Distinct::default();
-        self.fields_size = 0;
-        self.done = Downloaded::default();
+        self.kept = 0;
+        let done = std::mem::take(&mut self.done);
+        let placed = done.files.into_iter().filter(|file| file.path.is_some());
+        let placed = placed.map(|file| (file.name.clone(), file));
+        self.before.extend(placed);
         Ok(())
+    }
+
+    /// What has come, when nothing more does.
+    fn into_done(mut self) -> Downloaded {
+        self.done.outdated = self.before.into_values().collect();
+        self.done.outdated.sort_by(|a, b| a.path.cmp(&b.path));
+        self.done
     }
 
     /// Takes the next event; `left` bytes of parts are to come. False when none of them is of use.
@@ -265,15 +280,16 @@ impl<'a> Receiver<'a> {
         let Some(file) = &head.file else {
             let name = shown(&head.name);
             let value = Vec::new();
-            // A name counts as well, and what a field takes beside its bytes.
-            self.count_field(name.len() + size_of::<(String, String)>())?;
+            self.keep(PART_SIZE + name.len())?;
             self.part = Part::Field { name, value };
             return Ok(true);
         };
+        let media_type = head.content_type.as_ref().map_or(0, |text| text.len());
+        self.keep(PART_SIZE + head.name.len() + media_type)?;
         let name = self.names.name(file_name(file, &head.name));
-        let replace = self.replace || self.own.contains(&name);
+        let replace = self.replace || self.before.contains_key(&name);
         self.progress.file(name.as_str(), head.content_length);
-        match Incoming::begin(&mut self.place, &head, name, replace) {
+        match Incoming::begin(&mut self.place, &head, name, replace, &mut self.hasher) {
             Ok(incoming) => self.part = Part::File(Box::new(incoming)),
             Err(error @ ClientError::Exists(_)) => {
                 self.part = Part::Dropped;
@@ -291,23 +307,23 @@ impl<'a> Receiver<'a> {
             Part::Dropped => self.progress.advance(data.len() as u64),
             Part::Field { value, .. } => {
                 value.extend_from_slice(data);
-                self.count_field(data.len())?;
+                self.keep(data.len())?;
             }
             Part::File(incoming) => {
-                incoming.write(&mut self.place, data, &mut self.helper)?;
+                incoming.write(&mut self.place, data, &mut self.hasher)?;
                 self.progress.advance(data.len() as u64);
             }
         }
         Ok(())
     }
 
-    /// Counts what the text fields take.
-    fn count_field(&mut self, more: usize) -> Result<(), ClientError> {
-        self.fields_size += more;
-        if self.fields_size <= FIELDS_LIMIT {
+    /// Counts what is kept of the form to its end, however many parts it has.
+    fn keep(&mut self, more: usize) -> Result<(), ClientError> {
+        self.kept += more;
+        if self.kept <= KEPT_LIMIT {
             return Ok(());
         }
-        let reason = format!("its text fields have more than {FIELDS_LIMIT} bytes");
+        let reason = format!("its names and text fields take more than {KEPT_LIMIT} bytes");
         Err(ClientError::Answer(reason))
     }
 
@@ -320,9 +336,9 @@ impl<'a> Receiver<'a> {
             }
             Part::File(incoming) => {
                 self.progress.file_end();
-                match incoming.finish(&mut self.place) {
+                match incoming.finish(&mut self.place, &mut self.hasher) {
                     Ok(received) => {
-                        self.own.insert(received.name.clone());
+                        self.before.remove(&received.name);
                         self.progress.received(&received);
                         self.done.files.push(received);
                     }

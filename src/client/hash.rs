@@ -1,66 +1,159 @@
-//! Hashing beside writing.
+//! Hashing beside receiving and writing.
 
+use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use crate::model::Digest;
+
 /// Blocks smaller than this are hashed sooner than a thread is woken, in bytes.
 const WORTH_A_THREAD: usize = 64 * 1024;
+/// How many blocks wait for the thread. Each is memory that cannot be received into.
+const WAITING: usize = 1;
+/// Far more than the blocks take that are under way at once, in bytes.
+const HEAP: usize = 8 << 20;
 
-/// A thread that hashes a block while it is being written: the two take about as long as each
-/// other, and longer than all else a download does. It is started for the first large block.
+/// Hashes one file after another. Large blocks go to a thread, which takes about as long for them
+/// as all else that a download does; it is started for the first of them.
 #[derive(Default)]
-pub(super) struct Helper(Option<Channels>);
-
-struct Channels {
-    jobs: SyncSender<(Sha256, Bytes)>,
-    done: Receiver<Sha256>,
+pub(super) struct Hasher {
+    /// The state, while `away` is false.
+    here: Sha256,
+    /// Whether the thread has the state.
+    away: bool,
+    thread: Option<Thread>,
 }
 
-impl Helper {
-    /// Hashes `data` into `hasher` while `write` writes it. Both have let go of it at the end, so
-    /// that its memory can be used again.
-    pub fn beside<T>(&mut self, hasher: &mut Sha256, data: &Bytes, write: impl FnOnce() -> T) -> T {
+struct Thread {
+    jobs: SyncSender<Job>,
+    states: Receiver<Sha256>,
+}
+
+enum Job {
+    /// Go on from this state.
+    Take(Sha256),
+    Hash(Bytes),
+    /// Give the state back.
+    Give,
+}
+
+/// The thread ends when it is left alone, and not before.
+const ALIVE: &str = "the thread lasts as long as its channels";
+
+impl Hasher {
+    /// Begins another file.
+    pub fn begin(&mut self) {
+        self.bring_back();
+        self.here = Sha256::new();
+    }
+
+    /// Hashes the next block of the file, or has it hashed. It waits while too many are before it.
+    pub fn update(&mut self, data: &Bytes) {
         if data.len() < WORTH_A_THREAD {
-            hasher.update(data);
-            return write();
+            self.bring_back();
+            self.here.update(data);
+            return;
         }
-        let channels = match &mut self.0 {
-            Some(channels) => channels,
-            none => match start() {
-                Ok(channels) => none.insert(channels),
-                // There is no thread to be had: it takes longer.
-                Err(_) => {
-                    hasher.update(data);
-                    return write();
+        if self.thread.is_none() {
+            self.thread = Thread::start().ok();
+        }
+        match &self.thread {
+            Some(thread) => {
+                if !self.away {
+                    thread.send(Job::Take(std::mem::take(&mut self.here)));
+                    self.away = true;
                 }
-            },
-        };
-        let state = std::mem::take(hasher);
-        let alive = "the thread lasts as long as its channels";
-        channels.jobs.send((state, data.clone())).expect(alive);
-        let result = write();
-        *hasher = channels.done.recv().expect(alive);
-        result
+                thread.send(Job::Hash(data.clone()));
+            }
+            // There is none to be had: it takes longer.
+            None => self.here.update(data),
+        }
+    }
+
+    /// The digest of the file.
+    pub fn finish(&mut self) -> Digest {
+        self.bring_back();
+        let digest: [u8; 32] = self.here.finalize_reset().into();
+        Digest::from(digest)
+    }
+
+    fn bring_back(&mut self) {
+        if let (Some(thread), true) = (&self.thread, self.away) {
+            thread.send(Job::Give);
+            self.here = thread.states.recv().expect(ALIVE);
+            self.away = false;
+        }
     }
 }
 
-fn start() -> std::io::Result<Channels> {
-    let (jobs, todo) = sync_channel::<(Sha256, Bytes)>(1);
-    let (finished, done) = sync_channel(1);
-    let work = move || {
-        for (mut hasher, data) in todo {
-            hasher.update(&data);
-            drop(data);
-            if finished.send(hasher).is_err() {
-                return;
+impl Thread {
+    fn start() -> io::Result<Self> {
+        // Blocks are let go by turns, at the end of the heap, which glibc cuts off there: to have it
+        // back costs half of what hashing does. Once so much at a time was let go, it waits for more
+        // (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD).
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP)));
+        let (jobs, todo) = sync_channel(WAITING);
+        let (given, states) = sync_channel(1);
+        let work = move || {
+            let mut state = Sha256::new();
+            for job in todo {
+                match job {
+                    Job::Take(begun) => state = begun,
+                    Job::Hash(data) => state.update(&data),
+                    Job::Give => {
+                        if given.send(std::mem::take(&mut state)).is_err() {
+                            return;
+                        }
+                    }
+                }
             }
+        };
+        let thread = thread::Builder::new().name("wharf-hash".to_owned());
+        thread.spawn(work)?;
+        Ok(Thread { jobs, states })
+    }
+
+    fn send(&self, job: Job) {
+        self.jobs.send(job).expect(ALIVE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_all_sizes_are_hashed_in_their_order() {
+        let mut hasher = Hasher::default();
+        let content = Bytes::from((0..3_000_000u32).map(|i| (i * i) as u8).collect::<Vec<_>>());
+        let sizes = [
+            1,
+            WORTH_A_THREAD,
+            500_000,
+            3,
+            17,
+            900_000,
+            WORTH_A_THREAD - 1,
+        ];
+        for file in 0..3 {
+            hasher.begin();
+            let mut rest = content.slice(file..);
+            for size in sizes.iter().cycle().take(12) {
+                let block = rest.split_to(rest.len().min(*size));
+                hasher.update(&block);
+            }
+            hasher.update(&rest);
+            let expected: [u8; 32] = Sha256::digest(&content[file..]).into();
+            assert_eq!(hasher.finish(), Digest::from(expected));
         }
-    };
-    thread::Builder::new()
-        .name("wharf-hash".to_owned())
-        .spawn(work)?;
-    Ok(Channels { jobs, done })
+        // One that was given up leaves nothing for the next.
+        hasher.begin();
+        hasher.update(&content);
+        hasher.begin();
+        let empty: [u8; 32] = Sha256::digest(b"").into();
+        assert_eq!(hasher.finish(), Digest::from(empty));
+    }
 }

@@ -29,7 +29,7 @@
 //! let copies = dir.join("copies");
 //! let got = client.download(Download::new(id).to_directory(&copies)).await?;
 //! assert_eq!(got.files[0].path, Some(copies.join("part1.txt")));
-//! assert!(got.files.iter().all(|file| file.verified));
+//! assert!(got.files.iter().all(|file| file.sha256.is_some()));
 //! assert_eq!(got.fields, [("name".to_owned(), "tony bai".to_owned())]);
 //!
 //! let token = Token::new(stored["delete_token"].as_str().expect("wharf gives a token"));

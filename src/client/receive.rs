@@ -1,17 +1,16 @@
-//! One file that comes: written, hashed, checked.
+//! One file that comes: written, hashed where there is a digest to compare, checked.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 
 use super::download::{Received, shown};
-use super::hash::Helper;
+use super::hash::Hasher;
 use super::place::{Directory, Draft};
 use super::{ClientError, blocking};
 use crate::form::PartHead;
-use crate::model::{Digest, FileName, expected_sha256};
+use crate::model::{Digest, DigestHeaderError, FileName, expected_sha256};
 
 /// What errors call the writer.
 const OUTPUT: &str = "the output";
@@ -35,12 +34,11 @@ pub(super) struct Incoming<'a> {
     replace: bool,
     /// Where it waits for its name; `None` when it goes to the writer.
     draft: Option<Draft<'a>>,
-    hasher: Sha256,
     size: u64,
     field: String,
     media_type: Option<String>,
     expected_size: Option<u64>,
-    expected_digest: Option<Vec<u8>>,
+    expected_digest: Result<Option<Digest>, DigestHeaderError>,
 }
 
 impl Place<'_> {
@@ -69,6 +67,7 @@ impl<'a> Incoming<'a> {
         head: &PartHead,
         name: FileName,
         replace: bool,
+        hasher: &mut Hasher,
     ) -> Result<Self, ClientError> {
         let draft = match place {
             Place::Directory(directory) => {
@@ -84,16 +83,17 @@ impl<'a> Incoming<'a> {
             }
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let expected_digest = head.repr_digest.as_deref().map(expected_sha256);
+        hasher.begin();
         Ok(Incoming {
             name,
             replace,
             draft,
-            hasher: Sha256::new(),
             size: 0,
             field: shown(&head.name),
             media_type: head.content_type.as_deref().map(text),
             expected_size: head.content_length,
-            expected_digest: head.repr_digest.as_deref().map(<[u8]>::to_vec),
+            expected_digest: expected_digest.transpose().map(Option::flatten),
         })
     }
 
@@ -101,18 +101,23 @@ impl<'a> Incoming<'a> {
         &mut self,
         place: &mut Place<'a>,
         data: &Bytes,
-        helper: &mut Helper,
+        hasher: &mut Hasher,
     ) -> Result<(), ClientError> {
         self.size += data.len() as u64;
-        let write = || match (&mut self.draft, &mut *place) {
-            (Some(draft), _) => draft.write(data),
-            (None, Place::Writer { writer, count, .. }) => {
-                *count += data.len() as u64;
-                writer.write_all(data)
+        let hashed = matches!(self.expected_digest, Ok(Some(_)));
+        let written = blocking(|| {
+            if hashed {
+                hasher.update(data);
             }
-            (None, Place::Directory(_)) => unreachable!("a file in a directory has a draft"),
-        };
-        let written = blocking(|| helper.beside(&mut self.hasher, data, write));
+            match (&mut self.draft, &mut *place) {
+                (Some(draft), _) => draft.write(data),
+                (None, Place::Writer { writer, count, .. }) => {
+                    *count += data.len() as u64;
+                    writer.write_all(data)
+                }
+                (None, Place::Directory(_)) => unreachable!("a file in a directory has a draft"),
+            }
+        });
         written.map_err(|error| ClientError::file(&self.destination(place), error))
     }
 
@@ -121,7 +126,11 @@ impl<'a> Incoming<'a> {
     /// # Errors
     /// [`ClientError::Damaged`] when it is not what it was said to be, [`ClientError::Exists`]
     /// when something has got its name meanwhile.
-    pub fn finish(self, place: &mut Place<'a>) -> Result<Received, ClientError> {
+    pub fn finish(
+        self,
+        place: &mut Place<'a>,
+        hasher: &mut Hasher,
+    ) -> Result<Received, ClientError> {
         let damaged = |how: String| ClientError::Damaged {
             name: self.name.to_string(),
             how,
@@ -134,19 +143,15 @@ impl<'a> Incoming<'a> {
                 self.size
             )));
         }
-        let digest: [u8; 32] = self.hasher.clone().finalize().into();
-        let sha256 = Digest::from(digest);
-        let expected = self.expected_digest.as_deref().map(expected_sha256);
-        let expected = expected.transpose();
-        let expected = expected
-            .map_err(|error| damaged(error.to_string()))?
-            .flatten();
-        if let Some(expected) = expected
-            && expected != sha256
-        {
-            return Err(damaged(format!(
-                "its sha-256 is {sha256} instead of {expected}"
-            )));
+        let sha256 = self.expected_digest.as_ref();
+        let sha256 = *sha256.map_err(|error| damaged(error.to_string()))?;
+        if let Some(expected) = sha256 {
+            let found = blocking(|| hasher.finish());
+            if found != expected {
+                return Err(damaged(format!(
+                    "its sha-256 is {found} instead of {expected}"
+                )));
+            }
         }
         let path = match self.draft {
             Some(draft) => Some(draft.publish(&self.name, self.replace)?),
@@ -165,7 +170,6 @@ impl<'a> Incoming<'a> {
             size: self.size,
             media_type: self.media_type,
             sha256,
-            verified: expected.is_some(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! Uploads as records: shown, listed, deleted; and what an admin asks.
 
+use std::ops::ControlFlow;
+
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
@@ -18,24 +20,34 @@ impl Client {
     }
 
     /// The uploads of the server, newest first, up to `limit`; each goes to `each` as soon as its
-    /// page has come.
+    /// page has come, until that breaks off.
     ///
     /// # Errors
-    /// The server cannot be asked, or refuses.
-    pub async fn list(&self, limit: usize, mut each: impl FnMut(Value)) -> Result<(), ClientError> {
+    /// The server cannot be asked, or refuses, or its listing leads nowhere.
+    pub async fn list(
+        &self,
+        limit: usize,
+        mut each: impl FnMut(Value) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
         let mut left = limit;
         let mut after: Option<String> = None;
         while left > 0 {
             let mut query = vec![("limit", left.min(PAGE).to_string())];
-            query.extend(after.take().map(|after| ("after", after)));
+            query.extend(after.clone().map(|after| ("after", after)));
             let mut page = self.ask(Method::GET, &["uploads"], &query).await?;
             let Some(Value::Array(uploads)) = page.get_mut("uploads").map(Value::take) else {
                 return Err(ClientError::Answer("it is no listing".to_owned()));
             };
             left = left.saturating_sub(uploads.len());
             let none = uploads.is_empty();
-            uploads.into_iter().for_each(&mut each);
+            if uploads.into_iter().try_for_each(&mut each).is_break() {
+                return Ok(());
+            }
             match page.get_mut("next").map(Value::take) {
+                Some(Value::String(next)) if after.as_ref() == Some(&next) => {
+                    let reason = format!("its listing goes on where it was, after {next:?}");
+                    return Err(ClientError::Answer(reason));
+                }
                 Some(Value::String(next)) if !none => after = Some(next),
                 _ => return Ok(()),
             }

@@ -42,6 +42,8 @@ impl fmt::Debug for Token {
 pub struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Whether it is at a unix socket.
+    local: bool,
     /// The server as errors name it.
     name: String,
     timeout: Duration,
@@ -110,7 +112,7 @@ impl ClientBuilder {
             Some(path) => read_certificates(path)?,
             None => Vec::new(),
         };
-        builder = if base.scheme() == "https" {
+        builder = if base.scheme() == "https" || (socket.is_none() && proxy_has_tls()) {
             builder.tls_certs_merge(certificates)
         } else {
             // Nothing to verify: the system's need not be read.
@@ -120,6 +122,7 @@ impl ClientBuilder {
             Some(path) => format!("unix:{}", path.display()),
             None => base.as_str().trim_end_matches('/').to_owned(),
         };
+        let local = socket.is_some();
         if let Some(path) = socket {
             builder = builder.unix_socket(path).no_proxy();
         }
@@ -128,6 +131,7 @@ impl ClientBuilder {
         Ok(Client {
             http,
             base,
+            local,
             name,
             timeout: self.timeout,
         })
@@ -170,6 +174,11 @@ impl Client {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the server is at a unix socket, where no kernel notices a peer that takes nothing.
+    pub(super) fn is_local(&self) -> bool {
+        self.local
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -314,6 +323,13 @@ fn parse_address(address: &str) -> Result<(Url, Option<PathBuf>), ClientError> {
             "{shown:?} is not an address such as http://HOST:PORT, https://HOST or unix:/PATH"
         ))
     })
+}
+
+/// Whether the environment names a proxy for `http` that is itself asked over TLS.
+fn proxy_has_tls() -> bool {
+    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+    let mut values = names.iter().filter_map(std::env::var_os);
+    values.any(|value| value.as_encoded_bytes().starts_with(b"https:"))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {

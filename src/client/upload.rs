@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::{Body, Method, Url, header};
 use serde_json::Value;
 
-use super::body::{FormBody, Piece, Sent};
+use super::body::{FormBody, Piece, Sent, held};
 use super::{Client, ClientError, FilePart, Progress, Unwatched};
 use crate::form::{self, Boundary};
 use crate::model::UploadId;
@@ -163,11 +163,7 @@ impl Client {
             answer = request.send() => answer.map_err(|error| self.failed(error)),
             silent = self.silence(&sent) => Err(silent),
         };
-        let failure = sent
-            .failure
-            .lock()
-            .unwrap_or_else(|held| held.into_inner())
-            .take();
+        let failure = held(&sent.failure).take();
         match (failure, answer) {
             (Some(failure), _) => Err(failure),
             (None, Ok(answer)) => self.json(answer).await,
@@ -177,10 +173,16 @@ impl Client {
     }
 
     /// Ends when the server has not answered to the whole form in time. How long the form itself
-    /// takes is between it and the network, which notices a peer that takes nothing.
+    /// takes is between it and the network, which notices a peer that takes nothing; a unix socket
+    /// does not.
     async fn silence(&self, sent: &Sent) -> ClientError {
         let mut whole = sent.whole.subscribe();
-        let all = whole.wait_for(Option::is_some).await;
+        let all = tokio::select! {
+            all = whole.wait_for(Option::is_some) => all,
+            () = sent.stalled(self.timeout()), if self.is_local() => {
+                return self.timed_out(self.timeout());
+            }
+        };
         let bytes = all.ok().and_then(|all| *all).unwrap_or(0);
         let after = self.timeout() + Duration::from_secs(bytes / SYNC_RATE);
         tokio::time::sleep(after).await;

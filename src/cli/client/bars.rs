@@ -1,6 +1,8 @@
 //! Progress on a terminal.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -18,8 +20,17 @@ const RATE: u8 = 10;
 pub struct Bars {
     bars: Option<Drawn>,
     quiet: bool,
-    received: Mutex<Vec<Received>>,
+    /// What has come. The lock is held for the length of a call.
+    received: Mutex<Complete>,
     sent: AtomicBool,
+}
+
+/// Files that are complete.
+#[derive(Default)]
+struct Complete {
+    files: Vec<Received>,
+    /// Those that came before the form began anew, until others take their places.
+    before: BTreeMap<PathBuf, Received>,
 }
 
 struct Drawn {
@@ -52,7 +63,9 @@ impl Bars {
 
     /// The files that have come so far.
     pub fn received(&self) -> Vec<Received> {
-        held(&self.received).clone()
+        let complete = held(&self.received);
+        let before = complete.before.values();
+        before.chain(&complete.files).cloned().collect()
     }
 
     /// Whether the whole form was sent.
@@ -124,7 +137,11 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Progress for Bars {
     fn begin(&self, bytes: Option<u64>) {
-        held(&self.received).clear();
+        let mut complete = held(&self.received);
+        let files = std::mem::take(&mut complete.files).into_iter();
+        let placed = files.filter_map(|file| Some((file.path.clone()?, file)));
+        complete.before.extend(placed);
+        drop(complete);
         if let Some(bars) = &self.bars {
             bars.total.reset();
             show(&bars.total, bytes);
@@ -167,7 +184,11 @@ impl Progress for Bars {
     }
 
     fn received(&self, file: &Received) {
-        held(&self.received).push(file.clone());
+        let mut complete = held(&self.received);
+        if let Some(path) = &file.path {
+            complete.before.remove(path);
+        }
+        complete.files.push(file.clone());
     }
 
     fn retry(&self, error: &ClientError, at: u64, wait: Duration) {

@@ -86,6 +86,10 @@ fn report(downloaded: &Downloaded, fields: bool, to_stdout: bool, output: Output
     for failure in &downloaded.failures {
         outcome = Outcome::of(failure);
     }
+    for file in &downloaded.outdated {
+        let path = shown(file.path.as_deref());
+        eprintln!("wharf: {path} is of the form as it was before it changed on the server");
+    }
     outcome.after(!downloaded.files.is_empty())
 }
 
@@ -110,7 +114,7 @@ fn file_json(file: &Received) -> Value {
         "size": file.size,
         "type": file.media_type,
         "sha256": file.sha256,
-        "verified": file.verified,
+        "verified": file.sha256.is_some(),
     })
 }
 

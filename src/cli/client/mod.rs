@@ -183,13 +183,24 @@ fn man(page: Option<&str>) -> Outcome {
     }
 }
 
-/// Writes a result to standard output. A reader that has seen enough is no failure.
+/// Writes a result to standard output.
 fn print(text: &[u8]) -> Outcome {
+    match write(text) {
+        Ok(()) => Outcome::Done,
+        Err(error) => unprinted(&error),
+    }
+}
+
+fn write(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Outcome::failed(&format!("standard output: {error}"))
-        }
-        _ => Outcome::Done,
+    out.write_all(text)?;
+    out.flush()
+}
+
+/// What it means that standard output takes no more. A reader that has seen enough is no failure.
+fn unprinted(error: &io::Error) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Outcome::Done,
+        _ => Outcome::failed(&format!("standard output: {error}")),
     }
 }

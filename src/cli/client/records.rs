@@ -1,13 +1,14 @@
 //! `wharf list`, `show`, `delete`, and `reindex --to`.
 
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use indicatif::BinaryBytes;
 use serde_json::Value;
 
 use super::bars::plain;
 use super::outcome::Outcome;
-use super::{Output, interrupted, print};
+use super::{Output, interrupted, print, unprinted, write};
 use crate::cli::reindex;
 use crate::client::{Client, ClientError};
 
@@ -32,7 +33,13 @@ pub async fn list(client: &Client, limit: usize, output: Output) -> Outcome {
             (_, true) => text(&upload["id"]),
             _ => summary(&upload),
         };
-        printed = print(format!("{line}\n").as_bytes());
+        match write(format!("{line}\n").as_bytes()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                printed = unprinted(&error);
+                ControlFlow::Break(())
+            }
+        }
     };
     match uninterrupted(client.list(limit, each)).await {
         Ok(()) => printed,

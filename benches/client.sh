@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# One file up and down: wharf's client beside curl, on the same server, in turns. What is printed is
-# the median of the rounds: wall time, processor time of the client, and its largest resident size.
+# One file up and down: wharf's client beside curl, on the same servers, in turns. One server gives
+# digests, which wharf compares and curl does not; the other gives none, and both do the same. What
+# is printed is the median of the rounds: wall time, processor time of the client, and its largest
+# resident size.
 #
 #   benches/client.sh [MIB] [ROUNDS]     (1024 and 5; needs curl, GNU time, sha256sum)
 set -euo pipefail
@@ -10,12 +12,21 @@ mib=${1:-1024} rounds=${2:-5}
 cargo build --release --quiet
 wharf=$PWD/target/release/wharf
 dir=$(mktemp -d)
-"$wharf" --listen 127.0.0.1:0 --dir "$dir/store" --durability relaxed --access admin:bench 2>"$dir/log" &
-server=$!
-trap 'kill $server; wait $server || true; rm -rf "$dir"' EXIT
-until url=$(grep -o 'http://[0-9.:]*' "$dir/log"); do sleep 0.1; done
-export WHARF_URL=$url WHARF_TOKEN=bench
+servers=()
+trap 'kill "${servers[@]}"; wait || true; rm -rf "$dir"' EXIT
+serve() { # serve NAME FLAG...: a server, whose address is then in url.NAME
+    local name=$1
+    shift
+    "$wharf" --listen 127.0.0.1:0 --dir "$dir/$name" --durability relaxed --access admin:bench "$@" 2>"$dir/log.$name" &
+    servers+=($!)
+    until grep -o 'http://[0-9.:]*' "$dir/log.$name" >"$dir/url.$name"; do sleep 0.1; done
+}
+serve digest
+serve none --digest none
+export WHARF_TOKEN=bench
 cd "$dir"
+WHARF_URL=$(cat url.digest)
+export WHARF_URL
 head -c "${mib}M" /dev/urandom >file.bin
 
 timed() { # timed NAME COMMAND...: what it took, into a file of that name
@@ -24,22 +35,28 @@ timed() { # timed NAME COMMAND...: what it took, into a file of that name
     /usr/bin/time -a -o "times.$name" -f '%e %U %S %M' "$@"
 }
 delete() { "$wharf" delete -q "$(grep -o "[0-9a-z]\{26\}" answer | head -1)"; }
+download() { # download NAME SERVER ID
+    mkdir got
+    timed "$1" "$wharf" download -q "$3" --from "$2" -o got
+    cmp file.bin got/file.bin
+    rm -r got
+}
 
-# The one that is downloaded; a round brings everything into the page cache.
+# Those that are downloaded; a round brings everything into the page cache.
+bare=$(cat url.none)
 id=$("$wharf" upload -q file.bin)
+bare_id=$("$wharf" upload -q file.bin --to "$bare")
 for ((round = 0; round <= rounds; round++)); do
-    timed curl-upload curl -sS --form file=@file.bin "$url/upload" >answer
+    timed curl-upload curl -sS --form file=@file.bin "$WHARF_URL/upload" >answer
     delete
     timed wharf-upload "$wharf" upload -q file.bin >answer
     delete
-    timed curl-download curl -sS -o got.bin "$url/files/$id/file.bin"
+    timed curl-download curl -sS -o got.bin "$bare/files/$bare_id/file.bin"
     rm got.bin
-    timed curl-checked sh -c 'curl -sS -o got.bin "$1" && sha256sum -b got.bin >/dev/null' - "$url/files/$id/file.bin"
+    download wharf-download "$bare" "$bare_id"
+    timed curl-checked sh -c 'curl -sS -o got.bin "$1" && sha256sum -b got.bin >/dev/null' - "$WHARF_URL/files/$id/file.bin"
     rm got.bin
-    mkdir got
-    timed wharf-download "$wharf" download -q "$id" -o got
-    cmp file.bin got/file.bin
-    rm -r got
+    download wharf-checked "$WHARF_URL" "$id"
     [ $round -gt 0 ] || rm times.*
 done
 
@@ -53,5 +70,6 @@ row() {
 row curl-upload 'curl --form'
 row wharf-upload 'wharf upload'
 row curl-download 'curl -o'
+row wharf-download 'wharf download, no digest given'
 row curl-checked 'curl -o, then sha256sum'
-row wharf-download 'wharf download (sha-256 checked)'
+row wharf-checked 'wharf download, sha-256 compared'

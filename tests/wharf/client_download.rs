@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::support::{Form, Server, Wharf, entries, noise, sha256};
+use crate::support::{Form, Server, Wharf, end_of, entries, noise, sha256};
 
 /// A server with one form of two files and two fields, and its id.
 fn stored() -> (Server, String, Vec<u8>) {
@@ -161,4 +161,46 @@ fn the_last_allowed_download_is_one() {
         Wharf::of(&server).run(&["download", "-f", &id]).code,
         Some(5)
     );
+}
+
+#[test]
+fn two_at_once_leave_one_whole_file() {
+    let (server, id, content) = stored();
+    let name = format!("{id}/big file.bin");
+    for force in [false, true] {
+        let mut args = vec!["download", "-q", &name];
+        args.extend(force.then_some("--force"));
+        let children = [(); 2].map(|()| Wharf::of(&server).spawn(&args));
+        let said = children.map(end_of);
+        let mut codes = said.each_ref().map(|said| said.code);
+        codes.sort_unstable();
+        let expected = if force { Some(0) } else { Some(1) };
+        assert_eq!(codes, [Some(0), expected], "{said:?}");
+        let refused = said
+            .iter()
+            .filter(|said| said.err.contains("exists already"));
+        assert_eq!(refused.count(), usize::from(!force), "{said:?}");
+        assert!(std::fs::read(server.dir().join("big file.bin")).unwrap() == content);
+        let left = entries(server.dir());
+        assert!(left.iter().all(|name| !name.starts_with(".wharf-")));
+    }
+}
+
+#[test]
+fn what_comes_without_a_digest_is_not_called_verified() {
+    let server = Server::with(&["--digest", "none"]);
+    let content = noise(2_000_000, 8);
+    let form = Form::new().file("f", "a.bin", &content).file("f", "b", b"");
+    server.upload(&form);
+    let said = Wharf::of(&server).run(&["download", "--json", "a.bin", "b"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for (line, size) in said.out.lines().zip([content.len(), 0]) {
+        let file: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&file["sha256"], &file["verified"], &file["size"]),
+            (&Value::Null, &json!(false), &json!(size))
+        );
+    }
+    assert!(std::fs::read(server.dir().join("a.bin")).unwrap() == content);
+    assert_eq!(std::fs::read(server.dir().join("b")).unwrap(), b"");
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use crate::disk::SmallDisk;
@@ -201,17 +202,21 @@ fn silence_is_a_time_out() {
         .unwrap();
     // The kernel accepts connections and what fits into its buffers; nobody reads or answers.
     let (_listener, url) = slow_server();
-    for args in [
-        &["upload", "a"][..],
-        &["upload", "big"],
-        &["download", "a", "--retries", "1"],
-        &["list"],
-    ] {
-        let args = [args, &["--timeout", "1s", "--from", &url]].concat();
-        let child = Wharf::at(dir.path()).spawn(&args);
-        let said = end_of(child);
-        assert_eq!(said.code, Some(6), "{args:?}: {said:?}");
-        assert!(said.err.contains(&url), "{args:?}: {said:?}");
+    let socket = dir.path().join("w.sock");
+    let _local = UnixListener::bind(&socket).unwrap();
+    for server in [url, format!("unix:{}", socket.display())] {
+        for args in [
+            &["upload", "a"][..],
+            &["upload", "big"],
+            &["download", "a", "--retries", "1"],
+            &["list"],
+        ] {
+            let args = [args, &["--timeout", "1s", "--from", &server]].concat();
+            let child = Wharf::at(dir.path()).spawn(&args);
+            let said = end_of(child);
+            assert_eq!(said.code, Some(6), "{args:?}: {said:?}");
+            assert!(said.err.contains(&server), "{args:?}: {said:?}");
+        }
     }
 }
 

@@ -139,9 +139,11 @@ fn names_from_a_server_stay_in_the_directory() {
     let said = wharf().run(&["download", "hostile", "-o", "a/b/c"]);
     assert_eq!(said.code, Some(3));
     assert!(said.err.contains("a/b/c/link exists already"), "{said:?}");
+    let long = format!("{}l.txt", "long ".repeat(39));
     let expected = [
         "TWIN (2).TXT",
         "_.hidden",
+        "_con.txt",
         "b.txt",
         "esc[31m.txt",
         "escape.txt",
@@ -149,7 +151,10 @@ fn names_from_a_server_stay_in_the_directory() {
         "file (2)",
         "file (3)",
         "file (4)",
+        "linebreak.txt",
         "link",
+        &long,
+        "trailing",
         "twin.txt",
         "wharf-absolute.txt",
         "win.ini",

@@ -1,9 +1,9 @@
 //! Transfers that break, and go on.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 
-use crate::support::{Cutter, Form, Server, Wharf, entries, noise};
+use crate::support::{Cutter, Form, Server, Wharf, end_of, entries, noise};
 
 fn stored(content: &[u8]) -> (Server, String) {
     let server = Server::start();
@@ -94,7 +94,7 @@ fn an_upload_that_breaks_is_not_stored() {
 }
 
 /// Answers each connection with the next of these, and closes it.
-fn scripted(answers: Vec<Vec<u8>>) -> String {
+fn scripted(answers: impl IntoIterator<Item = Vec<u8>> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -239,6 +239,77 @@ fn a_form_that_changed_begins_anew() {
 }
 
 #[test]
+fn what_is_left_of_the_form_before_is_said() {
+    let old = form("old one", "old two");
+    let new = form("the other", "the new two").replace("one.txt", "other.txt");
+    let cut = old.len() - 15;
+    let run = |answers: Vec<Vec<u8>>| {
+        let dir = tempfile::tempdir().unwrap();
+        let url = scripted(answers);
+        let wharf = Wharf::at(dir.path()).env("WHARF_URL", &url);
+        (wharf.run(&["download", "x"]), entries(dir.path()))
+    };
+    let begun = answer("200 OK", "ETag: \"a\"\r\n", &old, cut);
+    let (said, files) = run(vec![
+        begun.clone(),
+        answer("200 OK", "ETag: \"b\"\r\n", &new, 999),
+    ]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "other.txt\ntwo.txt\n"),
+        "{said:?}"
+    );
+    assert!(
+        said.err
+            .contains("wharf: one.txt is of the form as it was before"),
+        "{said:?}"
+    );
+    assert_eq!(files, ["one.txt", "other.txt", "two.txt"]);
+    // The new form does not come: the file of the one before is what was done.
+    let (said, files) = run(vec![
+        begun,
+        answer("200 OK", "ETag: \"b\"\r\n", &new, 20),
+        answer("404 Not Found", "", "", 0),
+    ]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(3), "one.txt\n"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("1 file is complete"), "{said:?}");
+    assert_eq!(files, ["one.txt"]);
+}
+
+#[test]
+fn a_listing_ends_with_its_reader_and_goes_nowhere_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = |n: u64| {
+        let body = format!("{{\"uploads\":[{{\"id\":\"u{n}\"}}],\"next\":\"c{n}\"}}");
+        answer("200 OK", "Connection: close\r\n", &body, body.len())
+    };
+    let wharf = |url: &str| Wharf::at(dir.path()).env("WHARF_URL", url);
+    let endless = scripted((0..).map(page));
+    let mut child = wharf(&endless).spawn(&["list", "-q", "--all"]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    drop(out);
+    let said = end_of(child);
+    assert_eq!((line.as_str(), said.code), ("u0\n", Some(0)), "{said:?}");
+    assert_eq!(said.err, "");
+    let said = wharf(&scripted([page(7), page(7)])).run(&["list", "-q", "--all"]);
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(1), "u7\nu7\n"),
+        "{said:?}"
+    );
+    assert!(
+        said.err.contains("goes on where it was, after \"c7\""),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn answers_that_are_no_listing_are_said_to_be_none() {
     let dir = tempfile::tempdir().unwrap();
     for body in ["<html>", "[]", "{}", "7", "{\"uploads\": 1}"] {
@@ -250,21 +321,24 @@ fn answers_that_are_no_listing_are_said_to_be_none() {
 }
 
 #[test]
-fn endless_names_of_fields_are_given_up() {
-    let part = format!(
-        "--B\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\n\r\n",
-        "n".repeat(4000)
-    );
-    let form = part.repeat(40_000) + "--B--\r\n";
-    let url = scripted(vec![answer("200 OK", "", &form, form.len())]);
-    let dir = tempfile::tempdir().unwrap();
-    let said =
-        Wharf::at(dir.path())
-            .env("WHARF_URL", &url)
-            .run(&["download", "x", "--retries", "0"]);
-    assert_ne!(said.code, Some(0));
-    assert!(
-        said.err.contains("its text fields have more than"),
-        "{said:?}"
-    );
+fn what_is_kept_of_an_endless_form_has_a_limit() {
+    let name = "n".repeat(4000);
+    let part = |more: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n\r\n")
+    };
+    // Fields, and files that cannot be kept.
+    for more in ["", "; filename=\"x\"\r\nContent-Length: 5"] {
+        let form = part(more).repeat(18_000) + "--B--\r\n";
+        let url = scripted([answer("200 OK", "", &form, form.len())]);
+        let dir = tempfile::tempdir().unwrap();
+        let wharf = Wharf::at(dir.path()).env("WHARF_URL", &url);
+        let said = wharf.run(&["download", "x", "--retries", "0"]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(
+            said.err
+                .contains("its names and text fields take more than"),
+            "{said:?}"
+        );
+        assert_eq!(entries(dir.path()), [""; 0]);
+    }
 }

@@ -217,6 +217,27 @@ fn a_proxy_is_asked_for_a_tunnel_to_https() {
 }
 
 #[test]
+fn a_proxy_asked_over_tls_is_verified_for_plain_servers_too() {
+    let server = Server::start();
+    let tls = Tls::before(&server);
+    let ca = tls.dir.path().join("ca.pem").display().to_string();
+    let proxy = format!("https://localhost:{}", tls.port);
+    for variable in ["http_proxy", "ALL_PROXY"] {
+        let wharf = || {
+            let wharf = Wharf::at(server.dir()).env("WHARF_URL", "http://wharf.invalid");
+            wharf.env(variable, &proxy)
+        };
+        let system = wharf().env("SSL_CERT_FILE", &ca).run(&["list", "-q"]);
+        assert_eq!(system.code, Some(0), "{system:?}");
+        let named = wharf().run(&["list", "-q", "--ca-file", &ca]);
+        assert_eq!(named.code, Some(0), "{named:?}");
+        let unknown = wharf().run(&["list", "-q"]);
+        assert_eq!(unknown.code, Some(6));
+        assert!(unknown.err.contains("UnknownIssuer"), "{unknown:?}");
+    }
+}
+
+#[test]
 fn a_unix_socket_is_a_server() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("w.sock");

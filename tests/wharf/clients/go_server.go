@@ -95,7 +95,8 @@ func download(w http.ResponseWriter, r *http.Request) {
 		must(form.WriteField("note", "second"))
 	case "hostile":
 		names := []string{"../../escape.txt", "/tmp/wharf-absolute.txt", "..", ".", "", "link", ".hidden",
-			`C:\\Windows\\win.ini`, "a/../../b.txt", "twin.txt", "TWIN.TXT", "esc\x1b[31m.txt", "sub/"}
+			`C:\\Windows\\win.ini`, "a/../../b.txt", "twin.txt", "TWIN.TXT", "esc\x1b[31m.txt", "sub/",
+			"con.txt", "line%0D%0Abreak.txt", strings.Repeat("long ", 80) + ".txt", "trailing. . "}
 		for _, name := range names {
 			file(form, name, nil, name)
 		}

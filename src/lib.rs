@@ -46,8 +46,8 @@
 //! the body reads file after file while it is sent; a file that is not what it was breaks it off
 //! before the close delimiter. [`client::Download`] reads one stream, whatever connections it
 //! comes by: where one breaks, the next begins at that byte of the representation, and the
-//! [`form::Decoder`] does not notice. A file is hashed and written under a temporary name, and
-//! renamed when length and digest agree.
+//! [`form::Decoder`] does not notice. A file is written under a temporary name, hashed beside if it
+//! has a digest to be compared with, and renamed when length and digest agree.
 //!
 //! # One expiry
 //!

@@ -67,8 +67,8 @@ pub struct Downloaded {
     /// What could not be kept while the rest was: files whose names are taken, or that arrived
     /// damaged.
     pub failures: Vec<ClientError>,
-    /// Files that are complete and in their place, of a form that was another when the connection
-    /// had broken; what came then has none of their names.
+    /// Files that are complete and in their places, of the form as it was before it changed under
+    /// way; the form as it is now has none of their names.
     pub outdated: Vec<Received>,
 }
 

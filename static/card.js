@@ -9,6 +9,9 @@ import { say, size, span, title } from "./words.js";
 const SMOOTH = 0.7;
 /** Parts of which listeners are told, in percent. */
 const TOLD = 25;
+/** How often it is tried again without being asked, and the longest wait for that, in seconds. */
+const TRIES = 5;
+const LONGEST = 300;
 
 const underWay = new Set();
 addEventListener("beforeunload", event => underWay.size && event.preventDefault());
@@ -46,10 +49,13 @@ class Card {
     this.find(".parts").hidden = files.length === 0;
     this.find(".cancel").onclick = () => this.abort.abort();
     this.find(".retry").onclick = () => {
+      this.tries = 0;
       this.start();
       this.element.focus();
     };
     this.find(".dismiss").onclick = () => {
+      this.stopWaiting();
+      underWay.delete(this);
       this.element.remove();
       document.getElementById("files").focus();
     };
@@ -59,18 +65,19 @@ class Card {
     return this.element.querySelector(selector);
   }
 
-  /** Shows one of: sending, done, failed, cancelled. */
+  /** Shows one of: sending, waiting, done, failed, cancelled. */
   state(name, text) {
     this.element.className = `card transfer is-${name}`;
     this.find(".state").textContent = text;
     this.find(".cancel").hidden = name !== "sending";
-    this.find(".retry").hidden = name !== "failed" && name !== "cancelled";
+    this.find(".retry").hidden = name === "sending" || name === "done";
     this.find(".dismiss").hidden = name === "sending";
-    this.find(".trouble").hidden = name !== "failed";
+    this.find(".trouble").hidden = name !== "failed" && name !== "waiting";
     this.find(".open").hidden = this.find(".result").hidden = name !== "done";
   }
 
   async start() {
+    this.stopWaiting();
     this.abort = new AbortController();
     this.last = { at: performance.now(), done: 0 };
     this.rate = 0;
@@ -86,7 +93,7 @@ class Card {
       if (failure) this.failed(failure);
       else this.cancelled();
     } finally {
-      underWay.delete(this);
+      if (!this.timer) underWay.delete(this);
     }
   }
 
@@ -135,14 +142,36 @@ class Card {
     kept.add(stored);
   }
 
-  failed({ message, advice, detail, request }) {
-    this.state("failed", say("failed"));
+  failed({ message, advice, detail, request, wait }) {
+    this.tries = (this.tries ?? 0) + 1;
+    const waits = wait > 0 && wait <= LONGEST && this.tries <= TRIES;
+    const name = waits ? "waiting" : "failed";
+    this.state(name, say(name));
+    if (waits) this.progress(0, false);
     this.find(".pace").textContent = "";
     const trouble = this.find(".trouble");
     trouble.children[0].textContent = message;
     trouble.children[1].textContent = advice;
     trouble.children[2].textContent = [detail, request && say("request", { id: request })].filter(Boolean).join(" · ");
-    announce(`${this.what}: ${say("failed")}. ${message}. ${advice}`);
+    const again = waits ? this.wait(wait) : "";
+    announce(`${this.what}: ${say("failed")}. ${message}. ${again || advice}`);
+  }
+
+  /** Counts the seconds down to the next attempt. It is said aloud once, and shown each second. */
+  wait(seconds) {
+    const end = Date.now() + seconds * 1000;
+    const text = () => say("again_in", { span: span(Math.ceil((end - Date.now()) / 1000)) });
+    const pace = this.find(".pace");
+    this.timer = setInterval(() => {
+      if (Date.now() >= end) this.start();
+      else if (pace.textContent !== text()) pace.textContent = text();
+    }, 250);
+    return pace.textContent = text();
+  }
+
+  stopWaiting() {
+    clearInterval(this.timer);
+    this.timer = undefined;
   }
 
   cancelled() {

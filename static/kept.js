@@ -39,7 +39,8 @@ export async function remove({ id, token }) {
   forget(id);
 }
 
-async function prolong({ id, token }, expires_in) {
+/** Sets the deadline of an upload anew, and answers it. */
+export async function prolong({ id, token }, expires_in) {
   const changed = await request("PATCH", `${base}/uploads/${id}`, { token, body: { expires_in } });
   keep(all().map(upload => upload.id === id ? { ...upload, expires: changed.expires_at } : upload));
   return changed.expires_at;
@@ -72,7 +73,8 @@ export function showIn(section) {
   // Another window of the same browser.
   addEventListener("storage", show);
   show();
-  return check();
+  // Where a secret is needed first, asking would have the browser ask for it.
+  if ("readable" in section.dataset) check();
 }
 
 function rowOf(upload) {
@@ -100,8 +102,6 @@ function rowOf(upload) {
     await remove(upload);
     announce(say("deleted_what", { what }));
   });
-  const choices = document.getElementById("expires_in").options;
-  find("select").append(...Array.from(choices).filter(({ value }) => value).map(choice => choice.cloneNode(true)));
   find(".prolong").onclick = () => attempt(async () => {
     const expires = await prolong(upload, find("select").value);
     announce(say("prolonged", { what, until: until(expires) }));
@@ -109,11 +109,12 @@ function rowOf(upload) {
   return row;
 }
 
-/** Forgets what the server has no more: deleted elsewhere, or downloaded as often as allowed. */
+/** Learns what has changed elsewhere: forgets what the server has no more, and knows new deadlines. */
 async function check() {
-  for (const { id } of all().slice(0, 20)) {
+  for (const { id, expires } of all().slice(0, 20)) {
     try {
-      await request("GET", `${base}/uploads/${id}`);
+      const { expires_at } = await request("GET", `${base}/uploads/${id}`);
+      if (expires_at !== expires) keep(all().map(upload => upload.id === id ? { ...upload, expires: expires_at } : upload));
     } catch (failure) {
       // A 404 without the id of a request is not wharf's own: a proxy's, while the server is away.
       if (failure.code === "not-found" && failure.request) forget(id);

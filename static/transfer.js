@@ -5,10 +5,10 @@ import { problem } from "./words.js";
 
 /** Why a request failed: `code` is the server's, or one of the page's own. */
 export class Failure extends Error {
-  constructor(code, detail = "", request = "") {
+  constructor(code, detail = "", request = "", wait = 0) {
     const { title, advice } = problem(code);
     super(title);
-    Object.assign(this, { code, advice, detail, request });
+    Object.assign(this, { code, advice, detail, request, wait });
   }
 
   /** All of it in one line. */
@@ -16,15 +16,26 @@ export class Failure extends Error {
     return [`${this.message}.`, this.advice].join(" ");
   }
 
-  /** The failure that an answer tells. What a proxy answers is known by its status alone. */
-  static of(status, text) {
+  /**
+   * The failure that an answer tells, with its `Retry-After`. What a proxy answers is known by its
+   * status alone.
+   */
+  static of(status, text, after) {
+    const wait = seconds(after);
     try {
       const { code, detail, request_id } = JSON.parse(text);
-      if (code) return new Failure(code, detail, request_id);
+      if (code) return new Failure(code, detail, request_id, wait);
     } catch { /* no problem document */ }
     const codes = { 401: "unauthorized", 403: "forbidden", 404: "not-found", 408: "idle", 413: "too-large", 502: "unavailable", 503: "unavailable", 504: "unavailable", 507: "no-space" };
-    return new Failure(codes[status] ?? "", `HTTP ${status}`);
+    return new Failure(codes[status] ?? "", `HTTP ${status}`, "", wait);
   }
+}
+
+/** How long a `Retry-After` says to wait, in seconds; it is a number of them or a date (RFC 9110 section 10.2.3). */
+function seconds(after) {
+  if (!after) return 0;
+  const time = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1000;
+  return Math.max(time || 0, 0);
 }
 
 /** A request whose answer is JSON, or nothing. */
@@ -73,7 +84,7 @@ export function send(url, files, fields, progress, signal) {
       try {
         if (call.status === 201) return resolve(JSON.parse(call.responseText));
       } catch { /* it is not wharf's answer */ }
-      reject(Failure.of(call.status, call.responseText));
+      reject(Failure.of(call.status, call.responseText, call.getResponseHeader("Retry-After")));
     };
     call.onerror = async () => reject(new Failure(await readable(files) ? "lost" : "unreadable"));
     call.onabort = () => reject(null);

@@ -1,4 +1,4 @@
-// The page of an upload: copying, saving all files at once, deletion by who sent it from here.
+// The page of an upload: copying, saving all files at once, changes by who sent it from here.
 
 import { announce, base, copyLink } from "./dom.js";
 import * as kept from "./kept.js";
@@ -11,7 +11,10 @@ const { id, bytes, expires } = heading.dataset;
 const WHOLE = 1 << 30;
 
 for (const element of document.querySelectorAll("time")) element.textContent = time(element.dateTime);
-for (const element of document.querySelectorAll(".until")) element.textContent = until(expires);
+const showDeadline = expires => {
+  for (const element of document.querySelectorAll(".until")) element.textContent = until(expires);
+};
+showDeadline(expires);
 
 const copy = document.querySelector(".copy");
 const link = document.getElementById("link");
@@ -77,19 +80,44 @@ if (save) {
   };
 }
 
+// What cannot be shown leaves no hole.
+for (const picture of document.querySelectorAll("img.thumb, img.preview")) {
+  const replace = () => {
+    if (picture.className === "preview") {
+      const summary = picture.closest("details")?.querySelector("summary");
+      if (summary) summary.textContent = say("details");
+      return (picture.closest(".alone") ?? picture).remove();
+    }
+    const place = Object.assign(document.createElement("span"), { className: "thumb", textContent: picture.dataset.ending });
+    picture.replaceWith(place);
+  };
+  picture.onerror = replace;
+  if (picture.complete && picture.naturalWidth === 0) replace();
+}
+
+if (document.getElementById("changed")) history.replaceState(null, "", location.pathname);
+
 const own = kept.all().find(upload => upload.id === id);
-const template = document.getElementById("manage-form");
-if (own && template) {
+if (own) {
+  // This browser knows the token: nobody has to type it.
   const manage = document.getElementById("manage");
-  manage.append(template.content.cloneNode(true));
-  manage.hidden = false;
-  manage.querySelector("form").onsubmit = async event => {
+  manage.querySelector(".token")?.remove();
+  manage.querySelector("summary").textContent = say("manage");
+  const trouble = manage.querySelector(".trouble");
+  const form = manage.querySelector("form");
+  form.onsubmit = async event => {
     event.preventDefault();
+    trouble.textContent = "";
     try {
-      await kept.remove(own);
-      location.assign(`${base}/`);
+      if (event.submitter.classList.contains("danger")) {
+        await kept.remove(own);
+        return location.assign(`${base}/`);
+      }
+      const deadline = await kept.prolong(own, form.elements.expires_in.value);
+      showDeadline(deadline);
+      announce(say("prolonged", { what: heading.textContent, until: until(deadline) }));
     } catch (failure) {
-      manage.querySelector(".trouble").textContent = failure.text;
+      trouble.textContent = failure.text;
     }
   };
 }

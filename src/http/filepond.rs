@@ -38,7 +38,7 @@ pub async fn revert(State(app): State<App>, body: Body) -> Result<StatusCode, Pr
     let wrong = || Problem::bad_request("the body is not what an upload to here was answered with");
     let body = app.small_body(body, LIMIT).await?.map_err(|_| wrong())?;
     let text = str::from_utf8(&body).map_err(|_| wrong())?;
-    let (id, token) = text.trim().split_once('.').ok_or_else(wrong)?;
+    let (id, token) = text.split_once('.').ok_or_else(wrong)?;
     let id = parse_id(id)?;
     app.authorize(&id, &HeaderMap::new(), Some(token.to_owned()))
         .await?;

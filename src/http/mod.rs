@@ -12,6 +12,7 @@ mod extract;
 mod filepond;
 mod health;
 mod log;
+mod manage;
 mod metrics;
 pub mod origin;
 mod page;
@@ -234,7 +235,8 @@ fn routes(app: &App) -> Router<App> {
             "/uploads/{id}",
             delete(uploads::delete).patch(uploads::prolong),
         )
-        .route("/uploads/{id}/delete", post(uploads::delete_from_page))
+        .route("/uploads/{id}/delete", post(manage::delete))
+        .route("/uploads/{id}/prolong", post(manage::prolong))
         .route(
             "/compat/filepond",
             delete(filepond::revert).get(filepond::fetch),

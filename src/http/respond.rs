@@ -157,9 +157,14 @@ impl Answer {
 fn content_type(this: &Representation, inline: bool) -> String {
     match &this.kind {
         Kind::Form(boundary) => form::content_type(boundary),
-        // A browser that is shown text and told no charset takes it for windows-1252.
-        Kind::Raw(file) if inline && file.media_type.eq_ignore_ascii_case("text/plain") => {
-            "text/plain; charset=utf-8".to_owned()
+        Kind::Raw(file) if inline && is_shown_as_text(&file.media_type) => {
+            // A browser that is told no charset takes text for windows-1252.
+            match file.media_type.split_once(';') {
+                Some((_, given)) if given.to_ascii_lowercase().contains("charset=") => {
+                    format!("text/plain;{given}")
+                }
+                _ => "text/plain; charset=utf-8".to_owned(),
+            }
         }
         Kind::Raw(file) => file.media_type.clone(),
     }
@@ -201,21 +206,29 @@ fn disposition(this: &Representation, inline: bool) -> Option<String> {
     }
 }
 
+/// The media type without its parameters, in lower case.
+fn essence(media_type: &str) -> String {
+    let essence = media_type.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// Whether this is text to be read: Markdown, tables, source code. A browser shows it when it is
+/// called plain, and would save it under its own name.
+fn is_shown_as_text(media_type: &str) -> bool {
+    let essence = essence(media_type);
+    essence.starts_with("text/") && is_inert(&essence)
+}
+
 /// Whether a browser shows this media type without running anything in it.
 pub(super) fn is_inert(media_type: &str) -> bool {
-    let essence = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = essence(media_type);
     let kind = essence.split('/').next().unwrap_or_default();
     match kind {
         "image" | "audio" | "video" => !essence.ends_with("xml"),
-        _ => matches!(
-            essence.as_str(),
-            "text/plain" | "application/pdf" | "application/json"
-        ),
+        "text" => !["html", "xml", "xsl", "script"]
+            .iter()
+            .any(|language| essence.ends_with(language)),
+        _ => matches!(essence.as_str(), "application/pdf" | "application/json"),
     }
 }
 

@@ -40,7 +40,13 @@ pub async fn show(
         let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
         let reader = app.reader(query.as_deref(), &headers);
         let link = format!("{}/uploads/{}", app.base_of(&origin), manifest.id);
-        let page = reader.upload(&manifest, &link, owner);
+        let page = reader.upload(&page::View {
+            manifest: &manifest,
+            link: &link,
+            owner,
+            changed: query.as_deref() == Some(page::CHANGED),
+            options: app.ingest.options(),
+        });
         page::answer(page, &reader, query.as_deref())
     } else {
         let json = upload_json::show(&manifest, &app.base_of(&origin));
@@ -111,20 +117,6 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The same from the upload's page, with the token of its cookie.
-pub async fn delete_from_page(
-    State(app): State<App>,
-    Segments(id): Segments<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let id = parse_id(&id)?;
-    app.authorize(&id, &headers, page::delete_token(&headers))
-        .await?;
-    app.delete(&id).await?;
-    let reader = app.reader(None, &headers);
-    Ok(page::answer(reader.deleted(), &reader, None))
-}
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
@@ -140,8 +132,9 @@ pub async fn prolong(
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    let gone = || Problem::not_found(format!("there is no upload {id}"));
-    app.authorize(&id, &headers, None).await?.ok_or_else(gone)?;
+    app.authorize(&id, &headers, None)
+        .await?
+        .ok_or_else(|| gone(&id))?;
     let body = app
         .small_body(body, PATCH_LIMIT)
         .await?
@@ -151,36 +144,29 @@ pub async fn prolong(
     })?;
     let text = match &change.expires_in {
         Value::String(text) => text.clone(),
-        Value::Number(seconds) => seconds.to_string(),
+        // 60.0 is a whole number in JSON as well as 60 (JSON Schema, section 4.2.3).
+        Value::Number(seconds) => {
+            let text = seconds.to_string();
+            text.strip_suffix(".0").unwrap_or(&text).to_owned()
+        }
         other => {
             return Err(Problem::bad_request(format!(
                 "expires_in cannot be {other}"
             )));
         }
     };
-    let lifetime = app.ingest.lifetime(&text)?;
-    let now = app.clock.now();
-    let expires_at = lifetime.map(|span| now.after(span));
-    let updated = app.repository.update(&id, |manifest| {
-        let alive = !manifest.is_over(now);
-        if alive {
-            manifest.expires_at = expires_at;
-        }
-        alive
-    });
-    let updated = updated
-        .await?
-        .filter(|updated| !updated.manifest.is_over(now))
-        .ok_or_else(gone)?;
-    // The client may repeat it: until the index knows, others go by the old deadline.
-    updated.indexed?;
-    let manifest = updated.manifest;
+    let manifest = app.set_lifetime(&id, &text).await?;
     let mut response =
         axum::Json(upload_json::show(&manifest, &app.base_of(&origin))).into_response();
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// 404 for an upload that is not there, or not any more.
+pub(super) fn gone(id: &UploadId) -> Problem {
+    Problem::not_found(format!("there is no upload {id}"))
 }
 
 impl App {
@@ -212,6 +198,31 @@ impl App {
             return Err(Problem::forbidden("the token is not this upload's"));
         }
         Ok(manifest)
+    }
+
+    /// Sets the deadline of an upload anew: `text` is how long from now it is kept.
+    pub(super) async fn set_lifetime(
+        &self,
+        id: &UploadId,
+        text: &str,
+    ) -> Result<Arc<Manifest>, Problem> {
+        let lifetime = self.ingest.lifetime(text)?;
+        let now = self.clock.now();
+        let expires_at = lifetime.map(|span| now.after(span));
+        let updated = self.repository.update(id, |manifest| {
+            let alive = !manifest.is_over(now);
+            if alive {
+                manifest.expires_at = expires_at;
+            }
+            alive
+        });
+        let updated = updated
+            .await?
+            .filter(|updated| !updated.manifest.is_over(now))
+            .ok_or_else(|| gone(id))?;
+        // The client may repeat it: until the index knows, others go by the old deadline.
+        updated.indexed?;
+        Ok(updated.manifest)
     }
 
     pub(super) async fn delete(&self, id: &UploadId) -> Result<(), Problem> {

@@ -185,3 +185,65 @@ fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
             .starts_with("https://pub.example/files/")
     );
 }
+
+/// The form of an upload's page, as a browser sends it.
+#[test]
+fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
+    let server = Server::with(&["--base-path", "/w", "--max-expire-after", "30d"]);
+    let stored = server.post_to("/w/upload", &form(), &[("Accept", "text/html")]);
+    let page = stored.header("location").unwrap().to_owned();
+    let cookie = stored.header("set-cookie").unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let send = |action: &str, headers: &[(&str, &str)], body: &str| {
+        let mut all = vec![("Content-Type", "application/x-www-form-urlencoded")];
+        all.extend_from_slice(headers);
+        let path = format!("{page}/{action}");
+        server.request("POST", &path, &all, body.as_bytes())
+    };
+    let own = [("Cookie", cookie), ("Sec-Fetch-Site", "same-origin")];
+    let moved = send("prolong", &own, "expires_in=7d");
+    assert_eq!(moved.status, 303, "{}", moved.text());
+    assert_eq!(moved.header("location"), Some(&*format!("{page}?changed")));
+    let deadline = server.get(&page).json()["expires_at"].clone();
+    assert!(deadline.is_string());
+    for (headers, body, status, code) in [
+        (&own[..], "", 400, "bad-request"),
+        (&own, "expires_in=soon", 400, "bad-option"),
+        (&own, "expires_in=31d", 400, "bad-option"),
+        (&own, "expires_in=never", 400, "bad-option"),
+        (&own, "expires_in=%FF", 400, "bad-option"),
+        (&[], "expires_in=1d", 401, "unauthorized"),
+        (&[], "expires_in=1d&token=", 401, "unauthorized"),
+        (&[], "expires_in=1d&token=wrong", 403, "forbidden"),
+        // Another site has the browser send the form.
+        (
+            &[("Cookie", cookie), ("Sec-Fetch-Site", "cross-site")],
+            "expires_in=1d",
+            403,
+            "cross-site",
+        ),
+        (
+            &[("Cookie", cookie), ("Origin", "https://evil.example")],
+            "expires_in=1d",
+            403,
+            "cross-site",
+        ),
+    ] {
+        let refused = send("prolong", headers, body);
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (status, code),
+            "{body}: {}",
+            refused.text()
+        );
+    }
+    let large = format!("expires_in={}", "7".repeat(5000));
+    assert_eq!(send("prolong", &own, &large).status, 400);
+    assert_eq!(server.get(&page).json()["expires_at"], deadline);
+    let foreign = [("Cookie", cookie), ("Sec-Fetch-Site", "same-site")];
+    assert_eq!(send("delete", &foreign, "").status, 403);
+    assert_eq!(server.files().len(), 2);
+    assert_eq!(send("delete", &own, "").status, 200);
+    assert_eq!(send("prolong", &own, "expires_in=7d").status, 404);
+    assert_eq!(server.files(), [""; 0]);
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{Browser, Form, Server, noise, wait_until};
 
 #[test]
-fn a_form_is_sent_and_deleted_without_javascript() {
+fn a_form_is_sent_prolonged_and_deleted_without_javascript() {
     let server = Server::start();
     let names = ["first.txt", "na\u{ef}ve <b>.bin"];
     for (i, name) in names.iter().enumerate() {
@@ -38,8 +38,71 @@ fn a_form_is_sent_and_deleted_without_javascript() {
         noise(200_010, 1)
     );
     assert!(source.contains("class=\"until\">until 20"), "{source}");
+    // Its deadline is moved, and the page says so.
+    let id = browser.url().rsplit('/').next().unwrap().to_owned();
+    let deadline = || server.get(&format!("/uploads/{id}")).json()["expires_at"].take();
+    let before = deadline();
     browser.click("#manage summary");
-    browser.click("#manage button");
+    browser.click("#manage option[value='30d']");
+    browser.click("#manage .prolong");
+    wait_until("the page that says so", || {
+        browser.url().ends_with("?changed")
+    });
+    assert!(browser.source().contains("The time is set. Kept"));
+    assert!(deadline().as_str() > before.as_str(), "{before}");
+    browser.click("nav a");
+    wait_until("the page in Chinese", || {
+        browser
+            .source()
+            .contains("\u{66f4}\u{6539}\u{6216}\u{5220}\u{9664}")
+    });
+    browser.click("#manage summary");
+    browser.click("#manage option[value='never']");
+    browser.click("#manage .prolong");
+    wait_until("the page that says so", || {
+        browser.url().ends_with("?changed")
+    });
+    assert!(
+        browser
+            .source()
+            .contains("\u{65f6}\u{95f4}\u{5df2}\u{8bbe}\u{5b9a}")
+    );
+    assert!(deadline().is_null());
+    browser.click("nav a");
+    browser.click("#manage summary");
+    browser.click("#manage .danger");
+    wait_until("the page after the deletion", || {
+        browser.source().contains("is gone")
+    });
+    assert_eq!(server.files(), [""; 0]);
+}
+
+/// Who sent it from elsewhere has no cookie, and types the token.
+#[test]
+fn a_token_is_typed_without_javascript() {
+    let server = Server::start();
+    let stored = server.upload(&Form::new().file("f", "a.txt", b"a"));
+    let path = format!("/uploads/{}", stored["id"].as_str().unwrap());
+    let browser = Browser::without_javascript();
+    let manage = |token: &str, button: &str| {
+        browser.open(&server.url(&path));
+        browser.click("#manage summary");
+        browser.type_into("#manage [name=token]", token);
+        browser.click(button);
+    };
+    manage("not the token", "#manage .danger");
+    wait_until("the page of the error", || {
+        let source = browser.source();
+        source.contains("403") && source.contains("This is not allowed")
+    });
+    assert_eq!(server.files().len(), 2);
+    let token = stored["delete_token"].as_str().unwrap();
+    manage(token, "#manage .prolong");
+    wait_until("the page that says so", || {
+        browser.url().ends_with("?changed")
+    });
+    assert!(server.get(&path).json()["expires_at"].is_string());
+    manage(token, "#manage .danger");
     wait_until("the page after the deletion", || {
         browser.source().contains("is gone")
     });

@@ -131,6 +131,8 @@ fn raw_files_do_not_run_here() {
         ("x.js", "text/javascript", false),
         ("x.png", "image/png", true),
         ("x.txt", "text/plain", true),
+        ("x.md", "text/markdown", true),
+        ("x.csv", "text/csv", true),
     ] {
         server.upload(&Form::new().file("f", name, b"<script>alert(1)</script>"));
         for query in ["", "?inline=1"] {
@@ -142,10 +144,11 @@ fn raw_files_do_not_run_here() {
                 response.header("content-disposition"),
                 Some(expected.as_str())
             );
-            let shown_text = shown && media_type == "text/plain";
-            let charset = if shown_text { "; charset=utf-8" } else { "" };
-            let expected = format!("{media_type}{charset}");
-            assert_eq!(response.header("content-type"), Some(expected.as_str()));
+            // Text to be read is called plain, or a browser would save it.
+            let shown_text = shown && media_type.starts_with("text/");
+            let plain = "text/plain; charset=utf-8";
+            let expected = if shown_text { plain } else { media_type };
+            assert_eq!(response.header("content-type"), Some(expected));
             assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
             assert_eq!(
                 response.header("content-security-policy"),

@@ -31,6 +31,7 @@ mod names;
 mod operate;
 mod options;
 mod page;
+mod page_more;
 mod proxy;
 mod readme;
 mod s3;

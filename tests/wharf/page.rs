@@ -88,6 +88,29 @@ fn files_and_folders_are_dropped_sent_kept_and_deleted() {
         "!document.querySelector('#history .meta').textContent.includes('deleted')",
     );
     browser.assert_accessible("history");
+    // Its page knows the token as well, and changes without another page.
+    let deadline = || server.get(&format!("/uploads/{id}")).json()["expires_at"].take();
+    let before = deadline();
+    browser.open_ready(&server.url(&format!("/uploads/{id}")));
+    browser.click("#manage summary");
+    assert_eq!(
+        browser.run("return document.querySelectorAll('[name=token]').length"),
+        0
+    );
+    let shown = browser.text(".lead .until");
+    browser.click("#manage option[value='30d']");
+    browser.click("#manage .prolong");
+    wait_until("another deadline", || deadline().as_str() > before.as_str());
+    browser.wait_for(
+        "it is shown",
+        &format!(
+            "document.querySelector('.lead .until').innerText !== {}",
+            json!(shown)
+        ),
+    );
+    browser.assert_accessible("managed");
+    browser.open_ready(&server.url("/"));
+    browser.click("#history summary");
     browser.click("#history .delete");
     browser.wait_for(
         "the list is gone",
@@ -437,6 +460,9 @@ fn every_state_is_pictured_and_accessible_in_light_and_dark() {
         .json();
     browser.open_ready(&server.url(&format!("/uploads/{}", one["id"].as_str().unwrap())));
     picture("upload-one");
+    browser.open_ready(&server.url(&format!("/uploads/{}?changed", one["id"].as_str().unwrap())));
+    browser.run("document.querySelector('#manage details').open = true");
+    picture("upload-changed");
     browser.open(&server.url("/uploads/gone"));
     picture("error");
     browser.open(&server.url("/?lang=zh"));

@@ -1,4 +1,4 @@
-//! Behind nginx, with the settings of `deploy/nginx.conf`, which the README names.
+//! Behind nginx, Caddy and HAProxy, with the settings in `deploy/`, which the README names.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -167,6 +167,11 @@ fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
     let output = client.wait_with_output().unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["size"], 2_000_000);
+}
+
+#[test]
+fn nginx_with_tls_and_a_base_path() {
+    behind_tls(TlsProxy::nginx);
 }
 
 #[test]

@@ -129,40 +129,32 @@ fn newman_runs_the_collection() {
         serde_json::from_slice(&std::fs::read(server.dir().join("run.json")).unwrap()).unwrap();
     let stats = &run["run"]["stats"];
     assert!(
-        stats["requests"]["total"].as_u64().unwrap() >= 24,
+        stats["requests"]["total"].as_u64().unwrap() >= 30,
         "{stats}"
     );
     assert!(
-        stats["assertions"]["total"].as_u64().unwrap() >= 30,
+        stats["assertions"]["total"].as_u64().unwrap() >= 40,
         "{stats}"
     );
     assert_eq!(stats["assertions"]["failed"], 0);
 }
 
-/// Requests made up from the OpenAPI document, valid and invalid, are answered as it says.
+/// Requests made up from the OpenAPI document, valid and invalid, one by one and in sequences, are
+/// answered as it says.
 #[test]
 fn schemathesis_finds_no_error() {
     let server = Server::with(&["--access", "admin:secret-of-the-tester"]);
     server.upload(&Form::new().text("t", "x").file("f", "a.txt", b"a"));
     let python = std::env::var("WHARF_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance";
+    let config = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/wharf/clients/schemathesis.toml"
+    );
     let output = Command::new(python)
-        .args([
-            "-m",
-            "schemathesis.cli",
-            "run",
-            &server.url("/openapi.json"),
-        ])
-        .args([
-            "--checks",
-            checks,
-            "--max-examples",
-            "15",
-            "--seed",
-            "1",
-            "--phases",
-            "examples,coverage,fuzzing",
-        ])
+        .args(["-m", "schemathesis.cli", "--config-file", config, "run"])
+        .arg(server.url("/openapi.json"))
+        .args(["--checks", "all", "--max-examples", "15", "--seed", "1"])
+        .args(["--phases", "examples,coverage,fuzzing,stateful"])
         .args([
             "--header",
             "Authorization: Bearer secret-of-the-tester",
@@ -181,4 +173,100 @@ fn schemathesis_finds_no_error() {
         "{text}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    // It did look: without an operation or a phase it would find no error either.
+    let phases = ["Coverage (in", "Fuzzing (in", "Stateful (in"];
+    assert!(phases.iter().all(|phase| text.contains(phase)), "{text}");
+}
+
+/// What `schemathesis.toml` leaves out.
+#[test]
+fn only_the_right_token_deletes() {
+    let server = Server::start();
+    let stored = server.upload(&Form::new().file("f", "a.txt", b"a"));
+    let path = format!("/uploads/{}", stored["id"].as_str().unwrap());
+    let delete = |token: &str| {
+        let token = format!("Bearer {token}");
+        let headers = [("Authorization", token.as_str())];
+        server.request("DELETE", &path, &headers, b"").status
+    };
+    assert_eq!(delete("wrong"), 403);
+    assert_eq!(server.request("DELETE", &path, &[], b"").status, 401);
+    assert_eq!(server.files().len(), 2);
+    let token = stored["delete_token"].as_str().unwrap();
+    assert_eq!([delete(token), delete(token)], [204, 204]);
+    assert_eq!(server.files(), [""; 0]);
+}
+
+/// The members of an object that the schema describes are those of `value`: none is missing, and
+/// none is there that the document does not know. Types are schemathesis's.
+#[track_caller]
+fn assert_described(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(reference.trim_start_matches('#'));
+        let schema = schema.unwrap_or_else(|| panic!("{at}: {reference}"));
+        return assert_described(document, schema, value, at);
+    }
+    if let Some(items) = value.as_array() {
+        for item in items {
+            assert_described(document, &schema["items"], item, &format!("{at}[]"));
+        }
+        return;
+    }
+    let Some(described) = schema["properties"].as_object() else {
+        return;
+    };
+    let members = value.as_object().unwrap_or_else(|| panic!("{at}: {value}"));
+    let names = |map: &serde_json::Map<String, Value>| -> Vec<String> {
+        let mut names: Vec<String> = map.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(names(members), names(described), "{at}");
+    let required = schema["required"].as_array().unwrap();
+    assert_eq!(
+        required.len(),
+        described.len(),
+        "{at}: all are always there"
+    );
+    for (name, schema) in described {
+        assert_described(document, schema, &members[name], &format!("{at}.{name}"));
+    }
+}
+
+#[test]
+fn the_document_knows_every_member_of_every_answer() {
+    let server = Server::with(&["--access", "admin:root"]);
+    let document = server.get("/openapi.json").json();
+    let admin = [("Authorization", "Bearer root")];
+    let form = Form::new().text("t", "x").file("f", "a.txt", b"a");
+    let created = server.upload(&form);
+    let path = format!("/uploads/{}", created["id"].as_str().unwrap());
+    let get = |path: &str| server.request("GET", path, &admin, b"").json();
+    let token = format!("Bearer {}", created["delete_token"].as_str().unwrap());
+    let owner = [("Authorization", token.as_str())];
+    let changed = server.request("PATCH", &path, &owner, br#"{"expires_in":"1h"}"#);
+    let compared = server.request("POST", "/reindex", &admin, b"");
+    assert_eq!((changed.status, compared.status), (200, 200));
+    let raw = server.request("PUT", "/files/b.txt", &[], b"b").json();
+    for (operation, status, answer) in [
+        ("/upload.post", "201", &created),
+        ("/files/{name}.put", "201", &raw),
+        ("/uploads/{id}.get", "200", &get(&path)),
+        ("/uploads/{id}.patch", "200", &changed.json()),
+        ("/uploads.get", "200", &get("/uploads?limit=1")),
+        ("/status.get", "200", &get("/status")),
+        ("/reindex.post", "200", &compared.json()),
+        ("/files/{name}.get", "404", &get("/files/nothing")),
+        (
+            "/upload.post",
+            "415",
+            &server.request("POST", "/upload", &[], b"x").json(),
+        ),
+    ] {
+        let (path, method) = operation.split_once('.').unwrap();
+        let schema = &document["paths"][path][method]["responses"][status]["content"]["application/json"]
+            ["schema"];
+        assert!(schema.is_object(), "{operation}");
+        assert_described(&document, schema, answer, operation);
+    }
 }

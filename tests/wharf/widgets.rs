@@ -199,6 +199,56 @@ fn resumable_and_plain_fetch() {
     assert_eq!(visit.send("fetchForm", two()), json!([201, 2, true]));
 }
 
+/// The example that the README gives for a client.
+#[track_caller]
+fn readme(client: &str) -> String {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let row = format!("| {client} | `");
+    let example = readme.lines().find_map(|line| line.strip_prefix(&row));
+    let example = example.and_then(|rest| rest.strip_suffix("` |"));
+    example.unwrap_or_else(|| panic!("{client}")).to_owned()
+}
+
+#[test]
+fn the_examples_of_the_readme_work() {
+    let visit = Visit::start(&[]);
+    let stored = visit
+        .server
+        .upload(&crate::support::Form::new().file("f", "form.txt", b"x"));
+    let url = visit.server.url("");
+    for (client, name) in [
+        ("`fetch`", "fetch"),
+        ("Uppy", "Uppy"),
+        ("FilePond", "FilePond"),
+        ("Dropzone", "Dropzone"),
+        ("resumable.js", "resumable.js"),
+    ] {
+        let example = readme(client)
+            .replace("http://localhost:8080", &url)
+            .replace(
+                "/download/ID",
+                &format!("{url}/download/{}", stored["id"].as_str().unwrap()),
+            );
+        visit.browser.open_ready(&visit.browser.url());
+        let before = visit.server.files().len();
+        let answer = visit.browser.wait(
+            "(...args) => widgets.example(...args)",
+            json!([name, example, [["one.txt", "first"]]]),
+        );
+        let answers = answer
+            .as_array()
+            .unwrap_or_else(|| panic!("{client}: {answer}"));
+        assert_eq!(answers.len(), 1, "{client}: {answer}");
+        if name == "fetch" {
+            assert_eq!(answer, json!(["form.txt"]));
+        } else {
+            assert!(answers[0].is_string(), "{client}: {answer}");
+            assert_eq!(visit.server.files().len(), before + 2, "{client}");
+        }
+    }
+}
+
 #[test]
 fn a_site_that_is_not_named_can_do_nothing() {
     let site = Site::start();
@@ -225,14 +275,17 @@ fn htmx_gets_html() {
     visit.browser.run(&format!(
         "const s = () => {{ {script}\n; window.htmx ??= htmx; }}; s();"
     ));
+    // As the README begins it.
+    let begin = readme("htmx");
+    let begin = begin.strip_suffix('>').unwrap();
     let form = r##"
-        document.body.innerHTML = '<form hx-post="/upload" hx-encoding="multipart/form-data" hx-target="#out" hx-swap="innerHTML" enctype="multipart/form-data"><input type="file" name="f"><input type="file" name="none"><input name="note" value="n"><button>Go</button></form><div id="out"></div>';
+        document.body.innerHTML = 'BEGIN hx-target="#out" hx-swap="innerHTML" enctype="multipart/form-data"><input type="file" name="f"><input type="file" name="none"><input name="note" value="n"><button>Go</button></form><div id="out"></div>';
         const data = new DataTransfer();
         data.items.add(new File(['by htmx'], 'htmx.txt', { type: 'text/plain' }));
         document.querySelector('input').files = data.files;
         htmx.process(document.body);
     "##;
-    visit.browser.run(form);
+    visit.browser.run(&form.replace("BEGIN", begin));
     visit.browser.click("button");
     wait_until("it is stored", || visit.server.files().len() == 2);
     visit.browser.wait_for(

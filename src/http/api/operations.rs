@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::http::download::MAX_NAMES;
 use crate::http::uploads::MAX_PAGE;
 
+use super::schemas::{self, ID};
+
 /// A method on a path.
 pub struct Operation {
     pub path: &'static str,
@@ -31,9 +33,13 @@ impl Described {
         })
     }
 
-    fn query(mut self, name: &str, schema: Value, description: &str) -> Self {
-        let parameter =
-            json!({ "name": name, "in": "query", "schema": schema, "description": description });
+    fn query(self, name: &str, schema: Value, description: &str) -> Self {
+        self.parameter(
+            json!({ "name": name, "in": "query", "schema": schema, "description": description }),
+        )
+    }
+
+    fn parameter(mut self, parameter: Value) -> Self {
         let parameters = &mut self.0.value["parameters"];
         match parameters.as_array_mut() {
             Some(parameters) => parameters.push(parameter),
@@ -87,15 +93,16 @@ impl Described {
     }
 
     fn options(self) -> Self {
-        let lifetime = json!({ "type": "string", "pattern": "^([1-9][0-9]{0,8}[smhd]?|never)$" });
+        // An empty value counts as not given, as an empty field of a form does.
+        let or_empty = |schema: Value| json!({ "anyOf": [schema, { "const": "" }] });
         self.query(
             "expires_in",
-            lifetime,
+            or_empty(schemas::lifetime()),
             "How long it is kept: 90s, 15m, 12h, 7d, seconds, or never",
         )
         .query(
             "max_downloads",
-            json!({ "type": "integer", "minimum": 1 }),
+            or_empty(json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX })),
             "How many complete downloads there may be",
         )
     }
@@ -127,6 +134,8 @@ fn form() -> Value {
         "description": "Any number of files and text fields of any name; expires_in and max_downloads as in the query",
         "properties": { "file": { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } } },
         "additionalProperties": { "type": "string" },
+        // No header of a part may hold it.
+        "propertyNames": { "pattern": "^[^\\u0000]*$" },
     })
 }
 
@@ -193,7 +202,10 @@ fn uploading() -> Vec<Described> {
             "filepondRevert",
             "Undo an upload of the widget FilePond",
         )
-        .body("text/plain", json!({ "type": "string", "maxLength": 256 }))
+        .body(
+            "text/plain",
+            json!({ "type": "string", "pattern": format!("^{ID}\\.[A-Za-z0-9_-]{{1,200}}$") }),
+        )
         .answers(204, "It is gone", &[])
         .problems(&[401, 403, 404]),
         Described::new(
@@ -233,7 +245,7 @@ fn downloading() -> Vec<Described> {
                 "downloadSeveral",
                 "Several names or ids in one form, in the order asked",
             )
-            .query("name", names, "A name or an id; once for each"),
+            .parameter(json!({ "name": "name", "in": "query", "required": true, "schema": names, "description": "A name or an id; once for each" })),
             &form(),
         ),
         read(
@@ -290,7 +302,7 @@ fn records() -> Vec<Described> {
             .query("limit", limit, "How many")
             .query(
                 "after",
-                json!({ "type": "string", "pattern": "^[0-9]{1,15}-[0-9a-hjkmnp-tv-z]{26}$" }),
+                json!({ "type": "string", "pattern": format!("^[0-9]{{1,14}}-{ID}$") }),
                 "The `next` of the page before",
             )
             .answers(
@@ -394,6 +406,7 @@ fn operation() -> Vec<Described> {
 
 fn pages() -> Vec<Described> {
     let html = || [("text/html", json!({ "type": "string" }))];
+    let token = json!({ "type": "object", "properties": { "token": { "type": "string" } } });
     let assets = [
         ("text/css", json!({})),
         ("text/javascript", json!({})),
@@ -415,9 +428,19 @@ fn pages() -> Vec<Described> {
             "post",
             "/uploads/{id}/delete",
             "deleteFromPage",
-            "Delete an upload with the token of its page's cookie",
+            "Delete an upload with the form of its page: the token is in it, or in the page's cookie",
         )
+        .body("application/x-www-form-urlencoded", token)
         .answers(200, "A page", &html())
+        .problems(&[401, 403, 404]),
+        Described::new(
+            "post",
+            "/uploads/{id}/prolong",
+            "prolongFromPage",
+            "Set the deadline of an upload anew with the same form",
+        )
+        .body("application/x-www-form-urlencoded", reference("Prolonging"))
+        .answers(303, "Its page", &[])
         .problems(&[401, 403, 404]),
     ]
 }

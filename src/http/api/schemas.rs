@@ -6,16 +6,25 @@ fn nullable(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
+/// The pattern of an id: 128 bits are 25 letters of five bits and one of three.
+pub const ID: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
+
+/// How long something is kept.
+pub fn lifetime() -> Value {
+    // The largest number that is sure to fit, in days: more is more than time has.
+    json!({ "type": "string", "pattern": "^([1-9][0-9]{0,13}[smhd]?|never)$" })
+}
+
 /// The components of the document.
 pub fn all() -> Value {
     let count = json!({ "type": "integer", "minimum": 0 });
     let time = json!({ "type": "string", "format": "date-time" });
     let digest = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
     let text = json!({ "type": "string" });
-    json!({
+    let mut schemas = json!({
         "Id": {
             "type": "string",
-            "pattern": "^[0-9a-hjkmnp-tv-z]{26}$",
+            "pattern": format!("^{ID}$"),
             "description": "128 random bits in lower-case Crockford base32",
         },
         "File": {
@@ -39,7 +48,7 @@ pub fn all() -> Value {
                 "url": { "type": "string", "format": "uri-reference" },
                 "name": nullable(text.clone()),
                 "size": nullable(count.clone()),
-                "type": nullable(text),
+                "type": nullable(text.clone()),
                 "sha256": nullable(digest),
                 "files": { "type": "array", "items": { "$ref": "#/components/schemas/File" } },
                 "fields": {
@@ -50,16 +59,6 @@ pub fn all() -> Value {
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
             },
-        },
-        "Created": {
-            "allOf": [
-                { "$ref": "#/components/schemas/Upload" },
-                {
-                    "type": "object",
-                    "required": ["delete_token"],
-                    "properties": { "delete_token": { "type": "string", "description": "Deletes and prolongs the upload; it is told once" } },
-                },
-            ],
         },
         "Listing": {
             "type": "object",
@@ -76,10 +75,15 @@ pub fn all() -> Value {
             "properties": { "expires_in": {
                 "description": "From now: 90s, 15m, 12h, 7d, seconds, or never",
                 "anyOf": [
-                    { "type": "string", "pattern": "^([1-9][0-9]{0,8}[smhd]?|never)$" },
-                    { "type": "integer", "minimum": 1, "maximum": 999_999_999 },
+                    lifetime(),
+                    { "type": "integer", "minimum": 1, "maximum": u64::MAX },
                 ],
             } },
+        },
+        "Prolonging": {
+            "type": "object",
+            "required": ["expires_in"],
+            "properties": { "token": text, "expires_in": lifetime() },
         },
         "Problem": {
             "type": "object",
@@ -112,5 +116,17 @@ pub fn all() -> Value {
                 "next_expiry": nullable(time.clone()),
             },
         },
-    })
+    });
+    schemas["Created"] = created(&schemas["Upload"]);
+    schemas
+}
+
+/// An upload as it is told once: with its secret.
+fn created(upload: &Value) -> Value {
+    let mut created = upload.clone();
+    created["properties"]["delete_token"] = json!({ "type": "string", "description": "Deletes and prolongs the upload; it is told once" });
+    if let Value::Array(required) = &mut created["required"] {
+        required.push(json!("delete_token"));
+    }
+    created
 }

@@ -15,15 +15,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::App;
+use super::access::Scope;
 use super::origin::Origin;
 use crate::ingest;
 
 pub use assets::serve as asset;
 pub use cookies::{delete_token, token_cookie};
+pub use upload::View;
 pub use words::Language;
 
 /// The lifetimes that the form offers.
 const LIFETIMES: [&str; 5] = ["1h", "1d", "7d", "30d", "never"];
+/// The query of an upload's page when its deadline has just been set.
+pub const CHANGED: &str = "changed";
 /// The numbers of downloads that the form offers.
 const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
 
@@ -53,6 +57,18 @@ impl Reader<'_> {
                 .map_or_else(|_| text.to_owned(), |span| self.language.span(span)),
         }
     }
+
+    /// The lifetimes that `max_expire_after` allows, as choices.
+    fn lifetimes(&self, options: &ingest::Options) -> Vec<Value> {
+        let allowed = |text: &str| match options.max_expire_after {
+            None => true,
+            Some(max) => crate::model::units::parse_duration(text).is_ok_and(|span| span <= max),
+        };
+        let lifetimes = LIFETIMES.into_iter().filter(|text| allowed(text));
+        lifetimes
+            .map(|text| json!({ "value": text, "text": self.lifetime(text) }))
+            .collect()
+    }
 }
 
 /// The page with the form.
@@ -63,14 +79,22 @@ pub async fn form(
     headers: HeaderMap,
 ) -> Response {
     let reader = app.reader(query.as_deref(), &headers);
-    let page = form_page(&reader, app.ingest.options(), &app.base_of(&origin));
+    let access = &app.options.access;
+    let readable = !access.guards(Scope::Download) || access.allows(Scope::Download, &headers);
+    let page = form_page(
+        &reader,
+        app.ingest.options(),
+        &app.base_of(&origin),
+        readable,
+    );
     answer(page, &reader, query.as_deref())
 }
 
-fn form_page(reader: &Reader, options: &ingest::Options, address: &str) -> String {
+/// `readable` says whether the reader may look at uploads; where not, a script that tried would
+/// have the browser ask for a password.
+fn form_page(reader: &Reader, options: &ingest::Options, address: &str, readable: bool) -> String {
     let Reader { language, .. } = *reader;
-    let max = options.max_expire_after;
-    let default = match (options.expire_after, max) {
+    let default = match (options.expire_after, options.max_expire_after) {
         (Some(default), Some(max)) => Some(default.min(max)),
         (default, max) => default.or(max),
     };
@@ -78,15 +102,6 @@ fn form_page(reader: &Reader, options: &ingest::Options, address: &str) -> Strin
         None => language.say("until_deleted", &[]),
         Some(span) => language.say("server_default", &[("span", &language.span(span))]),
     };
-    let allowed = |text: &str| match (crate::model::units::parse_duration(text), max) {
-        (Ok(span), Some(max)) => span <= max,
-        (Err(_), Some(_)) => false,
-        // Without a default, the first choice is for ever already.
-        (Err(_), None) => default.is_some(),
-        (Ok(_), None) => true,
-    };
-    let lifetimes = LIFETIMES.into_iter().filter(|text| allowed(text));
-    let lifetimes = lifetimes.map(|text| json!({ "value": text, "text": reader.lifetime(text) }));
     let downloads = DOWNLOADS.iter().map(|&count| {
         let text = match count {
             1 => language.say("once", &[]),
@@ -104,7 +119,10 @@ fn form_page(reader: &Reader, options: &ingest::Options, address: &str) -> Strin
     let limits: Vec<String> = limits.into_iter().flatten().collect();
     let values = json!({
         "standard": standard,
-        "lifetimes": lifetimes.collect::<Vec<_>>(),
+        "lifetimes": reader.lifetimes(options),
+        // Without a default, the first choice is for ever already.
+        "standard_is_never": default.is_none(),
+        "readable": readable,
         "counts": downloads.collect::<Vec<_>>(),
         "link": format!("{address}/upload"),
         "limits": limits.join(" · "),
@@ -116,10 +134,9 @@ fn form_page(reader: &Reader, options: &ingest::Options, address: &str) -> Strin
 }
 
 impl Reader<'_> {
-    /// The page of an upload. `link` is its address for others, and its `owner` is offered its
-    /// deletion.
-    pub fn upload(&self, manifest: &crate::model::Manifest, link: &str, owner: bool) -> String {
-        self.page("upload.html", upload::values(self, manifest, link, owner))
+    /// The page of an upload.
+    pub fn upload(&self, view: &View) -> String {
+        self.page("upload.html", upload::values(self, view))
     }
 
     /// The page after a deletion.

@@ -6,11 +6,15 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, UndefinedBehavior};
 use serde_json::Value;
 
-const TEMPLATES: [(&str, &str); 5] = [
+const TEMPLATES: [(&str, &str); 6] = [
     ("base.html", include_str!("../../../static/pages/base.html")),
     (
         "index.html",
         include_str!("../../../static/pages/index.html"),
+    ),
+    (
+        "lifetimes.html",
+        include_str!("../../../static/pages/lifetimes.html"),
     ),
     (
         "message.html",

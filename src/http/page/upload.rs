@@ -6,10 +6,27 @@ use super::{Reader, qr, words};
 use crate::form::display_name;
 use crate::http::respond::is_inert;
 use crate::http::upload_json;
+use crate::ingest;
 use crate::model::{Manifest, StoredFile};
 
 /// The largest picture that is loaded to be shown small, in bytes.
 const MAX_THUMBNAIL: u64 = 8 << 20;
+/// The longest text that is shown, in bytes: a browser lays out all of it.
+const MAX_TEXT: u64 = 2 << 20;
+
+/// An upload as its page shows it.
+pub struct View<'a> {
+    /// The upload.
+    pub manifest: &'a Manifest,
+    /// Its address for others.
+    pub link: &'a str,
+    /// Whether who looks has its delete token in a cookie; others have to type it.
+    pub owner: bool,
+    /// Whether its deadline has just been set.
+    pub changed: bool,
+    /// What may be chosen for it.
+    pub options: &'a ingest::Options,
+}
 
 /// How a browser can show a file in a page without running anything in it.
 fn preview(file: &StoredFile) -> Option<&'static str> {
@@ -22,9 +39,11 @@ fn preview(file: &StoredFile) -> Option<&'static str> {
         "image" if essence != "image/tiff" => Some("image"),
         "video" => Some("video"),
         "audio" => Some("audio"),
-        _ if matches!(essence.as_str(), "text/plain" | "application/json") => Some("text"),
+        "text" => Some("text"),
+        _ if essence == "application/json" => Some("text"),
         _ => None,
     }
+    .filter(|&kind| kind != "text" || file.size <= MAX_TEXT)
 }
 
 /// The letters on the place of a picture: the extension, else nothing.
@@ -39,8 +58,9 @@ fn ending(name: &str) -> String {
 }
 
 /// The values of the template.
-pub fn values(reader: &Reader, manifest: &Manifest, link: &str, owner: bool) -> Value {
+pub fn values(reader: &Reader, view: &View) -> Value {
     let Reader { language, base } = *reader;
+    let View { manifest, link, .. } = *view;
     // To look at a file would take one of its downloads.
     let free = manifest.max_downloads.is_none();
     let files: Vec<Value> = manifest
@@ -98,7 +118,9 @@ pub fn values(reader: &Reader, manifest: &Manifest, link: &str, owner: bool) -> 
         "expires_at": manifest.expires_at.map(|time| time.to_string()),
         "until": until,
         "left": left,
-        "owner": owner,
+        "owner": view.owner,
+        "changed": view.changed,
+        "lifetimes": reader.lifetimes(view.options),
         "wants_previews": !free && manifest.files().any(|(_, file)| preview(file).is_some()),
     })
 }
@@ -121,7 +143,12 @@ mod tests {
             ("video/mp4", Some("video")),
             ("audio/ogg", Some("audio")),
             ("text/plain; charset=utf-8", Some("text")),
+            ("text/markdown", Some("text")),
+            ("text/csv; header=present", Some("text")),
+            ("application/json", Some("text")),
             ("text/html", None),
+            ("text/xml", None),
+            ("text/javascript", None),
             ("application/xhtml+xml", None),
             ("application/pdf", None),
             ("application/octet-stream", None),

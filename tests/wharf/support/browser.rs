@@ -238,6 +238,9 @@ impl Browser {
         let metrics =
             json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        // A phone has fingers, not a mouse.
+        let touch = json!({ "enabled": width < 600 });
+        self.devtools("Emulation.setTouchEmulationEnabled", touch);
     }
 
     /// Writes a picture of the whole page to `target/screenshots/NAME.png`, where a person can

@@ -1,5 +1,7 @@
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::redis::free_port;
 use super::{Server, wait_until};
@@ -16,7 +18,6 @@ impl Nginx {
     pub fn before(servers: &[&Server]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let path = dir.path().display();
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/nginx.conf");
         let shipped = std::fs::read_to_string(shipped).unwrap();
         let upstreams: String = servers
@@ -34,15 +35,7 @@ impl Nginx {
             }
         }
         assert!(http.contains(&upstreams) && http.contains(&address.to_string()));
-        let conf = format!(
-            "daemon off; pid {path}/pid; error_log {path}/error.log;\n\
-             events {{}}\n\
-             http {{\n\
-               access_log off; client_body_temp_path {path}/body; proxy_temp_path {path}/proxy;\n\
-               fastcgi_temp_path {path}/f; uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n\
-               {http}\n\
-             }}\n"
-        );
+        let conf = nginx_main(dir.path(), &http);
         std::fs::write(dir.path().join("nginx.conf"), conf).unwrap();
         let child = Command::new("nginx")
             .arg("-c")
@@ -64,9 +57,33 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM: the master ends its workers; killed, it would leave them.
-        let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).unwrap();
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+/// The configuration around what is shipped: everything nginx writes lies under `dir`.
+pub fn nginx_main(dir: &Path, http: &str) -> String {
+    let path = dir.display();
+    format!(
+        "daemon off; pid {path}/pid; error_log {path}/error.log;\n\
+         events {{}}\n\
+         http {{\n\
+           access_log off; client_body_temp_path {path}/body; proxy_temp_path {path}/proxy;\n\
+           fastcgi_temp_path {path}/f; uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n\
+           {http}\n\
+         }}\n"
+    )
+}
+
+/// Ends a proxy by SIGTERM: nginx then ends its workers; killed, it would leave them. One that
+/// waits for its connections is killed.
+pub fn end(child: &mut Child) {
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    let patience = Instant::now() + Duration::from_secs(5);
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }

@@ -2,9 +2,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::nginx::{end, nginx_main};
 use super::{Server, wait_until};
 
-/// Caddy or HAProxy with the configuration that is shipped, speaking TLS; it ends with the value.
+/// nginx, Caddy or HAProxy with the configuration that is shipped, speaking TLS; it ends with the value.
 pub struct TlsProxy {
     child: Child,
     pub address: SocketAddr,
@@ -12,6 +13,42 @@ pub struct TlsProxy {
 }
 
 impl TlsProxy {
+    pub fn nginx(server: &Server) -> Self {
+        let (dir, address) = prepare();
+        let path = dir.path().display();
+        let http = [
+            ("listen 443 ssl;", format!("listen {address} ssl;")),
+            (
+                "server 127.0.0.1:8080;",
+                format!("server {};", server.address),
+            ),
+            (
+                "/etc/ssl/files.example.com/fullchain.pem",
+                format!("{path}/cert.pem"),
+            ),
+            (
+                "/etc/ssl/files.example.com/privkey.pem",
+                format!("{path}/key.pem"),
+            ),
+            ("location /wharf/ {", "location /base/ {".to_owned()),
+        ];
+        let http = http
+            .iter()
+            .fold(shipped("nginx-tls.conf"), |text, (from, to)| {
+                assert!(text.contains(from), "{from}");
+                text.replace(from, to)
+            });
+        let config = dir.path().join("nginx.conf");
+        std::fs::write(&config, nginx_main(dir.path(), &http)).unwrap();
+        let mut command = Command::new("nginx");
+        command
+            .arg("-c")
+            .arg(config)
+            .args(["-g", "user root;", "-p"])
+            .arg(dir.path());
+        Self::run(command, dir, address)
+    }
+
     pub fn caddy(server: &Server) -> Self {
         let (dir, address) = prepare();
         let path = dir.path().display();
@@ -86,8 +123,7 @@ impl TlsProxy {
 
 impl Drop for TlsProxy {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 

@@ -1,0 +1,87 @@
+//! What an upload's page changes by a plain form, without a script: its deadline, and its end.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::extract::Segments;
+use super::problem::Problem;
+use super::upload::serde_urlencoded;
+use super::uploads::{gone, parse_id};
+use super::{App, page};
+
+/// The most bytes of such a form.
+const LIMIT: usize = 4 * 1024;
+
+/// The form: who may change the upload, and how.
+#[derive(Default)]
+struct Form {
+    /// The delete token, from those whose browser has no cookie with it.
+    token: Option<String>,
+    expires_in: Option<String>,
+}
+
+impl App {
+    async fn form_of_page(&self, body: Body) -> Result<Form, Problem> {
+        let body = self
+            .small_body(body, LIMIT)
+            .await?
+            .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
+        let text = str::from_utf8(&body)
+            .map_err(|_| Problem::bad_request("the body is no urlencoded form"))?;
+        let mut form = Form::default();
+        for (name, value) in serde_urlencoded(text)? {
+            match name.as_str() {
+                "token" => form.token = Some(value).filter(|token| !token.is_empty()),
+                "expires_in" => form.expires_in = Some(value),
+                _ => {}
+            }
+        }
+        Ok(form)
+    }
+}
+
+/// Deletes an upload, and says so.
+pub async fn delete(
+    State(app): State<App>,
+    Segments(id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    let form = app.form_of_page(body).await?;
+    let token = form.token.or_else(|| page::delete_token(&headers));
+    app.authorize(&id, &headers, token).await?;
+    app.delete(&id).await?;
+    let reader = app.reader(None, &headers);
+    Ok(page::answer(reader.deleted(), &reader, None))
+}
+
+/// Sets the deadline of an upload anew, and shows its page, which then says so.
+pub async fn prolong(
+    State(app): State<App>,
+    Segments(id): Segments<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let id = parse_id(&id)?;
+    let form = app.form_of_page(body).await?;
+    let token = form.token.or_else(|| page::delete_token(&headers));
+    app.authorize(&id, &headers, token)
+        .await?
+        .ok_or_else(|| gone(&id))?;
+    let text = form
+        .expires_in
+        .ok_or_else(|| Problem::bad_request("the form has no expires_in"))?;
+    app.set_lifetime(&id, &text).await?;
+    let base = &app.options.base_path;
+    let location = format!("{base}/uploads/{id}?{}", page::CHANGED);
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    let fields = response.headers_mut();
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        fields.insert(header::LOCATION, location);
+    }
+    Ok(response)
+}

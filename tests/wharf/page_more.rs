@@ -66,7 +66,8 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
         "the picture",
         "document.querySelector('img.preview[alt$=\"a.png\"]').naturalWidth === 32",
     );
-    // Both are played to their end.
+    // Both are played to their end; a browser plays nothing for who has not touched the page.
+    browser.click("h1");
     browser.run("for (const media of document.querySelectorAll('audio, video')) { media.muted = true; media.onended = () => media.dataset.ended = 1; media.play() }");
     browser.wait_for("the sound", "document.querySelector('audio').dataset.ended");
     browser.wait_for("the film", "document.querySelector('video').dataset.ended");

@@ -54,6 +54,12 @@ impl Described {
         self
     }
 
+    /// The body may be missing, which is as good as an empty one.
+    fn or_none(mut self) -> Self {
+        self.0.value["requestBody"]["required"] = json!(false);
+        self
+    }
+
     fn answers(mut self, status: u16, description: &str, media_types: &[(&str, Value)]) -> Self {
         let mut response = json!({ "description": description });
         if !media_types.is_empty() {
@@ -132,8 +138,11 @@ fn form() -> Value {
     json!({
         "type": "object",
         "description": "Any number of files and text fields of any name; expires_in and max_downloads as in the query",
-        "properties": { "file": { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } } },
-        "additionalProperties": { "type": "string" },
+        // What is no file is text, whatever it looks like.
+        "properties": { "file": { "anyOf": [
+            { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } },
+            {},
+        ] } },
         // No header of a part may hold it.
         "propertyNames": { "pattern": "^[^\\u0000]*$" },
     })
@@ -173,6 +182,7 @@ fn uploading() -> Vec<Described> {
         )
         .options()
         .body("application/octet-stream", json!({}))
+        .or_none()
         .answers(201, "Stored", &created())
         .answers(
             303,
@@ -235,8 +245,8 @@ fn downloading() -> Vec<Described> {
             .guarded()
     };
     let names = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": MAX_NAMES });
-    let inline = json!({ "type": "string", "enum": ["1"] });
-    let shown = "To look at it in a browser, where its type cannot run script";
+    let inline = json!({ "type": "string" });
+    let shown = "1 to look at it in a browser, where its type cannot run script";
     vec![
         read(
             Described::new(
@@ -431,6 +441,7 @@ fn pages() -> Vec<Described> {
             "Delete an upload with the form of its page: the token is in it, or in the page's cookie",
         )
         .body("application/x-www-form-urlencoded", token)
+        .or_none()
         .answers(200, "A page", &html())
         .problems(&[401, 403, 404]),
         Described::new(

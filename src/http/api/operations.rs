@@ -134,20 +134,6 @@ fn content(media_type: &str, schema: Value) -> Value {
     json!({ media_type: { "schema": schema } })
 }
 
-fn form() -> Value {
-    json!({
-        "type": "object",
-        "description": "Any number of files and text fields of any name; expires_in and max_downloads as in the query",
-        // What is no file is text, whatever it looks like.
-        "properties": { "file": { "anyOf": [
-            { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } },
-            {},
-        ] } },
-        // No header of a part may hold it.
-        "propertyNames": { "pattern": "^[^\\u0000]*$" },
-    })
-}
-
 /// All operations.
 pub fn all() -> impl Iterator<Item = Operation> {
     let described = [uploading(), downloading(), records(), operation(), pages()];
@@ -165,7 +151,7 @@ fn uploading() -> Vec<Described> {
             "Store a form as one unit, all of it or nothing",
         )
         .options()
-        .body("multipart/form-data", form())
+        .body("multipart/form-data", schemas::form())
         .answers(201, "Stored", &created())
         .answers(
             303,
@@ -198,7 +184,7 @@ fn uploading() -> Vec<Described> {
             "Store a form of the widget FilePond",
         )
         .options()
-        .body("multipart/form-data", form())
+        .body("multipart/form-data", schemas::form())
         .answers(
             201,
             "What identifies the upload to the widget",

@@ -15,6 +15,21 @@ pub fn lifetime() -> Value {
     json!({ "type": "string", "pattern": "^([1-9][0-9]{0,13}[smhd]?|never)$" })
 }
 
+/// A form as it is uploaded.
+pub fn form() -> Value {
+    json!({
+        "type": "object",
+        "description": "Any number of files and text fields of any name; expires_in and max_downloads as in the query",
+        // What is no file is text, whatever it looks like.
+        "properties": { "file": { "anyOf": [
+            { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } },
+            {},
+        ] } },
+        // No header of a part may hold it.
+        "propertyNames": { "pattern": "^[^\\u0000]*$" },
+    })
+}
+
 /// The components of the document.
 pub fn all() -> Value {
     let count = json!({ "type": "integer", "minimum": 0 });

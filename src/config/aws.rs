@@ -11,17 +11,16 @@ pub struct Profiles {
     pub name: String,
 }
 
-/// What a profile may give, by the variable that wins over it.
-const PROFILE_KEYS: [(&str, &str); 5] = [
-    ("aws_access_key_id", "aws_access_key_id"),
-    ("aws_secret_access_key", "aws_secret_access_key"),
-    ("aws_session_token", "aws_session_token"),
-    ("region", "aws_region"),
-    ("endpoint_url", "aws_endpoint_url"),
+/// What makes up credentials.
+const CREDENTIALS: [&str; 3] = [
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
 ];
 
 /// All settings, by their variables' names in lower case. Credentials come from one place alone:
-/// a key from a variable goes with no secret from a file.
+/// a key from a variable goes with no secret or token from a file, nor one from a file with those
+/// of another.
 pub fn merge(variables: &[(String, String)], profiles: &Profiles) -> Vec<(String, String)> {
     let mut merged: Vec<(String, String)> = variables
         .iter()
@@ -42,26 +41,55 @@ pub fn merge(variables: &[(String, String)], profiles: &Profiles) -> Vec<(String
     ]);
     let region = given(&["aws_region", "aws_default_region"]);
     let endpoint = given(&["aws_endpoint_url", "aws_endpoint_url_s3"]);
-    for (key, name) in PROFILE_KEYS {
-        let shadowed = match name {
-            "aws_region" => region,
-            "aws_endpoint_url" => endpoint,
-            _ => credentials,
-        };
-        let value = profiles.get(key).filter(|_| !shadowed);
+    if !credentials {
+        let profile = profiles.credentials();
+        // A token that goes with no key here.
+        merged.retain(|(name, _)| profile.is_empty() || name != "aws_session_token");
+        merged.extend(profile);
+    }
+    let others = [
+        ("region", "aws_region", region),
+        ("endpoint_url", "aws_endpoint_url", endpoint),
+    ];
+    for (key, name, _) in others.into_iter().filter(|(_, _, shadowed)| !shadowed) {
+        let value = profiles.get(key);
         merged.extend(value.map(|value| (name.to_owned(), value)));
     }
     merged
 }
 
 impl Profiles {
+    /// A key of the profile, from the first place that has it.
     fn get(&self, key: &str) -> Option<String> {
+        let places = self.places();
+        let mut found = places.iter().map(|(text, name)| lookup(text, name, key));
+        found.find_map(|value| value.map(str::to_owned))
+    }
+
+    /// Key, secret and token of the first place that has a key.
+    fn credentials(&self) -> Vec<(String, String)> {
+        let [key, ..] = CREDENTIALS;
+        let places = self.places();
+        let place = places
+            .iter()
+            .find(|(text, name)| lookup(text, name, key).is_some());
+        let values = place.into_iter().flat_map(|(text, name)| {
+            CREDENTIALS.map(|key| lookup(text, name, key).map(|value| (key, value)))
+        });
+        values
+            .flatten()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// Where the profile may stand: the text of a file, and a section of it.
+    fn places(&self) -> [(&str, String); 3] {
         // In the second file all but the default profile are called `profile NAME`.
-        let long = format!("profile {}", self.name);
-        let found = lookup(&self.credentials, &self.name, key)
-            .or_else(|| lookup(&self.config, &long, key))
-            .or_else(|| lookup(&self.config, &self.name, key));
-        found.map(str::to_owned)
+        [
+            (&self.credentials, self.name.clone()),
+            (&self.config, format!("profile {}", self.name)),
+            (&self.config, self.name.clone()),
+        ]
     }
 }
 
@@ -134,5 +162,24 @@ mod tests {
         let own = merged(&own, "default");
         assert_eq!(pairs(&own)[2..], [("aws_region", "eu-1")]);
         assert!(merged(&[], "unknown").is_empty());
+    }
+
+    #[test]
+    fn credentials_are_of_one_place() {
+        let profiles = Profiles {
+            credentials: "[default]\naws_access_key_id = k\naws_secret_access_key = s\n[half]\naws_secret_access_key = s2\n".to_owned(),
+            config: "[default]\naws_access_key_id = other\naws_session_token = t\n[profile half]\naws_access_key_id = k3\naws_secret_access_key = s3\n".to_owned(),
+            name: "default".to_owned(),
+        };
+        let alone = [("aws_access_key_id", "k"), ("aws_secret_access_key", "s")];
+        assert_eq!(pairs(&merge(&[], &profiles)), alone);
+        let token = ("AWS_SESSION_TOKEN".to_owned(), "t".to_owned());
+        assert_eq!(pairs(&merge(&[token], &profiles)), alone);
+        let half = Profiles {
+            name: "half".to_owned(),
+            ..profiles
+        };
+        let whole = [("aws_access_key_id", "k3"), ("aws_secret_access_key", "s3")];
+        assert_eq!(pairs(&merge(&[], &half)), whole);
     }
 }

@@ -38,6 +38,7 @@ mod s3;
 mod s3_crash;
 mod s3_faults;
 mod s3_fleet;
+mod s3_second;
 mod slow;
 mod tools;
 mod upload;

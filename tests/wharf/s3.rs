@@ -138,8 +138,15 @@ fn a_wrong_place_refuses_the_start_in_the_words_of_the_store() {
     proxy.rule(|_| Trouble::Unconditional);
     let said = refused(through());
     assert!(said.contains("it ignores If-None-Match"), "{said}");
-    proxy.rule(|asked| match asked.number % 8 {
-        0..3 => Trouble::None,
+    proxy.rule(|_| Trouble::WithoutMetadata);
+    let said = refused(through());
+    assert!(
+        said.contains("it does not give user metadata back"),
+        "{said}"
+    );
+    // Look, create, read, create again; then what has to be refused for another version.
+    proxy.rule(|asked| match asked.number {
+        0..4 => Trouble::None,
         _ => Trouble::Unconditional,
     });
     proxy.take_asked();

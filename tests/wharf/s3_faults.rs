@@ -130,6 +130,61 @@ fn gives_up(what: &str, fails: fn(&Asked) -> bool) {
     is_form(&all.server, &id);
 }
 
+/// What the store has not got whole in time (400), which the library does not try again.
+#[test]
+fn what_was_lost_on_the_way_is_sent_again() {
+    let all = Disturbed::start();
+    let mut seen = std::collections::HashSet::new();
+    all.proxy.rule(
+        move |asked| match asked.puts_file() && seen.insert(asked.path.clone()) {
+            true => Trouble::Answer(400, "RequestTimeout"),
+            false => Trouble::None,
+        },
+    );
+    let json = all.server.upload(&form());
+    is_form(&all.server, json["id"].as_str().unwrap());
+    all.server.says("RequestTimeout: As the test has it.");
+    // For good.
+    all.proxy.rule(|asked| match asked.puts_file() {
+        true => Trouble::Answer(400, "RequestTimeout"),
+        false => Trouble::None,
+    });
+    let refused = all.server.post_to("/upload", &form(), &[]);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+}
+
+/// Nobody can tell then what is under way: what was left stays, and the rest is compared.
+#[test]
+fn a_store_that_never_lists_what_is_unfinished_is_compared_all_the_same() {
+    let bucket = Bucket::new();
+    let proxy = S3Proxy::to(bucket.server.port);
+    proxy.rule(|asked| {
+        let first = asked.path.contains("uploads=") && asked.path.contains("prefix=up%2F00%2F");
+        match first {
+            true => Trouble::Answer(500, "InternalError"),
+            false => Trouble::None,
+        }
+    });
+    let [first, last] =
+        ["00", "7z"].map(|folder| format!("up/{folder}/{folder}8r5v3m9ag7wqk2ht4xz1y6ne-left"));
+    for key in [&first, &last] {
+        bucket.put(key, b"left");
+    }
+    let server = Setup::new()
+        .bucket(&bucket, &proxy.url())
+        .args(&["--stale-after", "1s"])
+        .start();
+    wait_until("what was left in another folder is removed", || {
+        bucket.get(&last).0 == 404
+    });
+    server.says("cannot tell what is under way; what was left stays for now");
+    assert_eq!(bucket.get(&first).0, 200);
+    proxy.calm();
+    wait_until("all that was left is removed", || {
+        bucket.get(&first).0 == 404
+    });
+}
+
 /// The change is made, and nobody is told: the key itself says whose change it was.
 #[test]
 fn changes_whose_answers_are_lost_are_made_once() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
@@ -16,7 +15,7 @@ use object_store::{
 };
 
 use super::Options;
-use super::error::{is_absent, sort, words};
+use super::error::{is_absent, is_lost_on_the_way, sort, words};
 use crate::store::StoreError;
 
 /// How long an answer may take to begin, and to go on.
@@ -166,11 +165,6 @@ impl Client {
         }
     }
 
-    /// The objects whose keys begin with `folder` and a slash, as they are listed.
-    pub fn list(&self, folder: &Path) -> BoxStream<'static, Result<ObjectMeta, Error>> {
-        self.s3.list(Some(folder))
-    }
-
     /// Removes objects, a thousand by each request; answers how many. What is not there counts as
     /// removed; one that stays is logged.
     pub async fn delete(&self, keys: Vec<Path>) -> u64 {
@@ -280,15 +274,19 @@ fn patience(len: usize) -> Duration {
     Duration::from_secs(10 + len as u64 / SLOWEST)
 }
 
-/// Tries a transfer again that hangs; the client itself does so with one that fails.
+/// Tries a transfer again that hangs, or of which the store says that it came too slowly or not as
+/// it was; the client itself does so with one that fails.
 async fn hurry<T, F: Future<Output = Result<T, Error>>>(
     doing: &str,
     len: usize,
     transfer: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     let patience = patience(len);
-    for _ in 0..TRIES {
+    for again in (0..TRIES).rev() {
         match tokio::time::timeout(patience, transfer()).await {
+            Ok(Err(error)) if again > 0 && is_lost_on_the_way(&error) => {
+                tracing::info!("{doing} is tried again: {}", words(&error));
+            }
             Ok(result) => return result.map_err(|error| sort(doing, &error)),
             Err(_) => tracing::info!("{doing} takes longer than {patience:?}"),
         }

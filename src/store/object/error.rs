@@ -58,6 +58,14 @@ pub fn is_outside(error: &Error) -> bool {
     status(&error.to_string()) == Some(416)
 }
 
+/// Whether the store says of what was sent that it came too slowly, or not as it was: that it is to
+/// be sent again.
+pub fn is_lost_on_the_way(error: &Error) -> bool {
+    let text = error.to_string();
+    let code = element(&text, "Code");
+    status(&text) == Some(400) && matches!(code, Some("RequestTimeout" | "BadDigest"))
+}
+
 /// What is said with the status 400 and passes all the same (Amazon S3, Error responses).
 const PASSING: [&str; 4] = [
     "BadDigest",
@@ -106,6 +114,7 @@ mod tests {
             "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>",
         );
         assert!(matches!(sort("x", &late), StoreError::Unavailable(_)));
+        assert!(is_lost_on_the_way(&late) && !is_lost_on_the_way(&wrong));
         let named = generic(
             "Error performing GET http://x/status%20code:%20507%20 - Server returned non-2xx status code: 403 Forbidden: ",
         );

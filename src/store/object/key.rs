@@ -12,7 +12,7 @@ use crate::store::{Replaced, StoreError, Version, to_json};
 
 /// Names one change of a key. Two instances can write the very same bytes, each counting one
 /// download from the same count on: only this tells whose they are.
-const WRITE: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("wharf-write"));
+pub const WRITE: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("wharf-write"));
 /// How often a creation is tried that the store refuses for a key that is not there: S3 does so
 /// (409) while another change of the key is under way.
 const TRIES: u32 = 5;

@@ -11,6 +11,7 @@
 //! so that any number of processes may use the bucket: it has no lock, and needs none. What the
 //! store acknowledges is as durable as it makes it.
 
+mod ask;
 mod blob;
 mod budget;
 mod client;
@@ -34,7 +35,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tokio_util::task::TaskTracker;
@@ -113,9 +114,9 @@ pub enum OpenError {
     /// The store refuses, in its own words.
     #[error("{0}")]
     Refused(String),
-    /// The store does not keep to the conditions that everything rests on.
+    /// The store does not do what everything rests on.
     #[error(
-        "{0}; a store is needed that keeps to If-None-Match and If-Match on PUT, as S3 does, or uploads could be lost"
+        "{0}; a store is needed that keeps to If-None-Match and If-Match on PUT, and keeps user metadata, as S3 does, or uploads could be lost"
     )]
     Unfit(&'static str),
 }
@@ -143,7 +144,8 @@ struct Inner {
 }
 
 impl BucketStore {
-    /// Opens a bucket, and tries whether it keeps to the conditions that are needed.
+    /// Opens a bucket, and tries whether it keeps to the conditions that are needed; removes what
+    /// earlier tries have left.
     ///
     /// # Errors
     /// It cannot be reached, refuses, or does not.
@@ -151,6 +153,10 @@ impl BucketStore {
         let store = Self::inspect(options)?;
         let probed = probe::probe(&store.0.client, &store.0.layout).await;
         probed.map_err(|error| at(options, error))?;
+        let before = Timestamp::from(SystemTime::now()).before(probe::LEFT);
+        if let Err(error) = store.0.remove_probes(before).await {
+            tracing::warn!(%error, "cannot look for what earlier starts have left");
+        }
         Ok(store)
     }
 

@@ -1,18 +1,27 @@
 //! Whether a store keeps to the conditions that everything rests on.
 
-use object_store::path::Path;
-use object_store::{Error, GetOptions, PutMode, PutOptions, PutResult, UpdateVersion};
+use std::time::Duration;
 
-use super::OpenError;
+use object_store::path::Path;
+use object_store::{Attributes, Error, GetOptions, PutMode, PutOptions, PutResult, UpdateVersion};
+
 use super::client::Client;
 use super::error::{is_absent, is_refusal, words};
+use super::key::WRITE;
 use super::layout::Layout;
-use crate::model::Salt;
+use super::{Inner, OpenError};
+use crate::model::{Salt, Timestamp};
+use crate::store::StoreError;
+
+/// What the names of the keys begin with that are tried.
+const PROBE: &str = "probe-";
+/// How old one is that was left.
+pub const LEFT: Duration = Duration::from_secs(3600);
 
 /// Tries the conditions on a key of its own.
 pub async fn probe(client: &Client, layout: &Layout) -> Result<(), OpenError> {
     let name = Salt::generate().map_err(|error| OpenError::Refused(error.to_string()))?;
-    let key = layout.private(&format!("probe-{name}"));
+    let key = layout.private(&format!("{PROBE}{name}"));
     match client.get(&key, GetOptions::default()).await {
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(refused(&error)),
@@ -23,9 +32,33 @@ pub async fn probe(client: &Client, layout: &Layout) -> Result<(), OpenError> {
     tried
 }
 
+impl Inner {
+    /// Removes what earlier probes have left that were killed, and were last touched before
+    /// `before`.
+    pub async fn remove_probes(&self, before: Timestamp) -> Result<(), StoreError> {
+        let begin = self.layout.private(PROBE);
+        let (objects, _) = self.client.page(begin.as_ref(), None).await?;
+        let left = objects.into_iter().filter(|probe| probe.changed < before);
+        let keys: Vec<Path> = left.map(|probe| probe.key).collect();
+        if !keys.is_empty() {
+            self.client.delete(keys).await;
+        }
+        Ok(())
+    }
+}
+
 async fn conditions(client: &Client, key: &Path) -> Result<(), OpenError> {
     let first = put(client, key, "1", PutMode::Create).await;
     let first = first.map_err(|error| refused(&error))?;
+    let found = client.get(key, GetOptions::default()).await;
+    let found = found.map_err(|error| refused(&error))?;
+    if found
+        .attributes
+        .get(&WRITE)
+        .is_none_or(|write| **write != *"1")
+    {
+        return Err(OpenError::Unfit("it does not give user metadata back"));
+    }
     let second = put(client, key, "2", PutMode::Create).await;
     expect_refusal(
         second,
@@ -54,6 +87,7 @@ async fn put(
 ) -> Result<PutResult, Error> {
     let options = PutOptions {
         mode,
+        attributes: Attributes::from_iter([(WRITE, content.to_owned())]),
         ..PutOptions::default()
     };
     client.put(key, content.into(), options).await

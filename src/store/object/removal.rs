@@ -1,10 +1,8 @@
 //! Removal: first the tombstone, then the files.
 
-use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path;
 
 use super::Inner;
-use super::error::sort;
 use super::key::Created;
 use crate::model::{Stored, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, to_json};
@@ -56,9 +54,7 @@ impl Inner {
     pub async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         let id = &tombstone.id;
         if tombstone.generation == 1 {
-            for unfinished in self.unfinished(&self.layout.files(id)).await? {
-                self.client.abort(&unfinished.key, &unfinished.upload).await;
-            }
+            self.abort_unfinished(id).await;
         }
         let keys = self.files_of(id).await?;
         if keys.is_empty() {
@@ -83,18 +79,12 @@ impl Inner {
     /// The keys of the files that an upload has.
     async fn files_of(&self, id: &UploadId) -> Result<Vec<Path>, StoreError> {
         let begin = self.layout.files(id);
-        let listing = |error: &object_store::Error| sort(&format!("listing {begin}*"), error);
-        let (mut keys, mut page_token) = (Vec::new(), None);
+        let (mut keys, mut token) = (Vec::new(), None);
         loop {
-            let options = PaginatedListOptions {
-                page_token,
-                ..PaginatedListOptions::default()
-            };
-            let page = self.client.s3().list_paginated(Some(&begin), options).await;
-            let page = page.map_err(|error| listing(&error))?;
-            keys.extend(page.result.objects.into_iter().map(|meta| meta.location));
-            page_token = page.page_token;
-            if page_token.is_none() {
+            let (objects, next) = self.client.page(&begin, token.as_deref()).await?;
+            keys.extend(objects.into_iter().map(|object| object.key));
+            token = next;
+            if token.is_none() {
                 return Ok(keys);
             }
         }

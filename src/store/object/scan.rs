@@ -2,11 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::TryStreamExt as _;
-use object_store::{Error, ObjectMeta};
-
 use super::Inner;
-use super::error::sort;
+use super::ask::Listed;
 use super::layout::name_of;
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 use crate::store::names::{Entry, read_name};
@@ -45,16 +42,25 @@ impl Inner {
             }
         })
         .await?;
-        for unfinished in self
-            .unfinished(&format!("{}/", self.layout.folder(prefix)))
-            .await?
-        {
-            let Entry::File(id, _) = read_name(prefix, name_of(unfinished.key.as_ref()).as_bytes())
+        let begin = format!("{}/", self.layout.folder(prefix));
+        let unfinished = match self.unfinished(&begin).await {
+            Ok(unfinished) => unfinished,
+            // Beside a file that looks left another may be on its way.
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell what is under way; what was left stays for now");
+                return Ok(Vec::new());
+            }
+        };
+        for file in unfinished {
+            let Entry::File(id, _) = read_name(prefix, name_of(file.key.as_ref()).as_bytes())
             else {
                 continue;
             };
             let (newest, _) = candidates.entry(id).or_default();
-            *newest = (*newest).max(unfinished.begun);
+            *newest = (*newest).max(file.begun);
+            if *newest < before && !self.is_under_way(&id) {
+                *newest = (*newest).max(self.touched(&file).await);
+            }
         }
         let mut orphans = Vec::new();
         for (id, (newest, files)) in candidates {
@@ -65,7 +71,7 @@ impl Inner {
             match self.tagged(&id).await {
                 Ok(None) => orphans.push(Orphan { id, files }),
                 // The rest of what is there, or was.
-                Ok(Some(_)) => self.abort_unfinished(&id).await?,
+                Ok(Some(_)) => self.abort_unfinished(&id).await,
                 Err(error @ StoreError::Damaged(_)) => {
                     tracing::error!(%id, %error, "cannot tell whose files these are");
                 }
@@ -75,39 +81,38 @@ impl Inner {
         Ok(orphans)
     }
 
-    async fn abort_unfinished(&self, id: &UploadId) -> Result<(), StoreError> {
-        for unfinished in self.unfinished(&self.layout.files(id)).await? {
-            self.client.abort(&unfinished.key, &unfinished.upload).await;
-        }
-        Ok(())
-    }
-
     /// Calls `see` with what each upload has in one folder. No more than a page of the listing
     /// is held.
     async fn groups(&self, prefix: Prefix, mut see: impl FnMut(Group)) -> Result<(), StoreError> {
-        let folder = self.layout.folder(prefix);
-        let listing = |error: Error| sort(&format!("listing {folder}"), &error);
-        let mut objects = self.client.list(&folder);
+        let begin = format!("{}/", self.layout.folder(prefix));
         let mut current: Option<Group> = None;
-        while let Some(object) = objects.try_next().await.map_err(listing)? {
-            // Not what others have put into folders of their own below this one.
-            if object.location.as_ref().len()
-                != folder.as_ref().len() + 1 + name_of(object.location.as_ref()).len()
-            {
-                continue;
+        let mut token = None;
+        loop {
+            let (objects, next) = self.client.page(&begin, token.as_deref()).await?;
+            for object in objects {
+                let name = name_of(object.key.as_ref());
+                // Not what others have put into folders of their own below this one.
+                if object.key.as_ref().len() != begin.len() + name.len() {
+                    continue;
+                }
+                let entry = read_name(prefix, name.as_bytes());
+                let id = match &entry {
+                    Entry::Manifest(id) | Entry::File(id, _) => *id,
+                    Entry::Foreign => continue,
+                };
+                if current.as_ref().is_some_and(|group| group.id != id)
+                    && let Some(group) = current.take()
+                {
+                    see(group);
+                }
+                current
+                    .get_or_insert_with(|| Group::new(id))
+                    .add(entry, &object);
             }
-            let entry = read_name(prefix, name_of(object.location.as_ref()).as_bytes());
-            let id = match &entry {
-                Entry::Manifest(id) | Entry::File(id, _) => *id,
-                Entry::Foreign => continue,
-            };
-            if current.as_ref().is_some_and(|group| group.id != id)
-                && let Some(group) = current.take()
-            {
-                see(group);
+            token = next;
+            if token.is_none() {
+                break;
             }
-            let group = current.get_or_insert_with(|| Group::new(id));
-            group.add(entry, &object);
         }
         if let Some(group) = current {
             see(group);
@@ -126,13 +131,12 @@ impl Group {
         }
     }
 
-    fn add(&mut self, entry: Entry, object: &ObjectMeta) {
+    fn add(&mut self, entry: Entry, object: &Listed) {
         match entry {
             Entry::Manifest(_) => self.key = true,
             Entry::File(_, name) => self.files.push(name),
             Entry::Foreign => {}
         }
-        let changed = Timestamp::from_millis(object.last_modified.timestamp_millis());
-        self.newest = self.newest.max(changed);
+        self.newest = self.newest.max(object.changed);
     }
 }

@@ -1,22 +1,14 @@
 //! Files of several parts that were begun and not ended.
 
-use std::io::BufReader;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::Once;
 
-use http::Method;
-use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::path::Path;
-use object_store::signer::{SignedUrlOptions, Signer as _};
 use serde::Deserialize;
 
 use super::Inner;
-use super::error::{element, sort};
-use crate::model::Timestamp;
+use super::ask::{Unanswered, time};
+use crate::model::{Timestamp, UploadId};
 use crate::store::StoreError;
-
-/// How long the signature of a listing is good.
-const SIGNED_FOR: Duration = Duration::from_secs(60);
 
 /// A file that was begun.
 pub struct Unfinished {
@@ -46,91 +38,114 @@ struct Upload {
     initiated: String,
 }
 
+/// The answer to a ListParts request (S3).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parts {
+    #[serde(default)]
+    is_truncated: bool,
+    next_part_number_marker: Option<String>,
+    #[serde(default)]
+    part: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Part {
+    last_modified: String,
+}
+
 impl Inner {
     /// What is unfinished of the keys that begin with `begin`. A store that cannot say has its
     /// own rule to remove them: the log says so once.
     pub async fn unfinished(&self, begin: &str) -> Result<Vec<Unfinished>, StoreError> {
         let mut found = Vec::new();
-        let mut markers: Vec<(&str, String)> = Vec::new();
+        let mut markers: Option<(String, String)> = None;
         loop {
-            let Some(page) = self.page(begin, markers).await? else {
-                return Ok(found);
+            let mut query = vec![("uploads", ""), ("prefix", begin)];
+            if let Some((key, upload)) = &markers {
+                query.push(("key-marker", key));
+                query.push(("upload-id-marker", upload));
+            }
+            let page: Page = match self.client.ask(&Path::ROOT, &query).await {
+                Ok(page) => page,
+                Err(Unanswered::Refused(status, code)) => {
+                    static SAID: Once = Once::new();
+                    SAID.call_once(|| tracing::warn!(
+                        status = status.as_u16(),
+                        answer = code,
+                        "the store does not list unfinished multipart uploads: a lifecycle rule of the bucket has to remove them"
+                    ));
+                    return Ok(found);
+                }
+                Err(Unanswered::Failed(why)) => {
+                    let doing = format!("listing unfinished files of {begin}*");
+                    return Err(StoreError::Unavailable(format!("{doing}: {why}")));
+                }
             };
             found.extend(page.upload.into_iter().filter_map(|upload| {
                 Some(Unfinished {
                     key: Path::parse(upload.key).ok()?,
                     upload: upload.upload_id,
-                    begun: begun(&upload.initiated),
+                    begun: time(&upload.initiated),
                 })
             }));
             match (page.next_key_marker, page.next_upload_id_marker) {
-                (Some(key), Some(upload)) if page.is_truncated => {
-                    markers = vec![("key-marker", key), ("upload-id-marker", upload)];
-                }
+                (Some(key), Some(upload)) if page.is_truncated => markers = Some((key, upload)),
                 _ => return Ok(found),
             }
         }
     }
 
-    /// One page of the listing, which the library cannot ask for; it signs the request.
-    async fn page(
-        &self,
-        begin: &str,
-        markers: Vec<(&str, String)>,
-    ) -> Result<Option<Page>, StoreError> {
-        static SAID: AtomicBool = AtomicBool::new(false);
-        let doing = || format!("listing unfinished files of {begin}*");
-        let failed = |why: String| StoreError::Unavailable(format!("{}: {why}", doing()));
-        let options = SignedUrlOptions::new()
-            .with_query([("uploads", ""), ("prefix", begin)])
-            .with_query(markers);
-        let (s3, bucket) = (self.client.s3(), Path::ROOT);
-        let signed = s3.signed_url_opts(Method::GET, &bucket, SIGNED_FOR, &options);
-        let url = signed.await.map_err(|error| sort(&doing(), &error))?;
-        let request = HttpRequest::new(HttpRequestBody::empty());
-        let (mut head, body) = request.into_parts();
-        head.uri = url
-            .as_str()
-            .parse()
-            .map_err(|_| failed("no address".to_owned()))?;
-        let answer = self
-            .client
-            .http()
-            .execute(HttpRequest::from_parts(head, body))
-            .await;
-        let (head, body) = answer
-            .map_err(|error| failed(error.to_string()))?
-            .into_parts();
-        let body = body
-            .bytes()
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        // Its code alone: an answer can repeat the request, its signature and all.
-        let text = String::from_utf8_lossy(&body);
-        let text = element(&text, "Code").unwrap_or_default();
-        if head.status.is_server_error() && head.status.as_u16() != 501 {
-            return Err(failed(format!("{}: {text}", head.status)));
-        }
-        if !head.status.is_success() {
-            if !SAID.swap(true, Ordering::Relaxed) {
-                let status = head.status.as_u16();
-                tracing::warn!(
-                    status,
-                    answer = text,
-                    "the store does not list unfinished multipart uploads: a lifecycle rule of the bucket has to remove them"
-                );
+    /// When the last part of a file came, or the file was begun. Where the store does not tell,
+    /// or has none of it any more, that is now: what may be under way is no leftover.
+    pub async fn touched(&self, file: &Unfinished) -> Timestamp {
+        const NOW: Timestamp = Timestamp::from_millis(i64::MAX);
+        let mut newest = file.begun;
+        let mut marker: Option<String> = None;
+        loop {
+            let mut query = vec![("uploadId", file.upload.as_str())];
+            if let Some(marker) = &marker {
+                query.push(("part-number-marker", marker));
             }
-            return Ok(None);
+            let page: Parts = match self.client.ask(&file.key, &query).await {
+                Ok(page) => page,
+                Err(Unanswered::Refused(status, _)) if status.as_u16() == 404 => return NOW,
+                Err(Unanswered::Refused(status, why)) => {
+                    static SAID: Once = Once::new();
+                    SAID.call_once(|| tracing::warn!(
+                        status = status.as_u16(),
+                        answer = why,
+                        "the store does not list the parts of unfinished multipart uploads: a lifecycle rule of the bucket has to remove them"
+                    ));
+                    return NOW;
+                }
+                Err(Unanswered::Failed(why)) => {
+                    tracing::warn!(key = %file.key, error = why, "cannot tell whether an unfinished file is under way; it stays for now");
+                    return NOW;
+                }
+            };
+            let times = page.part.iter().map(|part| time(&part.last_modified));
+            newest = times.fold(newest, Timestamp::max);
+            match page.next_part_number_marker {
+                Some(next) if page.is_truncated => marker = Some(next),
+                _ => return newest,
+            }
         }
-        let page = quick_xml::de::from_reader(BufReader::new(&*body));
-        page.map(Some).map_err(|error| failed(error.to_string()))
     }
-}
 
-/// When a file was begun; one of which that cannot be told is taken for a new one.
-fn begun(initiated: &str) -> Timestamp {
-    let time: Result<jiff::Timestamp, _> = initiated.parse();
-    Timestamp::from_millis(time.map_or(i64::MAX, |time| time.as_millisecond()))
+    /// Gives up what is unfinished of an upload that is not to have it. Where the store fails,
+    /// the next comparison finds it again.
+    pub async fn abort_unfinished(&self, id: &UploadId) {
+        match self.unfinished(&self.layout.files(id)).await {
+            Ok(found) => {
+                for unfinished in found {
+                    self.client.abort(&unfinished.key, &unfinished.upload).await;
+                }
+            }
+            Err(error) => tracing::warn!(%id, %error, "unfinished files may stay for now"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -138,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_read() {
+    fn the_answers_are_read() {
         let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
   <Bucket>b</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker>
@@ -151,11 +166,21 @@ mod tests {
         assert!(page.is_truncated);
         assert_eq!(page.next_upload_id_marker.as_deref(), Some("u2"));
         assert_eq!(page.upload[0].key, "a & b");
-        let time = begun(&page.upload[1].initiated);
-        assert_eq!(time.as_millis(), 1_289_422_114_000);
-        assert!(begun("today") > time);
+        assert_eq!(
+            time(&page.upload[1].initiated).as_millis(),
+            1_289_422_114_000
+        );
         let none = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
         let page: Page = quick_xml::de::from_str(none).unwrap();
         assert!(page.upload.is_empty() && !page.is_truncated);
+        let parts = r#"<ListPartsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Key>k</Key><UploadId>u</UploadId><PartNumberMarker>1</PartNumberMarker><NextPartNumberMarker>3</NextPartNumberMarker>
+  <MaxParts>2</MaxParts><IsTruncated>true</IsTruncated>
+  <Part><PartNumber>2</PartNumber><LastModified>2010-11-10T20:48:34.000Z</LastModified><Size>5</Size></Part>
+  <Part><PartNumber>3</PartNumber><LastModified>2010-11-10T20:48:33.000Z</LastModified><Size>5</Size></Part>
+</ListPartsResult>"#;
+        let page: Parts = quick_xml::de::from_str(parts).unwrap();
+        assert!(page.is_truncated && page.part.len() == 2);
+        assert_eq!(page.next_part_number_marker.as_deref(), Some("3"));
     }
 }

@@ -23,6 +23,8 @@ pub enum Trouble {
     Delay(Duration),
     /// It arrives without its conditions.
     Unconditional,
+    /// It arrives without the metadata of its user.
+    WithoutMetadata,
 }
 
 /// A request as the proxy sees it.
@@ -177,8 +179,13 @@ fn serve(client: TcpStream, port: u16, state: &State) -> Option<()> {
         Trouble::Delay(time) => std::thread::sleep(time),
         _ => {}
     }
-    if matches!(trouble, Trouble::Unconditional) {
-        head.retain(|line| !line.to_ascii_lowercase().starts_with("if-"));
+    let lost = match trouble {
+        Trouble::Unconditional => Some("if-"),
+        Trouble::WithoutMetadata => Some("x-amz-meta-"),
+        _ => None,
+    };
+    if let Some(begin) = lost {
+        head.retain(|line| !line.to_ascii_lowercase().starts_with(begin));
     }
     head.insert(1, "Connection: close\r\n".to_owned());
     let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;

@@ -1,0 +1,178 @@
+//! Listings that the library cannot ask for, or gives up where a key is no path of its own: it
+//! signs the requests, and they are sent from here.
+
+use std::io::BufReader;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer as _};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::client::Client;
+use super::error::{element, sort};
+use crate::model::Timestamp;
+use crate::store::StoreError;
+
+/// How long a signature is good.
+const SIGNED_FOR: Duration = Duration::from_secs(60);
+/// How often a request is tried that fails.
+const TRIES: u32 = 7;
+/// The pause after the first failure, doubled each time: 6 s in all.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why there is no answer.
+pub enum Unanswered {
+    /// The store says no, and would do so again: with this status and code.
+    Refused(StatusCode, String),
+    /// It failed, again and again.
+    Failed(String),
+}
+
+/// A page of a listing of objects (S3, ListObjectsV2).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Page {
+    next_continuation_token: Option<String>,
+    #[serde(default)]
+    contents: Vec<Content>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Content {
+    key: String,
+    last_modified: String,
+}
+
+/// An object as a listing has it.
+pub struct Listed {
+    pub key: Path,
+    pub changed: Timestamp,
+}
+
+impl Client {
+    /// The answer to a GET with this query.
+    pub async fn ask<T: DeserializeOwned>(
+        &self,
+        key: &Path,
+        query: &[(&str, &str)],
+    ) -> Result<T, Unanswered> {
+        let mut pause = PAUSE;
+        for again in (0..TRIES).rev() {
+            match self.ask_once(key, query).await {
+                Err(Unanswered::Failed(_)) if again > 0 => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                answer => return answer,
+            }
+        }
+        unreachable!("the last try returns")
+    }
+
+    async fn ask_once<T: DeserializeOwned>(
+        &self,
+        key: &Path,
+        query: &[(&str, &str)],
+    ) -> Result<T, Unanswered> {
+        let failed = |why: &dyn ToString| Unanswered::Failed(why.to_string());
+        let options = SignedUrlOptions::new().with_query(query.iter().copied());
+        let signed = self
+            .s3()
+            .signed_url_opts(Method::GET, key, SIGNED_FOR, &options)
+            .await;
+        let url = signed.map_err(|error| failed(&sort("signing", &error)))?;
+        let (mut head, body) = HttpRequest::new(HttpRequestBody::empty()).into_parts();
+        head.uri = url.as_str().parse().map_err(|error| failed(&error))?;
+        let request = HttpRequest::from_parts(head, body);
+        let answer = self.http().execute(request).await;
+        let (head, body) = answer.map_err(|error| failed(&error))?.into_parts();
+        let body = body.bytes().await.map_err(|error| failed(&error))?;
+        if head.status.is_success() {
+            let read = quick_xml::de::from_reader(BufReader::new(&*body));
+            return read.map_err(|error| failed(&error));
+        }
+        // Its code alone: an answer can repeat the request, its signature and all.
+        let text = String::from_utf8_lossy(&body);
+        let code = element(&text, "Code").unwrap_or_default();
+        let passes = match head.status {
+            StatusCode::NOT_IMPLEMENTED => false,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
+            status => status.is_server_error(),
+        };
+        match passes {
+            true => Err(failed(&format!("{}: {code}", head.status))),
+            false => Err(Unanswered::Refused(head.status, code.to_owned())),
+        }
+    }
+
+    /// A page of the objects whose keys begin with `begin`, sorted by their keys, and what to ask
+    /// for the next one with. What has a key that wharf cannot have given, with an empty part in
+    /// it or the like, is left out.
+    pub async fn page(
+        &self,
+        begin: &str,
+        token: Option<&str>,
+    ) -> Result<(Vec<Listed>, Option<String>), StoreError> {
+        let mut query = vec![("list-type", "2"), ("prefix", begin)];
+        query.extend(token.map(|token| ("continuation-token", token)));
+        let page: Page = self.ask(&Path::ROOT, &query).await.map_err(|why| {
+            let doing = format!("listing {begin}*");
+            match why {
+                Unanswered::Failed(why) => StoreError::Unavailable(format!("{doing}: {why}")),
+                Unanswered::Refused(status, code) => {
+                    StoreError::Unavailable(format!("{doing}: {status}: {code}"))
+                }
+            }
+        })?;
+        let mut listed = Vec::with_capacity(page.contents.len());
+        for content in page.contents {
+            match Path::parse(&content.key) {
+                Ok(key) if key.as_ref() == content.key => listed.push(Listed {
+                    key,
+                    changed: time(&content.last_modified),
+                }),
+                // With a slash at its end, as some programs mark a folder.
+                Ok(_) => {}
+                Err(_) => {
+                    tracing::warn!(key = content.key, "passing over an object that is not ours");
+                }
+            }
+        }
+        Ok((listed, page.next_continuation_token))
+    }
+}
+
+/// A time in an answer; one that cannot be told is taken for a new one.
+pub fn time(text: &str) -> Timestamp {
+    let time: Result<jiff::Timestamp, _> = text.parse();
+    Timestamp::from_millis(time.map_or(i64::MAX, |time| time.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_objects_is_read() {
+        let xml = r#"<?xml version="1.0" encoding="UTF-8"?>
+<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>b</Name><Prefix>up/</Prefix><KeyCount>2</KeyCount><MaxKeys>2</MaxKeys><IsTruncated>true</IsTruncated>
+  <NextContinuationToken>t/+=</NextContinuationToken>
+  <Contents><Key>a &amp; b</Key><LastModified>2010-11-10T20:48:34.000Z</LastModified><ETag>"x"</ETag><Size>1</Size></Contents>
+  <Contents><Key>a//b</Key><LastModified>today</LastModified></Contents>
+</ListBucketResult>"#;
+        let page: Page = quick_xml::de::from_str(xml).unwrap();
+        assert_eq!(page.next_continuation_token.as_deref(), Some("t/+="));
+        assert_eq!(page.contents[0].key, "a & b");
+        let changed = time(&page.contents[0].last_modified);
+        assert_eq!(changed.as_millis(), 1_289_422_114_000);
+        assert!(time(&page.contents[1].last_modified) > changed);
+        let none = "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>";
+        let page: Page = quick_xml::de::from_str(none).unwrap();
+        assert!(page.contents.is_empty() && page.next_continuation_token.is_none());
+    }
+}

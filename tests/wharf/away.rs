@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::support::redis::free_port;
-use crate::support::{Connection, Fault, Fleet, Form, Proxy, Redis, Setup, noise, wait_until};
+use crate::support::{
+    Connection, Fault, Fleet, Form, Proxy, Redis, Setup, certificates, noise, wait_until,
+};
 
 /// Longer than any answer may wait for Redis, with room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -182,31 +184,6 @@ fn limited_downloads_wait_for_redis() {
     assert_eq!(server.get(&path).status, 404);
 }
 
-/// Certificates of a Redis at localhost, and of who vouches for them, in a folder of their own.
-fn certificates() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let openssl = |args: &str| {
-        let output = std::process::Command::new("openssl")
-            .args(args.split(' '))
-            .current_dir(dir.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{args}: {output:?}");
-    };
-    const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    std::fs::write(dir.path().join("names"), "subjectAltName=DNS:localhost").unwrap();
-    openssl(&format!(
-        "req -x509 {KEY} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"
-    ));
-    openssl(&format!(
-        "req {KEY} -keyout redis.key -out redis.csr -subj /CN=localhost"
-    ));
-    openssl(
-        "x509 -req -in redis.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out redis.pem",
-    );
-    dir
-}
-
 #[test]
 fn redis_is_reached_over_tls_by_who_trusts_it() {
     let dir = certificates();
@@ -216,9 +193,9 @@ fn redis_is_reached_over_tls_by_who_trusts_it() {
         "--tls-port",
         &port,
         "--tls-cert-file",
-        &path("redis.pem"),
+        &path("server.pem"),
         "--tls-key-file",
-        &path("redis.key"),
+        &path("server.key"),
         "--tls-ca-cert-file",
         &path("ca.pem"),
         "--tls-auth-clients",

@@ -39,6 +39,7 @@ mod s3_crash;
 mod s3_faults;
 mod s3_fleet;
 mod s3_second;
+mod s3_tls;
 mod slow;
 mod tools;
 mod upload;

@@ -1,6 +1,7 @@
 //! A server in a folder of its own, and ways to talk to it.
 
 mod browser;
+mod certificates;
 mod cut;
 mod fleet;
 mod form;
@@ -18,6 +19,7 @@ mod tls_proxy;
 mod wharf;
 
 pub use browser::Browser;
+pub use certificates::certificates;
 pub use cut::Cutter;
 pub use fleet::{Fleet, role};
 pub use form::{Form, parts_of};

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Server;
 use super::server::WHARF;
+use super::{Server, wait_until};
 
 /// The binary as a client, in a folder, with nothing of this process's environment that it reads.
 pub struct Wharf {
@@ -155,6 +155,18 @@ impl Foreign {
         let address = line.trim().to_owned();
         assert!(address.contains(':'), "{command:?} says {line:?}");
         Foreign { child, address }
+    }
+
+    /// One that says nothing, on this port.
+    pub fn at(command: &mut Command, port: u16) -> Self {
+        let foreign = Foreign {
+            child: command.spawn().unwrap(),
+            address: format!("127.0.0.1:{port}"),
+        };
+        wait_until("it listens", || {
+            std::net::TcpStream::connect(&foreign.address).is_ok()
+        });
+        foreign
     }
 
     /// One of Go, built first: what `go run` starts would outlive it.

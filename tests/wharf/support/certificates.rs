@@ -1,0 +1,27 @@
+use std::process::Command;
+
+/// Certificates of a server at localhost (`server.pem` and `.key`), and of who vouches for them
+/// (`ca.pem`), in a folder of their own.
+pub fn certificates() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |args: &str| {
+        let output = Command::new("openssl")
+            .args(args.split(' '))
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args}: {output:?}");
+    };
+    const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    std::fs::write(dir.path().join("names"), "subjectAltName=DNS:localhost").unwrap();
+    openssl(&format!(
+        "req -x509 {KEY} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"
+    ));
+    openssl(&format!(
+        "req {KEY} -keyout server.key -out server.csr -subj /CN=localhost"
+    ));
+    openssl(
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
+    );
+    dir
+}

@@ -1,6 +1,7 @@
 //! The memory that uploads have in common.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -8,10 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::parts::PART;
 
-/// What the budget is counted in, in bytes.
-const UNIT: usize = 64 * 1024;
-/// The size of a [`Block`], in bytes.
-pub const BLOCK: usize = 1024 * 1024;
+/// The size of a [`Block`], in bytes, and what the budget is counted in: a slow client holds no
+/// more than this beyond what it has sent.
+pub const BLOCK: usize = 64 * 1024;
 
 /// The bytes that all uploads of the process together may hold for their parts.
 ///
@@ -23,6 +23,8 @@ pub const BLOCK: usize = 1024 * 1024;
 pub struct Budget {
     free: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    /// Whose turn it is to wait for a large part.
+    turn: Arc<Semaphore>,
     /// For whole small files, which are held already: they wait for the store alone, and never for
     /// what slow clients hold.
     small: Arc<Semaphore>,
@@ -86,6 +88,7 @@ impl Drop for Block {
 pub struct Held {
     free: Option<OwnedSemaphorePermit>,
     reserve: Option<OwnedSemaphorePermit>,
+    turn: Option<OwnedSemaphorePermit>,
     small: Option<OwnedSemaphorePermit>,
 }
 
@@ -96,11 +99,12 @@ impl Budget {
     /// One of so many bytes, at least [`LEAST`](Self::LEAST).
     pub fn new(bytes: u64) -> Self {
         let bytes = usize::try_from(bytes.max(Self::LEAST)).unwrap_or(usize::MAX);
-        let all = ((bytes - PART) / UNIT).min(Semaphore::MAX_PERMITS);
+        let all = ((bytes - PART) / BLOCK).min(Semaphore::MAX_PERMITS);
         let small = all / 16;
         Budget {
             free: Arc::new(Semaphore::new(all - small)),
             reserve: Arc::new(Semaphore::new(1)),
+            turn: Arc::new(Semaphore::new(1)),
             small: Arc::new(Semaphore::new(small)),
             pool: Arc::default(),
         }
@@ -118,6 +122,26 @@ impl Budget {
     pub async fn block(&self, held: &mut Held) -> Block {
         self.take(held, BLOCK).await;
         self.fetch()
+    }
+
+    /// Takes a block more for a part that has to become large, waiting for it at most `patience`.
+    /// One upload at a time waits, and has its turn until it gives back what it holds: many that
+    /// wait, each with half of a large part, would get nowhere.
+    pub async fn patient_block(&self, held: &mut Held, patience: Duration) -> Option<Block> {
+        if held.reserve.is_some() {
+            return None;
+        }
+        let closed = "the semaphores are never closed";
+        let waiting = async {
+            if held.turn.is_none() {
+                let turn = Arc::clone(&self.turn).acquire_owned().await;
+                held.turn = Some(turn.expect(closed));
+            }
+            let permit = Arc::clone(&self.free).acquire_many_owned(units(BLOCK));
+            held.add(permit.await.expect(closed));
+        };
+        tokio::time::timeout(patience, waiting).await.ok()?;
+        Some(self.fetch())
     }
 
     /// Takes what a small file of so many bytes needs on its way, once that is free.
@@ -175,7 +199,7 @@ impl Held {
 }
 
 fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -204,7 +228,7 @@ mod tests {
             part.await.unwrap();
         }
         let small = budget.small.available_permits();
-        assert_eq!(budget.free.available_permits() + small, 2 * PART / UNIT);
+        assert_eq!(budget.free.available_permits() + small, 2 * PART / BLOCK);
         assert_eq!(budget.reserve.available_permits(), 1);
     }
 
@@ -212,7 +236,7 @@ mod tests {
     async fn what_is_not_free_is_waited_for() {
         let budget = Budget::new(0);
         let (mut first, mut second, mut third) = Default::default();
-        let free = budget.free.available_permits() * UNIT;
+        let free = budget.free.available_permits() * BLOCK;
         assert!(budget.try_take(&mut first, free));
         assert!(!budget.try_take(&mut second, 1));
         budget.take(&mut second, 1).await;
@@ -220,7 +244,7 @@ mod tests {
         assert!(budget.try_block(&mut second).is_none(), "it is to be sent");
         // Small files go past all that.
         let mut small = Held::default();
-        budget.small(&mut small, UNIT).await;
+        budget.small(&mut small, BLOCK).await;
         {
             let waiting = budget.take(&mut third, 1);
             tokio::pin!(waiting);
@@ -229,5 +253,35 @@ mod tests {
             waiting.await;
         }
         assert!(third.free.is_some());
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_waits_for_a_large_part() {
+        const PATIENCE: Duration = Duration::from_millis(20);
+        let budget = Budget::new(0);
+        let (mut others, mut first, mut second) = Default::default();
+        let free = budget.free.available_permits() * BLOCK;
+        assert!(budget.try_take(&mut others, free));
+        // Nothing is free.
+        assert!(budget.patient_block(&mut first, PATIENCE).await.is_none());
+        {
+            let large = budget.patient_block(&mut first, PATIENCE);
+            tokio::pin!(large);
+            assert!(futures_util::poll!(&mut large).is_pending());
+            drop(others);
+            assert!(large.await.is_some());
+        }
+        // There is enough, and it is not the second one's turn until the first has sent.
+        let refused = budget.patient_block(&mut second, PATIENCE).await;
+        assert!(refused.is_none());
+        assert!(budget.try_block(&mut second).is_some());
+        drop(first);
+        assert!(budget.patient_block(&mut second, PATIENCE).await.is_some());
+        let mut sending = Held {
+            reserve: Arc::clone(&budget.reserve).try_acquire_owned().ok(),
+            ..Held::default()
+        };
+        let more = budget.patient_block(&mut sending, PATIENCE).await;
+        assert!(more.is_none(), "it is to be sent");
     }
 }

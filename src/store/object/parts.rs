@@ -1,5 +1,7 @@
 //! How a file is cut into the parts of a multipart upload.
 
+use std::time::Duration;
+
 /// The size of the first parts, in bytes; a file below it is stored by one request. S3 refuses
 /// parts below 5 MiB, but for the last.
 pub const PART: usize = 8 * 1024 * 1024;
@@ -14,6 +16,15 @@ pub fn size(number: usize, largest: usize) -> usize {
     let doublings = u32::try_from(number / DOUBLED).unwrap_or(u32::MAX);
     let size = PART.checked_mul(1_usize.checked_shl(doublings).unwrap_or(usize::MAX));
     size.unwrap_or(usize::MAX).min(largest.max(PART))
+}
+
+/// How long a part of this number waits for memory to become as large as it may, rather than be
+/// sent early: not at all, as long as there are enough of them left.
+pub fn patience(number: usize) -> Duration {
+    match number < MOST / 2 {
+        true => Duration::ZERO,
+        false => Duration::from_secs(10),
+    }
 }
 
 #[cfg(test)]

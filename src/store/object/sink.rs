@@ -30,8 +30,9 @@ pub struct BucketSink<'a> {
     gathered: Gathered,
     /// The way of the parts, once there are some.
     parts: Option<mpsc::Sender<Message>>,
-    /// How many parts were sent.
+    /// How many parts were sent, and how many bytes with them.
     number: usize,
+    sent: u64,
 }
 
 /// The bytes of a part that is not whole yet.
@@ -86,6 +87,7 @@ impl<'a> BucketSink<'a> {
             gathered: Gathered::default(),
             parts: None,
             number: 0,
+            sent: 0,
         }
     }
 
@@ -96,11 +98,19 @@ impl<'a> BucketSink<'a> {
             self.send().await?;
         }
         let gathered = &mut self.gathered;
-        if gathered.len >= PART {
-            if let Some(block) = inner.budget.try_block(&mut gathered.held) {
+        let (whole, patience) = (gathered.len >= PART, parts::patience(self.number));
+        if whole || !patience.is_zero() {
+            let mut block = inner.budget.try_block(&mut gathered.held);
+            if block.is_none() && !patience.is_zero() {
+                let held = &mut gathered.held;
+                block = inner.budget.patient_block(held, patience).await;
+            }
+            if let Some(block) = block {
                 gathered.add(block);
                 return Ok(());
             }
+        }
+        if whole {
             // One that could be sent waits for no more: others may wait for what it holds.
             self.send().await?;
         }
@@ -122,9 +132,10 @@ impl<'a> BucketSink<'a> {
     async fn send(&mut self) -> Result<(), StoreError> {
         if self.number == parts::MOST {
             return Err(StoreError::TooLarge(format!(
-                "{} needs more than {} parts: a larger s3_memory makes them larger",
+                "the store takes a file in {} parts, and those of {} came to {} bytes: with a larger s3_memory they are larger",
+                parts::MOST,
                 self.name,
-                parts::MOST
+                self.sent
             )));
         }
         if self.parts.is_none() {
@@ -139,8 +150,9 @@ impl<'a> BucketSink<'a> {
             staged.transfer(self.name.clone(), run).await?;
             self.parts = Some(sender);
         }
-        let part = self.gathered.take();
         self.number += 1;
+        self.sent += self.gathered.len as u64;
+        let part = self.gathered.take();
         self.tell(Message::Part(part)).await
     }
 

@@ -1,7 +1,8 @@
 //! A store in a bucket: a file of 1 GiB through wharf, beside the same file put by a plain program
 //! on the same library, and back; small forms; and what the cleaner removes in a second.
 //!
-//! `cargo bench --bench bucket` needs what `./test` installs. The server is moto, in Python: it
+//! `cargo bench --bench bucket [-- file|forms|requests|cleaner]` needs what `./test` installs, and
+//! `cleaner` what `./test soak` does. The server is moto, in Python: it
 //! is what bounds the figures, and takes a core from what is measured. They tell how much wharf
 //! adds to the plain program, not how fast either is on a real store.
 
@@ -13,13 +14,13 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::StreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, WriteMultipart};
-use support::{Bucket, Form, S3Proxy, Server, Setup, noise, post_many};
+use support::{Bucket, Form, S3Fs, S3Proxy, Server, Setup, noise, post_many, since};
 
 const SIZE: usize = 1 << 30;
 const BLOCK: usize = 256 * 1024;
@@ -28,20 +29,54 @@ const PART: usize = 8 << 20;
 fn main() {
     let bucket = Bucket::new();
     let server = Setup::new().bucket(&bucket, &bucket.server.url()).start();
+    // Cargo adds `--bench`.
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let is_wanted = |name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+    if is_wanted("file") {
+        file(&server, &bucket);
+    }
+    if is_wanted("forms") {
+        forms(&server, 1000, &|| bucket.keys());
+    }
+    if is_wanted("requests") {
+        requests(&bucket);
+    }
+    if is_wanted("cleaner") {
+        cleaner();
+    }
+}
+
+fn file(server: &Server, bucket: &Bucket) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     for round in 1..=2 {
         println!("round {round}");
         rate("1 GiB by a plain program", || {
-            runtime.block_on(plain_put(&bucket))
+            runtime.block_on(plain_put(bucket))
         });
-        rate("1 GiB through wharf", || put(&server));
+        rate("1 GiB through wharf", || put(server));
         rate("back by a plain program", || {
-            runtime.block_on(plain_get(&bucket))
+            runtime.block_on(plain_get(bucket))
         });
-        rate("back through wharf", || get(&server));
+        rate("back through wharf", || get(server));
     }
-    forms(&server, &bucket);
-    requests(&bucket);
+}
+
+/// The same small forms on a server in Rust, which does several things at once.
+fn cleaner() {
+    let Some(program) = S3Fs::program() else {
+        println!("no s3s-fs: ./test soak installs it; WHARF_TEST_S3S_FS names the program");
+        return;
+    };
+    let s3 = S3Fs::start(&program);
+    let place = format!("s3://{}/up", S3Fs::BUCKET);
+    let server = Setup::new()
+        .args(&["--store", &place, "--s3-endpoint", &s3.url()])
+        .env("AWS_ACCESS_KEY_ID", S3Fs::KEY)
+        .env("AWS_SECRET_ACCESS_KEY", S3Fs::SECRET)
+        .env("AWS_REGION", "us-east-1")
+        .start();
+    println!("on s3s-fs");
+    forms(&server, 4000, &|| s3.keys());
 }
 
 fn rate(what: &str, run: impl FnOnce()) {
@@ -121,39 +156,37 @@ fn get(server: &Server) {
     assert!(len > SIZE);
 }
 
-/// 1,000 small forms over 32 connections, and their removal when they are over.
-fn forms(server: &Server, bucket: &Bucket) {
+/// Small forms over 32 connections, and their removal when they are over.
+fn forms(server: &Server, count: usize, keys: &dyn Fn() -> Vec<String>) {
     let form = Form::new().file("f", "small.bin", &noise(4096, 2));
     let start = Instant::now();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..32 {
             scope.spawn(|| {
-                while next.fetch_add(8, Ordering::Relaxed) < 1000 {
-                    post_many(server, &form, "?expires_in=20s", 8);
+                while next.fetch_add(8, Ordering::Relaxed) < count {
+                    post_many(server, &form, "?expires_in=40s", 8);
                 }
             });
         }
     });
     let stored = start.elapsed().as_secs_f64();
     println!(
-        "1,000 forms of 4 KiB over 32 connections: {stored:.2} s, {:.0}/s",
-        1000.0 / stored
+        "{count} forms of 4 KiB over 32 connections: {stored:.2} s, {:.0}/s",
+        count as f64 / stored
     );
-    let left = || bucket.keys().iter().any(|key| key.ends_with("-small.bin"));
-    while left() {
-        std::thread::sleep(Duration::from_millis(50));
+    while keys().iter().any(|key| key.ends_with("-small.bin")) {
+        std::thread::sleep(Duration::from_millis(200));
     }
-    let log = server.log();
-    let lines = log
-        .lines()
-        .filter(|line| line.contains("removed uploads that were over"));
-    let times: Vec<jiff::Timestamp> = lines
-        .filter_map(|line| line.split(' ').next()?.parse().ok())
-        .collect();
+    let lines = server.lines("removed uploads that were over");
+    let times: Vec<SystemTime> = lines.into_iter().map(|(at, _)| at).collect();
     if let (Some(first), Some(last)) = (times.first(), times.last()) {
-        let seconds = last.duration_since(*first).as_secs_f64();
-        println!("removed, but for the first batch: {:.0}/s", 900.0 / seconds);
+        let seconds = since(*first, *last).as_secs_f64();
+        let removed = count as f64 - 100.0;
+        println!(
+            "removed, but for the first batch: {:.0}/s",
+            removed / seconds
+        );
     }
 }
 

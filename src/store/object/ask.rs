@@ -4,7 +4,7 @@
 use std::io::BufReader;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::Method;
 use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Why there is no answer.
 pub enum Unanswered {
     /// The store says no, and would do so again: with this status and code.
-    Refused(StatusCode, String),
+    Refused(u16, String),
     /// It failed, again and again.
     Failed(String),
 }
@@ -95,17 +95,13 @@ impl Client {
             let read = quick_xml::de::from_reader(BufReader::new(&*body));
             return read.map_err(|error| failed(&error));
         }
-        // Its code alone: an answer can repeat the request, its signature and all.
+        // 501 stays so (RFC 9110 section 15.6.2). Of the rest its code alone: an answer can repeat the request, its signature and all.
         let text = String::from_utf8_lossy(&body);
         let code = element(&text, "Code").unwrap_or_default();
-        let passes = match head.status {
-            StatusCode::NOT_IMPLEMENTED => false,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => true,
-            status => status.is_server_error(),
-        };
+        let passes = matches!(head.status.as_u16(), 408 | 429 | 500 | 502..);
         match passes {
             true => Err(failed(&format!("{}: {code}", head.status))),
-            false => Err(Unanswered::Refused(head.status, code.to_owned())),
+            false => Err(Unanswered::Refused(head.status.as_u16(), code.to_owned())),
         }
     }
 

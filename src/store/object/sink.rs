@@ -218,3 +218,71 @@ impl FileSink for BucketSink<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::UploadId;
+    use crate::store::object::{BucketStore, Options};
+
+    /// An upload that sends nothing.
+    fn staged() -> BucketStaged {
+        // As the binary does before anything else.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let options = Options {
+            bucket: "nowhere".to_owned(),
+            prefix: String::new(),
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            settings: Vec::new(),
+            memory: Options::LEAST_MEMORY,
+            redirect: false,
+            stale_after: Duration::from_secs(3600),
+        };
+        let store = BucketStore::inspect(&options).unwrap();
+        BucketStaged::new(store.0, UploadId::generate().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_needs_too_many_parts_is_told_what_makes_them_larger() {
+        let mut staged = staged();
+        let mut sink = BucketSink::new(&mut staged, FileName::from_upload(b"huge"), false);
+        (sink.number, sink.sent) = (parts::MOST, 1 << 40);
+        let refused = sink.write(vec![0; 20 << 20].into()).await;
+        let Err(StoreError::TooLarge(text)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(
+            text.contains("10000 parts") && text.contains("s3_memory"),
+            "{text}"
+        );
+        assert!(
+            text.contains("those of huge came to 1099511627776 bytes"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn where_parts_are_scarce_memory_is_waited_for() {
+        const SIZE: usize = 9 << 20;
+        let mut staged = staged();
+        let inner = Arc::clone(&staged.inner);
+        let mut sink = BucketSink::new(&mut staged, FileName::from_upload(b"large"), false);
+        sink.number = parts::MOST / 2;
+        let (mut held, mut blocks) = (Held::default(), Vec::new());
+        while let Some(block) = inner.budget.try_block(&mut held) {
+            blocks.push(block);
+        }
+        {
+            let writing = sink.write(vec![1; SIZE].into());
+            tokio::pin!(writing);
+            let short = tokio::time::timeout(Duration::from_millis(50), &mut writing).await;
+            assert!(short.is_err(), "it does not take the reserve");
+            drop((blocks, held));
+            writing.await.unwrap();
+        }
+        let now = (sink.number, sink.gathered.len);
+        assert_eq!(now, (parts::MOST / 2, SIZE), "nothing was sent early");
+    }
+}

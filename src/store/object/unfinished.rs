@@ -72,7 +72,7 @@ impl Inner {
                 Err(Unanswered::Refused(status, code)) => {
                     static SAID: Once = Once::new();
                     SAID.call_once(|| tracing::warn!(
-                        status = status.as_u16(),
+                        status,
                         answer = code,
                         "the store does not list unfinished multipart uploads: a lifecycle rule of the bucket has to remove them"
                     ));
@@ -110,11 +110,11 @@ impl Inner {
             }
             let page: Parts = match self.client.ask(&file.key, &query).await {
                 Ok(page) => page,
-                Err(Unanswered::Refused(status, _)) if status.as_u16() == 404 => return NOW,
+                Err(Unanswered::Refused(404, _)) => return NOW,
                 Err(Unanswered::Refused(status, why)) => {
                     static SAID: Once = Once::new();
                     SAID.call_once(|| tracing::warn!(
-                        status = status.as_u16(),
+                        status,
                         answer = why,
                         "the store does not list the parts of unfinished multipart uploads: a lifecycle rule of the bucket has to remove them"
                     ));

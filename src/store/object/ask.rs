@@ -95,9 +95,10 @@ impl Client {
             let read = quick_xml::de::from_reader(BufReader::new(&*body));
             return read.map_err(|error| failed(&error));
         }
-        // 501 stays so (RFC 9110 section 15.6.2). Of the rest its code alone: an answer can repeat the request, its signature and all.
+        // Its code alone: an answer can repeat the request, its signature and all.
         let text = String::from_utf8_lossy(&body);
         let code = element(&text, "Code").unwrap_or_default();
+        // What is not implemented (501) will not be the next time.
         let passes = matches!(head.status.as_u16(), 408 | 429 | 500 | 502..);
         match passes {
             true => Err(failed(&format!("{}: {code}", head.status))),

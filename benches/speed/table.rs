@@ -1,0 +1,138 @@
+//! The tables, as Markdown.
+
+use super::contestant::Contestant;
+use super::sample::{Sample, Spread, Unit};
+
+/// The rounds of one contestant.
+pub struct Row {
+    pub contestant: Contestant,
+    pub samples: Vec<Sample>,
+}
+
+/// A number with three digits that count.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        size if !size.is_finite() => "-".to_owned(),
+        size if size >= 10_000.0 => {
+            let thousands = value / 1000.0;
+            format!("{thousands:.1}k")
+        }
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// The median, and between what it lies.
+pub fn spread(values: impl Iterator<Item = f64>) -> String {
+    let spread = Spread::of(values);
+    let [median, least, most] = [spread.median, spread.least, spread.most].map(number);
+    match least == most {
+        true => median,
+        false => format!("{median} ({least}…{most})"),
+    }
+}
+
+/// Prints rows of cells, the columns as wide as they need be.
+pub fn print(heads: &[&str], rows: &[Vec<String>]) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0).max(heads[column].chars().count())
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells = cells.zip(&widths).map(|(cell, width)| {
+            let blank = " ".repeat(width - cell.chars().count());
+            format!(" {cell}{blank} ")
+        });
+        println!("|{}|", cells.collect::<Vec<_>>().join("|"));
+    };
+    line(&mut heads.iter().copied());
+    let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    line(&mut rules.iter().map(String::as_str));
+    for row in rows {
+        line(&mut row.iter().map(String::as_str));
+    }
+    println!();
+}
+
+/// The two tables of a case: what each came to, and wharf beside each other.
+pub fn case(unit: Unit, rows: &[Row]) {
+    let many = rows
+        .iter()
+        .any(|row| row.samples.iter().any(|s| s.p99 > s.median));
+    let mut heads = vec!["", unit.name(), "CPU s/GiB", "peak MiB", "anonymous MiB"];
+    if many {
+        heads.extend(["p50 ms", "p99 ms"]);
+    }
+    heads.extend(["× limit", "× its CPU"]);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let millis = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    let cells = rows.iter().map(|row| {
+        let of = |value: &dyn Fn(&Sample) -> f64| spread(row.samples.iter().map(value));
+        let mut cells = vec![
+            row.contestant.label.clone(),
+            of(&|s| s.rate),
+            of(&|s| s.cpu),
+            of(&|s| mib(s.memory.peak)),
+            of(&|s| mib(s.memory.anonymous)),
+        ];
+        if many {
+            cells.push(of(&|s| millis(s.median)));
+            cells.push(of(&|s| millis(s.p99)));
+        }
+        match limit(row, rows) {
+            Some(limit) => {
+                cells.push(number(Spread::ratio(&row.samples, &limit.samples, |s| {
+                    s.rate
+                })));
+                cells.push(number(Spread::ratio(&row.samples, &limit.samples, |s| {
+                    s.cpu
+                })));
+            }
+            None => cells.extend(["-".to_owned(), "-".to_owned()]),
+        }
+        cells
+    });
+    print(&heads, &cells.collect::<Vec<_>>());
+    beside(rows);
+}
+
+/// What a row is held against: the first limit that is as durable.
+fn limit<'a>(row: &Row, rows: &'a [Row]) -> Option<&'a Row> {
+    let mut limits = rows.iter().filter(|row| row.contestant.is_limit());
+    let synced = row.contestant.is_synced();
+    limits.find(|limit| limit.contestant.is_synced() == synced)
+}
+
+/// wharf's rate as a multiple of each other's, and its processor time.
+fn beside(rows: &[Row]) {
+    let first = rows.iter().position(|row| row.contestant.is_wharf());
+    let others: Vec<&Row> = rows
+        .iter()
+        .enumerate()
+        .filter(|(at, row)| !row.contestant.is_limit() && (Some(*at) == first || !is_own(row)))
+        .map(|(_, row)| row)
+        .collect();
+    if others.len() < 2 {
+        return;
+    }
+    let labels = others.iter().map(|row| row.contestant.label.as_str());
+    let heads: Vec<&str> = std::iter::once("rate × (CPU ×)").chain(labels).collect();
+    let wharfs = rows.iter().filter(|row| row.contestant.is_wharf());
+    let cells = wharfs.map(|row| {
+        let mut cells = vec![row.contestant.label.clone()];
+        for other in &others {
+            let rate = Spread::ratio(&row.samples, &other.samples, |s| s.rate);
+            let cpu = Spread::ratio(&row.samples, &other.samples, |s| s.cpu);
+            cells.push(format!("{} ({})", number(rate), number(cpu)));
+        }
+        cells
+    });
+    print(&heads, &cells.collect::<Vec<_>>());
+}
+
+/// Whether it is a mode of this tree's wharf: its modes are not held against each other.
+fn is_own(row: &Row) -> bool {
+    row.contestant.is_wharf() && row.contestant.label.starts_with("wharf")
+}

@@ -1,0 +1,108 @@
+//! Where the servers store: one folder on one file system. Nothing small in it is deleted before
+//! the end, because deletions slow the creations that follow them.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use super::content;
+
+/// Files of this size and above are removed at once: they are few, and would fill the disk.
+const LARGE: u64 = 1 << 20;
+
+/// The folder of a run.
+pub struct Work {
+    dir: tempfile::TempDir,
+    retired: std::cell::Cell<usize>,
+}
+
+impl Work {
+    pub fn new() -> Result<Self> {
+        Ok(Work {
+            dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
+            retired: 0.into(),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A folder for a server; no other has it.
+    pub fn folder(&self) -> PathBuf {
+        self.path().join("now")
+    }
+
+    /// Puts a folder aside, and has all of it written, so that the next one begins on a quiet
+    /// disk.
+    pub fn retire(&self, folder: &Path) -> Result<()> {
+        for file in files(folder)? {
+            if file.metadata().is_ok_and(|data| data.len() >= LARGE) {
+                std::fs::remove_file(&file)?;
+            }
+        }
+        let number = self.retired.get();
+        self.retired.set(number + 1);
+        std::fs::rename(folder, self.path().join(format!("old-{number}")))?;
+        self.settle()
+    }
+
+    /// Waits until the disk has everything.
+    pub fn settle(&self) -> Result<()> {
+        let dir = std::fs::File::open(self.path())?;
+        rustix::fs::syncfs(dir).context("syncfs")
+    }
+
+    /// Has the kernel take the memory that the content of `bytes` of files will need as page
+    /// cache: a virtual machine may have given it back to its host.
+    pub fn touch(&self, bytes: u64) -> Result<()> {
+        let path = self.path().join("touch");
+        let mut file = std::fs::File::create(&path)?;
+        for piece in content::pieces(bytes) {
+            std::io::Write::write_all(&mut file, piece)?;
+        }
+        drop(file);
+        std::fs::remove_file(&path)?;
+        Ok(())
+    }
+}
+
+/// All files below a folder.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let entry = entry?;
+            match entry.file_type()? {
+                kind if kind.is_dir() => folders.push(entry.path()),
+                kind if kind.is_file() => found.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// How many files of `size` bytes below a folder have the content that such a file should have.
+pub fn intact(folder: &Path, size: u64) -> Result<u64> {
+    let expected = content::digest(size);
+    let mut intact = 0;
+    for file in files(folder)? {
+        if file.metadata()?.len() == size {
+            let mut file = std::fs::File::open(&file)?;
+            let mut hash = Sha256::new();
+            let mut block = vec![0; 64 * 1024];
+            loop {
+                match file.read(&mut block)? {
+                    0 => break,
+                    read => hash.update(&block[..read]),
+                }
+            }
+            intact += u64::from(hash.finalize()[..] == expected);
+        }
+    }
+    Ok(intact)
+}

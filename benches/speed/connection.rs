@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::net::RecvFlags;
-use sha2::{Digest as _, Sha256};
 
 use super::content::Message;
 
@@ -22,8 +21,8 @@ pub enum Content<'a> {
     /// The kernel drops it instead of copying it (`MSG_TRUNC`, see tcp(7)): what is measured is
     /// the server.
     Drop,
-    /// It is hashed.
-    Hash(&'a mut Sha256),
+    /// It is handed on.
+    Give(&'a mut dyn FnMut(&[u8])),
 }
 
 /// Where the body of an answer ends.
@@ -56,6 +55,11 @@ impl Connection {
         })
     }
 
+    /// Whether the server means to keep it.
+    pub fn is_open(&self) -> bool {
+        !self.closed
+    }
+
     /// Sends a message.
     pub fn send(&mut self, message: &Message) -> Result<()> {
         if self.closed {
@@ -72,10 +76,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives an answer of HTTP, which must be a 2xx; its body's length.
+    /// Receives an answer of HTTP, which must be no error; its body's length.
     pub fn answer(&mut self, mut content: Content) -> Result<u64> {
         let (length, status) = self.head()?;
-        if !(200..300).contains(&status) {
+        if !(200..400).contains(&status) {
             let text = String::from_utf8_lossy(&self.buffer[self.from..self.to]).into_owned();
             bail!("the server answered {status}: {text}");
         }
@@ -157,8 +161,8 @@ impl Connection {
             }
             let here = usize::try_from(left).unwrap_or(usize::MAX);
             let here = here.min(self.to - self.from);
-            if let Content::Hash(hash) = content {
-                hash.update(&self.buffer[self.from..self.from + here]);
+            if let Content::Give(give) = content {
+                give(&self.buffer[self.from..self.from + here]);
             }
             self.from += here;
             left -= here as u64;
@@ -204,8 +208,8 @@ impl Connection {
         loop {
             let here = &self.buffer[self.from..self.to];
             total += here.len() as u64;
-            if let Content::Hash(hash) = content {
-                hash.update(here);
+            if let Content::Give(give) = content {
+                give(here);
             }
             (self.from, self.to) = (0, 0);
             self.to = self.stream.read(&mut self.buffer).context("receiving")?;

@@ -70,6 +70,8 @@ pub struct Message {
     pieces: Vec<Piece>,
     /// How many answers it has.
     pub answers: usize,
+    /// Whether it is none of HTTP.
+    pub bare: bool,
 }
 
 impl Message {
@@ -79,6 +81,7 @@ impl Message {
         Message {
             pieces: vec![Piece::Text(head.into_bytes())],
             answers: 1,
+            bare: false,
         }
     }
 
@@ -87,6 +90,7 @@ impl Message {
         Message {
             pieces: vec![Piece::Text(number.to_le_bytes().to_vec())],
             answers: 1,
+            bare: true,
         }
     }
 
@@ -119,7 +123,11 @@ impl Message {
             Intake::Form { .. } => 1,
             Intake::Put(_) | Intake::Bare => names.len(),
         };
-        Message { pieces, answers }
+        Message {
+            pieces,
+            answers,
+            bare: matches!(intake, Intake::Bare),
+        }
     }
 
     /// The message as the slices that are sent.

@@ -1,5 +1,4 @@
-//! Who takes part: the limits, wharf in its modes, and the peers, each with how it is started, how
-//! it takes files and where it gives them.
+//! Who takes part: the limits, wharf in its modes, and the peers.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::content::Intake;
+use super::peers;
 use super::server::Place;
 
 /// A program that takes part.
@@ -24,8 +24,12 @@ pub enum Kind {
     Nginx {
         sendfile: bool,
     },
-    /// A server of a page of Go, with the standard library.
-    Go(PathBuf),
+    /// What needs no more than arguments.
+    Peer {
+        program: PathBuf,
+        arguments: fn(&Place) -> Vec<OsString>,
+        intake: Intake,
+    },
 }
 
 /// wharf, in one of its modes.
@@ -36,6 +40,18 @@ pub struct Wharf {
     pub digest: bool,
     /// Downloads as a form, not raw.
     pub form: bool,
+}
+
+impl Wharf {
+    /// Its default mode.
+    pub fn new(binary: PathBuf) -> Self {
+        Wharf {
+            binary,
+            strict: true,
+            digest: true,
+            form: false,
+        }
+    }
 }
 
 /// One row of a table.
@@ -73,11 +89,8 @@ impl Contestant {
         match self.kind {
             Kind::Sink { .. } | Kind::Source { .. } => Intake::Bare,
             Kind::Nginx { .. } => Intake::Put("/"),
-            Kind::Wharf(_) | Kind::Go(_) => Intake::Form {
-                path: "/upload",
-                field: "file",
-                before: None,
-            },
+            Kind::Wharf(_) => peers::FORM,
+            Kind::Peer { intake, .. } => intake,
         }
     }
 
@@ -90,90 +103,60 @@ impl Contestant {
         }
     }
 
+    /// The path of a request that shows that it serves.
+    pub fn readiness(&self) -> &'static str {
+        match &self.kind {
+            Kind::Wharf(_) => "/readyz",
+            _ => "/file-0.bin",
+        }
+    }
+
     /// The program and its arguments.
     pub fn command(&self, place: &Place) -> Result<Vec<OsString>> {
-        let address = place.address.to_string().into();
-        let files = place.files.clone().into_os_string();
         let own = |name: &str, how: &str| -> Result<Vec<OsString>> {
-            let program = std::env::current_exe()?.into_os_string();
-            let name = format!("--program={name}").into();
-            Ok(vec![program, name, address, files.clone(), how.into()])
+            Ok(vec![
+                std::env::current_exe()?.into(),
+                format!("--program={name}").into(),
+                place.address.to_string().into(),
+                place.files.clone().into(),
+                how.into(),
+            ])
         };
         match &self.kind {
             Kind::Sink { fsync: true } => own("sink", "fsync"),
             Kind::Sink { fsync: false } => own("sink", "relaxed"),
             Kind::Source { sendfile: true } => own("source", "sendfile"),
             Kind::Source { sendfile: false } => own("source", "read"),
-            Kind::Wharf(wharf) => Ok(vec![
-                wharf.binary.clone().into(),
-                "--listen".into(),
-                place.address.to_string().into(),
-                "--dir".into(),
-                files,
-                "--durability".into(),
-                if wharf.strict { "strict" } else { "relaxed" }.into(),
-                "--digest".into(),
-                if wharf.digest { "sha-256" } else { "none" }.into(),
-                "--log".into(),
-                "warn".into(),
-                "--max-connections".into(),
-                "20000".into(),
-            ]),
-            Kind::Nginx { sendfile } => nginx(place, *sendfile),
-            Kind::Go(program) => Ok(vec![
-                program.clone().into(),
-                place.address.to_string().into(),
-                files,
-            ]),
+            Kind::Wharf(wharf) => Ok(wharf.command(place)),
+            Kind::Nginx { sendfile } => peers::nginx(place, *sendfile),
+            Kind::Peer {
+                program, arguments, ..
+            } => {
+                let mut command = vec![program.clone().into()];
+                command.extend(arguments(place));
+                Ok(command)
+            }
         }
     }
 }
 
-fn nginx(place: &Place, sendfile: bool) -> Result<Vec<OsString>> {
-    // Workers of root's server are another user, who may not write here.
-    let user = match rustix::process::geteuid().is_root() {
-        true => "user root;",
-        false => "",
-    };
-    let settings = format!(
-        "{user}
-daemon off;
-worker_processes auto;
-pid {scratch}/pid;
-error_log stderr error;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    default_type application/octet-stream;
-    sendfile {sendfile};
-    tcp_nopush on;
-    tcp_nodelay on;
-    keepalive_requests 1000000;
-    open_file_cache max=10000;
-    client_body_temp_path {scratch}/body;
-    client_body_buffer_size 1m;
-    client_max_body_size 0;
-    server {{
-        listen {address} backlog=4096;
-        root {files};
-        location / {{ dav_methods PUT; }}
-    }}
-}}
-",
-        scratch = place.scratch.display(),
-        address = place.address,
-        files = place.files.display(),
-        sendfile = if sendfile { "on" } else { "off" },
-    );
-    let file = place.scratch.join("nginx.conf");
-    std::fs::write(&file, settings)?;
-    Ok(vec![
-        "nginx".into(),
-        "-e".into(),
-        "stderr".into(),
-        "-p".into(),
-        place.scratch.clone().into(),
-        "-c".into(),
-        file.into(),
-    ])
+impl Wharf {
+    /// The program and its arguments.
+    pub fn command(&self, place: &Place) -> Vec<OsString> {
+        let durability = if self.strict { "strict" } else { "relaxed" };
+        let digest = if self.digest { "sha-256" } else { "none" };
+        let mut command = vec![self.binary.clone().into(), "--dir".into()];
+        command.push(place.files.clone().into());
+        // No line for each request, as with the others.
+        for (flag, value) in [
+            ("--listen", place.address.to_string().as_str()),
+            ("--durability", durability),
+            ("--digest", digest),
+            ("--log", "warn"),
+            ("--max-connections", "20000"),
+        ] {
+            command.extend([flag.into(), value.into()]);
+        }
+        command
+    }
 }

@@ -1,9 +1,8 @@
 //! The field: who takes part in which case.
 
-use std::path::{Path, PathBuf};
-
 use super::contestant::{Contestant, Kind, Wharf};
 use super::options::Options;
+use super::peers;
 
 /// Everyone who takes files.
 pub fn uploads(options: &Options) -> Vec<Contestant> {
@@ -19,25 +18,15 @@ pub fn uploads(options: &Options) -> Vec<Contestant> {
             ("strict", true, true),
         ] {
             let wharf = Wharf {
-                binary: binary.clone(),
                 strict,
                 digest,
-                form: false,
+                ..Wharf::new(binary.clone())
             };
-            all.push(Contestant::new(
-                format!("{label}, {mode}"),
-                Kind::Wharf(wharf),
-            ));
+            let label = format!("{label}, {mode}");
+            all.push(Contestant::new(label, Kind::Wharf(wharf)));
         }
     }
-    let mut peers = vec![Contestant::new("nginx PUT", Kind::Nginx { sendfile: true })];
-    for (label, program) in [
-        ("Go ParseMultipartForm", "go-parse"),
-        ("Go MultipartReader", "go-stream"),
-    ] {
-        peers.push(Contestant::new(label, Kind::Go(built(program))));
-    }
-    all.extend(present(peers, options));
+    all.extend(wanted(peers::uploads(), options));
     all
 }
 
@@ -50,42 +39,36 @@ pub fn downloads(options: &Options) -> Vec<Contestant> {
     for (label, binary) in &options.wharfs {
         for (mode, form) in [("raw", false), ("form", true)] {
             let wharf = Wharf {
-                binary: binary.clone(),
-                strict: false,
-                digest: true,
                 form,
+                ..Wharf::new(binary.clone())
             };
-            all.push(Contestant::new(
-                format!("{label}, {mode}"),
-                Kind::Wharf(wharf),
-            ));
+            let label = format!("{label}, {mode}");
+            all.push(Contestant::new(label, Kind::Wharf(wharf)));
         }
     }
-    let peers = vec![
-        Contestant::new("nginx", Kind::Nginx { sendfile: true }),
-        Contestant::new("nginx, no sendfile", Kind::Nginx { sendfile: false }),
-        Contestant::new("Go", Kind::Go(built("go-parse"))),
-    ];
-    all.extend(present(peers, options));
+    all.extend(wanted(peers::downloads(), options));
     all
 }
 
-/// Where `./bench` puts a program that it built.
-fn built(program: &str) -> PathBuf {
-    let peers = std::env::var_os("WHARF_BENCH_PEERS").unwrap_or_default();
-    Path::new(&peers).join("bin").join(program)
+/// Each build of wharf once, and the peers.
+pub fn servers(options: &Options) -> Vec<Contestant> {
+    let mut all = wharfs(options);
+    let mut peers = peers::downloads();
+    peers.retain(|peer| !matches!(peer.kind, Kind::Nginx { sendfile: false }));
+    all.extend(wanted(peers, options));
+    all
 }
 
-/// Those that are wanted and installed.
-fn present(peers: Vec<Contestant>, options: &Options) -> impl Iterator<Item = Contestant> {
-    peers.into_iter().filter(|peer| {
-        let installed = match &peer.kind {
-            Kind::Go(program) => program.exists(),
-            Kind::Nginx { .. } => ["/usr/sbin/nginx", "/usr/bin/nginx"]
-                .iter()
-                .any(|path| Path::new(path).exists()),
-            _ => true,
-        };
-        installed && options.wants(&peer.label)
-    })
+/// Each build of wharf once.
+pub fn wharfs(options: &Options) -> Vec<Contestant> {
+    let wharfs = options.wharfs.iter().map(|(label, binary)| {
+        let wharf = Wharf::new(binary.clone());
+        Contestant::new(label.clone(), Kind::Wharf(wharf))
+    });
+    wharfs.collect()
+}
+
+fn wanted(peers: Vec<Contestant>, options: &Options) -> impl Iterator<Item = Contestant> {
+    let wanted = |peer: &Contestant| options.wants(&peer.label);
+    peers.into_iter().filter(wanted)
 }

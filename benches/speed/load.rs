@@ -40,23 +40,28 @@ impl Load {
         let connections: Vec<Connection> = (0..self.connections)
             .map(|_| Connection::open(address))
             .collect::<Result<_>>()?;
-        let start = Barrier::new(self.connections + 1);
+        let start = Barrier::new(self.connections);
         let next = AtomicU64::new(0);
-        let one = |mut connection: Connection| -> Result<(u64, Vec<Duration>)> {
-            let (mut bytes, mut latencies) = (0, Vec::new());
+        let one = |mut connection: Connection| -> Result<Turn> {
             start.wait();
             let started = Instant::now();
+            let (mut bytes, mut latencies) = (0, Vec::new());
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= self.requests || started.elapsed() > self.limit {
-                    return Ok((bytes, latencies));
-                }
                 let began = Instant::now();
+                if number >= self.requests || began - started > self.limit {
+                    return Ok(Turn {
+                        started,
+                        ended: began,
+                        bytes,
+                        latencies,
+                    });
+                }
                 bytes += work(&mut connection, number)?;
                 latencies.push(began.elapsed());
             }
         };
-        std::thread::scope(|scope| {
+        let turns = std::thread::scope(|scope| {
             let threads: Vec<_> = connections
                 .into_iter()
                 .map(|connection| {
@@ -66,23 +71,37 @@ impl Load {
                         .expect("a thread")
                 })
                 .collect();
-            start.wait();
-            let started = Instant::now();
-            let ended: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
-            let wall = started.elapsed();
-            let (mut bytes, mut latencies) = (0, Vec::new());
-            for end in ended {
-                let (moved, times) = end.map_err(|_| anyhow!("a client panicked"))??;
-                bytes += moved;
-                latencies.extend(times);
-            }
-            latencies.sort_unstable();
-            Ok(Outcome {
-                wall,
-                requests: latencies.len() as u64,
-                bytes,
-                latencies,
-            })
+            let turns = threads.into_iter().map(|thread| {
+                let turn = thread.join().map_err(|_| anyhow!("a client panicked"));
+                turn.flatten()
+            });
+            // All of them, before the first error is looked at.
+            turns.collect::<Vec<_>>()
+        });
+        let turns: Vec<Turn> = turns.into_iter().collect::<Result<_>>()?;
+        let started = turns.iter().map(|turn| turn.started).min();
+        let ended = turns.iter().map(|turn| turn.ended).max();
+        let mut latencies: Vec<_> = turns
+            .iter()
+            .flat_map(|turn| &turn.latencies)
+            .copied()
+            .collect();
+        latencies.sort_unstable();
+        Ok(Outcome {
+            wall: started
+                .zip(ended)
+                .map_or(Duration::ZERO, |(from, to)| to - from),
+            requests: latencies.len() as u64,
+            bytes: turns.iter().map(|turn| turn.bytes).sum(),
+            latencies,
         })
     }
+}
+
+/// What one connection did.
+struct Turn {
+    started: Instant,
+    ended: Instant,
+    bytes: u64,
+    latencies: Vec<Duration>,
 }

@@ -9,6 +9,8 @@ pub struct Options {
     /// The cases; none means all.
     pub cases: Vec<String>,
     pub rounds: usize,
+    /// Run by `cargo test`, which does not give `--bench`: quickly.
+    pub test: bool,
     /// Tiny sizes and one round: whether all of it works, not how fast.
     pub quick: bool,
     /// The peers, by the beginning of their labels; `None` means all that are installed.
@@ -27,6 +29,7 @@ impl Options {
         let mut options = Options {
             cases: Vec::new(),
             rounds: 7,
+            test: true,
             quick: false,
             peers: None,
             wharfs: vec![("wharf".to_owned(), own)],
@@ -35,8 +38,7 @@ impl Options {
         while let Some(arg) = args.next() {
             let mut value = || args.next().with_context(|| format!("{arg}: {USAGE}"));
             match arg.as_str() {
-                // From `cargo bench`.
-                "--bench" => {}
+                "--bench" => options.test = false,
                 "--rounds" => options.rounds = value()?.parse().context("--rounds")?,
                 "--quick" => options.quick = true,
                 "--peers" => {
@@ -53,6 +55,12 @@ impl Options {
                 case if !case.starts_with('-') => options.cases.push(case.to_uppercase()),
                 _ => bail!("{arg}: {USAGE}"),
             }
+        }
+        if options.test {
+            options.quick = true;
+            options
+                .peers
+                .get_or_insert_with(|| vec!["nginx".to_owned()]);
         }
         if options.quick {
             options.rounds = 1;

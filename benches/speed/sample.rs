@@ -13,6 +13,7 @@ pub struct Sample {
     /// Processor time of the server, in seconds for each GiB of content.
     pub cpu: f64,
     pub memory: Memory,
+    pub requests: u64,
     /// Half of the requests took no longer, and 99 of 100.
     pub median: Duration,
     pub p99: Duration,
@@ -56,6 +57,7 @@ impl Sample {
             rate: count / outcome.wall.as_secs_f64(),
             cpu: cpu.as_secs_f64() / (outcome.bytes as f64 / f64::from(1 << 30)),
             memory,
+            requests: outcome.requests,
             median: at(50),
             p99: at(99),
         }

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::meter::{Group, Meter};
+use super::meter::{Group, Memory, Meter};
 
 /// How long a server may take to listen, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,10 +44,67 @@ impl Place {
     }
 }
 
+/// The program as a process in the control group, if there is one.
+fn spawn(place: &Place, program: &[OsString]) -> Result<(Child, Arc<Meter>)> {
+    let group = Group::create(&place.address.port().to_string());
+    let door = group.as_ref().map_or("-".into(), Group::door);
+    let log = File::create(place.log())?;
+    let child = Command::new(std::env::current_exe()?)
+        .arg("--program=launch")
+        .arg(door)
+        .args(program)
+        .current_dir(&place.scratch)
+        // What they keep for themselves and their temporary files: on the same file system.
+        .env("HOME", &place.scratch)
+        .env("TMPDIR", &place.scratch)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let meter = Meter::new(child.id(), group);
+    Ok((child, meter))
+}
+
+/// What a program came to that ended by itself.
+pub struct Ended {
+    pub wall: Duration,
+    pub cpu: Duration,
+    pub memory: Memory,
+    pub log: String,
+}
+
+/// Runs a program to its end.
+pub fn run(place: &Place, program: &[OsString]) -> Result<Ended> {
+    let began = Instant::now();
+    let (mut child, meter) = spawn(place, program)?;
+    let watch = meter.watch();
+    let mut cpu = Duration::ZERO;
+    let status = loop {
+        // While it runs: afterwards only a control group knows.
+        cpu = cpu.max(meter.cpu()?);
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let wall = began.elapsed();
+    let memory = watch.stop();
+    let log = std::fs::read_to_string(place.log()).unwrap_or_default();
+    ensure!(status.success(), "{}: {log}", program[0].display());
+    Ok(Ended {
+        wall,
+        cpu: cpu.max(meter.cpu()?),
+        memory,
+        log,
+    })
+}
+
 /// A running server; it ends with the value.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
+    /// When its process was begun.
+    pub started: Instant,
     pub meter: Arc<Meter>,
     log: PathBuf,
 }
@@ -55,26 +112,15 @@ pub struct Server {
 impl Server {
     /// Starts a program, and waits until it listens.
     pub fn start(place: &Place, program: &[OsString]) -> Result<Self> {
-        let group = Group::create(&place.address.port().to_string());
-        let door = group.as_ref().map_or("-".into(), Group::door);
-        let log = File::create(place.log())?;
-        let child = Command::new(std::env::current_exe()?)
-            .arg("--program=launch")
-            .arg(door)
-            .args(program)
-            .current_dir(&place.scratch)
-            .env_remove("WHARF_BENCH_PEERS")
-            .stdin(std::process::Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
+        let started = Instant::now();
+        let (child, meter) = spawn(place, program)?;
         let mut server = Server {
-            meter: Meter::new(child.id(), group),
             child,
             address: place.address,
+            started,
+            meter,
             log: place.log(),
         };
-        let started = Instant::now();
         while TcpStream::connect(server.address).is_err() {
             let ended = server.child.try_wait()?;
             if ended.is_some() || started.elapsed() > PATIENCE {

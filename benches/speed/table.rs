@@ -1,12 +1,30 @@
 //! The tables, as Markdown.
 
-use super::contestant::Contestant;
+use super::contestant::{Contestant, Kind};
 use super::sample::{Sample, Spread, Unit};
 
 /// The rounds of one contestant.
 pub struct Row {
     pub contestant: Contestant,
     pub samples: Vec<Sample>,
+}
+
+/// The heading of a case.
+pub fn title(name: &str, title: &str, rounds: usize) {
+    let plural = if rounds == 1 { "" } else { "s" };
+    println!("## {name}: {title} ({rounds} round{plural})\n");
+}
+
+/// Prints a table of figures: the values of each round, spread.
+pub fn figures(heads: &[&str], rows: &[(String, Vec<Vec<f64>>)]) {
+    let cells = rows.iter().map(|(label, rounds)| {
+        let mut cells = vec![label.clone()];
+        for column in 0..heads.len() - 1 {
+            cells.push(spread(rounds.iter().map(|values| values[column])));
+        }
+        cells
+    });
+    print(heads, &cells.collect::<Vec<_>>());
 }
 
 /// A number with three digits that count.
@@ -58,9 +76,8 @@ pub fn print(heads: &[&str], rows: &[Vec<String>]) {
 
 /// The two tables of a case: what each came to, and wharf beside each other.
 pub fn case(unit: Unit, rows: &[Row]) {
-    let many = rows
-        .iter()
-        .any(|row| row.samples.iter().any(|s| s.p99 > s.median));
+    let many = rows.iter().flat_map(|row| &row.samples);
+    let many = many.map(|sample| sample.requests).max() >= Some(32);
     let mut heads = vec!["", unit.name(), "CPU s/GiB", "peak MiB", "anonymous MiB"];
     if many {
         heads.extend(["p50 ms", "p99 ms"]);
@@ -101,38 +118,53 @@ pub fn case(unit: Unit, rows: &[Row]) {
 /// What a row is held against: the first limit that is as durable.
 fn limit<'a>(row: &Row, rows: &'a [Row]) -> Option<&'a Row> {
     let mut limits = rows.iter().filter(|row| row.contestant.is_limit());
-    let synced = row.contestant.is_synced();
-    limits.find(|limit| limit.contestant.is_synced() == synced)
+    limits.find(|limit| match limit.contestant.kind {
+        Kind::Sink { fsync } => row.contestant.is_synced() == fsync,
+        _ => true,
+    })
 }
 
-/// wharf's rate as a multiple of each other's, and its processor time.
+/// wharf's rate as a multiple of each other's, and its processor time. Another build of wharf is
+/// held against in the same mode.
 fn beside(rows: &[Row]) {
-    let first = rows.iter().position(|row| row.contestant.is_wharf());
-    let others: Vec<&Row> = rows
-        .iter()
-        .enumerate()
-        .filter(|(at, row)| !row.contestant.is_limit() && (Some(*at) == first || !is_own(row)))
-        .map(|(_, row)| row)
-        .collect();
-    if others.len() < 2 {
+    let wharfs = || rows.iter().filter(|row| row.contestant.is_wharf());
+    let mut builds: Vec<&str> = wharfs().map(|row| build(row).0).collect();
+    builds.dedup();
+    builds.truncate(if builds.len() > 1 { builds.len() } else { 0 });
+    let peers = rows.iter().filter(|row| {
+        let contestant = &row.contestant;
+        !contestant.is_wharf() && !contestant.is_limit()
+    });
+    let peers: Vec<&Row> = peers.collect();
+    let labels = peers.iter().map(|row| row.contestant.label.as_str());
+    let heads = ["rate × (CPU ×)"].into_iter();
+    let heads: Vec<&str> = heads.chain(builds.iter().copied()).chain(labels).collect();
+    if heads.len() == 1 {
         return;
     }
-    let labels = others.iter().map(|row| row.contestant.label.as_str());
-    let heads: Vec<&str> = std::iter::once("rate × (CPU ×)").chain(labels).collect();
-    let wharfs = rows.iter().filter(|row| row.contestant.is_wharf());
-    let cells = wharfs.map(|row| {
-        let mut cells = vec![row.contestant.label.clone()];
-        for other in &others {
+    let cells = wharfs().map(|row| {
+        let same = builds.iter().map(|other| {
+            let wanted = (*other, build(row).1);
+            wharfs().find(|row| build(row) == wanted)
+        });
+        let others = same.chain(peers.iter().map(|peer| Some(*peer)));
+        let cells = others.map(|other| {
+            let Some(other) = other else {
+                return "-".to_owned();
+            };
             let rate = Spread::ratio(&row.samples, &other.samples, |s| s.rate);
             let cpu = Spread::ratio(&row.samples, &other.samples, |s| s.cpu);
-            cells.push(format!("{} ({})", number(rate), number(cpu)));
-        }
-        cells
+            format!("{} ({})", number(rate), number(cpu))
+        });
+        std::iter::once(row.contestant.label.clone())
+            .chain(cells)
+            .collect()
     });
     print(&heads, &cells.collect::<Vec<_>>());
 }
 
-/// Whether it is a mode of this tree's wharf: its modes are not held against each other.
-fn is_own(row: &Row) -> bool {
-    row.contestant.is_wharf() && row.contestant.label.starts_with("wharf")
+/// The label of a build of wharf, and its mode.
+fn build(row: &Row) -> (&str, &str) {
+    let label = &row.contestant.label;
+    label.split_once(", ").unwrap_or((label, ""))
 }

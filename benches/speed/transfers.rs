@@ -1,13 +1,16 @@
-//! The cases that move files: U1 to U5 and D1 to D3, in rounds in which everyone has a turn.
+//! The cases that move files: in each round everyone has a turn.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest as _, Sha256};
 
 use super::connection::{Connection, Content};
-use super::content::{self, Intake, Message};
+use super::content::{self, Message};
 use super::contestant::{Contestant, Kind};
+use super::curl;
+use super::field;
 use super::limits;
 use super::load::{Load, Outcome};
 use super::options::Options;
@@ -16,13 +19,30 @@ use super::server::{Place, Server};
 use super::table::{self, Row};
 use super::work::{self, Work};
 
+/// Which way the files go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Up,
+    Down,
+}
+
+/// Who sends or fetches them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// So many connections, a thread for each.
+    Threads(usize),
+    /// `curl`, which reads a file from disk: what a user does.
+    Curl,
+}
+
 /// A case of uploads or downloads.
 #[derive(Clone, Copy)]
 pub struct Case {
     pub name: &'static str,
     pub title: &'static str,
+    pub way: Way,
+    pub client: Client,
     pub unit: Unit,
-    pub connections: usize,
     pub requests: u64,
     /// How many files each request has.
     pub files: u64,
@@ -31,65 +51,70 @@ pub struct Case {
 }
 
 impl Case {
-    fn load(&self) -> Load {
-        Load {
-            connections: self.connections,
-            requests: self.requests,
-            limit: Duration::from_secs(10),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.requests * self.files * self.size
-    }
-
     /// Runs it, and prints its tables.
-    pub fn run(&self, options: &Options, work: &Work, upload: bool) -> Result<()> {
-        let Case { name, title, .. } = self;
-        println!("## {name}: {title} ({} rounds)\n", options.rounds);
-        let contestants = match upload {
-            true => super::field::uploads(options),
-            false => super::field::downloads(options),
-        };
-        work.touch(self.bytes().min(2 << 30))?;
-        let mut rows: Vec<Row> = contestants
-            .into_iter()
-            .map(|contestant| Row {
-                contestant,
-                samples: Vec::new(),
-            })
-            .collect();
+    pub fn run(&self, options: &Options, work: &Work) -> Result<()> {
+        table::title(self.name, self.title, options.rounds);
+        work.touch((self.requests * self.files * self.size).min(2 << 30))?;
+        if self.client == Client::Curl {
+            work.original(0, self.size)?;
+        }
+        let mut rows = self.field(options);
         for round in 0..options.rounds {
-            rows.retain_mut(|row| {
-                let sample = match upload {
-                    true => self.upload(&row.contestant, work, round == 0),
-                    false => self.download(&row.contestant, work, round == 0),
+            for row in &mut rows {
+                if row.samples.len() < round {
+                    continue; // It has failed before.
+                }
+                let sample = match self.way {
+                    Way::Up => self.upload(&row.contestant, work, round == 0),
+                    Way::Down => self.download(&row.contestant, work, round == 0),
                 };
                 let label = &row.contestant.label;
-                match sample.with_context(|| format!("{name}, {label}")) {
+                match sample.with_context(|| format!("{}, {label}", self.name)) {
                     Ok(sample) => row.samples.push(sample),
-                    Err(error) => super::failed(&error),
+                    Err(error) => {
+                        work.retire()?;
+                        super::failed(&error);
+                    }
                 }
-                row.samples.len() > round
-            });
+            }
         }
+        rows.retain(|row| row.samples.len() == options.rounds);
         table::case(self.unit, &rows);
-        Ok(())
+        work.clear(self.name)
+    }
+
+    fn field(&self, options: &Options) -> Vec<Row> {
+        let mut all = match self.way {
+            Way::Up => field::uploads(options),
+            Way::Down => field::downloads(options),
+        };
+        // They speak no HTTP.
+        all.retain(|contestant| self.client != Client::Curl || !contestant.is_limit());
+        let rows = all.into_iter().map(|contestant| Row {
+            contestant,
+            samples: Vec::new(),
+        });
+        rows.collect()
     }
 
     fn upload(&self, contestant: &Contestant, work: &Work, verify: bool) -> Result<Sample> {
-        let folder = work.folder();
-        let place = Place::new(&folder)?;
+        let place = Place::new(&work.folder())?;
         let server = Server::start(&place, &contestant.command(&place)?)?;
         let intake = contestant.intake();
-        let (outcome, sample) = self.measure(&server, |connection, number| {
-            let names: Vec<String> = (0..self.files)
-                .map(|file| limits::name(number * self.files + file))
-                .collect();
-            let message = Message::upload(intake, &names, self.size);
-            send(connection, intake, &message)?;
-            Ok(self.files * self.size)
-        })?;
+        let (outcome, sample) = self.measure(
+            &server,
+            || {
+                let file = work.original(0, self.size)?;
+                curl::upload(server.address, intake, &file, self.size)
+            },
+            |connection, number| {
+                let names: Vec<String> = (0..self.files)
+                    .map(|file| limits::name(number * self.files + file))
+                    .collect();
+                send(connection, &Message::upload(intake, &names, self.size))?;
+                Ok(self.files * self.size)
+            },
+        )?;
         server.stop()?;
         if verify {
             let sent = outcome.requests * self.files;
@@ -99,40 +124,58 @@ impl Case {
                 "of {sent} files {intact} are as they were sent"
             );
         }
-        work.retire(&folder)?;
+        work.retire()?;
         Ok(sample)
     }
 
     /// Downloads, from a folder that is filled before the first round and stays.
     fn download(&self, contestant: &Contestant, work: &Work, first: bool) -> Result<Sample> {
-        let kept: String = contestant
-            .label
-            .replace(|c: char| !c.is_alphanumeric(), "-");
-        let folder = work.path().join(format!("{}-{kept}", self.name));
-        let place = Place::new(&folder)?;
+        let place = Place::new(&self.kept(contestant, work))?;
         if first {
-            self.fill(contestant, &place)?;
+            self.fill(contestant, &place, work)?;
             work.settle()?;
         }
         let server = Server::start(&place, &contestant.command(&place)?)?;
         if first {
             self.compare(contestant, &server)?;
         }
-        let (_, sample) = self.measure(&server, |connection, number| {
-            self.fetch(contestant, connection, number, Content::Drop)?;
-            Ok(self.size)
-        })?;
+        let (_, sample) = self.measure(
+            &server,
+            || {
+                curl::download(
+                    server.address,
+                    &contestant.path(&limits::name(0)),
+                    self.size,
+                )
+            },
+            |connection, number| {
+                self.fetch(contestant, connection, number, Content::Drop)?;
+                Ok(self.size)
+            },
+        )?;
         server.stop()?;
         Ok(sample)
     }
 
-    fn measure<W>(&self, server: &Server, work: W) -> Result<(Outcome, Sample)>
-    where
-        W: Fn(&mut Connection, u64) -> Result<u64> + Sync,
-    {
+    fn measure(
+        &self,
+        server: &Server,
+        by_curl: impl FnOnce() -> Result<Outcome>,
+        by_thread: impl Fn(&mut Connection, u64) -> Result<u64> + Sync,
+    ) -> Result<(Outcome, Sample)> {
         let watch = server.meter.watch();
         let before = server.meter.cpu()?;
-        let outcome = self.load().run(server.address, work);
+        let outcome = match self.client {
+            Client::Curl => by_curl(),
+            Client::Threads(connections) => {
+                let load = Load {
+                    connections,
+                    requests: self.requests,
+                    limit: Duration::from_secs(10),
+                };
+                load.run(server.address, by_thread)
+            }
+        };
         let cpu = server.meter.cpu()?.saturating_sub(before);
         let memory = watch.stop();
         let outcome = outcome.with_context(|| server.log())?;
@@ -141,41 +184,72 @@ impl Case {
     }
 
     /// How many different files are downloaded.
-    fn kept(&self) -> u64 {
+    fn different(&self) -> u64 {
         self.requests.min(1000)
     }
 
+    /// The folder that downloads come from: one for each build of wharf, one for all others.
+    fn kept(&self, contestant: &Contestant, work: &Work) -> PathBuf {
+        let name = match &contestant.kind {
+            Kind::Wharf(wharf) => wharf.binary.display().to_string().replace('/', "-"),
+            _ => String::new(),
+        };
+        work.path().join(format!("{}{name}", self.name))
+    }
+
     /// Fills a folder with the files that are to be downloaded.
-    fn fill(&self, contestant: &Contestant, place: &Place) -> Result<()> {
-        let names = (0..self.kept()).map(limits::name);
-        if !matches!(contestant.kind, Kind::Wharf(_)) {
-            for name in names {
-                let mut file = std::fs::File::create(place.files.join(name))?;
-                for piece in content::pieces(self.size) {
-                    std::io::Write::write_all(&mut file, piece)?;
-                }
+    fn fill(&self, contestant: &Contestant, place: &Place, work: &Work) -> Result<()> {
+        if std::fs::read_dir(&place.files)?.next().is_some() {
+            return Ok(());
+        }
+        if !contestant.is_wharf() {
+            for number in 0..self.different() {
+                let original = work.original(number, self.size)?;
+                std::fs::hard_link(original, place.files.join(limits::name(number)))?;
             }
             return Ok(());
         }
         let server = Server::start(place, &contestant.command(place)?)?;
         let mut connection = Connection::open(server.address)?;
-        for name in names {
-            let message = Message::upload(contestant.intake(), &[name], self.size);
-            send(&mut connection, contestant.intake(), &message)?;
+        for number in 0..self.different() {
+            let names = [limits::name(number)];
+            let message = Message::upload(contestant.intake(), &names, self.size);
+            send(&mut connection, &message)?;
         }
         server.stop()
     }
 
-    /// Downloads each file and looks at its content: all of it, or, of a form, whether it is
-    /// there as it was sent.
+    /// Downloads each file and looks at its content.
     fn compare(&self, contestant: &Contestant, server: &Server) -> Result<()> {
         let expected = content::digest(self.size);
+        let form = matches!(&contestant.kind, Kind::Wharf(wharf) if wharf.form);
         let mut connection = Connection::open(server.address)?;
-        for number in 0..self.kept() {
+        for number in 0..self.different() {
             let mut hash = Sha256::new();
-            let content = Content::Hash(&mut hash);
-            self.fetch(contestant, &mut connection, number, content)?;
-            let same = hash.finalize()[..] == expected;
+            let mut left = self.size;
+            // A form's content is behind the head of its one part.
+            let mut head: Option<Vec<u8>> = form.then(Vec::new);
+            let mut give = |bytes: &[u8]| {
+                let mut bytes = bytes;
+                let joined;
+                if let Some(mut begun) = head.take() {
+                    begun.extend_from_slice(bytes);
+                    joined = begun;
+                    match memchr::memmem::find(&joined, b"\r\n\r\n") {
+                        Some(end) => bytes = &joined[end + 4..],
+                        None => {
+                            head = Some(joined);
+                            return;
+                        }
+                    }
+                }
+                let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                hash.update(&bytes[..here]);
+                left -= here as u64;
+            };
+            let content = Content::Give(&mut give);
+            let length = self.fetch(contestant, &mut connection, number, content)?;
+            let same = hash.finalize()[..] == expected && (form || length == self.size);
             ensure!(same, "file {number} is not as it was sent");
         }
         Ok(())
@@ -187,8 +261,8 @@ impl Case {
         connection: &mut Connection,
         number: u64,
         content: Content,
-    ) -> Result<()> {
-        let number = number % self.kept();
+    ) -> Result<u64> {
+        let number = number % self.different();
         let length = match contestant.kind {
             Kind::Source { .. } => {
                 connection.send(&Message::ask(number))?;
@@ -200,14 +274,14 @@ impl Case {
             }
         };
         ensure!(length >= self.size, "of {} bytes came {length}", self.size);
-        Ok(())
+        Ok(length)
     }
 }
 
 /// Sends an upload and takes its answers.
-pub fn send(connection: &mut Connection, intake: Intake, message: &Message) -> Result<()> {
+pub fn send(connection: &mut Connection, message: &Message) -> Result<()> {
     connection.send(message)?;
-    if matches!(intake, Intake::Bare) {
+    if message.bare {
         return connection.receipts(message.answers);
     }
     for _ in 0..message.answers {

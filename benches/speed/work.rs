@@ -1,7 +1,7 @@
 //! Where the servers store: one folder on one file system. Nothing small in it is deleted before
 //! the end, because deletions slow the creations that follow them.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -35,18 +35,40 @@ impl Work {
         self.path().join("now")
     }
 
-    /// Puts a folder aside, and has all of it written, so that the next one begins on a quiet
-    /// disk.
-    pub fn retire(&self, folder: &Path) -> Result<()> {
-        for file in files(folder)? {
-            if file.metadata().is_ok_and(|data| data.len() >= LARGE) {
-                std::fs::remove_file(&file)?;
-            }
+    /// A file of `size` bytes to send or to link to, made when it is first asked for.
+    pub fn original(&self, number: u64, size: u64) -> Result<PathBuf> {
+        let folder = self.path().join(format!("original-{size}"));
+        let path = folder.join(number.to_string());
+        if !path.exists() {
+            std::fs::create_dir_all(folder)?;
+            write(&path, size)?;
         }
+        Ok(path)
+    }
+
+    /// Puts the folder of a server aside, and has all of it written, so that the next one begins
+    /// on a quiet disk.
+    pub fn retire(&self) -> Result<()> {
+        let folder = self.folder();
+        if !folder.exists() {
+            return Ok(());
+        }
+        remove_large(&folder)?;
         let number = self.retired.get();
         self.retired.set(number + 1);
         std::fs::rename(folder, self.path().join(format!("old-{number}")))?;
         self.settle()
+    }
+
+    /// Removes what is large in the folders of a case.
+    pub fn clear(&self, case: &str) -> Result<()> {
+        for entry in std::fs::read_dir(self.path())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(case) {
+                remove_large(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until the disk has everything.
@@ -59,14 +81,27 @@ impl Work {
     /// cache: a virtual machine may have given it back to its host.
     pub fn touch(&self, bytes: u64) -> Result<()> {
         let path = self.path().join("touch");
-        let mut file = std::fs::File::create(&path)?;
-        for piece in content::pieces(bytes) {
-            std::io::Write::write_all(&mut file, piece)?;
-        }
-        drop(file);
+        write(&path, bytes)?;
         std::fs::remove_file(&path)?;
         Ok(())
     }
+}
+
+fn write(path: &Path, size: u64) -> Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    for piece in content::pieces(size) {
+        file.write_all(piece)?;
+    }
+    Ok(())
+}
+
+fn remove_large(folder: &Path) -> Result<()> {
+    for file in files(folder)? {
+        if file.metadata().is_ok_and(|data| data.len() >= LARGE) {
+            std::fs::remove_file(&file)?;
+        }
+    }
+    Ok(())
 }
 
 /// All files below a folder.

@@ -1,0 +1,178 @@
+//! P: the decoder alone, in memory, beside multer on the same frames, and beside a search for the
+//! delimiter (`memchr::memmem`), which every decoder does at least.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use wharf::form::{Boundary, Decoder, Event};
+
+use super::content;
+use super::meter::Meter;
+use super::options::Options;
+use super::sample::Spread;
+use super::table;
+
+const BOUNDARY: &str = "Boundary7MA4YWxkTrZu0gW";
+const DELIMITER: &str = "\r\n--Boundary7MA4YWxkTrZu0gW";
+
+/// A form, and what its files hold.
+struct Form {
+    name: &'static str,
+    body: Bytes,
+    digest: [u8; 32],
+}
+
+impl Form {
+    fn new(name: &'static str, content: &[u8], files: usize) -> Self {
+        let mut body = Vec::new();
+        let mut hash = Sha256::new();
+        for i in 0..files {
+            let head = format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{i}.bin\"\r\n\
+                 Content-Type: application/octet-stream\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(content);
+            hash.update(content);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+        Form {
+            name,
+            body: body.into(),
+            digest: hash.finalize().into(),
+        }
+    }
+
+    fn frames(&self, size: usize) -> impl Iterator<Item = Bytes> {
+        let length = self.body.len();
+        (0..length)
+            .step_by(size)
+            .map(move |at| self.body.slice(at..(at + size).min(length)))
+    }
+}
+
+/// Data that is kind, and data that is not: it looks like the delimiter for as long as it can.
+fn forms(options: &Options) -> Vec<Form> {
+    let size = options.scale(64 << 20, 1 << 20);
+    let near = &DELIMITER[..DELIMITER.len() - 1];
+    let near: Vec<u8> = near.bytes().cycle().take(size).collect();
+    vec![
+        Form::new("random", &content::random(size), 1),
+        Form::new("zeros", &vec![0; size], 1),
+        Form::new("CR", &vec![b'\r'; size], 1),
+        Form::new("near-boundaries", &near, 1),
+        Form::new("files of 100 bytes", &content::random(100), size / 1024),
+    ]
+}
+
+fn by_memmem(form: &Form, frame: usize) {
+    let finder = memchr::memmem::Finder::new(DELIMITER);
+    for frame in form.frames(frame) {
+        black_box(finder.find_iter(&frame).count());
+    }
+}
+
+fn by_wharf(form: &Form, frame: usize, mut give: impl FnMut(&Bytes)) {
+    let mut decoder = Decoder::new(Boundary::new(BOUNDARY).expect("a boundary"));
+    for frame in form.frames(frame) {
+        decoder.push(frame);
+        while let Some(event) = decoder.next().expect("a well-formed body") {
+            if let Event::Data(data) = event {
+                give(&data);
+            }
+        }
+    }
+    decoder.finish().expect("a whole body");
+}
+
+async fn by_multer(form: &Form, frame: usize, mut give: impl FnMut(&Bytes)) {
+    let frames: Vec<Result<Bytes, Infallible>> = form.frames(frame).map(Ok).collect();
+    let mut form = multer::Multipart::new(futures_util::stream::iter(frames), BOUNDARY);
+    while let Some(mut field) = form.next_field().await.expect("a well-formed body") {
+        while let Some(data) = field.chunk().await.expect("a well-formed body") {
+            give(&data);
+        }
+    }
+}
+
+/// Runs the case.
+pub fn run(options: &Options) -> Result<()> {
+    table::title("P", "the decoder alone, in memory", options.rounds);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let drop = |data: &Bytes| {
+        black_box(data);
+    };
+    let mut cells = Vec::new();
+    for form in forms(options) {
+        verify(&form, &runtime)?;
+        for frame in [8, 64, 256] {
+            let size = frame * 1024;
+            let timed = |work: &dyn Fn()| {
+                let began = Instant::now();
+                work();
+                form.body.len() as f64 / 1e6 / began.elapsed().as_secs_f64()
+            };
+            let mut rates = [const { Vec::new() }; 3];
+            for _ in 0..options.rounds {
+                rates[0].push(timed(&|| by_memmem(&form, size)));
+                rates[1].push(timed(&|| by_wharf(&form, size, drop)));
+                rates[2].push(timed(&|| runtime.block_on(by_multer(&form, size, drop))));
+            }
+            let ratio = |other: usize| {
+                let pairs = rates[1].iter().zip(&rates[other]);
+                table::number(Spread::of(pairs.map(|(own, other)| own / other)).median)
+            };
+            let mut row = vec![format!("{}, {frame} KiB", form.name)];
+            row.extend(
+                rates
+                    .iter()
+                    .map(|rates| table::spread(rates.iter().copied())),
+            );
+            row.extend([ratio(0), ratio(2), table::number(growth(&form, size))]);
+            cells.push(row);
+        }
+    }
+    let heads = [
+        "data, frames",
+        "memmem MB/s",
+        "wharf MB/s",
+        "multer MB/s",
+        "× memmem",
+        "× multer",
+        "memory MiB",
+    ];
+    table::print(&heads, &cells);
+    Ok(())
+}
+
+/// Compares what both find with what the form was made of.
+fn verify(form: &Form, runtime: &tokio::runtime::Runtime) -> Result<()> {
+    let mut hash = Sha256::new();
+    by_wharf(form, 8 * 1024, |data| hash.update(data));
+    ensure!(
+        hash.finalize()[..] == form.digest,
+        "wharf finds other content"
+    );
+    let mut hash = Sha256::new();
+    runtime.block_on(by_multer(form, 8 * 1024, |data| hash.update(data)));
+    ensure!(
+        hash.finalize()[..] == form.digest,
+        "multer finds other content"
+    );
+    Ok(())
+}
+
+/// How much memory, in MiB, wharf's decoder takes beside the body.
+fn growth(form: &Form, frame: usize) -> f64 {
+    let meter = Meter::new(std::process::id(), None);
+    let before = meter.memory().anonymous;
+    let watch = meter.watch();
+    by_wharf(form, frame, |_| {});
+    let grown = watch.stop().anonymous.saturating_sub(before);
+    grown as f64 / f64::from(1 << 20)
+}

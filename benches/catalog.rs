@@ -1,44 +1,17 @@
-//! The embedded index: how fast uploads are recorded and found, and a store of 100,000 uploads
-//! indexed anew. `cargo bench --bench catalog`; figures are of one run on a shared machine.
+//! The embedded index: how fast uploads are recorded and found. `cargo bench --bench catalog`;
+//! figures are of one run on a shared machine. `./bench I` makes an index anew.
+
+#[path = "speed/stored.rs"]
+#[allow(dead_code)] // What lies in a store is for `./bench`.
+mod stored;
 
 use std::path::Path;
 use std::time::Instant;
 
-use wharf::app;
 use wharf::catalog::{Catalog, EmbeddedCatalog};
-use wharf::config::{Config, Given, Loaded, Profiles};
-use wharf::model::{
-    Clock, FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
-};
+use wharf::model::{Clock, FileName, Manifest, Timestamp};
 
 const UPLOADS: usize = 100_000;
-
-fn manifest(i: usize) -> Manifest {
-    let name = format!("file-{}.txt", i % 1000);
-    Manifest {
-        schema: SCHEMA,
-        generation: 1,
-        id: UploadId::generate().expect("randomness"),
-        created_at: Timestamp::from_millis(i as i64),
-        expires_at: i
-            .is_multiple_of(2)
-            .then(|| Timestamp::from_millis(4_000_000_000_000 + i as i64)),
-        max_downloads: None,
-        used: 0,
-        salt: Salt::generate().expect("randomness"),
-        delete_token: TokenHash::of("t"),
-        parts: vec![Part::File {
-            field: b"f"[..].into(),
-            file: StoredFile {
-                name: FileName::from_upload(name.as_bytes()),
-                original: name.into_bytes().into(),
-                size: 10,
-                media_type: "text/plain".to_owned(),
-                sha256: None,
-            },
-        }],
-    }
-}
 
 fn report(what: &str, count: usize, start: Instant) {
     let seconds = start.elapsed().as_secs_f64();
@@ -84,31 +57,9 @@ async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     report("page of 1000", 100, start);
 }
 
-async fn index_anew(dir: &Path, manifests: &[Manifest]) {
-    let store = dir.join("upload");
-    for manifest in manifests {
-        let folder = store.join(manifest.id.prefix().as_str());
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let json = serde_json::to_vec(manifest).expect("JSON");
-        std::fs::write(folder.join(format!("{}.json", manifest.id)), json).expect("a manifest");
-    }
-    let given = Given {
-        flags: vec![("dir".to_owned(), vec![store.display().to_string()])],
-        ..Given::default()
-    };
-    let loaded = Loaded::from(given).expect("settings");
-    let config =
-        Config::new(&loaded, "", &Profiles::default(), "bench".to_owned()).expect("settings");
-    let start = Instant::now();
-    let compared = app::reindex(&config.app, false).await.expect("an index");
-    assert_eq!(compared.uploads, manifests.len() as u64);
-    report("indexed anew from the manifests", manifests.len(), start);
-}
-
 fn main() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let manifests: Vec<Manifest> = (0..UPLOADS).map(manifest).collect();
+    let manifests: Vec<Manifest> = (0..UPLOADS).map(stored::manifest).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(record_and_find(dir.path(), &manifests));
-    runtime.block_on(index_anew(dir.path(), &manifests));
 }

@@ -60,14 +60,20 @@ impl Connection {
         !self.closed
     }
 
-    /// Sends a message.
-    pub fn send(&mut self, message: &Message) -> Result<()> {
+    /// Asks for something.
+    pub fn ask(&mut self, message: &Message) -> Result<()> {
+        self.send(&message.slices())
+    }
+
+    /// Sends slices of a message.
+    pub fn send(&mut self, slices: &[&[u8]]) -> Result<()> {
         if self.closed {
             self.stream = connect(self.address)?;
             (self.from, self.to, self.closed) = (0, 0, false);
         }
-        for batch in message.slices().chunks_mut(SLICES) {
-            let mut left: &mut [IoSlice] = batch;
+        for batch in slices.chunks(SLICES) {
+            let mut batch: Vec<IoSlice> = batch.iter().map(|slice| IoSlice::new(slice)).collect();
+            let mut left = &mut batch[..];
             while !left.is_empty() {
                 let sent = self.stream.write_vectored(left).context("sending")?;
                 IoSlice::advance_slices(&mut left, sent);

@@ -1,7 +1,6 @@
 //! What is sent: content that repeats one block of memory, so that a body of any size costs none,
 //! and the client's cost is that of sending alone.
 
-use std::io::IoSlice;
 use std::sync::LazyLock;
 
 use sha2::{Digest as _, Sha256};
@@ -131,19 +130,36 @@ impl Message {
     }
 
     /// The message as the slices that are sent.
-    pub fn slices(&self) -> Vec<IoSlice<'_>> {
+    pub fn slices(&self) -> Vec<&[u8]> {
         let mut slices = Vec::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => slices.push(IoSlice::new(text)),
+                Piece::Text(text) => slices.push(&text[..]),
                 Piece::Content(size) => {
                     for piece in pieces(*size) {
-                        slices.push(IoSlice::new(piece));
+                        slices.push(piece);
                     }
                 }
             }
         }
         slices
+    }
+
+    /// The two halves of it.
+    pub fn halves(&self) -> [Vec<&[u8]>; 2] {
+        let slices = self.slices();
+        let mut left = slices.iter().map(|slice| slice.len()).sum::<usize>() / 2;
+        let [mut first, mut second] = [Vec::new(), Vec::new()];
+        for slice in slices {
+            let (here, there) = slice.split_at(left.min(slice.len()));
+            left -= here.len();
+            first.push(here);
+            second.push(there);
+        }
+        // An empty slice would be taken for the end of what can be sent.
+        first.retain(|slice| !slice.is_empty());
+        second.retain(|slice| !slice.is_empty());
+        [first, second]
     }
 }
 

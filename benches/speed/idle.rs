@@ -77,7 +77,7 @@ fn rest(contestant: &Contestant, count: u64, work: &Work) -> Result<Vec<f64>> {
     let mut connections = Vec::new();
     for _ in 0..count {
         let mut connection = Connection::open(server.address)?;
-        connection.send(&ask)?;
+        connection.ask(&ask)?;
         connection.answer(Content::Drop)?;
         ensure!(connection.is_open(), "it keeps no connection");
         connections.push(connection);
@@ -101,7 +101,7 @@ fn first_answer(contestant: &Contestant, place: &Place) -> Result<(Server, f64)>
     let ask = Message::get(contestant.readiness());
     loop {
         let mut connection = Connection::open(server.address)?;
-        connection.send(&ask)?;
+        connection.ask(&ask)?;
         let answer = connection.answer(Content::Drop);
         let elapsed = server.started.elapsed();
         match answer {

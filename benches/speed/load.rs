@@ -1,11 +1,11 @@
 //! The load: so many connections at once, a thread for each.
 
 use std::net::SocketAddr;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 use super::connection::Connection;
 
@@ -95,6 +95,41 @@ impl Load {
             bytes: turns.iter().map(|turn| turn.bytes).sum(),
             latencies,
         })
+    }
+}
+
+/// Where all connections wait for each other in the middle of a request.
+pub struct Gate {
+    expected: usize,
+    /// Guards how many have come. A std mutex: held to count.
+    come: Mutex<usize>,
+    all: Condvar,
+}
+
+impl Gate {
+    pub fn new(expected: usize) -> Self {
+        Gate {
+            expected,
+            come: Mutex::default(),
+            all: Condvar::new(),
+        }
+    }
+
+    /// Waits until all have come.
+    ///
+    /// # Errors
+    /// Some do not: the server does not take so many at once.
+    pub fn wait(&self) -> Result<()> {
+        let mut come = self.come.lock().unwrap_or_else(PoisonError::into_inner);
+        *come += 1;
+        self.all.notify_all();
+        let missing = |come: &mut usize| *come < self.expected;
+        let (come, waited) = self
+            .all
+            .wait_timeout_while(come, Duration::from_secs(30), missing)
+            .unwrap_or_else(PoisonError::into_inner);
+        ensure!(!waited.timed_out(), "only {come} are under way at once");
+        Ok(())
     }
 }
 

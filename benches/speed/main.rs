@@ -135,7 +135,7 @@ fn transfers(options: &Options) -> Vec<Case> {
         case("U3", "forms with one file of 4 KiB up, on 32 connections", Up, threads(32), Requests, number(10_000), 1, 4096),
         case("U4", "forms with 1,000 files of 4 KiB up, one after another", Up, threads(1), Files(number(1000)), number(10), number(1000), 4096),
         case("U5", "16 MiB up on each of 64 connections", Up, threads(64), Megabytes, number(64), 1, size(16)),
-        case("U6", "1 MiB up on each of 1,000 connections", Up, threads(1000), Megabytes, number(1000), 1, MIB),
+        case("U6", "1 MiB up on each of 1,000 connections, all under way at once", Up, Client::Together(options.scale(1000, 2)), Megabytes, number(1000), 1, MIB),
         case("D1", "1 GiB down on one connection", Down, threads(1), Megabytes, 1, 1, size(1024)),
         case("D1C", "1 GiB down, by curl", Down, Curl, Megabytes, 1, 1, size(1024)),
         case("D2", "files of 4 KiB down, on 32 connections", Down, threads(32), Requests, number(50_000), 1, 4096),

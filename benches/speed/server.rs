@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use super::meter::{Group, Memory, Meter};
 
@@ -177,6 +177,8 @@ pub fn launch(args: &[String]) -> Result<()> {
     let [door, program, args @ ..] = args else {
         bail!("launch DOOR PROGRAM ARGUMENT…");
     };
+    // It ends with the benchmark, however that does.
+    set_parent_process_death_signal(Some(Signal::TERM))?;
     if door != "-" {
         std::fs::write(door, "0").with_context(|| door.clone())?;
     }

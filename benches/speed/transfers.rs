@@ -12,7 +12,7 @@ use super::contestant::{Contestant, Kind};
 use super::curl;
 use super::field;
 use super::limits;
-use super::load::{Load, Outcome};
+use super::load::{Gate, Load, Outcome};
 use super::options::Options;
 use super::sample::{Sample, Unit};
 use super::server::{Place, Server};
@@ -31,6 +31,8 @@ pub enum Way {
 pub enum Client {
     /// So many connections, a thread for each.
     Threads(usize),
+    /// The same, and each waits in the middle of its body until all have come so far.
+    Together(usize),
     /// `curl`, which reads a file from disk: what a user does.
     Curl,
 }
@@ -101,6 +103,10 @@ impl Case {
         let place = Place::new(&work.folder())?;
         let server = Server::start(&place, &contestant.command(&place)?)?;
         let intake = contestant.intake();
+        let gate = match self.client {
+            Client::Together(connections) => Some(Gate::new(connections)),
+            _ => None,
+        };
         let (outcome, sample) = self.measure(
             &server,
             || {
@@ -111,7 +117,8 @@ impl Case {
                 let names: Vec<String> = (0..self.files)
                     .map(|file| limits::name(number * self.files + file))
                     .collect();
-                send(connection, &Message::upload(intake, &names, self.size))?;
+                let message = Message::upload(intake, &names, self.size);
+                send(connection, &message, gate.as_ref())?;
                 Ok(self.files * self.size)
             },
         )?;
@@ -167,7 +174,7 @@ impl Case {
         let before = server.meter.cpu()?;
         let outcome = match self.client {
             Client::Curl => by_curl(),
-            Client::Threads(connections) => {
+            Client::Threads(connections) | Client::Together(connections) => {
                 let load = Load {
                     connections,
                     requests: self.requests,
@@ -214,7 +221,7 @@ impl Case {
         for number in 0..self.different() {
             let names = [limits::name(number)];
             let message = Message::upload(contestant.intake(), &names, self.size);
-            send(&mut connection, &message)?;
+            send(&mut connection, &message, None)?;
         }
         server.stop()
     }
@@ -265,11 +272,11 @@ impl Case {
         let number = number % self.different();
         let length = match contestant.kind {
             Kind::Source { .. } => {
-                connection.send(&Message::ask(number))?;
+                connection.ask(&Message::ask(number))?;
                 connection.bare(content)?
             }
             _ => {
-                connection.send(&Message::get(&contestant.path(&limits::name(number))))?;
+                connection.ask(&Message::get(&contestant.path(&limits::name(number))))?;
                 connection.answer(content)?
             }
         };
@@ -279,8 +286,16 @@ impl Case {
 }
 
 /// Sends an upload and takes its answers.
-pub fn send(connection: &mut Connection, message: &Message) -> Result<()> {
-    connection.send(message)?;
+fn send(connection: &mut Connection, message: &Message, gate: Option<&Gate>) -> Result<()> {
+    match gate {
+        None => connection.ask(message)?,
+        Some(gate) => {
+            let [first, second] = message.halves();
+            connection.send(&first)?;
+            gate.wait()?;
+            connection.send(&second)?;
+        }
+    }
     if message.bare {
         return connection.receipts(message.answers);
     }

@@ -153,7 +153,7 @@ fn expire(wharf: &Wharf, place: &Place, uploads: u64) -> Result<Ended> {
     loop {
         let mut text = Vec::new();
         let mut give = |bytes: &[u8]| text.extend_from_slice(bytes);
-        connection.send(&Message::get("/metrics"))?;
+        connection.ask(&Message::get("/metrics"))?;
         connection.answer(Content::Give(&mut give))?;
         if memchr::memmem::find(&text, done.as_bytes()).is_some() {
             break;

@@ -12,6 +12,9 @@ use super::content;
 /// Files of this size and above are removed at once: they are few, and would fill the disk.
 const LARGE: u64 = 1 << 20;
 
+/// What the folder of a run begins with, in front of the number of its process.
+const PREFIX: &str = "speed-";
+
 /// The folder of a run.
 pub struct Work {
     dir: tempfile::TempDir,
@@ -20,8 +23,11 @@ pub struct Work {
 
 impl Work {
     pub fn new() -> Result<Self> {
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        sweep(place)?;
+        let prefix = format!("{PREFIX}{}-", std::process::id());
         Ok(Work {
-            dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?,
+            dir: tempfile::Builder::new().prefix(&prefix).tempdir_in(place)?,
             retired: 0.into(),
         })
     }
@@ -85,6 +91,21 @@ impl Work {
         std::fs::remove_file(&path)?;
         Ok(())
     }
+}
+
+/// Removes what runs left behind that were broken off.
+fn sweep(place: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name
+            .strip_prefix(PREFIX)
+            .and_then(|name| name.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, size: u64) -> Result<()> {

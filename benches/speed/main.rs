@@ -1,8 +1,8 @@
 //! The benchmark of speed: wharf beside the limits of the machine and its peers, in one run.
 //! `./bench` runs it, and `benches/README.md` says how it measures.
 //!
-//! Without `--bench`, as under `cargo test`, it makes one tiny round of everything: whether it
-//! works, not how fast.
+//! Without `--bench`, as under `cargo test`, it makes one tiny round of everything: whether all
+//! contestants come to a figure and to the content that was sent, not how fast.
 
 mod connection;
 mod content;

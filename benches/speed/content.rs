@@ -41,6 +41,44 @@ pub fn digest(size: u64) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// The content of one file, as it is received.
+pub struct Received {
+    hash: Sha256,
+    /// How much of it is still to come.
+    left: u64,
+    /// Of a form, whose content is behind the head of its one part: what came of that head.
+    head: Option<Vec<u8>>,
+}
+
+impl Received {
+    pub fn new(size: u64, form: bool) -> Self {
+        Received {
+            hash: Sha256::new(),
+            left: size,
+            head: form.then(Vec::new),
+        }
+    }
+
+    pub fn take(&mut self, bytes: &[u8]) {
+        let Some(mut head) = self.head.take() else {
+            let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let content = &bytes[..bytes.len().min(left)];
+            self.hash.update(content);
+            self.left -= content.len() as u64;
+            return;
+        };
+        head.extend_from_slice(bytes);
+        match memchr::memmem::find(&head, b"\r\n\r\n") {
+            Some(end) => self.take(&head[end + 4..]),
+            None => self.head = Some(head),
+        }
+    }
+
+    pub fn digest(self) -> [u8; 32] {
+        self.hash.finalize().into()
+    }
+}
+
 /// A part of a message.
 enum Piece {
     Text(Vec<u8>),

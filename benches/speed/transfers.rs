@@ -4,10 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use sha2::{Digest as _, Sha256};
 
 use super::connection::{Connection, Content};
-use super::content::{self, Message};
+use super::content::{self, Message, Received};
 use super::contestant::{Contestant, Kind};
 use super::curl;
 use super::field;
@@ -232,31 +231,11 @@ impl Case {
         let form = matches!(&contestant.kind, Kind::Wharf(wharf) if wharf.form);
         let mut connection = Connection::open(server.address)?;
         for number in 0..self.different() {
-            let mut hash = Sha256::new();
-            let mut left = self.size;
-            // A form's content is behind the head of its one part.
-            let mut head: Option<Vec<u8>> = form.then(Vec::new);
-            let mut give = |bytes: &[u8]| {
-                let mut bytes = bytes;
-                let joined;
-                if let Some(mut begun) = head.take() {
-                    begun.extend_from_slice(bytes);
-                    joined = begun;
-                    match memchr::memmem::find(&joined, b"\r\n\r\n") {
-                        Some(end) => bytes = &joined[end + 4..],
-                        None => {
-                            head = Some(joined);
-                            return;
-                        }
-                    }
-                }
-                let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
-                hash.update(&bytes[..here]);
-                left -= here as u64;
-            };
+            let mut received = Received::new(self.size, form);
+            let mut give = |bytes: &[u8]| received.take(bytes);
             let content = Content::Give(&mut give);
             let length = self.fetch(contestant, &mut connection, number, content)?;
-            let same = hash.finalize()[..] == expected && (form || length == self.size);
+            let same = received.digest() == expected && (form || length == self.size);
             ensure!(same, "file {number} is not as it was sent");
         }
         Ok(())

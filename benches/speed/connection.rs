@@ -13,13 +13,18 @@ use super::content::Message;
 /// The most slices that one system call takes (`IOV_MAX`).
 const SLICES: usize = 1024;
 
+/// The most that is received at once.
+const BLOCK: usize = 256 * 1024;
+
 /// How long a server may keep silent before the run fails.
 const SILENCE: Duration = Duration::from_secs(120);
 
 /// What becomes of the content that comes.
 pub enum Content<'a> {
+    /// It is read, and that is all.
+    Read,
     /// The kernel drops it instead of copying it (`MSG_TRUNC`, see tcp(7)): what is measured is
-    /// the server.
+    /// the server alone.
     Drop,
     /// It is handed on.
     Give(&'a mut dyn FnMut(&[u8])),
@@ -48,7 +53,7 @@ impl Connection {
         Ok(Connection {
             address,
             stream: connect(address)?,
-            buffer: vec![0; 64 * 1024],
+            buffer: vec![0; BLOCK],
             from: 0,
             to: 0,
             closed: false,
@@ -201,7 +206,7 @@ impl Connection {
             let size = u64::from_str_radix(size.trim(), 16).context("a chunk's size")?;
             self.from = end + 2;
             total += self.body(size, content)?;
-            self.body(2, &mut Content::Drop)?;
+            self.body(2, &mut Content::Read)?;
             if size == 0 {
                 return Ok(total);
             }

@@ -78,7 +78,7 @@ fn rest(contestant: &Contestant, count: u64, work: &Work) -> Result<Vec<f64>> {
     for _ in 0..count {
         let mut connection = Connection::open(server.address)?;
         connection.ask(&ask)?;
-        connection.answer(Content::Drop)?;
+        connection.answer(Content::Read)?;
         ensure!(connection.is_open(), "it keeps no connection");
         connections.push(connection);
     }
@@ -102,7 +102,7 @@ fn first_answer(contestant: &Contestant, place: &Place) -> Result<(Server, f64)>
     loop {
         let mut connection = Connection::open(server.address)?;
         connection.ask(&ask)?;
-        let answer = connection.answer(Content::Drop);
+        let answer = connection.answer(Content::Read);
         let elapsed = server.started.elapsed();
         match answer {
             Ok(_) => return Ok((server, elapsed.as_secs_f64() * 1e3)),

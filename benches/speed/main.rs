@@ -137,6 +137,7 @@ fn transfers(options: &Options) -> Vec<Case> {
         case("U5", "16 MiB up on each of 64 connections", Up, threads(64), Megabytes, number(64), 1, size(16)),
         case("U6", "1 MiB up on each of 1,000 connections, all under way at once", Up, Client::Together(options.scale(1000, 2)), Megabytes, number(1000), 1, MIB),
         case("D1", "1 GiB down on one connection", Down, threads(1), Megabytes, 1, 1, size(1024)),
+        case("D1N", "1 GiB down on one connection, by a client that reads nothing", Down, Client::Dropping(1), Megabytes, 1, 1, size(1024)),
         case("D1C", "1 GiB down, by curl", Down, Curl, Megabytes, 1, 1, size(1024)),
         case("D2", "files of 4 KiB down, on 32 connections", Down, threads(32), Requests, number(50_000), 1, 4096),
         case("D3", "16 MiB down on each of 64 connections", Down, threads(64), Megabytes, number(64), 1, size(16)),

@@ -14,8 +14,11 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 
 use super::meter::{Group, Memory, Meter};
 
-/// How long a server may take to listen, and to end.
+/// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long it may take to end, before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// The folders of one server, and its address.
 pub struct Place {
@@ -146,7 +149,7 @@ impl Server {
     pub fn stop(mut self) -> Result<()> {
         self.signal(Signal::TERM);
         let told = Instant::now();
-        while self.child.try_wait()?.is_none() && told.elapsed() < PATIENCE {
+        while self.child.try_wait()?.is_none() && told.elapsed() < GRACE {
             std::thread::sleep(Duration::from_millis(2));
         }
         Ok(())

@@ -32,6 +32,8 @@ pub enum Client {
     Threads(usize),
     /// The same, and each waits in the middle of its body until all have come so far.
     Together(usize),
+    /// Threads that have the kernel drop what comes.
+    Dropping(usize),
     /// `curl`, which reads a file from disk: what a user does.
     Curl,
 }
@@ -155,7 +157,11 @@ impl Case {
                 )
             },
             |connection, number| {
-                self.fetch(contestant, connection, number, Content::Drop)?;
+                let content = match self.client {
+                    Client::Dropping(_) => Content::Drop,
+                    _ => Content::Read,
+                };
+                self.fetch(contestant, connection, number, content)?;
                 Ok(self.size)
             },
         )?;
@@ -173,7 +179,9 @@ impl Case {
         let before = server.meter.cpu()?;
         let outcome = match self.client {
             Client::Curl => by_curl(),
-            Client::Threads(connections) | Client::Together(connections) => {
+            Client::Threads(connections)
+            | Client::Together(connections)
+            | Client::Dropping(connections) => {
                 let load = Load {
                     connections,
                     requests: self.requests,
@@ -279,7 +287,7 @@ fn send(connection: &mut Connection, message: &Message, gate: Option<&Gate>) -> 
         return connection.receipts(message.answers);
     }
     for _ in 0..message.answers {
-        connection.answer(Content::Drop)?;
+        connection.answer(Content::Read)?;
     }
     Ok(())
 }

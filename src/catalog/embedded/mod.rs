@@ -11,6 +11,7 @@
 //! (`Durability::None`) and to 46,900 in SQLite (WAL, `synchronous=OFF`; 19,900 with `NORMAL`),
 //! one task to 12,900 and 15,100: no gain that a C library would be worth.
 
+mod check;
 mod holds;
 mod open;
 mod pending;
@@ -58,13 +59,15 @@ struct Shared {
     earlier: Notify,
     /// Told when changes have reached the database.
     written: Notify,
+    /// Whether nobody asks any more.
+    closing: AtomicBool,
 }
 
 #[derive(Default)]
 struct State {
     pending: Pending,
     stats: Stats,
-    /// Why the writer has ended, if it has by itself.
+    /// Why nothing is to be had of the index any more, if that is so.
     broken: Option<String>,
 }
 
@@ -85,8 +88,12 @@ impl EmbeddedCatalog {
             complete: AtomicBool::new(opened.complete),
             earlier: Notify::new(),
             written: Notify::new(),
+            closing: AtomicBool::new(false),
         });
         let writer = Writer::start(Arc::clone(&shared)).map_err(OpenError::Io)?;
+        if !opened.checked {
+            check::start(Arc::clone(&shared)).map_err(OpenError::Io)?;
+        }
         Ok(EmbeddedCatalog {
             shared,
             writer,
@@ -378,6 +385,7 @@ impl Catalog for EmbeddedCatalog {
     }
 
     async fn close(&self) -> Result<(), CatalogError> {
+        self.shared.closing.store(true, Ordering::Release);
         self.writer.close().await;
         drop(self.shared.state()?);
         Ok(())

@@ -4,7 +4,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use redb::{Database, DatabaseError, Durability, StorageError, TableDefinition};
+use redb::{
+    Database, DatabaseError, Durability, ReadableTable as _, StorageError, TableDefinition,
+};
 
 use super::tables::{Snapshot, Tables};
 use crate::catalog::Stats;
@@ -18,6 +20,11 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
 /// 1 only between a clean end and the next start.
 const CLEAN_KEY: &str = "clean";
+/// What the index held at a clean end.
+const UPLOADS_KEY: &str = "uploads";
+const BYTES_KEY: &str = "bytes";
+/// So many uploads are walked through at every start, which takes some milliseconds.
+const WALKED: u64 = 10_000;
 
 /// Why the index cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +46,8 @@ pub struct Opened {
     pub stats: Stats,
     /// Whether it was closed cleanly.
     pub complete: bool,
+    /// Whether all of it was read; else it may still turn out to be damaged.
+    pub checked: bool,
 }
 
 pub fn open(path: &Path) -> Result<Opened, OpenError> {
@@ -72,23 +81,35 @@ fn open_file(path: &Path) -> Result<Opened, redb::Error> {
         .create(path)
         .map_err(flatten)?;
     let transaction = database.begin_write()?;
-    let complete = {
+    let (complete, known) = {
         let mut meta = transaction.open_table(META)?;
         let schema = meta.insert(SCHEMA_KEY, SCHEMA)?.map(|value| value.value());
         if schema.is_some_and(|schema| schema != SCHEMA) {
             return Err(redb::Error::Corrupted(format!("its layout is {schema:?}")));
         }
-        meta.insert(CLEAN_KEY, 0)?
-            .is_some_and(|value| value.value() == 1)
+        let clean = meta.insert(CLEAN_KEY, 0)?;
+        let clean = clean.is_some_and(|value| value.value() == 1);
+        let number = |key| meta.get(key).map(|value| value.map(|value| value.value()));
+        let known = match (number(UPLOADS_KEY)?, number(BYTES_KEY)?) {
+            (Some(uploads), Some(bytes)) if clean => Some(Stats { uploads, bytes }),
+            _ => None,
+        };
+        (clean, known)
     };
     // Creates what is missing.
     drop(Tables::open(&transaction)?);
     transaction.commit()?;
-    let stats = Snapshot::of(&database)?.count()?;
+    // A large one opens at once, and is walked through beside the first requests.
+    let trusted = known.filter(|stats| stats.uploads > WALKED);
+    let stats = match trusted {
+        Some(stats) => stats,
+        None => Snapshot::of(&database)?.count(|| false)?,
+    };
     Ok(Opened {
         database,
         stats,
         complete,
+        checked: trusted.is_none(),
     })
 }
 
@@ -99,12 +120,17 @@ fn flatten(error: DatabaseError) -> redb::Error {
     }
 }
 
-/// Marks the index as closed cleanly, durably.
-pub fn mark_clean(database: &Database) -> Result<(), redb::Error> {
+/// Marks the index as closed cleanly, durably, holding what `stats` say.
+pub fn mark_clean(database: &Database, stats: Stats) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     transaction.set_quick_repair(true);
-    transaction.open_table(META)?.insert(CLEAN_KEY, 1)?;
+    {
+        let mut meta = transaction.open_table(META)?;
+        meta.insert(UPLOADS_KEY, stats.uploads)?;
+        meta.insert(BYTES_KEY, stats.bytes)?;
+        meta.insert(CLEAN_KEY, 1)?;
+    }
     transaction.commit()?;
     Ok(())
 }

@@ -221,10 +221,13 @@ impl Snapshot {
         Ok(entries)
     }
 
-    /// Counts all there is, reading every record.
-    pub fn count(&self) -> Result<Stats, redb::Error> {
+    /// Counts all there is, reading every page, unless it is `given_up` meanwhile.
+    pub fn count(&self, given_up: impl Fn() -> bool) -> Result<Stats, redb::Error> {
         let mut stats = Stats::default();
         for item in self.0.open_table(UPLOADS)?.iter()? {
+            if given_up() {
+                return Ok(stats);
+            }
             stats.uploads += 1;
             stats.bytes += decode(item?.1.value())?.size;
         }
@@ -232,6 +235,9 @@ impl Snapshot {
         for table in [BY_TIME, BY_NAME, BY_DUE] {
             for item in self.0.open_table(table)?.iter()? {
                 item?;
+                if given_up() {
+                    return Ok(stats);
+                }
             }
         }
         Ok(stats)

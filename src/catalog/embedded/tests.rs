@@ -87,6 +87,57 @@ async fn what_is_damaged_is_begun_anew() {
 }
 
 #[tokio::test]
+async fn a_large_one_opens_at_once_and_what_is_damaged_in_it_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let catalog = open(&path);
+    const MANY: i64 = 10_001;
+    for millis in 0..MANY {
+        catalog.record(&manifest(millis, &["a"])).await.unwrap();
+    }
+    catalog.mended(Gaps::default()).await.unwrap();
+    let stats = catalog.stats().await.unwrap();
+    catalog.close().await.unwrap();
+    drop(catalog);
+    let again = open(&path);
+    assert_eq!(again.stats().await.unwrap(), stats);
+    assert_eq!(stats.uploads, MANY as u64);
+    again.close().await.unwrap();
+    drop(again);
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (start, end) = (bytes.len() / 4, bytes.len() / 2);
+    bytes[start..end].fill(0xa5);
+    let path = dir.path().join("damaged.redb");
+    std::fs::write(&path, bytes).unwrap();
+    let damaged = open(&path);
+    let start = std::time::Instant::now();
+    // Found at the opening, or soon after.
+    while damaged.stats().await.is_ok_and(|stats| stats.uploads > 0) {
+        assert!(start.elapsed().as_secs() < 60);
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let _ = damaged.close().await;
+    drop(damaged);
+    let anew = open_when_free(&path).await;
+    assert_eq!(anew.ready(), Ok(()));
+    assert_eq!(anew.stats().await.unwrap().uploads, 0);
+    assert!(!anew.gaps().await.unwrap().is_empty());
+}
+
+/// Opens it when the check of the one before has ended.
+async fn open_when_free(path: &Path) -> EmbeddedCatalog {
+    loop {
+        match EmbeddedCatalog::open(path, Clock::system()) {
+            Err(OpenError::Locked) => {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.redb");

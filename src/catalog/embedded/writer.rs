@@ -130,8 +130,12 @@ fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
             };
         }
         if woken == Err(RecvTimeoutError::Disconnected) {
-            if shared.complete.load(Ordering::Acquire) {
-                mark_clean(&shared.database)?;
+            let (stats, whole) = {
+                let state = shared.lock();
+                (state.stats, state.broken.is_none())
+            };
+            if whole && shared.complete.load(Ordering::Acquire) {
+                mark_clean(&shared.database, stats)?;
             }
             return Ok(());
         }

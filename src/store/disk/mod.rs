@@ -36,6 +36,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,6 +116,8 @@ struct Inner {
     naming: Detour,
     blocks: Arc<Blocks>,
     commits: Semaphore,
+    /// How many uploads are being received or committed.
+    under_way: AtomicUsize,
     /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
     /// held for an insertion, over no await.
     committing: Mutex<HashSet<UploadId>>,
@@ -212,6 +215,7 @@ impl Inner {
             naming: Detour::new(SLOW_COMMIT),
             blocks: Arc::default(),
             commits: Semaphore::new(COMMITS),
+            under_way: AtomicUsize::new(0),
             committing: Mutex::default(),
             stale_after: None,
             _lock: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::staged::{Content, DiskStaged, GATHER, StagedFile};
+use super::staged::{Content, DiskStaged, StagedFile};
 use crate::model::{FileName, Uptime};
 use crate::store::hashing::Hashing;
 use crate::store::{FileSink, Received, StoreError};
@@ -38,7 +38,11 @@ impl<'a> DiskSink<'a> {
     /// Moves the file from memory to the disk, where the rest of it goes as well.
     async fn spill(&mut self) -> Result<Arc<File>, StoreError> {
         let (file, content) = self.staged.create()?;
-        let held = self.staged.gathered.split_off(self.start);
+        let held = match self.start {
+            // Else the memory stayed with the upload.
+            0 => std::mem::take(&mut self.staged.gathered),
+            start => self.staged.gathered.split_off(start),
+        };
         self.spilled = Some((Arc::clone(&file), content));
         self.staged
             .inner
@@ -56,7 +60,7 @@ impl FileSink for DiskSink<'_> {
         self.staged.inner.space.take(len)?;
         self.staged.touched = Uptime::now();
         self.hashing.update(&data).await?;
-        if self.spilled.is_none() && self.staged.gathered.len() + data.len() <= GATHER {
+        if self.spilled.is_none() && self.staged.gathered.len() + data.len() <= self.staged.room() {
             self.staged.gathered.extend_from_slice(&data);
             self.size += len;
             return Ok(());

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -14,8 +15,11 @@ use super::{Inner, layout, run_blocking};
 use crate::model::{FileName, Manifest, UploadId, Uptime};
 use crate::store::{FileSink, Staged, StoreError};
 
-/// How many bytes of small files an upload holds until its commit.
-pub const GATHER: usize = 256 * 1024;
+/// How many bytes of small files one upload holds until its commit, at most.
+const GATHER: usize = 256 * 1024;
+/// How many bytes all uploads together hold, as long as each may hold its least.
+const GATHER_ALL: usize = 8 * 1024 * 1024;
+const GATHER_LEAST: usize = 16 * 1024;
 
 /// A commit of so few files that syncs nothing takes less than a trip to another thread, unless
 /// the file system makes it wait.
@@ -53,6 +57,7 @@ pub enum Content {
 
 impl DiskStaged {
     pub fn new(inner: Arc<Inner>, id: UploadId) -> Self {
+        inner.under_way.fetch_add(1, Ordering::Relaxed);
         DiskStaged {
             inner,
             id,
@@ -60,6 +65,12 @@ impl DiskStaged {
             gathered: Vec::new(),
             touched: Uptime::now(),
         }
+    }
+
+    /// How many bytes it may hold now.
+    pub fn room(&self) -> usize {
+        let uploads = self.inner.under_way.load(Ordering::Relaxed).max(1);
+        (GATHER_ALL / uploads).clamp(GATHER_LEAST, GATHER)
     }
 
     /// A new file: without a name where the budget allows it, else in the stage.
@@ -109,6 +120,7 @@ impl DiskStaged {
 impl Drop for DiskStaged {
     /// Unnamed files end with their descriptors; what waits in the stage is removed.
     fn drop(&mut self) {
+        self.inner.under_way.fetch_sub(1, Ordering::Relaxed);
         let named = self.files.iter().filter_map(|file| match &file.content {
             Content::Named(name) => Some(name.clone()),
             _ => None,
@@ -139,7 +151,7 @@ impl Staged for DiskStaged {
         name: FileName,
         hash: bool,
     ) -> Result<Box<dyn FileSink + 'a>, StoreError> {
-        if self.gathered.len() >= GATHER {
+        if self.gathered.len() >= self.room() {
             self.flush().await?;
         }
         Ok(Box::new(DiskSink::new(self, name, hash)))

@@ -50,7 +50,9 @@ pub struct Syncer {
     /// Guards the rounds of `syncfs`. A std mutex, let go of during the `syncfs` itself and
     /// before anyone is woken; waited for on blocking threads only.
     rounds: Mutex<Rounds>,
-    ended: Condvar,
+    /// Who waits for an even round, and who for an odd one: a round's end wakes those it has
+    /// served, and of those who wait for the next the one that runs it.
+    ended: [Condvar; 2],
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +84,7 @@ impl Syncer {
             active: AtomicUsize::new(0),
             damaged: AtomicBool::new(false),
             rounds: Mutex::default(),
-            ended: Condvar::new(),
+            ended: Default::default(),
         }
     }
 
@@ -126,22 +128,28 @@ impl Syncer {
         while rounds.ended < mine {
             if rounds.running {
                 rounds = self
-                    .ended
+                    .ended(mine)
                     .wait(rounds)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             rounds.running = true;
             rounds.begun += 1;
+            let round = rounds.begun;
             drop(rounds);
             let start = Instant::now();
             let result = rustix::fs::syncfs(&self.root);
             self.detour.judge(start.elapsed());
             rounds = self.lock();
             rounds.end(result);
-            self.ended.notify_all();
+            self.ended(round).notify_all();
+            self.ended(round + 1).notify_one();
         }
         rounds.failed.get(&mine).map_or(Ok(()), |error| Err(*error))
+    }
+
+    fn ended(&self, round: u64) -> &Condvar {
+        &self.ended[usize::from(round % 2 == 1)]
     }
 
     fn lock(&self) -> MutexGuard<'_, Rounds> {

@@ -91,46 +91,16 @@ impl Access {
     }
 }
 
-/// A layer of routes that store.
+/// A layer of routes that need a secret for a scope.
 ///
 /// # Errors
-/// As [`Access::require_if_guarded`].
-pub async fn to_upload(
-    State(app): State<App>,
+/// As [`Access::require`].
+pub async fn required(
+    State((app, scope)): State<(App, Scope)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    guard(&app, Scope::Upload, request, next).await
-}
-
-/// A layer of routes that read.
-///
-/// # Errors
-/// As [`Access::require_if_guarded`].
-pub async fn to_download(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    guard(&app, Scope::Download, request, next).await
-}
-
-/// A layer of routes for operators.
-///
-/// # Errors
-/// As [`Access::require_if_guarded`].
-pub async fn to_operate(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    guard(&app, Scope::Admin, request, next).await
-}
-
-async fn guard(app: &App, scope: Scope, request: Request, next: Next) -> Result<Response, Problem> {
-    app.options
-        .access
-        .require_if_guarded(scope, request.headers())?;
+    app.options.access.require(scope, request.headers())?;
     Ok(next.run(request).await)
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -111,11 +111,19 @@ fn request_id(headers: &HeaderMap) -> String {
     given.filter(fit).map_or_else(new_id, str::to_owned)
 }
 
+/// A number that no other request of this process has, and of others hardly any: all of them in
+/// the order of a generator (SplitMix64), which begins anywhere.
 fn new_id() -> String {
-    let mut random = [0; 8];
-    // An id that is not unique is better than a request that fails for want of one.
-    let _ = getrandom::fill(&mut random);
-    format!("{:016x}", u64::from_be_bytes(random))
+    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
+        let mut random = [0; 8];
+        // An id that is not unique is better than a request that fails for want of one.
+        let _ = getrandom::fill(&mut random);
+        AtomicU64::new(u64::from_be_bytes(random))
+    });
+    let mut id = NEXT.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+    id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    format!("{:016x}", id ^ (id >> 31))
 }
 
 /// What the log says of a request.

@@ -49,7 +49,7 @@ use crate::ingest::Ingest;
 use crate::lease::Claim;
 use crate::model::Clock;
 use crate::repository::Repository;
-use access::Access;
+use access::{Access, Scope};
 use metrics::Metrics;
 use origin::{Origin, Trusted};
 use problem::Problem;
@@ -213,22 +213,17 @@ impl App {
 /// The route table: what is open and what a secret can close, in one place. The listing and the
 /// changes of an upload decide for themselves.
 fn routes(app: &App) -> Router<App> {
-    let upload = from_fn_with_state(app.clone(), access::to_upload);
-    let download = from_fn_with_state(app.clone(), access::to_download);
-    let operate = from_fn_with_state(app.clone(), access::to_operate);
     let uploads = Router::new()
         .route("/upload", post(upload::form))
         .route("/files/{name}", put(upload::raw))
-        .route("/compat/filepond", post(filepond::process))
-        .route_layer(upload);
+        .route("/compat/filepond", post(filepond::process));
     let downloads = Router::new()
         .route("/download", get(download::several))
         .route("/download/{name}", get(download::named))
         .route("/download/{id}/{name}", get(download::file))
         .route("/files/{name}", get(download::raw_named))
         .route("/files/{id}/{name}", get(download::raw))
-        .route("/uploads/{id}", get(uploads::show))
-        .route_layer(download);
+        .route("/uploads/{id}", get(uploads::show));
     let changes = Router::new()
         .route("/uploads", get(uploads::list))
         .route(
@@ -244,8 +239,7 @@ fn routes(app: &App) -> Router<App> {
         .route("/reindex", post(reindex::reindex));
     let operation = Router::new()
         .route("/status", get(health::status))
-        .route("/metrics", get(health::metrics))
-        .route_layer(operate);
+        .route("/metrics", get(health::metrics));
     Router::new()
         .route("/", get(page::form))
         .route("/static/{version}/{*name}", get(page::asset))
@@ -253,14 +247,22 @@ fn routes(app: &App) -> Router<App> {
         .route("/postman.json", get(api::postman))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
-        .merge(uploads)
-        .merge(downloads)
+        .merge(guarded(uploads, app, Scope::Upload))
+        .merge(guarded(downloads, app, Scope::Download))
         .merge(changes)
-        .merge(operation)
+        .merge(guarded(operation, app, Scope::Admin))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies have the limits of the settings.
         .layer(DefaultBodyLimit::disable())
+}
+
+/// `routes`, closed where a secret names their scope.
+fn guarded(routes: Router<App>, app: &App, scope: Scope) -> Router<App> {
+    if !app.options.access.guards(scope) {
+        return routes;
+    }
+    routes.route_layer(from_fn_with_state((app.clone(), scope), access::required))
 }
 
 fn nosniff() -> SetResponseHeaderLayer<HeaderValue> {

@@ -37,6 +37,13 @@ pub use workers::Workers;
 /// How long to wait when the process has no descriptors left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// What the buffers of all connections hold together, as long as each has its least, in bytes.
+const BUFFERS: usize = 16 * 1024 * 1024;
+/// More in one read makes nothing faster.
+const MOST_BUFFER: usize = 256 * 1024;
+/// The longest head of a request.
+const LEAST_BUFFER: usize = 32 * 1024;
+
 /// A socket that is listened on.
 #[derive(Debug)]
 pub enum Listener {
@@ -149,6 +156,7 @@ impl Server {
             .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            .max_buf_size(read_buffer(self.tracker.len()))
             .half_close(true);
         builder
             .http2()
@@ -158,7 +166,9 @@ impl Server {
             let (phase, router, idle) =
                 (Arc::clone(&phase), self.router.clone(), self.timeouts.idle);
             hyper::service::service_fn(move |request| {
-                answer(router.clone(), idle, request, peer, Arc::clone(&phase))
+                let phase = Arc::clone(&phase);
+                // A connection that waits for a request has no room for an answer.
+                Box::pin(answer(router.clone(), idle, request, peer, phase))
             })
         };
         let mut connection = pin!(builder.serve_connection(io, service));
@@ -181,6 +191,11 @@ impl Server {
             tracing::debug!(?peer, error = %error_chain(&*error), "connection ended");
         }
     }
+}
+
+/// The largest buffer of one among so many connections, in bytes.
+fn read_buffer(connections: usize) -> usize {
+    (BUFFERS / connections.max(1)).clamp(LEAST_BUFFER, MOST_BUFFER)
 }
 
 /// Answers one request. A reader over HTTP/2 may take nothing for `idle`.

@@ -260,9 +260,11 @@ fn a_plain_form_gets_a_page_that_can_delete() {
     let cookie = cookie.split(';').next().unwrap();
     let stranger = server.request("GET", &location, &[html], b"");
     assert!(stranger.text().contains("&lt;b&gt;.txt") && !stranger.text().contains("<i>"));
-    assert!(!stranger.text().contains("/delete"));
+    // Who has not stored it is asked for the token.
+    assert!(stranger.text().contains("name=\"token\""));
     let owner = server.request("GET", &location, &[html, ("Cookie", cookie)], b"");
     assert!(owner.text().contains("<form method=\"post\" action"));
+    assert!(!owner.text().contains("name=\"token\""));
     assert_eq!(owner.header("cache-control"), Some("no-store"));
     let delete = format!("{location}/delete");
     assert_eq!(server.request("POST", &delete, &[], b"").status, 401);

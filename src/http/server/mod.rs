@@ -38,7 +38,7 @@ pub use workers::Workers;
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// What the buffers of all connections hold together, as long as each has its least, in bytes.
-const BUFFERS: usize = 16 * 1024 * 1024;
+const BUFFERS: usize = 6 * 1024 * 1024;
 /// More in one read makes nothing faster.
 const MOST_BUFFER: usize = 256 * 1024;
 /// The longest head of a request.

@@ -18,7 +18,7 @@ use crate::store::{FileSink, Staged, StoreError};
 /// How many bytes of small files one upload holds until its commit, at most.
 const GATHER: usize = 256 * 1024;
 /// How many bytes all uploads together hold, as long as each may hold its least.
-const GATHER_ALL: usize = 8 * 1024 * 1024;
+const GATHER_ALL: usize = 4 * 1024 * 1024;
 const GATHER_LEAST: usize = 16 * 1024;
 
 /// A commit of so few files that syncs nothing takes less than a trip to another thread, unless

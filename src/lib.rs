@@ -24,13 +24,15 @@
 //!
 //! # One uploaded byte
 //!
-//! A frame comes from hyper to [`http`], which has settled limits and `Expect` from the head.
-//! [`form::Decoder`] finds the edges of the parts and hands slices of the very frame on. [`ingest`]
-//! keeps text and gives files to a [`store::FileSink`], which hashes and writes them in blocks as
-//! large as the frames are; small files wait in a bounded buffer. At the clean end of the body
-//! [`store::Staged::commit`] names the files, syncs, links the manifest, syncs: as a task that a
-//! disconnect cannot cancel. Then the [`catalog`] records it, and 201 goes out. A body that stops
-//! short is an error, and nothing is visible of it.
+//! A connection stays on one thread, which has a runtime of its own. A frame comes from hyper to
+//! [`http`], which has settled limits and `Expect` from the head. [`form::Decoder`] finds the edges
+//! of the parts and hands slices of the very frame on. [`ingest`] keeps text and gives files to a
+//! [`store::FileSink`], which writes them in blocks as large as the frames are, and hashes each
+//! beside the writing and the coming of the next; small files wait in a bounded buffer. What would
+//! block leaves the thread. At the clean end of the body [`store::Staged::commit`] names the files,
+//! syncs all content, links the manifest, syncs the names: as a task that a disconnect cannot
+//! cancel. Then the [`catalog`] records it, and 201 goes out. A body that stops short is an error,
+//! and nothing is visible of it.
 //!
 //! # One downloaded byte
 //!

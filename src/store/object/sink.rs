@@ -5,7 +5,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::PutPayload;
-use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::budget::{Block, Held};
@@ -13,6 +12,7 @@ use super::multipart::{self, Message, Part};
 use super::parts::{self, PART};
 use super::staged::BucketStaged;
 use crate::model::{FileName, Uptime};
+use crate::store::hashing::Hashing;
 use crate::store::{FileSink, Received, StoreError};
 
 /// How many bytes of a file are held before any of the budget is taken, so that the many small
@@ -23,7 +23,7 @@ const SMALL: usize = 64 * 1024;
 pub struct BucketSink<'a> {
     staged: &'a mut BucketStaged,
     name: FileName,
-    hasher: Option<Sha256>,
+    hashing: Hashing,
     size: u64,
     /// All of the file, as long as it is small.
     small: Vec<u8>,
@@ -81,7 +81,7 @@ impl<'a> BucketSink<'a> {
         BucketSink {
             staged,
             name,
-            hasher: hash.then(Sha256::new),
+            hashing: Hashing::new(hash),
             size: 0,
             small: Vec::new(),
             gathered: Gathered::default(),
@@ -171,9 +171,7 @@ impl<'a> BucketSink<'a> {
 impl FileSink for BucketSink<'_> {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
         self.staged.touched = Uptime::now();
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&data);
-        }
+        self.hashing.update(&data).await?;
         self.size += data.len() as u64;
         if self.gathered.last.is_none() && self.parts.is_none() {
             if self.small.len() + data.len() <= SMALL {
@@ -210,11 +208,9 @@ impl FileSink for BucketSink<'_> {
             };
             self.staged.transfer(self.name.clone(), run).await?;
         }
-        let hasher = self.hasher.take();
-        let sha256 = hasher.map(|hasher| <[u8; 32]>::from(hasher.finalize()).into());
         Ok(Received {
             size: self.size,
-            sha256,
+            sha256: self.hashing.finish().await?,
         })
     }
 }

@@ -39,8 +39,8 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// What the buffers of all connections hold together, as long as each has its least, in bytes.
 const BUFFERS: usize = 6 * 1024 * 1024;
-/// More in one read makes nothing faster.
-const MOST_BUFFER: usize = 256 * 1024;
+/// More in one read makes nothing faster; less would send one block of a file at a time.
+const MOST_BUFFER: usize = 400 * 1024;
 /// The longest head of a request.
 const LEAST_BUFFER: usize = 32 * 1024;
 

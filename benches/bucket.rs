@@ -6,8 +6,11 @@
 //! is what bounds the figures, and takes a core from what is measured. They tell how much wharf
 //! adds to the plain program, not how fast either is on a real store.
 
-// The harness of the tests, of which this needs a part.
-#[allow(dead_code, unused_imports)]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the harness of the tests, of which this needs a part"
+)]
 #[path = "../tests/wharf/support/mod.rs"]
 mod support;
 
@@ -63,11 +66,11 @@ fn file(server: &Server, bucket: &Bucket) {
 
 /// The same small forms on a server in Rust, which does several things at once.
 fn cleaner() {
-    let Some(program) = S3Fs::program() else {
+    if std::env::var_os("WHARF_TEST_S3S_FS").is_none() {
         println!("no s3s-fs: ./test soak installs it; WHARF_TEST_S3S_FS names the program");
         return;
-    };
-    let s3 = S3Fs::start(&program);
+    }
+    let s3 = S3Fs::start(&S3Fs::program());
     let place = format!("s3://{}/up", S3Fs::BUCKET);
     let server = Setup::new()
         .args(&["--store", &place, "--s3-endpoint", &s3.url()])

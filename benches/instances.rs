@@ -6,8 +6,11 @@
 //! lasts (4 s), and the time that Redis Cluster takes to replace a master
 //! (cluster-node-timeout, 1 s here, and an election).
 
-// The harness of the tests, of which this needs a part.
-#[allow(dead_code, unused_imports)]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the harness of the tests, of which this needs a part"
+)]
 #[path = "../tests/wharf/support/mod.rs"]
 mod support;
 

@@ -4,8 +4,11 @@
 //! redis-server, and 1 KB of memory an upload. The records go the way that every instance sends
 //! them; each has one file with a name of its own, and a deadline within the next day.
 
-// The harness of the tests, of which this needs a part.
-#[allow(dead_code, unused_imports)]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the harness of the tests, of which this needs a part"
+)]
 #[path = "../tests/wharf/support/mod.rs"]
 mod support;
 

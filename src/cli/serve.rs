@@ -12,9 +12,6 @@ use crate::http::access::Scope;
 use crate::http::server::{Listener, listen_tcp, listen_unix};
 use crate::shutdown::Shutdown;
 
-/// How many threads may block at once: commits that wait for the disk, reads of cold files.
-const BLOCKING_THREADS: usize = 512;
-
 /// Serves until a signal.
 pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
     start_log(&config)?;
@@ -23,7 +20,6 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     runtime.block_on(serve(config))?;
     Ok(ExitCode::SUCCESS)

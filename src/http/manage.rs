@@ -1,5 +1,7 @@
 //! What an upload's page changes by a plain form, without a script: its deadline, and its end.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,7 @@ use super::problem::Problem;
 use super::upload::serde_urlencoded;
 use super::uploads::{gone, parse_id};
 use super::{App, page};
+use crate::model::{Manifest, UploadId};
 
 /// The most bytes of such a form.
 const LIMIT: usize = 4 * 1024;
@@ -23,6 +26,19 @@ struct Form {
 }
 
 impl App {
+    /// The form of somebody who may change the upload, and the upload, if it is there.
+    async fn managed(
+        &self,
+        id: &UploadId,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<(Form, Option<Arc<Manifest>>), Problem> {
+        let mut form = self.form_of_page(body).await?;
+        let token = form.token.take().or_else(|| page::delete_token(headers));
+        let manifest = self.authorize(id, headers, token).await?;
+        Ok((form, manifest))
+    }
+
     async fn form_of_page(&self, body: Body) -> Result<Form, Problem> {
         let body = self
             .small_body(body, LIMIT)
@@ -50,9 +66,7 @@ pub async fn delete(
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    let form = app.form_of_page(body).await?;
-    let token = form.token.or_else(|| page::delete_token(&headers));
-    app.authorize(&id, &headers, token).await?;
+    app.managed(&id, &headers, body).await?;
     app.delete(&id).await?;
     let reader = app.reader(None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
@@ -66,11 +80,8 @@ pub async fn prolong(
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    let form = app.form_of_page(body).await?;
-    let token = form.token.or_else(|| page::delete_token(&headers));
-    app.authorize(&id, &headers, token)
-        .await?
-        .ok_or_else(|| gone(&id))?;
+    let (form, manifest) = app.managed(&id, &headers, body).await?;
+    manifest.ok_or_else(|| gone(&id))?;
     let text = form
         .expires_in
         .ok_or_else(|| Problem::bad_request("the form has no expires_in"))?;

@@ -54,20 +54,18 @@ impl Hashing {
         let Some(mut hasher) = self.take().await? else {
             return Ok(());
         };
-        self.0 = match Arc::clone(&ROOM).try_acquire_owned() {
-            Ok(permit) if data.len() >= BESIDE => {
-                let data = data.clone();
-                State::Beside(tokio::task::spawn_blocking(move || {
-                    hasher.update(&data);
-                    drop(permit);
-                    hasher
-                }))
-            }
-            _ => {
-                hasher.update(data);
-                State::Here(hasher)
-            }
+        let room = || Arc::clone(&ROOM).try_acquire_owned().ok();
+        let Some(permit) = (data.len() >= BESIDE).then(room).flatten() else {
+            hasher.update(data);
+            self.0 = State::Here(hasher);
+            return Ok(());
         };
+        let data = data.clone();
+        self.0 = State::Beside(tokio::task::spawn_blocking(move || {
+            hasher.update(&data);
+            drop(permit);
+            hasher
+        }));
         Ok(())
     }
 

@@ -201,17 +201,24 @@ fn other_methods_and_places() {
 }
 
 #[test]
+fn a_long_head_is_read_however_many_connections_there_are() {
+    let server = Server::start();
+    let name = format!("&name={}", "%E6%96%87".repeat(70));
+    let path = format!("/download?x{}", name.repeat(100));
+    assert!((60_000..65_000).contains(&path.len()));
+    let asked = server.get(&path);
+    assert_eq!((asked.status, asked.code().as_str()), (404, "not-found"));
+    // Each has a share of what the buffers of all may hold.
+    let open = || Connection::open(server.address);
+    let _others: Vec<Connection> = (0..300).map(|_| open()).collect();
+    assert_eq!(server.get(&path).status, 404);
+}
+
+#[test]
 fn one_upload_too_many_is_told_to_come_back() {
     let server = Server::with(&["--max-uploads", "1"]);
     let form = Form::new().file("f", "a", b"x");
-    let mut first = Connection::open(server.address);
-    let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        form.content_type(),
-        form.body().len()
-    );
-    first.send(head.as_bytes());
-    assert_eq!(first.response(false).unwrap().status, 100);
+    let mut first = Connection::announcing(server.address, &form);
     let refused = server.post_to("/upload", &form, &[]);
     assert_eq!(
         (refused.status, refused.header("retry-after").is_some()),

@@ -130,14 +130,7 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
 fn a_busy_server_is_asked_again_when_it_said() {
     let server = Server::with(&["--max-uploads", "1"]);
     let form = Form::new().file("f", "slow.txt", b"slow");
-    let mut first = Connection::open(server.address);
-    let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        form.content_type(),
-        form.body().len()
-    );
-    first.send(head.as_bytes());
-    assert_eq!(first.response(false).unwrap().status, 100);
+    let mut first = Connection::announcing(server.address, &form);
     let browser = Browser::start();
     browser.open_ready(&server.url("/"));
     let path = server.dir().join("mine.txt");

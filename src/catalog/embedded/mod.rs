@@ -6,10 +6,10 @@
 //!
 //! Measured with `cargo bench --bench catalog` (2 shared cores, ext4, 100,000 uploads of one file):
 //! 219,000 records/s into memory and 232,000/s behind them into the database, 281,000 names
-//! found/s, the whole index made anew from the manifests (`./bench I`) in 3.1 s. Why redb: with the same tables
-//! and a writer that answers after its group commit, 64 tasks came to 62,500 records/s in redb
-//! (`Durability::None`) and to 46,900 in SQLite (WAL, `synchronous=OFF`; 19,900 with `NORMAL`),
-//! one task to 12,900 and 15,100: no gain that a C library would be worth.
+//! found/s, the whole index made anew from the manifests (`./bench I`) in 3.1 s. Why redb: with the
+//! same tables and a writer that answers after its group commit, 64 tasks came to 62,500 records/s
+//! in redb (`Durability::None`) and to 46,900 in SQLite (WAL, `synchronous=OFF`; 19,900 with
+//! `NORMAL`), one task to 12,900 and 15,100: no gain that a C library would be worth.
 
 mod check;
 mod holds;

@@ -41,8 +41,9 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 const BUFFERS: usize = 6 * 1024 * 1024;
 /// More in one read makes nothing faster; less would send one block of a file at a time.
 const MOST_BUFFER: usize = 400 * 1024;
-/// The longest head of a request.
-const LEAST_BUFFER: usize = 32 * 1024;
+/// The longest head of a request: a URI may have 64 KiB (the `http` crate), as 100 names to be
+/// downloaded can, and fields come on top.
+const LEAST_BUFFER: usize = 72 * 1024;
 
 /// A socket that is listened on.
 #[derive(Debug)]

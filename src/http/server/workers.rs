@@ -8,10 +8,11 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 /// How many threads may block for the connections: commits that wait for the disk, reads of cold
-/// files. Every worker has its share.
+/// files, hashing. Every worker has its share.
 const BLOCKING_THREADS: usize = 512;
-/// The least share.
-const BLOCKING_SHARE: usize = 32;
+/// The least share: more than the commits that a store runs at once, so that nothing else waits
+/// behind them.
+const BLOCKING_SHARE: usize = 192;
 
 /// A thread for each processor, each with a runtime of its own: a connection stays on the thread
 /// it was given to. Where all threads share one runtime, a connection is taken over by whichever

@@ -136,7 +136,7 @@ impl Blob for DiskBlob {
 
 /// Reads as much as the page cache holds, without waiting for the disk (`RWF_NOWAIT`,
 /// preadv(2)); what it does not hold is read by a thread that may wait.
-fn read_cached(file: &File, block: &mut [u8], offset: u64) -> usize {
+pub fn read_cached(file: &File, block: &mut [u8], offset: u64) -> usize {
     let mut filled = 0;
     while filled < block.len() {
         let mut rest = [IoSliceMut::new(&mut block[filled..])];

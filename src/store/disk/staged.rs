@@ -73,6 +73,14 @@ impl DiskStaged {
         (GATHER_ALL / uploads).clamp(GATHER_LEAST, GATHER)
     }
 
+    /// Whether the commit is done at once. Where others have the directory too, it may wait for
+    /// another machine, or for a key that they have locked.
+    fn is_quick(&self) -> bool {
+        let inner = &self.inner;
+        let alone = !inner.is_shared() && inner.syncer.waits_for_nothing();
+        alone && self.files.len() <= INLINE && !inner.naming.is_on()
+    }
+
     /// A new file: without a name where the budget allows it, else in the stage.
     pub fn create(&mut self) -> Result<(Arc<File>, Content), StoreError> {
         let failed = |error| StoreError::io("creating a file", error);
@@ -159,7 +167,7 @@ impl Staged for DiskStaged {
 
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
-        if inner.syncer.waits_for_nothing() && self.files.len() <= INLINE && !inner.naming.is_on() {
+        if self.is_quick() {
             let start = Instant::now();
             let committed = super::commit::commit(*self, manifest);
             inner.naming.judge(start.elapsed());

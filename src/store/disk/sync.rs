@@ -30,6 +30,8 @@ const SHARED_FROM: usize = 3;
 /// A `syncfs` longer than this has written what others have left on the file system, and goes on
 /// doing so: an `fsync` for each is quicker then.
 const SLOW: Duration = Duration::from_millis(20);
+/// A file that the kernel has hardly begun to write by itself, in bytes.
+const SMALL: u64 = 1024 * 1024;
 /// A commit of more files than this takes part in a `syncfs` in any case.
 const FILES_ALONE: usize = 16;
 
@@ -193,7 +195,7 @@ impl Session<'_> {
         let files = std::mem::take(&mut self.unsynced);
         if files.len() > 1 {
             // All on their way before the first is waited for: the journal takes them in one go.
-            files.iter().for_each(|file| begin_writing(file));
+            files.iter().for_each(|file| begin_writing_small(file));
         }
         files
             .iter()
@@ -232,12 +234,15 @@ impl Drop for Session<'_> {
     }
 }
 
-/// Has the content of a file written to the disk, and does not wait for it. The advice says that
-/// the pages are not needed, and begins to write those that are dirty (posix_fadvise(2)); it
-/// drops only what is written already.
-fn begin_writing(file: &File) {
-    // Nothing but speed depends on it.
-    let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+/// Has the content of a small file that was just written go to the disk, and does not wait for it.
+/// The advice says that the pages are not needed, and begins to write those that are dirty
+/// (posix_fadvise(2)). It drops what is written already, which of a large file may be much, and
+/// soon be asked for.
+fn begin_writing_small(file: &File) {
+    if file.metadata().is_ok_and(|file| file.len() <= SMALL) {
+        // Nothing but speed depends on it.
+        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
+    }
 }
 
 fn kernel_reports_syncfs_errors() -> bool {
@@ -286,6 +291,27 @@ mod tests {
         rounds.begun = 4;
         rounds.end(Ok(()));
         assert_eq!((rounds.failed.get(&4), rounds.ended), (None, 4));
+    }
+
+    #[test]
+    fn what_is_in_the_page_cache_stays_there() {
+        const SIZE: usize = 8 << 20;
+        let (dir, syncer) = syncer(Durability::Strict);
+        let file = |name: &str, size| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, vec![7; size]).unwrap();
+            Arc::new(File::open(path).unwrap())
+        };
+        let (large, small) = (file("large", SIZE), file("small", 100));
+        let cached = || super::super::blob::read_cached(&large, &mut vec![0; SIZE], 0);
+        // The kernel has written it by itself while it came.
+        rustix::fs::fsync(&large).unwrap();
+        let before = cached();
+        let mut session = syncer.session(2);
+        session.add(Arc::clone(&large));
+        session.add(small);
+        session.contents().unwrap();
+        assert_eq!(cached(), before);
     }
 
     #[test]

@@ -2,6 +2,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::Form;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Response {
@@ -51,6 +53,19 @@ pub struct Connection {
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
         Self::patient(address, Duration::from_secs(120)).unwrap()
+    }
+
+    /// One on which `form` was announced, and is waited for: an upload under way.
+    pub fn announcing(address: SocketAddr, form: &Form) -> Self {
+        let mut connection = Connection::open(address);
+        let (media_type, length) = (form.content_type(), form.body().len());
+        let head = format!(
+            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        connection.send(head.as_bytes());
+        assert_eq!(connection.response(false).unwrap().status, 100);
+        connection
     }
 
     /// One that waits for so long, whatever for.

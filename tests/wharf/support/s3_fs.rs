@@ -22,9 +22,10 @@ impl S3Fs {
     pub const KEY: &str = "key";
     pub const SECRET: &str = "secret+/=";
 
-    /// Where `./test soak` has put the program; `None` in shorter tests.
-    pub fn program() -> Option<PathBuf> {
-        std::env::var_os("WHARF_TEST_S3S_FS").map(PathBuf::from)
+    /// Where `./test soak` has put the program.
+    pub fn program() -> PathBuf {
+        let program = std::env::var_os("WHARF_TEST_S3S_FS");
+        PathBuf::from(program.expect("./test soak says where it is"))
     }
 
     /// One of its own.

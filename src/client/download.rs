@@ -269,7 +269,7 @@ impl<'a> Receiver<'a> {
     /// Takes the next event; `left` bytes of parts are to come. False when none of them is of use.
     fn take(&mut self, event: Event, left: Option<u64>) -> Result<bool, ClientError> {
         match event {
-            Event::Part(head) => return self.begin(head, left),
+            Event::Part(head) => return self.begin(*head, left),
             Event::Data(data) => self.data(&data)?,
             Event::PartEnd => self.end()?,
         }

@@ -16,8 +16,9 @@ pub const EPILOGUE_LIMIT: usize = 64 * 1024;
 /// `PartEnd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The headers of a part are complete.
-    Part(PartHead),
+    /// The headers of a part are complete. Boxed, so that the other events, of which there are
+    /// more, are small.
+    Part(Box<PartHead>),
     /// Bytes of the part's content, never empty: a slice of the frame pushed last.
     Data(Bytes),
     /// The part is complete. The body may still turn out to be broken:
@@ -219,7 +220,7 @@ impl Decoder {
             self.state = State::Data;
             self.scanner.begin_at_line();
         }
-        Ok(head.map(Event::Part))
+        Ok(head.map(|head| Event::Part(Box::new(head))))
     }
 
     fn epilogue(&mut self) -> Result<Option<Event>, Fault> {

@@ -48,28 +48,31 @@ pub(super) fn parse(value: &[u8]) -> Result<Disposition, (usize, DecodeErrorKind
     if !kind.eq_ignore_ascii_case(b"form-data") {
         return Err((0, DecodeErrorKind::NotFormData));
     }
-    let mut seen = BTreeSet::new();
+    let mut others = BTreeSet::new();
     let (mut name, mut plain, mut extended) = (None, None, None);
     while let Some(param) = params
         .next()
         .map_err(|(at, fault)| (at, DecodeErrorKind::Parameter(fault)))?
     {
-        let key = param.name.to_ascii_lowercase();
-        match key.as_slice() {
-            b"name" => name = Some(Bytes::copy_from_slice(&param.value)),
-            b"filename" => plain = Some(Bytes::copy_from_slice(&param.value)),
-            b"filename*" => extended = Some(decode_extended(&param)),
-            key if is_continued(key) => {
+        let is = |key: &[u8]| param.name.eq_ignore_ascii_case(key);
+        let value = || Bytes::copy_from_slice(&param.value);
+        let repeated = if is(b"name") {
+            name.replace(value()).is_some()
+        } else if is(b"filename") {
+            plain.replace(value()).is_some()
+        } else if is(b"filename*") {
+            extended.replace(decode_extended(&param)).is_some()
+        } else {
+            let key = param.name.to_ascii_lowercase();
+            if is_continued(&key) {
                 let shown = quote(param.name);
                 return Err((param.at, DecodeErrorKind::ContinuedParameter(shown)));
             }
-            _ => {}
-        }
-        if !seen.insert(key) {
-            return Err((
-                param.at,
-                DecodeErrorKind::DuplicateParameter(quote(param.name)),
-            ));
+            !others.insert(key)
+        };
+        if repeated {
+            let shown = quote(param.name);
+            return Err((param.at, DecodeErrorKind::DuplicateParameter(shown)));
         }
     }
     // RFC 7578 section 4.2 forbids `filename*`: beside a plain one it says nothing.

@@ -47,8 +47,10 @@ pub(super) struct HeadReader {
     cr: bool,
     /// Bytes of this part's headers so far.
     size: usize,
-    /// The names seen, in lower case.
-    names: Vec<Vec<u8>>,
+    /// The names seen, in lower case, each with its colon.
+    names: Vec<u8>,
+    /// How many they are.
+    count: usize,
     draft: Draft,
 }
 
@@ -70,6 +72,7 @@ impl HeadReader {
             cr: false,
             size: 0,
             names: Vec::new(),
+            count: 0,
             draft: Draft::default(),
         }
     }
@@ -81,6 +84,7 @@ impl HeadReader {
         self.cr = false;
         self.size = 0;
         self.names.clear();
+        self.count = 0;
         self.draft = Draft::default();
     }
 
@@ -92,23 +96,32 @@ impl HeadReader {
         offset: &mut u64,
         part: usize,
     ) -> Result<Option<PartHead>, Fault> {
-        let start = *offset;
-        let mut taken = 0;
-        let mut ended = false;
-        for &byte in frame.iter() {
-            ended = self.byte(byte, start + taken as u64)?;
-            taken += 1;
+        while !frame.is_empty() {
+            let inner = self.inner(frame);
+            self.line.extend_from_slice(&frame[..inner]);
+            self.size += inner;
+            *offset += inner as u64;
+            frame.advance(inner);
+            let Some(&byte) = frame.first() else { break };
+            let ended = self.byte(byte, *offset)?;
+            frame.advance(1);
+            *offset += 1;
             if ended {
-                break;
+                return self.end(part).map(Some);
             }
         }
-        frame.advance(taken);
-        *offset += taken as u64;
-        if ended {
-            self.end(part).map(Some)
-        } else {
-            Ok(None)
+        Ok(None)
+    }
+
+    /// How many bytes at the front of `frame` do no more than lengthen the line; what the next
+    /// one is, [`byte`](Self::byte) says.
+    fn inner(&self, frame: &[u8]) -> usize {
+        if self.cr {
+            return 0;
         }
+        let room = (HEAD_LIMIT - self.size).min(LINE_LIMIT - self.line.len());
+        let within = &frame[..room.min(frame.len())];
+        memchr::memchr3(b'\r', b'\n', 0, within).unwrap_or(within.len())
     }
 
     /// The fault when the body ends here, at byte `at`.
@@ -160,25 +173,27 @@ impl HeadReader {
         if self.line.starts_with(&self.dash_boundary) {
             return Err(here(DecodeErrorKind::NoEmptyLine));
         }
-        if self.names.len() == HEADERS_LIMIT {
+        if self.count == HEADERS_LIMIT {
             return Err(here(DecodeErrorKind::TooManyHeaders));
         }
         let colon = memchr::memchr(b':', &self.line).unwrap_or(0);
-        let name = self.line[..colon].to_ascii_lowercase();
+        let name = &self.line[..colon];
         if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
             return Err(here(DecodeErrorKind::MalformedHeader));
         }
-        if self.names.contains(&name) {
-            return Err(here(DecodeErrorKind::DuplicateHeader(quote(
-                &self.line[..colon],
-            ))));
+        let is_known = |known: &[u8]| known.eq_ignore_ascii_case(name);
+        if self.names.split(|&byte| byte == b':').any(is_known) {
+            return Err(here(DecodeErrorKind::DuplicateHeader(quote(name))));
         }
+        self.names.extend(name.iter().map(u8::to_ascii_lowercase));
+        let name = &self.names[self.names.len() - colon..];
         let padded = &self.line[colon + 1..];
         let value = trim(padded);
         let indent = padded.iter().take_while(|&&byte| is_space(byte)).count();
         let value_at = line_at + (colon + 1 + indent) as u64;
-        self.draft.set(&name, value, value_at)?;
-        self.names.push(name);
+        self.draft.set(name, value, value_at)?;
+        self.names.push(b':');
+        self.count += 1;
         Ok(())
     }
 

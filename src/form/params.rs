@@ -172,7 +172,33 @@ pub(super) fn is_space(byte: u8) -> bool {
 
 /// A byte of a token, RFC 2045 section 5.1; `{` and `}` are in it, unlike in HTTP's.
 pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte)
+    /// Looked up: each byte of a part's headers is asked for.
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = b'!';
+        while byte <= b'~' {
+            table[byte as usize] = !matches!(
+                byte,
+                b'(' | b')'
+                    | b'<'
+                    | b'>'
+                    | b'@'
+                    | b','
+                    | b';'
+                    | b':'
+                    | b'\\'
+                    | b'"'
+                    | b'/'
+                    | b'['
+                    | b']'
+                    | b'?'
+                    | b'='
+            );
+            byte += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(byte)]
 }
 
 fn is_loose(byte: u8) -> bool {

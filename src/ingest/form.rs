@@ -44,13 +44,13 @@ impl Ingest {
             let Event::Part(head) = event else { continue };
             form.count_names(&head)?;
             match &head.file {
-                None => form.field(head).await?,
+                None => form.field(*head).await?,
                 Some(_) => {
                     let target = Target {
                         staged: &mut *begun.staged,
                         claim: &mut begun.claim,
                     };
-                    form.file(head, target).await?;
+                    form.file(*head, target).await?;
                 }
             }
         }

@@ -34,7 +34,7 @@ pub fn decode<'a>(
                     assert_eq!(head.number, parts.len() + 1);
                     open = true;
                     parts.push(Part {
-                        head,
+                        head: *head,
                         content: Vec::new(),
                     });
                 }

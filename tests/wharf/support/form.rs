@@ -54,7 +54,7 @@ pub fn parts_of(content_type: &str, body: &[u8]) -> Vec<(PartHead, Vec<u8>)> {
     let mut parts: Vec<(PartHead, Vec<u8>)> = Vec::new();
     while let Some(event) = decoder.next().unwrap() {
         match event {
-            Event::Part(head) => parts.push((head, Vec::new())),
+            Event::Part(head) => parts.push((*head, Vec::new())),
             Event::Data(data) => parts.last_mut().unwrap().1.extend_from_slice(&data),
             Event::PartEnd => {}
         }

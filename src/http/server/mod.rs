@@ -4,12 +4,13 @@ mod deadline;
 mod phase;
 mod request_body;
 mod transport;
+mod version;
 mod workers;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -44,6 +45,10 @@ const MOST_BUFFER: usize = 400 * 1024;
 /// The longest head of a request: a URI may have 64 KiB (the `http` crate), as 100 names to be
 /// downloaded can, and fields come on top.
 const LEAST_BUFFER: usize = 72 * 1024;
+/// Beyond so many connections memory counts for more than speed, and one reads no more than
+/// `CROWDED_READ` at once: hyper's buffers stay at 32 KiB then, and would be 64 KiB otherwise.
+const CROWD: usize = 256;
+const CROWDED_READ: usize = 28 * 1024;
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -150,19 +155,18 @@ impl Server {
         peer: Peer,
     ) {
         let phase = Phase::new();
-        let io = TokioIo::new(Transport::new(stream, Arc::clone(&phase), self.timeouts));
-        let mut builder = Builder::new(TokioExecutor::new());
-        // The transport times heads and idle connections itself: hyper's timer runs in both.
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_buf_size(read_buffer(self.tracker.len()))
-            .half_close(true);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(100);
+        let connections = self.tracker.len().max(1);
+        let most = if connections > CROWD {
+            CROWDED_READ
+        } else {
+            MOST_BUFFER
+        };
+        let mut transport = Transport::new(stream, most, Arc::clone(&phase), self.timeouts);
+        let http2 = tokio::select! {
+            biased;
+            http2 = transport.speaks_http2() => http2,
+            () = self.stop.cancelled() => return,
+        };
         let service = {
             let (phase, router, idle) =
                 (Arc::clone(&phase), self.router.clone(), self.timeouts.idle);
@@ -172,31 +176,64 @@ impl Server {
                 Box::pin(answer(router.clone(), idle, request, peer, phase))
             })
         };
-        let mut connection = pin!(builder.serve_connection(io, service));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = phase.killed() => return,
-            () = self.abort.cancelled() => return,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection.as_mut() => ended,
-                    () = phase.killed() => return,
-                    () = self.abort.cancelled() => return,
-                    () = phase.quiet() => return,
-                }
+        let io = TokioIo::new(transport);
+        let ended = match http2 {
+            Ok(None) => return,
+            // The transport times heads and idle connections itself: hyper's timer runs in both.
+            Ok(Some(false)) => {
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(None)
+                    .max_buf_size((BUFFERS / connections).clamp(LEAST_BUFFER, MOST_BUFFER))
+                    .half_close(true)
+                    .serve_connection(io, service);
+                let end = http1::Connection::graceful_shutdown;
+                self.follow(connection, end, &phase).await
             }
+            Ok(Some(true)) => {
+                let connection = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(100)
+                    .serve_connection(io, service);
+                let end = http2::Connection::graceful_shutdown;
+                // Boxed: a task has room for its largest state, and most are of HTTP/1.1.
+                Box::pin(self.follow(connection, end, &phase)).await
+            }
+            Err(error) => Err(error.to_string()),
         };
         if let Err(error) = ended {
             // Requests that broke have their own line; this is what came before or between them.
-            tracing::debug!(?peer, error = %error_chain(&*error), "connection ended");
+            tracing::debug!(?peer, error, "connection ended");
         }
     }
-}
 
-/// The largest buffer of one among so many connections, in bytes.
-fn read_buffer(connections: usize) -> usize {
-    (BUFFERS / connections.max(1)).clamp(LEAST_BUFFER, MOST_BUFFER)
+    /// Follows a connection to its end, which `end` brings about when the server ends.
+    async fn follow<C>(
+        &self,
+        connection: C,
+        end: fn(Pin<&mut C>),
+        phase: &Phase,
+    ) -> Result<(), String>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = phase.killed() => return Ok(()),
+            () = self.abort.cancelled() => return Ok(()),
+            () = self.stop.cancelled() => {
+                end(connection.as_mut());
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = phase.killed() => return Ok(()),
+                    () = self.abort.cancelled() => return Ok(()),
+                    () = phase.quiet() => return Ok(()),
+                }
+            }
+        };
+        ended.map_err(|error| error_chain(&error))
+    }
 }
 
 /// Answers one request. A reader over HTTP/2 may take nothing for `idle`.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::phase::Phase;
+use super::version::First;
 use super::{Deadline, Timeouts};
 
 /// How long the rest of a refused body is read and dropped, and after how much silence not any
@@ -27,6 +28,9 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 ///   until the client is done.
 pub struct Transport<T> {
     stream: T,
+    /// The most bytes of one read.
+    most: usize,
+    first: First,
     phase: Arc<Phase>,
     timeouts: Timeouts,
     reading: Reading,
@@ -64,7 +68,8 @@ struct Lingering {
 }
 
 impl<T> Transport<T> {
-    pub fn new(stream: T, phase: Arc<Phase>, timeouts: Timeouts) -> Self {
+    /// Reads no more than `most` bytes of `stream` at once.
+    pub fn new(stream: T, most: usize, phase: Arc<Phase>, timeouts: Timeouts) -> Self {
         let reading = Reading {
             awaits: Awaits::Request,
             begun: 0,
@@ -76,6 +81,8 @@ impl<T> Transport<T> {
         };
         Transport {
             stream,
+            most,
+            first: First::default(),
             phase,
             timeouts,
             reading,
@@ -131,14 +138,34 @@ impl<T> Transport<T> {
     }
 }
 
+impl<T: AsyncRead + Unpin> Transport<T> {
+    /// Reads until the version of HTTP is known, in the time that a head may take: whether it
+    /// is 2, or `None` when the connection ends before its first byte.
+    ///
+    /// # Errors
+    /// Reading fails.
+    pub async fn speaks_http2(&mut self) -> io::Result<Option<bool>> {
+        self.first = First::read(&mut *self).await?;
+        Ok((!self.first.is_empty()).then(|| self.first.is_http2()))
+    }
+}
+
 impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let mut limited = (&mut this.stream).take(this.most as u64);
+        if this.first.give(buf) {
+            // Whatever is there comes along: hyper would double a buffer that is hardly used. What
+            // this read says otherwise, the next says again.
+            let _ = Pin::new(&mut limited).poll_read(cx, buf);
+            return Poll::Ready(Ok(()));
+        }
+        let polled = Pin::new(&mut limited).poll_read(cx, buf);
         let received = buf.filled().len() > before;
         if (received || polled.is_pending())
             && let Poll::Ready(error) = self.poll_deadline(cx, received)

@@ -4,87 +4,151 @@ use std::sync::{Arc, PoisonError};
 
 use super::key::naming;
 use super::layout::{self, Folder};
+use super::prepared::Prepared;
 use super::staged::{Content, DiskStaged};
 use super::sync::Session;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
 use crate::store::{names, to_json};
 
-/// Makes an upload visible. Blocks.
-pub fn commit(mut staged: DiskStaged, manifest: &Manifest) -> Result<(), StoreError> {
-    let inner = std::sync::Arc::clone(&staged.inner);
-    let _committing = Committing::new(&inner, staged.id);
-    inner.space.check()?;
-    let mut linked = Vec::new();
-    let mut session = inner.syncer.session(staged.files.len());
-    let result = name_files(&inner, &mut session, &mut staged, &mut linked)
-        .and_then(|dir| publish(&inner, &mut session, &dir, &staged, manifest));
-    match result {
-        Err(error) if inner.is_shared() => settle(&inner, manifest, &linked, error),
-        Err(error) => {
-            if !matches!(error, StoreError::Exists) {
-                linked.push(names::manifest_name(&staged.id));
-            }
-            withdraw(&inner, &staged.id, &linked);
-            Err(error)
-        }
-        Ok(()) => Ok(()),
-    }
+/// An upload that is being made visible: its files get their names, and the manifest its content;
+/// when all of that is durable, the manifest gets its name; then the names are made durable. The files'
+/// came before the manifest's, and in one folder no file system with a journal makes the later
+/// durable without the earlier.
+pub struct Commit<'a> {
+    inner: Arc<Inner>,
+    staged: DiskStaged,
+    manifest: &'a Manifest,
+    session: Session,
+    /// The names it has given.
+    linked: Vec<String>,
+    _committing: Committing,
 }
 
-/// Gives the files their names: without a manifest they are no upload.
-fn name_files(
-    inner: &Inner,
-    session: &mut Session<'_>,
-    staged: &mut DiskStaged,
-    linked: &mut Vec<String>,
-) -> Result<Arc<Folder>, StoreError> {
-    let id = staged.id;
-    let dir = inner
-        .layout
-        .make_prefix(id.prefix())
-        .map_err(|error| StoreError::io(format!("opening the folder {}", id.prefix()), error))?;
-    for file in std::mem::take(&mut staged.files) {
-        let name = names::file_name(&id, &file.name);
-        let placed = place(
+/// What a manifest needs to get its name.
+struct Ready<'a> {
+    dir: Arc<Folder>,
+    prepared: Prepared<'a>,
+}
+
+impl<'a> Commit<'a> {
+    pub fn new(staged: DiskStaged, manifest: &'a Manifest, session: Session) -> Self {
+        let inner = Arc::clone(&staged.inner);
+        Commit {
+            _committing: Committing::new(&inner, staged.id),
             inner,
+            staged,
+            manifest,
             session,
-            &dir,
-            &id,
-            &staged.gathered,
-            &file.content,
-            &name,
-        );
-        if placed.is_err() {
-            // The upload removes it from the stage when it is dropped.
-            staged.files.push(file);
+            linked: Vec::new(),
         }
-        placed?;
-        linked.push(name);
     }
-    Ok(dir)
-}
 
-/// Creates the manifest: the commit. It gets its name when all content is durable, its own too;
-/// then the names are made durable. The files' came before the manifest's, and in one folder no
-/// file system with a journal makes the later durable without the earlier.
-fn publish(
-    inner: &Inner,
-    session: &mut Session<'_>,
-    dir: &Folder,
-    staged: &DiskStaged,
-    manifest: &Manifest,
-) -> Result<(), StoreError> {
-    let name = names::manifest_name(&staged.id);
-    let prepared = inner.prepare(dir, &staged.id, &to_json(manifest)?, &name)?;
-    session.add(Arc::clone(&prepared.file));
-    session.contents()?;
-    let age = staged.touched.elapsed();
-    if inner.stale_after.is_some_and(|limit| age > limit) {
-        return Err(StoreError::Stale(age));
+    /// Commits. Blocks.
+    pub fn by_thread(mut self) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let result = self.prepare(&inner).and_then(|ready| {
+            self.session.contents()?;
+            let dir = self.publish(ready)?;
+            self.session.names(&dir)
+        });
+        self.end(result)
     }
-    prepared.give(dir, &name)?;
-    session.names(dir)
+
+    /// Commits, for tasks: it blocks for no longer than naming takes, and says how long that was.
+    pub async fn by_task(mut self) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let result = async {
+            let ready = inner.naming.time(|| self.prepare(&inner))?;
+            self.session.contents_by_tasks().await?;
+            let dir = inner.naming.time(|| self.publish(ready))?;
+            self.session.names_by_tasks(&dir).await
+        };
+        let result = result.await;
+        self.end(result)
+    }
+
+    /// Gives the files their names: without a manifest they are no upload. And writes the
+    /// manifest, which has none yet.
+    fn prepare<'i>(&mut self, inner: &'i Inner) -> Result<Ready<'i>, StoreError> {
+        inner.space.check()?;
+        let (id, prefix) = (self.staged.id, self.staged.id.prefix());
+        let opening = |error| StoreError::io(format!("opening the folder {prefix}"), error);
+        let dir = inner.layout.make_prefix(prefix).map_err(opening)?;
+        for file in std::mem::take(&mut self.staged.files) {
+            let name = names::file_name(&id, &file.name);
+            let placed = self.place(inner, &dir, &file.content, &name);
+            if placed.is_err() {
+                // The upload removes it from the stage when it is dropped.
+                self.staged.files.push(file);
+            }
+            placed?;
+            self.linked.push(name);
+        }
+        let name = names::manifest_name(&id);
+        let prepared = inner.prepare(&dir, &id, &to_json(self.manifest)?, &name)?;
+        self.session.add(Arc::clone(&prepared.file));
+        Ok(Ready { dir, prepared })
+    }
+
+    /// Gives one file its name.
+    fn place(
+        &mut self,
+        inner: &Inner,
+        dir: &Folder,
+        content: &Content,
+        name: &str,
+    ) -> Result<(), StoreError> {
+        let naming = |error| naming(name, error);
+        let file = match content {
+            Content::Gathered(range) => {
+                let content = &self.staged.gathered[range.clone()];
+                let prepared = inner.prepare(dir, &self.staged.id, content, name)?;
+                let file = Arc::clone(&prepared.file);
+                prepared.give(dir, name)?;
+                file
+            }
+            Content::Unnamed(file, _permit) => {
+                layout::link_unnamed(file, dir, name).map_err(naming)?;
+                Arc::clone(file)
+            }
+            Content::Named(waiting) => {
+                let stage = inner.layout.stage();
+                let file = layout::open_regular(stage, waiting).map_err(naming)?;
+                let file = file.ok_or_else(|| {
+                    StoreError::Damaged(format!("{waiting} is missing in the stage"))
+                })?;
+                layout::rename_new(stage, waiting, dir, name).map_err(naming)?;
+                Arc::new(file)
+            }
+        };
+        self.session.add(file);
+        Ok(())
+    }
+
+    /// Creates the manifest: the commit.
+    fn publish(&self, ready: Ready<'_>) -> Result<Arc<Folder>, StoreError> {
+        let age = self.staged.touched.elapsed();
+        if self.inner.stale_after.is_some_and(|limit| age > limit) {
+            return Err(StoreError::Stale(age));
+        }
+        let name = names::manifest_name(&self.staged.id);
+        ready.prepared.give(&ready.dir, &name)?;
+        Ok(ready.dir)
+    }
+
+    /// Takes back what a commit has done that failed.
+    fn end(mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+        let Err(error) = result else { return Ok(()) };
+        if self.inner.is_shared() {
+            return settle(&self.inner, self.manifest, &self.linked, error);
+        }
+        if !matches!(error, StoreError::Exists) {
+            self.linked.push(names::manifest_name(&self.staged.id));
+        }
+        withdraw(&self.inner, &self.staged.id, &self.linked);
+        Err(error)
+    }
 }
 
 /// What becomes of a commit that failed, or of which nobody knows, where others may have seen
@@ -135,41 +199,6 @@ fn settle(
     Err(error)
 }
 
-/// Gives one file its name.
-fn place(
-    inner: &Inner,
-    session: &mut Session<'_>,
-    dir: &Folder,
-    id: &UploadId,
-    gathered: &[u8],
-    content: &Content,
-    name: &str,
-) -> Result<(), StoreError> {
-    let naming = |error| naming(name, error);
-    let file = match content {
-        Content::Gathered(range) => {
-            let prepared = inner.prepare(dir, id, &gathered[range.clone()], name)?;
-            let file = Arc::clone(&prepared.file);
-            prepared.give(dir, name)?;
-            file
-        }
-        Content::Unnamed(file, _permit) => {
-            layout::link_unnamed(file, dir, name).map_err(naming)?;
-            Arc::clone(file)
-        }
-        Content::Named(waiting) => {
-            let stage = inner.layout.stage();
-            let file = layout::open_regular(stage, waiting).map_err(naming)?;
-            let file = file
-                .ok_or_else(|| StoreError::Damaged(format!("{waiting} is missing in the stage")))?;
-            layout::rename_new(stage, waiting, dir, name).map_err(naming)?;
-            Arc::new(file)
-        }
-    };
-    session.add(file);
-    Ok(())
-}
-
 /// Takes back the names a failed commit has given, the manifest's first.
 fn withdraw(inner: &Inner, id: &UploadId, linked: &[String]) {
     let Ok(Some(dir)) = inner.layout.prefix(id.prefix()) else {
@@ -185,19 +214,22 @@ fn withdraw(inner: &Inner, id: &UploadId, linked: &[String]) {
 }
 
 /// Marks an upload as being committed: its files have no manifest and are no orphans.
-struct Committing<'a> {
-    inner: &'a Inner,
+struct Committing {
+    inner: Arc<Inner>,
     id: UploadId,
 }
 
-impl<'a> Committing<'a> {
-    fn new(inner: &'a Inner, id: UploadId) -> Self {
+impl Committing {
+    fn new(inner: &Arc<Inner>, id: UploadId) -> Self {
         inner.committing().insert(id);
-        Committing { inner, id }
+        Committing {
+            inner: Arc::clone(inner),
+            id,
+        }
     }
 }
 
-impl Drop for Committing<'_> {
+impl Drop for Committing {
     fn drop(&mut self) {
         self.inner.committing().remove(&self.id);
     }

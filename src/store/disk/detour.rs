@@ -36,6 +36,14 @@ impl Detour {
         millis(self.start.elapsed()) < self.until.load(Ordering::Relaxed)
     }
 
+    /// Goes the way, and says how long it took.
+    pub fn time<T>(&self, way: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = way();
+        self.judge(start.elapsed());
+        result
+    }
+
     /// Says how long the way took this time.
     pub fn judge(&self, took: Duration) {
         let next = self.next.load(Ordering::Relaxed);

@@ -108,7 +108,7 @@ struct Inner {
     /// Where the directory is found.
     dir: PathBuf,
     layout: Layout,
-    syncer: Syncer,
+    syncer: Arc<Syncer>,
     space: Space,
     descriptors: Descriptors,
     writer: Writer,
@@ -208,7 +208,7 @@ impl Inner {
         Inner {
             dir: dir.to_owned(),
             layout,
-            syncer,
+            syncer: Arc::new(syncer),
             space,
             descriptors,
             writer: Writer::default(),

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use async_trait::async_trait;
 
+use super::commit::Commit;
 use super::descriptors::Permit;
 use super::sink::DiskSink;
 use super::writer::write_at;
@@ -21,8 +21,8 @@ const GATHER: usize = 256 * 1024;
 const GATHER_ALL: usize = 4 * 1024 * 1024;
 const GATHER_LEAST: usize = 16 * 1024;
 
-/// A commit of so few files that syncs nothing takes less than a trip to another thread, unless
-/// the file system makes it wait.
+/// A commit of so few files takes less than a trip to another thread, unless the file system makes
+/// it wait; syncs are waited for elsewhere.
 const INLINE: usize = 4;
 
 /// An upload on its way to the disk.
@@ -73,12 +73,11 @@ impl DiskStaged {
         (GATHER_ALL / uploads).clamp(GATHER_LEAST, GATHER)
     }
 
-    /// Whether the commit is done at once. Where others have the directory too, it may wait for
+    /// Whether naming takes hardly any time. Where others have the directory too, it may wait for
     /// another machine, or for a key that they have locked.
     fn is_quick(&self) -> bool {
-        let inner = &self.inner;
-        let alone = !inner.is_shared() && inner.syncer.waits_for_nothing();
-        alone && self.files.len() <= INLINE && !inner.naming.is_on()
+        let alone = !self.inner.is_shared();
+        alone && self.files.len() <= INLINE && !self.inner.naming.is_on()
     }
 
     /// A new file: without a name where the budget allows it, else in the stage.
@@ -167,14 +166,12 @@ impl Staged for DiskStaged {
 
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
-        if self.is_quick() {
-            let start = Instant::now();
-            let committed = super::commit::commit(*self, manifest);
-            inner.naming.judge(start.elapsed());
-            return committed;
+        let session = inner.syncer.session(self.files.len());
+        if self.is_quick() && session.is_for_tasks() {
+            return Commit::new(*self, manifest, session).by_task().await;
         }
         let _permit = inner.commits.acquire().await;
         let manifest = manifest.clone();
-        run_blocking(move || super::commit::commit(*self, &manifest)).await
+        run_blocking(move || Commit::new(*self, &manifest, session).by_thread()).await
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::Advice;
 use rustix::io::Errno;
 use serde::Deserialize;
+use tokio::sync::Notify;
 
 use super::detour::Detour;
 use super::layout::Folder;
@@ -50,11 +52,13 @@ pub struct Syncer {
     active: AtomicUsize,
     damaged: AtomicBool,
     /// Guards the rounds of `syncfs`. A std mutex, let go of during the `syncfs` itself and
-    /// before anyone is woken; waited for on blocking threads only.
+    /// before anyone is woken.
     rounds: Mutex<Rounds>,
-    /// Who waits for an even round, and who for an odd one: a round's end wakes those it has
-    /// served, and of those who wait for the next the one that runs it.
+    /// The threads that wait for an even round, and those for an odd one: a round's end wakes
+    /// those it has served, and of those that wait for the next the one that runs it.
     ended: [Condvar; 2],
+    /// The same for the tasks, which run none.
+    told: [Notify; 2],
 }
 
 #[derive(Debug, Default)]
@@ -64,13 +68,15 @@ struct Rounds {
     begun: u64,
     /// The last round that has ended.
     ended: u64,
+    /// The last round that a thread was sent for, which runs it if nobody else does.
+    sent_for: u64,
     /// The rounds that failed lately.
     failed: BTreeMap<u64, Errno>,
 }
 
 /// One commit that syncs; while it lives it counts among those at work.
-pub struct Session<'a> {
-    syncer: &'a Syncer,
+pub struct Session {
+    syncer: Arc<Syncer>,
     shared: bool,
     /// Files whose content is to be made durable by an `fsync` of their own.
     unsynced: Vec<Arc<File>>,
@@ -87,24 +93,20 @@ impl Syncer {
             damaged: AtomicBool::new(false),
             rounds: Mutex::default(),
             ended: Default::default(),
+            told: Default::default(),
         }
     }
 
     /// Begins the syncs of a commit of `files` files.
-    pub fn session(&self, files: usize) -> Session<'_> {
+    pub fn session(self: &Arc<Self>, files: usize) -> Session {
         let others = self.active.fetch_add(1, Ordering::Relaxed);
         let several = others + 1 >= SHARED_FROM && !self.detour.is_on();
         let shared = self.shares && (several || files > FILES_ALONE);
         Session {
-            syncer: self,
+            syncer: Arc::clone(self),
             shared,
             unsynced: Vec::new(),
         }
-    }
-
-    /// Whether commits are never synced.
-    pub fn waits_for_nothing(&self) -> bool {
-        self.durability == Durability::Relaxed
     }
 
     /// Whether no sync has failed with an I/O error since the start: what the kernel could not
@@ -123,14 +125,44 @@ impl Syncer {
         result.map_err(|error| StoreError::io("syncing to the disk", error))
     }
 
-    /// Waits for a `syncfs` that begins after this call, and runs it if nobody else does.
+    /// Waits for a `syncfs` that begins after this call, and runs it if nobody else does. Blocks.
     fn shared(&self) -> Result<(), Errno> {
+        let next = self.lock().begun + 1;
+        self.round(next)
+    }
+
+    /// Waits for a `syncfs` that begins after this call.
+    async fn shared_by_tasks(self: &Arc<Self>) -> Result<(), Errno> {
+        let (mine, unsent) = {
+            let mut rounds = self.lock();
+            let mine = rounds.begun + 1;
+            (mine, std::mem::replace(&mut rounds.sent_for, mine) < mine)
+        };
+        if unsent {
+            let syncer = Arc::clone(self);
+            // What it finds is remembered for all who wait.
+            drop(tokio::task::spawn_blocking(move || syncer.round(mine)));
+        }
+        loop {
+            let mut told = pin!(self.told[parity(mine)].notified());
+            // From here on it misses nothing.
+            told.as_mut().enable();
+            if let Some(result) = self.lock().result(mine) {
+                return result;
+            }
+            told.await;
+        }
+    }
+
+    /// Waits for this round, and runs it if nobody else does. Blocks.
+    fn round(&self, mine: u64) -> Result<(), Errno> {
         let mut rounds = self.lock();
-        let mine = rounds.begun + 1;
-        while rounds.ended < mine {
+        loop {
+            if let Some(result) = rounds.result(mine) {
+                return result;
+            }
             if rounds.running {
-                rounds = self
-                    .ended(mine)
+                rounds = self.ended[parity(mine)]
                     .wait(rounds)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -139,19 +171,13 @@ impl Syncer {
             rounds.begun += 1;
             let round = rounds.begun;
             drop(rounds);
-            let start = Instant::now();
-            let result = rustix::fs::syncfs(&self.root);
-            self.detour.judge(start.elapsed());
+            let result = self.detour.time(|| rustix::fs::syncfs(&self.root));
+            self.lock().end(result);
+            self.told[parity(round)].notify_waiters();
+            self.ended[parity(round)].notify_all();
+            self.ended[parity(round + 1)].notify_one();
             rounds = self.lock();
-            rounds.end(result);
-            self.ended(round).notify_all();
-            self.ended(round + 1).notify_one();
         }
-        rounds.failed.get(&mine).map_or(Ok(()), |error| Err(*error))
-    }
-
-    fn ended(&self, round: u64) -> &Condvar {
-        &self.ended[usize::from(round % 2 == 1)]
     }
 
     fn lock(&self) -> MutexGuard<'_, Rounds> {
@@ -160,9 +186,20 @@ impl Syncer {
     }
 }
 
+/// Which of a pair a round has.
+fn parity(round: u64) -> usize {
+    usize::from(round % 2 == 1)
+}
+
 impl Rounds {
     /// How many failed rounds are remembered: their waiters are woken at once.
     const REMEMBERED: usize = 1024;
+
+    /// How a round ended; `None` if it has not.
+    fn result(&self, round: u64) -> Option<Result<(), Errno>> {
+        let failed = || self.failed.get(&round).map_or(Ok(()), |error| Err(*error));
+        (self.ended >= round).then(failed)
+    }
 
     fn end(&mut self, result: Result<(), Errno>) {
         self.running = false;
@@ -176,7 +213,30 @@ impl Rounds {
     }
 }
 
-impl Session<'_> {
+impl Session {
+    /// Whether tasks can wait for it: it syncs nothing, or with others.
+    pub fn is_for_tasks(&self) -> bool {
+        self.shared || self.syncer.durability == Durability::Relaxed
+    }
+
+    /// What [`contents`](Self::contents) does, for tasks.
+    pub async fn contents_by_tasks(&self) -> Result<(), StoreError> {
+        if self.syncer.durability == Durability::Relaxed {
+            return Ok(());
+        }
+        self.syncer.check(self.syncer.shared_by_tasks().await)
+    }
+
+    /// What [`names`](Self::names) does, for tasks.
+    pub async fn names_by_tasks(&self, folder: &Folder) -> Result<(), StoreError> {
+        if self.syncer.durability == Durability::Relaxed {
+            return Ok(());
+        }
+        self.syncer.check(self.syncer.shared_by_tasks().await)?;
+        folder.set_durable();
+        Ok(())
+    }
+
     /// Has the content of a file made durable by the next [`contents`](Self::contents).
     pub fn add(&mut self, file: Arc<File>) {
         if self.syncer.durability == Durability::Strict && !self.shared {
@@ -228,7 +288,7 @@ impl Session<'_> {
     }
 }
 
-impl Drop for Session<'_> {
+impl Drop for Session {
     fn drop(&mut self) {
         self.syncer.active.fetch_sub(1, Ordering::Relaxed);
     }
@@ -259,10 +319,10 @@ fn kernel_reports_syncfs_errors() -> bool {
 mod tests {
     use super::*;
 
-    fn syncer(durability: Durability) -> (tempfile::TempDir, Syncer) {
+    fn syncer(durability: Durability) -> (tempfile::TempDir, Arc<Syncer>) {
         let dir = tempfile::tempdir().unwrap();
         let root = File::open(dir.path()).unwrap().into();
-        (dir, Syncer::new(root, durability))
+        (dir, Arc::new(Syncer::new(root, durability)))
     }
 
     #[test]
@@ -276,6 +336,32 @@ mod tests {
         let rounds = syncer.lock();
         assert!(!rounds.running && rounds.ended == rounds.begun);
         assert!((1..=64).contains(&rounds.ended));
+    }
+
+    #[test]
+    fn tasks_and_threads_are_served_by_the_same_rounds() {
+        let (_dir, syncer) = syncer(Durability::Strict);
+        let runtimes = [(); 2].map(|()| {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            builder.build().unwrap()
+        });
+        std::thread::scope(|scope| {
+            for runtime in &runtimes {
+                scope.spawn(|| {
+                    let waits = (0..50).map(|_| async {
+                        for _ in 0..10 {
+                            syncer.shared_by_tasks().await.unwrap();
+                        }
+                    });
+                    runtime.block_on(futures_util::future::join_all(waits));
+                });
+            }
+            for _ in 0..8 {
+                scope.spawn(|| (0..10).for_each(|_| syncer.shared().unwrap()));
+            }
+        });
+        let rounds = syncer.lock();
+        assert!(rounds.begun >= 10, "{rounds:?}");
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl HeadReader {
         Fault::new(DecodeErrorKind::Truncated, at)
     }
 
-    /// Takes one byte; true when it ended the empty line.
+    /// Takes the byte behind the inner ones; true when it ended the empty line.
     fn byte(&mut self, byte: u8, at: u64) -> Result<bool, Fault> {
         if self.size == HEAD_LIMIT {
             return Err(Fault::new(DecodeErrorKind::HeadTooLong, at));
@@ -155,10 +155,8 @@ impl HeadReader {
             b'\r' => self.cr = true,
             b'\n' => return Err(Fault::new(DecodeErrorKind::BareLf, at)),
             0 => return Err(Fault::new(DecodeErrorKind::Nul, at)),
-            _ if self.line.len() == LINE_LIMIT => {
-                return Err(Fault::new(DecodeErrorKind::LineTooLong, at));
-            }
-            _ => self.line.push(byte),
+            // It would have been an inner one, if there were room.
+            _ => return Err(Fault::new(DecodeErrorKind::LineTooLong, at)),
         }
         Ok(false)
     }

@@ -191,7 +191,8 @@ pub trait Staged: Send {
     ) -> Result<Box<dyn FileSink + 'a>, StoreError>;
 
     /// Makes the upload visible, whole: when this answers, it is as durable as the store was
-    /// told to make it.
+    /// told to make it. To be polled to its end: what is dropped before may leave files behind that
+    /// belong to no upload, until the next look for orphans.
     ///
     /// # Errors
     /// On an error nothing of the upload is visible, but for a failed sync, after which nobody

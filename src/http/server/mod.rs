@@ -219,6 +219,8 @@ impl Server {
     {
         let mut connection = pin!(connection);
         let ended = tokio::select! {
+            // What has come is looked at before the end: a request may be among it.
+            biased;
             ended = connection.as_mut() => ended,
             () = phase.killed() => return Ok(()),
             () = self.abort.cancelled() => return Ok(()),

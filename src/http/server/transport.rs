@@ -139,8 +139,8 @@ impl<T> Transport<T> {
 }
 
 impl<T: AsyncRead + Unpin> Transport<T> {
-    /// Reads until the version of HTTP is known, in the time that a head may take: whether it
-    /// is 2, or `None` when the connection ends before its first byte.
+    /// Reads until the version of HTTP is known, in the time that a request and its head may take:
+    /// whether it is 2, or `None` when the connection ends before its first byte.
     ///
     /// # Errors
     /// Reading fails.
@@ -160,10 +160,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
         let before = buf.filled().len();
         let mut limited = (&mut this.stream).take(this.most as u64);
         if this.first.give(buf) {
-            // Whatever is there comes along: hyper would double a buffer that is hardly used. What
-            // this read says otherwise, the next says again.
-            let _ = Pin::new(&mut limited).poll_read(cx, buf);
-            return Poll::Ready(Ok(()));
+            // Whatever is there comes along: hyper would double a buffer that is hardly used. An
+            // error is told only once; that there is nothing, or no more, is told again.
+            return match Pin::new(&mut limited).poll_read(cx, buf) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Ready(Ok(())),
+            };
         }
         let polled = Pin::new(&mut limited).poll_read(cx, buf);
         let received = buf.filled().len() > before;

@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 /// How many threads may block for the connections: commits that wait for the disk, reads of cold
 /// files, hashing. Every worker has its share.
 const BLOCKING_THREADS: usize = 512;
-/// The least share: more than the commits that a store runs at once, so that nothing else waits
-/// behind them.
+/// The least share: more than the threads on which a store commits at once, so that nothing else
+/// waits behind them.
 const BLOCKING_SHARE: usize = 192;
 
 /// A thread for each processor, each with a runtime of its own: a connection stays on the thread

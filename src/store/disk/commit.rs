@@ -55,13 +55,16 @@ impl<'a> Commit<'a> {
         self.end(result)
     }
 
-    /// Commits, for tasks: it blocks for no longer than naming takes, and says how long that was.
+    /// Commits, for tasks: it blocks for no longer than naming takes, and tells the store how long
+    /// that was; only what failed is taken back here as well.
     pub async fn by_task(mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let result = async {
-            let ready = inner.naming.time(|| self.prepare(&inner))?;
+            let mut trip = inner.naming.trip();
+            let ready = trip.go(|| self.prepare(&inner))?;
             self.session.contents_by_tasks().await?;
-            let dir = inner.naming.time(|| self.publish(ready))?;
+            let dir = trip.go(|| self.publish(ready))?;
+            drop(trip);
             self.session.names_by_tasks(&dir).await
         };
         let result = result.await;
@@ -71,7 +74,6 @@ impl<'a> Commit<'a> {
     /// Gives the files their names: without a manifest they are no upload. And writes the
     /// manifest, which has none yet.
     fn prepare<'i>(&mut self, inner: &'i Inner) -> Result<Ready<'i>, StoreError> {
-        inner.space.check()?;
         let (id, prefix) = (self.staged.id, self.staged.id.prefix());
         let opening = |error| StoreError::io(format!("opening the folder {prefix}"), error);
         let dir = inner.layout.make_prefix(prefix).map_err(opening)?;

@@ -36,12 +36,12 @@ impl Detour {
         millis(self.start.elapsed()) < self.until.load(Ordering::Relaxed)
     }
 
-    /// Goes the way, and says how long it took.
-    pub fn time<T>(&self, way: impl FnOnce() -> T) -> T {
-        let start = Instant::now();
-        let result = way();
-        self.judge(start.elapsed());
-        result
+    /// A way in several stretches.
+    pub fn trip(&self) -> Trip<'_> {
+        Trip {
+            detour: self,
+            took: Some(Duration::ZERO),
+        }
     }
 
     /// Says how long the way took this time.
@@ -54,6 +54,34 @@ impl Detour {
             self.next.store(doubled, Ordering::Relaxed);
         } else if next != millis(FIRST) {
             self.next.store(millis(FIRST), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A way in several stretches, judged as one: at once when it has become slow, else at its end.
+pub struct Trip<'a> {
+    detour: &'a Detour,
+    /// How long it took so far; `None` once it is judged.
+    took: Option<Duration>,
+}
+
+impl Trip<'_> {
+    /// Goes one stretch.
+    pub fn go<T>(&mut self, stretch: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = stretch();
+        self.took = self.took.map(|took| took + start.elapsed());
+        if let Some(took) = self.took.take_if(|took| *took > self.detour.slow) {
+            self.detour.judge(took);
+        }
+        result
+    }
+}
+
+impl Drop for Trip<'_> {
+    fn drop(&mut self) {
+        if let Some(took) = self.took {
+            self.detour.judge(took);
         }
     }
 }
@@ -80,5 +108,19 @@ mod tests {
         assert_eq!(detour.next.load(Ordering::Relaxed), millis(LONGEST));
         detour.judge(quick);
         assert_eq!(detour.next.load(Ordering::Relaxed), millis(FIRST));
+    }
+
+    #[test]
+    fn a_quick_stretch_does_not_hide_a_slow_one() {
+        let detour = Detour::new(Duration::ZERO);
+        for times in 1..=3 {
+            let mut trip = detour.trip();
+            trip.go(|| std::thread::sleep(Duration::from_millis(1)));
+            assert!(detour.is_on(), "it is judged at once");
+            trip.go(|| ());
+            drop(trip);
+            let next = detour.next.load(Ordering::Relaxed);
+            assert_eq!(next, millis(FIRST) << times);
+        }
     }
 }

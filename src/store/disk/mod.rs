@@ -57,10 +57,12 @@ use writer::Writer;
 
 pub use sync::Durability;
 
-/// How many commits run at once, each on a thread of its own.
-const COMMITS: usize = 128;
+/// How many commits run at once on threads of their own.
+const BY_THREAD: usize = 128;
+/// How many wait as tasks at once, each with a descriptor that nobody has counted.
+const BY_TASK: usize = 1024;
 
-/// A commit on an async thread that takes longer has waited for the disk.
+/// A task that takes longer to name the files of its commit has waited for the disk.
 const SLOW_COMMIT: Duration = Duration::from_millis(5);
 
 /// How a disk store behaves.
@@ -115,7 +117,8 @@ struct Inner {
     /// Whether commits leave the async threads.
     naming: Detour,
     blocks: Arc<Blocks>,
-    commits: Semaphore,
+    by_thread: Semaphore,
+    by_task: Semaphore,
     /// How many uploads are being received or committed.
     under_way: AtomicUsize,
     /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
@@ -214,7 +217,8 @@ impl Inner {
             writer: Writer::default(),
             naming: Detour::new(SLOW_COMMIT),
             blocks: Arc::default(),
-            commits: Semaphore::new(COMMITS),
+            by_thread: Semaphore::new(BY_THREAD),
+            by_task: Semaphore::new(BY_TASK),
             under_way: AtomicUsize::new(0),
             committing: Mutex::default(),
             stale_after: None,

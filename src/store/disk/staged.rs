@@ -166,12 +166,21 @@ impl Staged for DiskStaged {
 
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
-        let session = inner.syncer.session(self.files.len());
-        if self.is_quick() && session.is_for_tasks() {
-            return Commit::new(*self, manifest, session).by_task().await;
+        inner.space.check()?;
+        if self.is_quick()
+            && let Ok(_permit) = inner.by_task.try_acquire()
+        {
+            let session = inner.syncer.session(self.files.len());
+            if session.is_for_tasks() {
+                return Commit::new(*self, manifest, session).by_task().await;
+            }
         }
-        let _permit = inner.commits.acquire().await;
+        let _permit = inner.by_thread.acquire().await;
         let manifest = manifest.clone();
-        run_blocking(move || Commit::new(*self, &manifest, session).by_thread()).await
+        let commit = move || {
+            let session = self.inner.syncer.session(self.files.len());
+            Commit::new(*self, &manifest, session).by_thread()
+        };
+        run_blocking(commit).await
     }
 }

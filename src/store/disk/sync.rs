@@ -32,6 +32,8 @@ const SHARED_FROM: usize = 3;
 /// A `syncfs` longer than this has written what others have left on the file system, and goes on
 /// doing so: an `fsync` for each is quicker then.
 const SLOW: Duration = Duration::from_millis(20);
+/// After so long a task looks whether anyone runs the round that it waits for.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A file that the kernel has hardly begun to write by itself, in bytes.
 const SMALL: u64 = 1024 * 1024;
 /// A commit of more files than this takes part in a `syncfs` in any case.
@@ -68,7 +70,7 @@ struct Rounds {
     begun: u64,
     /// The last round that has ended.
     ended: u64,
-    /// The last round that a thread was sent for, which runs it if nobody else does.
+    /// The last round that a thread was sent for by a task, which runs it if nobody else does.
     sent_for: u64,
     /// The rounds that failed lately.
     failed: BTreeMap<u64, Errno>,
@@ -133,24 +135,28 @@ impl Syncer {
 
     /// Waits for a `syncfs` that begins after this call.
     async fn shared_by_tasks(self: &Arc<Self>) -> Result<(), Errno> {
-        let (mine, unsent) = {
+        let (mine, mut unsent) = {
             let mut rounds = self.lock();
             let mine = rounds.begun + 1;
             (mine, std::mem::replace(&mut rounds.sent_for, mine) < mine)
         };
-        if unsent {
-            let syncer = Arc::clone(self);
-            // What it finds is remembered for all who wait.
-            drop(tokio::task::spawn_blocking(move || syncer.round(mine)));
-        }
         loop {
+            if unsent {
+                let syncer = Arc::clone(self);
+                // What it finds is remembered for all who wait.
+                drop(tokio::task::spawn_blocking(move || syncer.round(mine)));
+            }
             let mut told = pin!(self.told[parity(mine)].notified());
             // From here on it misses nothing.
             told.as_mut().enable();
             if let Some(result) = self.lock().result(mine) {
                 return result;
             }
-            told.await;
+            // A thread sent for may not have come: its runtime was full, or has ended.
+            unsent = tokio::time::timeout(PATIENCE, told).await.is_err() && {
+                let rounds = self.lock();
+                !rounds.running && rounds.begun < mine
+            };
         }
     }
 
@@ -171,7 +177,7 @@ impl Syncer {
             rounds.begun += 1;
             let round = rounds.begun;
             drop(rounds);
-            let result = self.detour.time(|| rustix::fs::syncfs(&self.root));
+            let result = self.detour.trip().go(|| rustix::fs::syncfs(&self.root));
             self.lock().end(result);
             self.told[parity(round)].notify_waiters();
             self.ended[parity(round)].notify_all();
@@ -343,7 +349,7 @@ mod tests {
         let (_dir, syncer) = syncer(Durability::Strict);
         let runtimes = [(); 2].map(|()| {
             let mut builder = tokio::runtime::Builder::new_current_thread();
-            builder.build().unwrap()
+            builder.enable_time().build().unwrap()
         });
         std::thread::scope(|scope| {
             for runtime in &runtimes {
@@ -362,6 +368,14 @@ mod tests {
         });
         let rounds = syncer.lock();
         assert!(rounds.begun >= 10, "{rounds:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_does_not_wait_for_a_thread_that_never_came() {
+        let (_dir, syncer) = syncer(Durability::Strict);
+        syncer.lock().sent_for = 1;
+        syncer.shared_by_tasks().await.unwrap();
+        assert_eq!(syncer.lock().ended, 1);
     }
 
     #[test]

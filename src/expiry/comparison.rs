@@ -105,7 +105,7 @@ impl Comparison {
         tracing::info!(folders, "comparing the index with the store");
         let mut compared = super::Compared::default();
         for prefix in &gaps.prefixes {
-            if !claim.is_current() {
+            if !self.holds(claim) {
                 return Ok(false);
             }
             compared += folder(&self.uploads, *prefix).await?;
@@ -127,7 +127,7 @@ impl Comparison {
         let mut looked = Instant::now();
         for prefix in Prefix::all().skip(scan.next) {
             let start = Instant::now();
-            if !claim.is_current() {
+            if !self.holds(claim) {
                 return Ok(());
             }
             if looked.elapsed() > LOOK {
@@ -157,6 +157,14 @@ impl Comparison {
         Ok(self.uploads.catalog().set_scan(scan).await?)
     }
 
+    /// Whether the claim still holds, as it was given or renewed since: a comparison may take
+    /// longer than one is good for. To be asked before each step that removes something.
+    fn holds(&self, claim: &Claim) -> bool {
+        let now = self.claims.borrow();
+        now.as_ref()
+            .is_some_and(|now| now.epoch == claim.epoch && now.is_current())
+    }
+
     /// Before when a file was touched last that nobody will come back for.
     fn stale(&self) -> Timestamp {
         self.clock.now().before(self.options.stale_after)
@@ -164,7 +172,7 @@ impl Comparison {
 
     /// Ends a removal that was cut short, and removes a tombstone nobody needs any more.
     async fn settle(&self, remains: &Remains, claim: &Claim) -> Result<(), ExpiryError> {
-        if !claim.is_current() {
+        if !self.holds(claim) {
             return Ok(());
         }
         let tombstone = &remains.tombstone;
@@ -205,7 +213,7 @@ impl Comparison {
             if catalog.is_open(&orphan.id).await? {
                 continue;
             }
-            if !claim.is_current() {
+            if !self.holds(claim) {
                 return Ok(());
             }
             let (id, files) = (orphan.id, orphan.files.len());
@@ -215,5 +223,59 @@ impl Comparison {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::catalog::{Catalog, EmbeddedCatalog};
+    use crate::model::Uptime;
+    use crate::store::DiskStore;
+    use crate::store::disk::{Durability, Options as DiskOptions};
+
+    fn claim(epoch: u64, good_for: Duration) -> Claim {
+        Claim {
+            holder: "i".to_owned(),
+            epoch,
+            valid_until: Some(Uptime::now().after(good_for)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_comparison_may_take_longer_than_a_claim_that_is_renewed() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::system();
+        let store = DiskStore::open(&DiskOptions {
+            dir: dir.path().to_owned(),
+            durability: Durability::Relaxed,
+            min_free: 0,
+            descriptors: 100,
+            shared: None,
+        });
+        let path = dir.path().join(".wharf/catalog.redb");
+        let catalog = Arc::new(EmbeddedCatalog::open(&path, clock.clone()).unwrap());
+        let index: Arc<dyn Catalog> = catalog.clone();
+        let store = Arc::new(store.unwrap());
+        let uploads = Repository::new(store, index, clock.clone(), false);
+        let (renew, claims) = watch::channel(None);
+        let (_calm, trouble) = watch::channel(None);
+        let options = Options {
+            stale_after: Duration::from_secs(3600),
+            alone: true,
+        };
+        let mut comparison = Comparison::new(uploads, claims, trouble, clock, options);
+        let held = claim(7, Duration::ZERO);
+        let hour = Duration::from_secs(3600);
+        for lost in [None, Some(claim(8, hour)), Some(held.clone())] {
+            renew.send_replace(lost);
+            comparison.step(&held).await.unwrap();
+            assert!(!catalog.gaps().await.unwrap().is_empty());
+        }
+        renew.send_replace(Some(claim(7, hour)));
+        comparison.step(&held).await.unwrap();
+        assert!(catalog.gaps().await.unwrap().is_empty());
     }
 }

@@ -186,6 +186,12 @@ impl Syncer {
         }
     }
 
+    /// Has a round to come fail as on a broken disk.
+    #[cfg(test)]
+    pub fn break_round(&self, round: u64) {
+        self.lock().failed.insert(round, Errno::IO);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Rounds> {
         // Nothing between a lock and its release can panic.
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)

@@ -70,6 +70,28 @@ async fn a_commit_that_comes_too_late_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_sync_that_fails_for_many_leaves_nothing_of_each() {
+    // That of the contents, and that of the names.
+    for round in [1, 2] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(&options(dir.path(), Durability::Strict, 10)).unwrap();
+        let syncer = &store.0.syncer;
+        syncer.break_round(round);
+        // Beside two others a small commit shares its syncs, and waits for them as a task.
+        let _others = [syncer.session(1), syncer.session(1)];
+        assert!(syncer.session(1).is_for_tasks());
+        let id = UploadId::generate().unwrap();
+        let (staged, manifest) = conformance::stage(&store, id, &[("a", b"x")]).await;
+        let failed = staged.commit(&manifest).await;
+        assert!(matches!(failed, Err(StoreError::Io { .. })), "{failed:?}");
+        assert_eq!(store.manifest(&id).await.unwrap(), None);
+        let folder = std::fs::read_dir(dir.path().join(id.prefix().as_str()));
+        assert_eq!(folder.unwrap().count(), 0, "round {round}");
+        assert!(store.ready().is_err(), "the disk is broken");
+    }
+}
+
+#[tokio::test]
 async fn what_a_process_left_in_a_shared_stage_goes_when_it_is_stale() {
     let dir = tempfile::tempdir().unwrap();
     let store = DiskStore::open(&shared(dir.path(), 0)).unwrap();

@@ -214,7 +214,7 @@ impl App {
         let http = self.http(&shutdown, commits.clone(), counted.clone());
         let workers = Arc::new(Workers::start()?);
         let server = Server {
-            router: http.clone().router(),
+            front: http.clone().front(),
             timeouts: Timeouts::new(self.options.http.idle_timeout),
             connections: Arc::new(Semaphore::new(self.options.max_connections)),
             stop: shutdown.stop.clone(),

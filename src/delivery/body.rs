@@ -12,11 +12,16 @@ use super::{Delivery, DeliveryError, Piece, Representation};
 use crate::repository::Repository;
 use crate::store::{Blob, StoreError};
 
-/// Blocks of a body, exactly as many bytes as its pieces have, or an error.
-pub type Stream = BoxStream<'static, Result<Bytes, DeliveryError>>;
+/// A body, exactly as many bytes as its pieces have.
+pub enum Content {
+    /// All of it.
+    Whole(Bytes),
+    /// Block by block; an error is its end.
+    Blocks(BoxStream<'static, Result<Bytes, DeliveryError>>),
+}
 
 impl Delivery {
-    /// Opens the stream of `pieces`, in which the whole of `representation` is sent if `counts`.
+    /// Opens the body made of `pieces`, in which the whole of `representation` is sent if `counts`.
     /// Its first block is read when this answers.
     ///
     /// # Errors
@@ -27,7 +32,7 @@ impl Delivery {
         representation: &Representation,
         pieces: Vec<Piece>,
         counts: bool,
-    ) -> Result<Stream, DeliveryError> {
+    ) -> Result<Content, DeliveryError> {
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)
         } else {
@@ -42,11 +47,14 @@ impl Delivery {
             uses,
         };
         let first = reader.next().await?;
+        if reader.left == 0 {
+            return Ok(Content::Whole(first.unwrap_or_default()));
+        }
         let rest = futures_util::stream::try_unfold(reader, async |mut reader| {
             Ok(reader.next().await?.map(|block| (block, reader)))
         });
         let first = futures_util::stream::iter(first.map(Ok));
-        Ok(first.chain(rest).boxed())
+        Ok(Content::Blocks(first.chain(rest).boxed()))
     }
 }
 
@@ -91,6 +99,13 @@ impl Reader {
                 }
                 Some(Piece::File { .. }) => {}
             }
+            if self.blob.is_none()
+                && self.ahead.is_none()
+                && let Some(bytes) = self.at_hand()
+            {
+                self.pieces.pop_front();
+                return Ok(Some(bytes));
+            }
             let block = self.file().await?.next().await?;
             if block.is_some() {
                 return Ok(block);
@@ -98,6 +113,22 @@ impl Reader {
             self.blob = None;
             self.pieces.pop_front();
         }
+    }
+
+    /// All that is wanted of the file of the first piece, if it is to be had without waiting.
+    fn at_hand(&self) -> Option<Bytes> {
+        let Some(Piece::File {
+            id,
+            name,
+            size,
+            range,
+        }) = self.pieces.front()
+        else {
+            return None;
+        };
+        let content = self.uploads.store().at_hand(id, name, *size)?;
+        // It is in memory: its length fits a usize, and the range lies within it.
+        Some(content.slice(range.start as usize..range.end as usize))
     }
 
     /// The file of the first piece.

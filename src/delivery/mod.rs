@@ -16,7 +16,7 @@ use crate::model::{Clock, Manifest};
 use crate::repository::Repository;
 use crate::store::{Elsewhere, StoreError};
 
-pub use body::Stream;
+pub use body::Content;
 pub use error::DeliveryError;
 pub use representation::{Kind, Piece, Representation};
 pub use resolve::Selected;

@@ -1,7 +1,7 @@
 //! What goes out: its exact bytes before any is read, so that length, `ETag` and boundary are
 //! known, the same on every instance and for every resumed transfer.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -42,7 +42,26 @@ pub enum Kind {
     /// `multipart/form-data`.
     Form(Boundary),
     /// The bytes of one file.
-    Raw(StoredFile),
+    Raw(RawFile),
+}
+
+/// A file, held together with its upload: to name it costs no copy of what is known of it.
+#[derive(Debug, Clone)]
+pub struct RawFile {
+    manifest: Arc<Manifest>,
+    /// Which of the parts it is.
+    part: usize,
+}
+
+impl Deref for RawFile {
+    type Target = StoredFile;
+
+    fn deref(&self) -> &StoredFile {
+        match &self.manifest.parts[self.part] {
+            Part::File { file, .. } => file,
+            Part::Field(_) => unreachable!("it was made of a file"),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -113,17 +132,18 @@ impl Representation {
 
     /// The bytes of one file; `None` when none is selected.
     pub fn raw(selected: &Selected) -> Option<Self> {
-        let (_, file) = selected.manifest.file(selected.file.as_ref()?)?;
-        let segment = Segment::File(selected.manifest.id, file.name.clone(), file.size);
+        let name = selected.file.as_ref()?;
+        let named = |part: &Part| matches!(part, Part::File { file, .. } if file.name == *name);
+        let file = RawFile {
+            part: selected.manifest.parts.iter().position(named)?,
+            manifest: Arc::clone(&selected.manifest),
+        };
+        let (size, name) = (file.size, file.name.clone());
+        let segment = Segment::File(selected.manifest.id, name, size);
         let selected = std::slice::from_ref(selected);
         let hash = fingerprint(b"raw", selected);
-        Some(Self::new(
-            Kind::Raw(file.clone()),
-            &hash,
-            selected,
-            vec![segment],
-            file.size,
-        ))
+        let kind = Kind::Raw(file);
+        Some(Self::new(kind, &hash, selected, vec![segment], size))
     }
 
     fn new(
@@ -143,7 +163,7 @@ impl Representation {
         let created = manifests().map(|manifest| manifest.created_at);
         Representation {
             kind,
-            etag: format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..20])),
+            etag: ["\"", &URL_SAFE_NO_PAD.encode(&hash[..20]), "\""].concat(),
             last_modified: created.max().unwrap_or(Timestamp::from_millis(0)),
             expires_at: manifests().filter_map(|manifest| manifest.expires_at).min(),
             by_name: selected.iter().any(|selected| selected.by_name),
@@ -165,9 +185,9 @@ impl Representation {
 
     /// The one file that it is, as it is; `None` for a form.
     pub(super) fn file(&self) -> Option<(&UploadId, &StoredFile)> {
-        match (&self.kind, self.segments.first()) {
-            (Kind::Raw(file), Some(Segment::File(id, ..))) => Some((id, file)),
-            _ => None,
+        match &self.kind {
+            Kind::Raw(file) => Some((&file.manifest.id, file)),
+            Kind::Form(_) => None,
         }
     }
 

@@ -160,17 +160,16 @@ pub fn display_name(name: &[u8]) -> Vec<u8> {
 ///
 /// Whatever `name` is, the value is printable ASCII and fit for a header.
 pub fn attachment(name: &str, inline: bool) -> String {
-    let kind = if inline { "inline" } else { "attachment" };
+    let mut value = String::with_capacity(64 + 4 * name.len());
+    value.push_str(if inline { "inline" } else { "attachment" });
+    value.push_str("; filename=\"");
     // `%` is left out because some programs decode it in `filename` as well.
-    let plain: String = name
-        .chars()
-        .map(|c| match c {
-            '"' | '\\' | '%' => '_',
-            ' '..='~' => c,
-            _ => '_',
-        })
-        .collect();
-    let mut value = format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''");
+    value.extend(name.chars().map(|c| match c {
+        '"' | '\\' | '%' => '_',
+        ' '..='~' => c,
+        _ => '_',
+    }));
+    value.push_str("\"; filename*=UTF-8''");
     for &byte in name.as_bytes() {
         if is_attr_char(byte) {
             value.push(char::from(byte));

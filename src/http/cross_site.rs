@@ -1,8 +1,6 @@
 //! Requests that another site has a browser send.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 
 use super::App;
@@ -11,11 +9,10 @@ use super::problem::Problem;
 
 /// Refuses what changes something when a browser says that another site sent it: by
 /// `Sec-Fetch-Site` (W3C Fetch Metadata), else by `Origin`. Sites that `cors_origin` names may.
-pub async fn refuse(
-    State(app): State<App>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
+///
+/// # Errors
+/// 403, for such a request.
+pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
     let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     if changes.contains(request.method())
         && let Some(origin) = request.extensions().get::<Origin>()
@@ -29,7 +26,7 @@ pub async fn refuse(
             "a browser sent this for another site, which cors_origin does not name",
         ));
     }
-    Ok(next.run(request).await)
+    Ok(())
 }
 
 fn is_foreign(headers: &HeaderMap, own: &str, named: &[String]) -> bool {

@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -42,61 +41,74 @@ impl Received {
     }
 }
 
-/// Gives a request its id and origin, writes out the problem it ends in, and logs it when the
-/// last byte of its answer has gone.
-pub async fn requests(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let start = Instant::now();
-    let id = request_id(request.headers());
-    let accept = Accept::of(request.headers());
-    let language = Language::of(request.uri().query(), request.headers());
-    let peer = request.extensions().get().copied().unwrap_or(Peer::Unix);
-    let origin = Origin::of(
-        peer,
-        request.uri(),
-        request.headers(),
-        &app.options.trusted_proxies,
-    );
-    let received = Received::default();
-    let mut line = Line {
-        id: id.clone(),
-        method: request.method().clone(),
-        uri: request.uri().clone(),
-        client: origin.client,
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        received: received.clone(),
-        sent: 0,
-        announced: None,
-        whole: false,
-        start,
-        metrics: Arc::clone(&app.metrics),
-    };
-    request.extensions_mut().insert(origin);
-    request.extensions_mut().insert(received);
-    let mut response = next.run(request).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        if let Some(inside) = problem.inside() {
-            tracing::error!(%id, error = inside, "{} {}", line.method, line.uri.path());
-        }
-        // What the layers in between have added stays: Allow, CORS, nosniff.
-        let added = std::mem::take(response.headers_mut());
-        let reader = Reader {
-            language,
-            base: &app.options.base_path,
+/// A request that is being answered, and what its answer depends on beside the routes.
+pub struct Begun {
+    line: Line,
+    accept: Accept,
+    language: Language,
+}
+
+impl Begun {
+    /// Gives a request its id, its origin, and the count of its body.
+    pub fn new(app: &App, peer: Peer, request: &mut Request) -> Self {
+        let start = Instant::now();
+        let (uri, headers) = (request.uri(), request.headers());
+        let origin = Origin::of(peer, uri, headers, &app.options.trusted_proxies);
+        let received = Received::default();
+        let begun = Begun {
+            accept: Accept::of(headers),
+            language: Language::of(uri.query(), headers),
+            line: Line {
+                id: request_id(headers),
+                method: request.method().clone(),
+                uri: uri.clone(),
+                client: origin.client,
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                received: received.clone(),
+                sent: 0,
+                announced: None,
+                whole: false,
+                start,
+                metrics: Arc::clone(&app.metrics),
+            },
         };
-        response = problem.render(&id, &accept, &reader);
-        for (name, value) in &added {
-            response.headers_mut().append(name, value.clone());
+        request.extensions_mut().insert(origin);
+        request.extensions_mut().insert(received);
+        begun
+    }
+
+    /// Writes out the problem it ended in, and logs it when the last byte of the answer has gone.
+    pub fn end(self, app: &App, mut response: Response) -> Response<Logged> {
+        let Begun {
+            mut line,
+            accept,
+            language,
+        } = self;
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            if let Some(inside) = problem.inside() {
+                tracing::error!(id = %line.id, error = inside, "{} {}", line.method, line.uri.path());
+            }
+            // What was added on the way stays: Allow, CORS, nosniff.
+            let added = std::mem::take(response.headers_mut());
+            let reader = Reader {
+                language,
+                base: &app.options.base_path,
+            };
+            response = problem.render(&line.id, &accept, &reader);
+            for (name, value) in &added {
+                response.headers_mut().append(name, value.clone());
+            }
         }
+        if let Ok(value) = HeaderValue::from_str(&line.id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        line.status = response.status();
+        let announced = response.headers().get(http::header::CONTENT_LENGTH);
+        line.announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
+        // The answer to a HEAD, and one without a body, is whole with its head.
+        line.whole = line.method == Method::HEAD || response.body().is_end_stream();
+        response.map(|body| Logged { body, line })
     }
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    line.status = response.status();
-    let announced = response.headers().get(http::header::CONTENT_LENGTH);
-    line.announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
-    // The answer to a HEAD, and one without a body, is whole with its head.
-    line.whole = line.method == Method::HEAD || response.body().is_end_stream();
-    response.map(|body| Body::new(Logged { body, line }))
 }
 
 /// The id a proxy or a client gave, if it is fit for a log; else a new one.
@@ -164,7 +176,7 @@ impl Drop for Line {
 }
 
 /// A body whose end is logged.
-struct Logged {
+pub struct Logged {
     body: Body,
     line: Line,
 }

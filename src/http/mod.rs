@@ -10,6 +10,7 @@ mod cross_site;
 mod download;
 mod extract;
 mod filepond;
+mod front;
 mod health;
 mod log;
 mod manage;
@@ -34,14 +35,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::middleware::from_fn_with_state;
-use axum::response::Response;
 use axum::routing::{delete, get, post, put};
-use http::{HeaderName, HeaderValue};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::delivery::Delivery;
 use crate::expiry;
@@ -50,6 +46,7 @@ use crate::lease::Claim;
 use crate::model::Clock;
 use crate::repository::Repository;
 use access::{Access, Scope};
+pub use front::Front;
 use metrics::Metrics;
 use origin::{Origin, Trusted};
 use problem::Problem;
@@ -186,8 +183,8 @@ impl App {
         }
     }
 
-    /// The routes with their layers.
-    pub fn router(self) -> Router {
+    /// The routes, and what stands around them.
+    pub fn front(self) -> Front {
         let routes = routes(&self).with_state(self.clone());
         let based = match self.options.base_path.as_str() {
             "" => routes,
@@ -199,14 +196,8 @@ impl App {
                 )
                 .fallback(unknown),
         };
-        // One service of all of them, and not one around the other for each route.
-        let layers = ServiceBuilder::new()
-            .layer(from_fn_with_state(self.clone(), log::requests))
-            .layer(nosniff())
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(cors::layer(&self.options.cors_origins))
-            .layer(from_fn_with_state(self, cross_site::refuse));
-        based.layer(layers)
+        let cors = cors::layer(&self.options.cors_origins);
+        Front::new(self, based, cors)
     }
 }
 
@@ -265,22 +256,10 @@ fn guarded(routes: Router<App>, app: &App, scope: Scope) -> Router<App> {
     routes.route_layer(from_fn_with_state((app.clone(), scope), access::required))
 }
 
-fn nosniff() -> SetResponseHeaderLayer<HeaderValue> {
-    let name = HeaderName::from_static("x-content-type-options");
-    SetResponseHeaderLayer::overriding(name, HeaderValue::from_static("nosniff"))
-}
-
 async fn unknown(request: Request) -> Problem {
     Problem::not_found(format!("there is nothing at {}", request.uri().path()))
 }
 
 async fn wrong_method(request: Request) -> Problem {
     Problem::method_not_allowed(request.method())
-}
-
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-    let problem = Problem::internal(format!("panic: {}", text.unwrap_or_default()));
-    axum::response::IntoResponse::into_response(problem)
 }

@@ -21,7 +21,7 @@ pub struct Origin {
     /// The client's address, as far as it is known.
     pub client: Option<IpAddr>,
     /// `http` or `https`.
-    pub scheme: String,
+    pub scheme: &'static str,
     /// Host and port as the client knows them.
     pub host: String,
 }
@@ -48,7 +48,7 @@ impl Trusted {
 #[derive(Debug, Default)]
 struct Hop {
     client: Option<IpAddr>,
-    scheme: Option<String>,
+    scheme: Option<&'static str>,
     host: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl Origin {
             .and_then(authority);
         let mut origin = Origin {
             client: address,
-            scheme: "http".to_owned(),
+            scheme: "http",
             host: host.unwrap_or_else(|| "localhost".to_owned()),
         };
         if trusted.trusts(peer) {
@@ -94,9 +94,9 @@ fn authority(text: &str) -> Option<String> {
     plain.then(|| authority.to_string())
 }
 
-fn scheme(text: &str) -> Option<String> {
-    let text = text.trim().to_ascii_lowercase();
-    matches!(text.as_str(), "http" | "https").then_some(text)
+fn scheme(text: &str) -> Option<&'static str> {
+    let is = |scheme: &&str| text.trim().eq_ignore_ascii_case(scheme);
+    ["http", "https"].into_iter().find(is)
 }
 
 /// The nearest client that is no trusted proxy, from the last to the first: only what a trusted
@@ -183,10 +183,10 @@ mod tests {
         Origin::of(peer, &Uri::from_static("/"), &headers, &trusted)
     }
 
-    fn is(client: &str, scheme: &str, host: &str) -> Origin {
+    fn is(client: &str, scheme: &'static str, host: &str) -> Origin {
         Origin {
             client: Some(client.parse().unwrap()),
-            scheme: scheme.to_owned(),
+            scheme,
             host: host.to_owned(),
         }
     }

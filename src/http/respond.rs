@@ -10,11 +10,13 @@ use super::App;
 use super::conditional::{self, Verdict};
 use super::problem::Problem;
 use super::range::{self, Asked};
-use crate::delivery::{Kind, Piece, Representation};
+use crate::delivery::{Content, Kind, Piece, Representation};
 use crate::form;
 
 /// The longest a client is told to keep what is stored under an id, in seconds: a year.
 const MAX_AGE: u64 = 365 * 24 * 3600;
+/// Fields of an answer, about: room for them is made once.
+const FIELDS: usize = 14;
 
 impl App {
     /// Answers a `GET` or `HEAD` with `this`.
@@ -34,6 +36,7 @@ impl App {
             }
             Verdict::Proceed => {}
         }
+        let disposition = disposition(this, inline);
         // A validator of ours says nothing to the bucket.
         let validators = [header::IF_MATCH, header::IF_RANGE];
         let asks_for_ours = validators.iter().any(|name| headers.contains_key(name));
@@ -42,12 +45,12 @@ impl App {
         if *method == Method::GET
             && !inline
             && !asks_for_ours
-            && let Some(disposition) = disposition(this, inline)
-            && let Some(address) = self.delivery.elsewhere(this, &disposition).await?
+            && let Some(disposition) = &disposition
+            && let Some(address) = self.delivery.elsewhere(this, disposition).await?
         {
             let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
-            set(response.headers_mut(), header::LOCATION, &address);
-            set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
+            set(response.headers_mut(), header::LOCATION, address);
+            set_static(response.headers_mut(), header::CACHE_CONTROL, "no-store");
             return Ok(response);
         }
         let answer = Answer::new(method, headers, this, content_type(this, inline))?;
@@ -55,41 +58,49 @@ impl App {
             Body::empty()
         } else {
             let whole = answer.status == StatusCode::OK;
-            let stream = self.delivery.open(this, answer.pieces, whole).await?;
-            Body::from_stream(stream)
+            match self.delivery.open(this, answer.pieces, whole).await? {
+                Content::Whole(bytes) => Body::from(bytes),
+                Content::Blocks(blocks) => Body::from_stream(blocks),
+            }
         };
-        let mut response = (answer.status, body).into_response();
+        let mut response = Response::new(body);
+        *response.status_mut() = answer.status;
         let fields = response.headers_mut();
+        fields.reserve(FIELDS);
         self.add_validators(fields, this);
-        add_description(fields, this, inline);
+        add_description(fields, this, disposition);
         fields.insert(header::CONTENT_LENGTH, answer.len.into());
-        set(fields, header::CONTENT_TYPE, &answer.content_type);
+        set(fields, header::CONTENT_TYPE, answer.content_type);
         if let Some(range) = answer.content_range {
-            set(fields, header::CONTENT_RANGE, &range);
+            set(fields, header::CONTENT_RANGE, range);
         }
         Ok(response)
     }
 
     /// What a 304 carries as well (RFC 9110 section 15.4.5).
     fn add_validators(&self, fields: &mut HeaderMap, this: &Representation) {
-        set(fields, header::ETAG, &this.etag);
+        set(fields, header::ETAG, this.etag.clone());
         if conditional::modified(this).is_some() {
             let date = httpdate::fmt_http_date(this.last_modified.to_system_time());
-            set(fields, header::LAST_MODIFIED, &date);
+            set(fields, header::LAST_MODIFIED, date);
         }
-        let cache = if this.is_limited() {
-            "no-store".to_owned()
+        if this.is_limited() {
+            set_static(fields, header::CACHE_CONTROL, "no-store");
         } else if this.by_name {
-            "no-cache".to_owned()
+            set_static(fields, header::CACHE_CONTROL, "no-cache");
         } else {
             let left = this
                 .expires_at
                 .map(|end| end.since(self.clock.now()).as_secs());
-            format!("private, max-age={}", left.unwrap_or(MAX_AGE).min(MAX_AGE))
-        };
-        set(fields, header::CACHE_CONTROL, &cache);
+            let left = left.unwrap_or(MAX_AGE).min(MAX_AGE);
+            set(
+                fields,
+                header::CACHE_CONTROL,
+                format!("private, max-age={left}"),
+            );
+        }
         let ranges = if this.is_limited() { "none" } else { "bytes" };
-        set(fields, header::ACCEPT_RANGES, ranges);
+        set_static(fields, header::ACCEPT_RANGES, ranges);
     }
 }
 
@@ -171,27 +182,21 @@ fn content_type(this: &Representation, inline: bool) -> String {
 }
 
 /// Says what a raw file is, and keeps it from running in this origin.
-fn add_description(fields: &mut HeaderMap, this: &Representation, inline: bool) {
+fn add_description(fields: &mut HeaderMap, this: &Representation, disposition: Option<String>) {
     let Kind::Raw(file) = &this.kind else { return };
-    if let Some(disposition) = disposition(this, inline) {
-        set(fields, header::CONTENT_DISPOSITION, &disposition);
+    if let Some(disposition) = disposition {
+        set(fields, header::CONTENT_DISPOSITION, disposition);
     }
-    set(
+    set_static(
         fields,
         header::CONTENT_SECURITY_POLICY,
         "sandbox; default-src 'none'",
     );
-    set(
-        fields,
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    );
+    let resource_policy = HeaderName::from_static("cross-origin-resource-policy");
+    set_static(fields, resource_policy, "same-origin");
     if let Some(digest) = file.sha256 {
-        set(
-            fields,
-            HeaderName::from_static("repr-digest"),
-            &digest.to_header(),
-        );
+        let name = HeaderName::from_static("repr-digest");
+        set(fields, name, digest.to_header());
     }
 }
 
@@ -233,8 +238,12 @@ pub(super) fn is_inert(media_type: &str) -> bool {
 }
 
 /// Sets a field. What is no field value, which a media type cannot be, is left out.
-fn set(fields: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
+fn set(fields: &mut HeaderMap, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
         fields.insert(name, value);
     }
+}
+
+fn set_static(fields: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    fields.insert(name, HeaderValue::from_static(value));
 }

@@ -23,7 +23,11 @@ impl Digest {
 
     /// The value of a `Repr-Digest` field (RFC 9530 section 3).
     pub fn to_header(&self) -> String {
-        format!("sha-256=:{}:", STANDARD.encode(self.0))
+        let mut field = String::with_capacity(54);
+        field.push_str("sha-256=:");
+        STANDARD.encode_string(self.0, &mut field);
+        field.push(':');
+        field
     }
 }
 

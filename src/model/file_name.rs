@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization as _;
@@ -16,6 +17,8 @@ const NAMELESS: &str = "file";
 
 /// Names that Windows gives to devices, with any extension.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+/// Characters of `conout$`.
+const LONGEST_DEVICE: usize = 7;
 
 /// A safe file name: one path component of at most 200 bytes, in NFC, without control
 /// characters, bidirectional overrides, leading dots, trailing dots or spaces, and not a device
@@ -29,7 +32,7 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// assert_eq!(FileName::from_upload(b".bashrc").as_str(), "_.bashrc");
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileName(String);
+pub struct FileName(Arc<str>);
 
 /// A text that is no [`FileName`] as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,18 +45,21 @@ impl FileName {
     pub fn from_upload(name: &[u8]) -> Self {
         let text = String::from_utf8_lossy(name);
         let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        let clean: String = composed(last).chars().filter(|&c| !is_removed(c)).collect();
-        // Removing a character can bring two together that compose.
-        let clean = composed(&clean);
+        let mut clean = composed(last);
+        if clean.contains(is_removed) {
+            let kept: String = clean.chars().filter(|&c| !is_removed(c)).collect();
+            // Removing a character can bring two together that compose.
+            clean = composed(&kept).into_owned().into();
+        }
         let trimmed = trim(&clean);
         let safe = if trimmed.is_empty() {
-            NAMELESS.to_owned()
+            Cow::Borrowed(NAMELESS)
         } else if trimmed.starts_with('.') || is_device(trimmed) {
-            format!("_{trimmed}")
+            Cow::Owned(format!("_{trimmed}"))
         } else {
-            trimmed.to_owned()
+            Cow::Borrowed(trimmed)
         };
-        FileName(shorten(&safe, LIMIT))
+        FileName(shorten(safe, LIMIT).into())
     }
 
     /// The name of a stored file, when `text` is one as it stands.
@@ -62,7 +68,7 @@ impl FileName {
     /// It is not what [`from_upload`](Self::from_upload) makes of it.
     pub fn parse(text: &str) -> Result<Self, FileNameError> {
         let name = Self::from_upload(text.as_bytes());
-        if name.0 == text {
+        if name.as_str() == text {
             Ok(name)
         } else {
             Err(FileNameError(text.to_owned()))
@@ -86,7 +92,7 @@ impl FileName {
         let mark = format!(" ({number})");
         let room = LIMIT - mark.len() - extension.len();
         let stem = stem[..floor(stem, room)].trim_end();
-        FileName(format!("{stem}{mark}{extension}"))
+        FileName(format!("{stem}{mark}{extension}").into())
     }
 }
 
@@ -140,8 +146,11 @@ fn trim(name: &str) -> &str {
 
 /// `CON`, `con.txt`, `COM1`, `lpt9.log` (Microsoft, "Naming Files, Paths, and Namespaces").
 fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or_default();
-    let stem = stem.trim_end().to_lowercase();
+    let stem = name.split('.').next().unwrap_or_default().trim_end();
+    if stem.chars().nth(LONGEST_DEVICE).is_some() {
+        return false;
+    }
+    let stem = stem.to_lowercase();
     let numbered = ["com", "lpt"].iter().any(|port| {
         let number = stem.strip_prefix(port).unwrap_or_default();
         matches!(
@@ -153,16 +162,14 @@ fn is_device(name: &str) -> bool {
 }
 
 /// Cuts at a character boundary, and keeps the extension.
-fn shorten(name: &str, limit: usize) -> String {
+fn shorten(name: Cow<'_, str>, limit: usize) -> Cow<'_, str> {
     if name.len() <= limit {
-        return name.to_owned();
+        return name;
     }
-    let (stem, extension) = split_extension(name);
+    let (stem, extension) = split_extension(&name);
     let stem = &stem[..floor(stem, limit - extension.len())];
-    format!(
-        "{}{extension}",
-        stem.trim_end_matches(|c: char| c == '.' || c.is_whitespace())
-    )
+    let stem = stem.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
+    Cow::Owned(format!("{stem}{extension}"))
 }
 
 fn split_extension(name: &str) -> (&str, &str) {
@@ -213,7 +220,7 @@ mod tests {
     use super::*;
 
     fn safe(name: &str) -> String {
-        FileName::from_upload(name.as_bytes()).0
+        FileName::from_upload(name.as_bytes()).to_string()
     }
 
     #[test]
@@ -242,7 +249,10 @@ mod tests {
         ] {
             assert_eq!(safe(name), expected, "{name:?}");
         }
-        assert_eq!(FileName::from_upload(b"caf\xe9.txt").0, "caf\u{fffd}.txt");
+        assert_eq!(
+            FileName::from_upload(b"caf\xe9.txt").as_str(),
+            "caf\u{fffd}.txt"
+        );
     }
 
     #[test]
@@ -257,7 +267,11 @@ mod tests {
     #[test]
     fn twins_are_numbered() {
         let mut names = Distinct::default();
-        let mut name = |text: &str| names.name(FileName::from_upload(text.as_bytes())).0;
+        let mut name = |text: &str| {
+            names
+                .name(FileName::from_upload(text.as_bytes()))
+                .to_string()
+        };
         assert_eq!(name("a.txt"), "a.txt");
         assert_eq!(name("A.TXT"), "A (2).TXT");
         assert_eq!(name("a (2).txt"), "a (2) (2).txt");
@@ -279,7 +293,7 @@ mod tests {
         #[test]
         fn any_text_gives_a_name_that_stays_as_it_is(text in "\\PC{0,120}[. é\u{301}]{0,3}[./\\\\a]{0,2}") {
             let name = FileName::from_upload(text.as_bytes());
-            prop_assert!(name.0.len() <= LIMIT && !name.0.is_empty());
+            prop_assert!(name.as_str().len() <= LIMIT && !name.as_str().is_empty());
             prop_assert_eq!(FileName::parse(name.as_str()), Ok(name.clone()));
             let mut names = Distinct::default();
             let first = names.name(name.clone());

@@ -61,6 +61,9 @@ impl Manifests {
         if self.shared {
             return self.get_shared(store, id).await;
         }
+        if let Some((_, manifest)) = self.cache.get(id) {
+            return Ok(Some(manifest));
+        }
         let guard = match self.cache.get_value_or_guard_async(id).await {
             Ok((_, manifest)) => return Ok(Some(manifest)),
             Err(guard) => guard,

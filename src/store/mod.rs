@@ -24,6 +24,8 @@ pub use object::BucketStore;
 
 /// The most bytes a [`Blob`] that reads from a disk gives at once.
 const BLOCK: usize = 256 * 1024;
+/// The most bytes of a file that is [at hand](Store::at_hand).
+const SMALL: u64 = 64 * 1024;
 
 /// A place where uploads are kept, each as files and one manifest.
 ///
@@ -86,6 +88,12 @@ pub trait Store: Send + Sync + 'static {
         size: u64,
         range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError>;
+
+    /// The content of a file of no more than 64 KiB whose manifest says it has `size` bytes, if it
+    /// is to be had without waiting. `None` says nothing of the file: [`open`](Self::open) does.
+    fn at_hand(&self, _id: &UploadId, _name: &FileName, _size: u64) -> Option<Bytes> {
+        None
+    }
 
     /// Whether opening takes so long that whoever reads several files opens the next one while
     /// it reads the one before.

@@ -20,12 +20,12 @@ pub enum Entry {
 
 /// The name of a stored file.
 pub fn file_name(id: &UploadId, name: &FileName) -> String {
-    format!("{id}-{name}")
+    [id.as_str(), "-", name.as_str()].concat()
 }
 
 /// The name of a manifest.
 pub fn manifest_name(id: &UploadId) -> String {
-    format!("{id}{MANIFEST}")
+    [id.as_str(), MANIFEST].concat()
 }
 
 /// Reads a name in the folder `prefix`.

@@ -13,6 +13,7 @@
 
 mod check;
 mod holds;
+mod newest;
 mod open;
 mod pending;
 mod tables;
@@ -33,6 +34,7 @@ use super::record::Record;
 use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Stats};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use holds::Holds;
+use newest::{Names, Newest};
 use pending::{Change, Pending};
 use tables::Snapshot;
 use writer::Writer;
@@ -43,6 +45,7 @@ pub use open::OpenError;
 pub struct EmbeddedCatalog {
     shared: Arc<Shared>,
     writer: Writer,
+    names: Names,
     /// Guards the uses held by downloads under way. A std mutex: held for a look.
     holds: Mutex<Holds>,
     clock: Clock,
@@ -97,6 +100,7 @@ impl EmbeddedCatalog {
         Ok(EmbeddedCatalog {
             shared,
             writer,
+            names: Names::default(),
             holds: Mutex::default(),
             clock,
         })
@@ -125,8 +129,11 @@ impl EmbeddedCatalog {
             (Some(new), Some(old)) => new < old,
             (new, old) => new.is_some() && old.is_none(),
         };
-        state.pending.insert(*id, change);
+        state.pending.insert(*id, change.clone());
         drop(state);
+        let changed = [before.as_ref(), change.as_deref()];
+        let names = changed.into_iter().flatten().flat_map(|it| &it.names);
+        self.names.let_go(names);
         self.writer.wake();
         if nearer {
             self.shared.earlier.notify_one();
@@ -165,6 +172,28 @@ impl EmbeddedCatalog {
             (snapshot, state.pending.all())
         };
         look(&snapshot, pending).map_err(failed)
+    }
+
+    /// The newest upload with that name that is alive and not one of `skip`, and its deadline.
+    fn search(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        skip: &[UploadId],
+    ) -> Result<Option<Newest>, CatalogError> {
+        self.view(|snapshot, pending| {
+            let mut hidden = pending::ids(&pending);
+            hidden.extend(skip);
+            let recent = pending
+                .iter()
+                .filter_map(|(id, change)| change.as_ref().map(|record| (record, id)))
+                .filter(|(record, _)| record.is_alive(now) && record.names.contains(name))
+                .filter(|(_, id)| !skip.contains(id))
+                .map(|(record, id)| (record.created_at, *id, record.expires_at))
+                .max();
+            let stored = snapshot.newest(name, now, &hidden)?;
+            Ok(recent.max(stored).map(|(_, id, end)| (id, end)))
+        })
     }
 
     fn require_complete(&self) -> Result<(), CatalogError> {
@@ -233,19 +262,12 @@ impl Catalog for EmbeddedCatalog {
         now: Timestamp,
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError> {
-        let newest = self.view(|snapshot, pending| {
-            let mut hidden = pending::ids(&pending);
-            hidden.extend(skip);
-            let recent = pending
-                .iter()
-                .filter_map(|(id, change)| change.as_ref().map(|record| (record, id)))
-                .filter(|(record, _)| record.is_alive(now) && record.names.contains(name))
-                .filter(|(_, id)| !skip.contains(id))
-                .map(|(record, id)| (record.created_at, *id))
-                .max();
-            let stored = snapshot.newest(name, now, &hidden)?;
-            Ok(recent.max(stored).map(|(_, id)| id))
-        })?;
+        let search = || self.search(name, now, skip);
+        let newest = if skip.is_empty() {
+            self.names.newest(name, now, search)?
+        } else {
+            search()?.map(|(id, _)| id)
+        };
         if newest.is_none() {
             self.require_complete()?;
         }

@@ -115,13 +115,14 @@ impl Snapshot {
         value.map(|value| decode(value.value())).transpose()
     }
 
-    /// The newest upload with that name that is alive and not `hidden`.
+    /// The newest upload with that name that is alive and not `hidden`, when it was committed and
+    /// when it is over.
     pub fn newest(
         &self,
         name: &FileName,
         now: Timestamp,
         hidden: &HashSet<UploadId>,
-    ) -> Result<Option<(Timestamp, UploadId)>, redb::Error> {
+    ) -> Result<Option<(Timestamp, UploadId, Option<Timestamp>)>, redb::Error> {
         let (first, last) = (name_key(name, &[]), name_key(name, &[LAST]));
         let table = self.0.open_table(BY_NAME)?;
         for key in table.range(&first[..]..&last[..])?.rev() {
@@ -135,8 +136,8 @@ impl Snapshot {
             if hidden.contains(&id) {
                 continue;
             }
-            if self.find(&id)?.is_some_and(|record| record.is_alive(now)) {
-                return Ok(Some((time, id)));
+            if let Some(record) = self.find(&id)?.filter(|record| record.is_alive(now)) {
+                return Ok(Some((time, id, record.expires_at)));
             }
         }
         Ok(None)

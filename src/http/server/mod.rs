@@ -7,6 +7,7 @@ mod transport;
 mod version;
 mod workers;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,10 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -26,12 +24,13 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
+use super::Front;
+use super::log::Logged;
 use super::origin::Peer;
 pub use deadline::Deadline;
-use phase::{Phase, Tracked};
-use request_body::RequestBody;
+use phase::{Followed, Phase, Tracked};
+use request_body::remember;
 use transport::Transport;
 pub use workers::Workers;
 
@@ -84,8 +83,8 @@ impl Timeouts {
 /// What all connections share.
 #[derive(Clone)]
 pub struct Server {
-    /// The routes, with their layers.
-    pub router: Router,
+    /// The routes, and what stands around them.
+    pub front: Front,
     /// The time-outs.
     pub timeouts: Timeouts,
     /// One permit for each connection there may be.
@@ -168,12 +167,11 @@ impl Server {
             () = self.stop.cancelled() => return,
         };
         let service = {
-            let (phase, router, idle) =
-                (Arc::clone(&phase), self.router.clone(), self.timeouts.idle);
+            let (phase, front, idle) = (Arc::clone(&phase), self.front.clone(), self.timeouts.idle);
             hyper::service::service_fn(move |request| {
                 let phase = Arc::clone(&phase);
                 // A connection that waits for a request has no room for an answer.
-                Box::pin(answer(router.clone(), idle, request, peer, phase))
+                Box::pin(answer(front.clone(), idle, request, peer, phase))
             })
         };
         let io = TokioIo::new(transport);
@@ -240,19 +238,17 @@ impl Server {
 
 /// Answers one request. A reader over HTTP/2 may take nothing for `idle`.
 async fn answer(
-    router: Router,
+    front: Front,
     idle: Duration,
     request: Request<Incoming>,
     peer: Peer,
     phase: Arc<Phase>,
-) -> Result<Response<Body>, std::convert::Infallible> {
+) -> Result<Response<Followed<Logged>>, Infallible> {
     let http2 = request.version() == Version::HTTP_2;
     let active = Tracked::begin(Arc::clone(&phase), http2);
-    let (body, unread) = RequestBody::new(&request);
-    let mut request = request.map(|incoming| Body::new(body.of(incoming)));
-    request.extensions_mut().insert(peer);
-    let Ok(mut response) = router.oneshot(request).await;
-    if unread.is_unread() && !http2 {
+    let (request, unread) = remember(request);
+    let mut response = front.answer(peer, request).await;
+    if unread.is_some_and(|unread| unread.is_unread()) && !http2 {
         // What still comes of the body is drained by the transport when the connection ends.
         response
             .headers_mut()
@@ -260,7 +256,7 @@ async fn answer(
         phase.linger();
     }
     let idle = http2.then_some(idle);
-    Ok(response.map(|body| Body::new(active.follow(body, idle))))
+    Ok(response.map(|body| active.follow(body, idle)))
 }
 
 /// A connection between two runtimes.

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
 /// How long a head that was begun may still come when the server ends.
@@ -93,7 +92,7 @@ impl Tracked {
     /// Goes on to the end of the response's body. With `idle`, the connection is dropped when
     /// nothing of the body is taken for so long: over HTTP/2 one reader's stop cannot be seen at
     /// the socket.
-    pub fn follow(self, body: Body, idle: Option<Duration>) -> Followed {
+    pub fn follow<B>(self, body: B, idle: Option<Duration>) -> Followed<B> {
         let watch = idle.map(|idle| Watch::start(Arc::clone(&self.0), idle));
         Followed {
             body,
@@ -110,20 +109,20 @@ impl Drop for Tracked {
 }
 
 /// A response's body, followed to its end.
-pub struct Followed {
-    body: Body,
+pub struct Followed<B> {
+    body: B,
     _watch: Option<Watch>,
     _active: Tracked,
 }
 
-impl http_body::Body for Followed {
+impl<B: Body<Data = Bytes> + Unpin> Body for Followed<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if let Some(watch) = &self._watch {
             watch.polls.fetch_add(1, Ordering::Relaxed);
         }

@@ -20,25 +20,24 @@ impl Unread {
     }
 }
 
-/// A body to be, once its request is taken apart.
-pub struct RequestBody(Unread);
-
 /// A body that remembers whether it was read to its end.
-pub struct Remembering {
+struct Remembering {
     incoming: Incoming,
     unread: Unread,
 }
 
-impl RequestBody {
-    pub fn new(request: &Request<Incoming>) -> (Self, Unread) {
-        let unread = Unread(Arc::new(AtomicBool::new(!request.body().is_end_stream())));
-        (RequestBody(unread.clone()), unread)
+/// A request with a body that remembers whether it was read, if it has one.
+pub fn remember(request: Request<Incoming>) -> (Request<axum::body::Body>, Option<Unread>) {
+    if request.body().is_end_stream() {
+        return (request.map(|_| axum::body::Body::empty()), None);
     }
-
-    pub fn of(self, incoming: Incoming) -> Remembering {
-        let unread = self.0;
-        Remembering { incoming, unread }
-    }
+    let unread = Unread(Arc::new(AtomicBool::new(true)));
+    let remembering = |incoming| Remembering {
+        incoming,
+        unread: unread.clone(),
+    };
+    let request = request.map(|incoming| axum::body::Body::new(remembering(incoming)));
+    (request, Some(unread))
 }
 
 impl Body for Remembering {

@@ -14,7 +14,7 @@ use super::blocks::Blocks;
 use super::layout::Folder;
 use super::{Inner, layout, run_blocking};
 use crate::model::{FileName, Manifest, UploadId};
-use crate::store::{BLOCK, Blob, StoreError, names};
+use crate::store::{BLOCK, Blob, SMALL, StoreError, names};
 
 /// What is to be read of which file.
 #[derive(Debug, Clone)]
@@ -27,6 +27,19 @@ pub struct Wanted {
 }
 
 impl Inner {
+    /// The content of a small file that the kernel has in memory; `None` where it has not, or
+    /// cannot tell, and where anything is wrong: the long way says what.
+    pub fn at_hand(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
+        if size > SMALL || self.is_shared() {
+            return None;
+        }
+        let dir = self.layout.known_prefix(id.prefix())?;
+        let (file, found) = layout::open_cached(&dir, &names::file_name(id, name)).ok()?;
+        let mut content = vec![0; usize::try_from(size).ok()?];
+        let whole = found == size && read_cached(&file, &mut content, 0) == content.len();
+        whole.then(|| content.into())
+    }
+
     /// Opens a file that the kernel can find without waiting for the disk; `None` where it
     /// cannot, or cannot tell.
     pub fn open_cached(&self, wanted: &Wanted) -> Option<Result<Box<dyn Blob>, StoreError>> {
@@ -53,11 +66,13 @@ impl Inner {
         self.blob(file, name, wanted)
     }
 
-    fn blob(&self, file: File, name: String, wanted: &Wanted) -> Result<Box<dyn Blob>, StoreError> {
+    fn blob(
+        &self,
+        (file, found): (File, u64),
+        name: String,
+        wanted: &Wanted,
+    ) -> Result<Box<dyn Blob>, StoreError> {
         let size = wanted.size;
-        let metadata = file.metadata();
-        let found = metadata.map_err(|error| StoreError::io(format!("opening {name}"), error))?;
-        let found = found.len();
         if found != size {
             return Err(StoreError::Damaged(format!(
                 "{name} has {found} bytes instead of {size}"

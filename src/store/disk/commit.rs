@@ -117,7 +117,7 @@ impl<'a> Commit<'a> {
             Content::Named(waiting) => {
                 let stage = inner.layout.stage();
                 let file = layout::open_regular(stage, waiting).map_err(naming)?;
-                let file = file.ok_or_else(|| {
+                let (file, _) = file.ok_or_else(|| {
                     StoreError::Damaged(format!("{waiting} is missing in the stage"))
                 })?;
                 layout::rename_new(stage, waiting, dir, name).map_err(naming)?;

@@ -46,7 +46,7 @@ impl Inner {
             return Ok(None);
         };
         match layout::open_regular(&dir, &name).map_err(opening)? {
-            Some(mut file) => parse(&mut file, id).map(Some),
+            Some((mut file, _)) => parse(&mut file, id).map(Some),
             None => Ok(None),
         }
     }

@@ -234,27 +234,29 @@ fn staged_id(name: &CStr) -> Option<UploadId> {
     id.parse().ok()
 }
 
-/// Opens a regular file to be read. `None` when there is none; a symbolic link or a device in
-/// its place is an error.
-pub fn open_regular(dir: impl AsFd, name: &str) -> io::Result<Option<File>> {
+/// Opens a regular file to be read, and tells its size. `None` when there is none; a symbolic
+/// link or a device in its place is an error.
+pub fn open_regular(dir: impl AsFd, name: &str) -> io::Result<Option<(File, u64)>> {
     match rustix::fs::openat(dir, name, READ, Mode::empty()) {
-        Ok(fd) => regular(File::from(fd)).map(Some),
+        Ok(fd) => regular(fd.into()).map(Some),
         Err(Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        Ok(file)
+fn regular(file: File) -> io::Result<(File, u64)> {
+    let stat = rustix::fs::fstat(&file)?;
+    if rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        let size = stat.st_size.cast_unsigned();
+        Ok((file, size))
     } else {
         Err(io::Error::other("not a regular file"))
     }
 }
 
-/// Opens a regular file, if that takes no look at the disk (openat2(2), `RESOLVE_CACHED`); every
-/// error says no more than that another way has to be taken.
-pub fn open_cached(dir: impl AsFd, name: &str) -> io::Result<File> {
+/// Opens a regular file, and tells its size, if that takes no look at the disk (openat2(2),
+/// `RESOLVE_CACHED`); every error says no more than that another way has to be taken.
+pub fn open_cached(dir: impl AsFd, name: &str) -> io::Result<(File, u64)> {
     let (flags, resolve) = (READ, ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS);
     let file = rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)?;
     regular(File::from(file))

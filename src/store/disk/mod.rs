@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::{Blob, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names};
@@ -299,6 +300,10 @@ impl Store for DiskStore {
             return opened;
         }
         self.blocking(move |inner| inner.open_blob(&wanted)).await
+    }
+
+    fn at_hand(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
+        self.0.at_hand(id, name, size)
     }
 
     async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {

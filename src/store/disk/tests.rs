@@ -180,3 +180,25 @@ async fn orphans_go_and_the_rest_stays() {
         .collect();
     assert_eq!(left, ["mine"]);
 }
+
+#[tokio::test]
+async fn what_is_at_hand_is_what_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(&options(dir.path(), Durability::Relaxed, 10)).unwrap();
+    let id = UploadId::generate().unwrap();
+    let name = FileName::from_upload(b"a.txt");
+    assert_eq!(store.at_hand(&id, &name, 5), None);
+    let large = vec![7; 64 * 1024 + 1];
+    let files = [("a.txt", &b"hello"[..]), ("b.txt", &large)];
+    let (staged, manifest) = conformance::stage(&store, id, &files).await;
+    assert_eq!(store.at_hand(&id, &name, 5), None);
+    staged.commit(&manifest).await.unwrap();
+    assert_eq!(store.at_hand(&id, &name, 5).unwrap(), "hello");
+    let large = FileName::from_upload(b"b.txt");
+    assert_eq!(store.at_hand(&id, &large, 64 * 1024 + 1), None);
+    // A damaged one is told of by who opens it.
+    for size in [4, 6] {
+        assert_eq!(store.at_hand(&id, &name, size), None);
+        assert!(store.open(&id, &name, size, 0..size).await.is_err());
+    }
+}

@@ -1,0 +1,95 @@
+//! What names mean that were asked for lately: who is asked for once is asked for often.
+
+use quick_cache::Weighter;
+use quick_cache::sync::{Cache, GuardResult};
+
+use crate::model::{FileName, Timestamp, UploadId};
+
+/// How many names the cache is laid out for.
+const ITEMS: usize = 8 * 1024;
+/// The bytes of names it holds, as [`Weight`] reckons them.
+const CAPACITY: u64 = 2 * 1024 * 1024;
+
+/// The newest upload with a file of a name, and from when on it is not any more.
+pub type Newest = (UploadId, Option<Timestamp>);
+
+/// The newest uploads by name, never older than the index.
+pub struct Names(Cache<FileName, Newest, Weight>);
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<FileName, Newest> for Weight {
+    fn weight(&self, name: &FileName, _: &Newest) -> u64 {
+        (size_of::<(FileName, Newest)>() + name.as_str().len()) as u64
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Names(Cache::with_weighter(ITEMS, CAPACITY, Weight))
+    }
+}
+
+impl Names {
+    /// The newest upload with that name, as it was found before or is found by `look` now.
+    pub fn newest<E>(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        look: impl FnOnce() -> Result<Option<Newest>, E>,
+    ) -> Result<Option<UploadId>, E> {
+        let guard = loop {
+            match self.0.get_value_or_guard(name, None) {
+                GuardResult::Value((id, end)) if end.is_none_or(|end| end > now) => {
+                    return Ok(Some(id));
+                }
+                GuardResult::Value(over) => {
+                    self.0.remove_if(name, |known| *known == over);
+                }
+                GuardResult::Guard(guard) => break guard,
+                GuardResult::Timeout => unreachable!("it waits without an end"),
+            }
+        };
+        let found = look()?;
+        if let Some(found) = found {
+            // Refused when it was let go of since: what was found may be out of date.
+            let _ = guard.insert(found);
+        }
+        Ok(found.map(|(id, _)| id))
+    }
+
+    /// Lets go of what was known of `names`. To be called when what is asked has changed.
+    pub fn let_go<'a>(&self, names: impl Iterator<Item = &'a FileName>) {
+        for name in names {
+            self.0.remove(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_while_it_was_looked_up_is_looked_up_again() {
+        let (names, name) = (Names::default(), FileName::from_upload(b"a"));
+        let [old, new] = [(); 2].map(|()| UploadId::generate().unwrap());
+        let now = Timestamp::from_millis(1);
+        let asked = |found: UploadId, during: &dyn Fn()| {
+            let look = || {
+                during();
+                Ok::<_, ()>(Some((found, Some(Timestamp::from_millis(2)))))
+            };
+            names.newest(&name, now, look).unwrap()
+        };
+        let changed = || names.let_go([&name].into_iter());
+        assert_eq!(asked(old, &changed), Some(old));
+        assert_eq!(asked(new, &|| ()), Some(new));
+        let never = || panic!("it is known");
+        assert_eq!(asked(old, &never), Some(new));
+        let later = Timestamp::from_millis(2);
+        let over = names.newest(&name, later, || Ok::<_, ()>(None));
+        assert_eq!(over, Ok(None));
+    }
+}

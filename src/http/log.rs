@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::App;
@@ -89,7 +89,9 @@ impl Begun {
                 tracing::error!(id = %line.id, error = inside, "{} {}", line.method, line.uri.path());
             }
             // What was added on the way stays: Allow, CORS, nosniff.
-            let added = std::mem::take(response.headers_mut());
+            let mut added = std::mem::take(response.headers_mut());
+            // That of the empty answer which carried the problem.
+            added.remove(header::CONTENT_LENGTH);
             let reader = Reader {
                 language,
                 base: &app.options.base_path,
@@ -103,7 +105,7 @@ impl Begun {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         line.status = response.status();
-        let announced = response.headers().get(http::header::CONTENT_LENGTH);
+        let announced = response.headers().get(header::CONTENT_LENGTH);
         line.announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
         // The answer to a HEAD, and one without a body, is whole with its head.
         line.whole = line.method == Method::HEAD || response.body().is_end_stream();

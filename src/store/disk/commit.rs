@@ -79,12 +79,7 @@ impl<'a> Commit<'a> {
         let dir = inner.layout.make_prefix(prefix).map_err(opening)?;
         for file in std::mem::take(&mut self.staged.files) {
             let name = names::file_name(&id, &file.name);
-            let placed = self.place(inner, &dir, &file.content, &name);
-            if placed.is_err() {
-                // The upload removes it from the stage when it is dropped.
-                self.staged.files.push(file);
-            }
-            placed?;
+            self.place(inner, &dir, file.content, &name)?;
             self.linked.push(name);
         }
         let name = names::manifest_name(&id);
@@ -98,31 +93,24 @@ impl<'a> Commit<'a> {
         &mut self,
         inner: &Inner,
         dir: &Folder,
-        content: &Content,
+        content: Content,
         name: &str,
     ) -> Result<(), StoreError> {
         let naming = |error| naming(name, error);
         let file = match content {
             Content::Gathered(range) => {
-                let content = &self.staged.gathered[range.clone()];
+                let content = &self.staged.gathered[range];
                 let prepared = inner.prepare(dir, &self.staged.id, content, name)?;
                 let file = Arc::clone(&prepared.file);
                 prepared.give(dir, name)?;
                 file
             }
             Content::Unnamed(file, _permit) => {
-                layout::link_unnamed(file, dir, name).map_err(naming)?;
-                Arc::clone(file)
+                layout::link_unnamed(&file, dir, name).map_err(naming)?;
+                file
             }
-            Content::Named(waiting) => {
-                let stage = inner.layout.stage();
-                let file = layout::open_regular(stage, waiting).map_err(naming)?;
-                let (file, _) = file.ok_or_else(|| {
-                    StoreError::Damaged(format!("{waiting} is missing in the stage"))
-                })?;
-                layout::rename_new(stage, waiting, dir, name).map_err(naming)?;
-                Arc::new(file)
-            }
+            Content::Named(waiting) => Arc::new(waiting.give(dir, name).map_err(naming)?),
+            Content::Leaving => unreachable!("a commit waits for what is leaving"),
         };
         self.session.add(file);
         Ok(())

@@ -295,11 +295,22 @@ fn create_named(dir: impl AsFd, name: &str) -> io::Result<File> {
     Ok(rustix::fs::openat(dir, name, flags, FILE_MODE)?.into())
 }
 
-/// Gives an unnamed file a name that is not taken (the recipe of open(2)).
+/// Gives an unnamed file a name that is not taken (the recipes of open(2)): by its descriptor, for
+/// which kernels before 6.10 want `CAP_DAC_READ_SEARCH`, else by the longer way through `/proc`.
 pub fn link_unnamed(file: &File, dir: impl AsFd, name: &str) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
+    static DIRECTLY: AtomicBool = AtomicBool::new(true);
+    if DIRECTLY.load(Ordering::Relaxed) {
+        match rustix::fs::linkat(file, "", &dir, name, AtFlags::EMPTY_PATH) {
+            Ok(()) => return Ok(()),
+            // Not allowed, or the folder is gone: the other way says which.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(rustix::fs::CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW)?;
+    DIRECTLY.store(false, Ordering::Relaxed);
     Ok(())
 }
 

@@ -12,6 +12,7 @@
 //! linked at the commit. Every path is one component below a folder held open, and never a
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
 
+mod batch;
 mod blob;
 mod blocks;
 mod commit;
@@ -29,6 +30,7 @@ mod staged;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod writer;
 
 use std::collections::HashSet;
@@ -43,6 +45,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use super::{Blob, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names};
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
@@ -237,7 +240,12 @@ impl Inner {
 async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
+    joined(tokio::task::spawn_blocking(work)).await
+}
+
+/// What a thread has come to.
+async fn joined<T>(task: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
+    match task.await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -37,7 +37,7 @@ impl<'a> DiskSink<'a> {
 
     /// Moves the file from memory to the disk, where the rest of it goes as well.
     async fn spill(&mut self) -> Result<Arc<File>, StoreError> {
-        let (file, content) = self.staged.create()?;
+        let (file, content) = self.staged.inner.create(&self.staged.id)?;
         let held = match self.start {
             // Else the memory stayed with the upload.
             0 => std::mem::take(&mut self.staged.gathered),
@@ -89,15 +89,5 @@ impl FileSink for DiskSink<'_> {
             size: self.size,
             sha256: self.hashing.finish().await?,
         })
-    }
-}
-
-impl Drop for DiskSink<'_> {
-    /// A file that was given up leaves its name in the stage to the upload, which removes it.
-    fn drop(&mut self) {
-        if let Some((_, content)) = self.spilled.take() {
-            let name = self.name.clone();
-            self.staged.files.push(StagedFile { name, content });
-        }
     }
 }

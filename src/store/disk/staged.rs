@@ -7,17 +7,18 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
+use super::batch::Batch;
 use super::commit::Commit;
 use super::descriptors::Permit;
 use super::sink::DiskSink;
-use super::writer::write_at;
+use super::waiting::Waiting;
 use super::{Inner, layout, run_blocking};
 use crate::model::{FileName, Manifest, UploadId, Uptime};
 use crate::store::{FileSink, Staged, StoreError};
 
-/// How many bytes of small files one upload holds until its commit, at most.
-const GATHER: usize = 256 * 1024;
-/// How many bytes all uploads together hold, as long as each may hold its least.
+/// How many bytes of small files one upload gathers, at most, before they are written.
+const GATHER: usize = 128 * 1024;
+/// How many bytes all uploads together gather, as long as each may gather its least.
 const GATHER_ALL: usize = 4 * 1024 * 1024;
 const GATHER_LEAST: usize = 16 * 1024;
 
@@ -33,6 +34,10 @@ pub struct DiskStaged {
     pub files: Vec<StagedFile>,
     /// Small files, one behind the other.
     pub gathered: Vec<u8>,
+    /// Those that were gathered before.
+    leaving: Option<Batch>,
+    /// Of how many files none is gathered any more.
+    flushed: usize,
     /// When the last byte came.
     pub touched: Uptime,
 }
@@ -49,10 +54,12 @@ pub struct StagedFile {
 pub enum Content {
     /// In the upload's memory.
     Gathered(Range<usize>),
+    /// On their way from there to a file.
+    Leaving,
     /// In a file without a name.
     Unnamed(Arc<File>, Permit),
     /// In a file of the stage, closed.
-    Named(String),
+    Named(Waiting),
 }
 
 impl DiskStaged {
@@ -63,6 +70,8 @@ impl DiskStaged {
             id,
             files: Vec::new(),
             gathered: Vec::new(),
+            leaving: None,
+            flushed: 0,
             touched: Uptime::now(),
         }
     }
@@ -80,74 +89,64 @@ impl DiskStaged {
         alone && self.files.len() <= INLINE && !self.inner.naming.is_on()
     }
 
-    /// A new file: without a name where the budget allows it, else in the stage.
-    pub fn create(&mut self) -> Result<(Arc<File>, Content), StoreError> {
-        let failed = |error| StoreError::io("creating a file", error);
-        if let Some(permit) = self.inner.descriptors.take() {
-            let dir = self
-                .inner
-                .layout
-                .make_prefix(self.id.prefix())
-                .map_err(failed)?;
-            let file = layout::create_unnamed(&dir).inspect_err(|_| {
-                self.inner.layout.forget_prefix(self.id.prefix());
-            });
-            let file = Arc::new(file.map_err(failed)?);
-            return Ok((Arc::clone(&file), Content::Unnamed(file, permit)));
+    /// Has the files gathered so far written, to make room for others. Those before them must
+    /// have been written: an upload holds no more than twice its room.
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        self.settle().await?;
+        let memory = std::mem::take(&mut self.gathered);
+        let among = self.flushed..self.files.len();
+        self.flushed = among.end;
+        let mut ranges = Vec::new();
+        for file in &mut self.files[among.clone()] {
+            if let Content::Gathered(range) = &file.content {
+                ranges.push(range.clone());
+                file.content = Content::Leaving;
+            }
         }
-        let (file, name) = self.inner.layout.create_staged(&self.id).map_err(failed)?;
-        Ok((Arc::new(file), Content::Named(name)))
+        let batch = Batch::begin(&self.inner, self.id, memory, ranges, among);
+        self.leaving = Some(batch);
+        Ok(())
     }
 
-    /// Writes the files gathered so far, to make room for others.
-    pub async fn flush(&mut self) -> Result<(), StoreError> {
-        let gathered = std::mem::take(&mut self.gathered);
-        let mut writes = Vec::new();
-        for i in 0..self.files.len() {
-            let Content::Gathered(range) = &self.files[i].content else {
-                continue;
-            };
-            let range = range.clone();
-            let (file, content) = self.create()?;
-            self.files[i].content = content;
-            writes.push((file, range));
+    /// Waits for the files that are leaving.
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(batch) = self.leaving.take() else {
+            return Ok(());
+        };
+        let among = batch.among.clone();
+        let written = batch.written().await?;
+        let files = self.files[among].iter_mut();
+        let left = files.filter(|file| matches!(file.content, Content::Leaving));
+        for (file, content) in left.zip(written.contents) {
+            file.content = content;
         }
-        self.gathered = run_blocking(move || {
-            for (file, range) in writes {
-                write_at(&file, &gathered[range], 0)?;
-            }
-            Ok(gathered)
-        })
-        .await?;
-        self.gathered.clear();
+        if self.gathered.capacity() == 0 {
+            self.gathered = written.memory;
+        }
         Ok(())
     }
 }
 
+impl Inner {
+    /// A new file of an upload: without a name where the budget allows it, else in the stage.
+    pub fn create(self: &Arc<Self>, id: &UploadId) -> Result<(Arc<File>, Content), StoreError> {
+        let failed = |error| StoreError::io("creating a file", error);
+        let Some(permit) = self.descriptors.take() else {
+            let (file, waiting) = Waiting::create(self, id).map_err(failed)?;
+            return Ok((Arc::new(file), Content::Named(waiting)));
+        };
+        let dir = self.layout.make_prefix(id.prefix()).map_err(failed)?;
+        let file = layout::create_unnamed(&dir).inspect_err(|_| {
+            self.layout.forget_prefix(id.prefix());
+        });
+        let file = Arc::new(file.map_err(failed)?);
+        Ok((Arc::clone(&file), Content::Unnamed(file, permit)))
+    }
+}
+
 impl Drop for DiskStaged {
-    /// Unnamed files end with their descriptors; what waits in the stage is removed.
     fn drop(&mut self) {
         self.inner.under_way.fetch_sub(1, Ordering::Relaxed);
-        let named = self.files.iter().filter_map(|file| match &file.content {
-            Content::Named(name) => Some(name.clone()),
-            _ => None,
-        });
-        let named: Vec<String> = named.collect();
-        if named.is_empty() {
-            return;
-        }
-        let inner = Arc::clone(&self.inner);
-        let clear = move || {
-            for name in named {
-                if let Err(error) = layout::unlink(inner.layout.stage(), name.as_str()) {
-                    tracing::warn!(name, %error, "an aborted upload stays in the stage until the next start");
-                }
-            }
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(clear)),
-            Err(_) => clear(),
-        }
     }
 }
 
@@ -164,7 +163,8 @@ impl Staged for DiskStaged {
         Ok(Box::new(DiskSink::new(self, name, hash)))
     }
 
-    async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
+        self.settle().await?;
         let inner = Arc::clone(&self.inner);
         inner.space.check()?;
         if self.is_quick()

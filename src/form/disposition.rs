@@ -1,6 +1,7 @@
 //! `Content-Disposition`: of a part as it comes in (RFC 7578 section 4.2), and of a raw download
 //! as it goes out (RFC 6266, RFC 8187).
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -139,7 +140,10 @@ fn is_attr_char(byte: u8) -> bool {
 
 /// A field or file name for people: `%22`, `%0D` and `%0A`, which browsers send for `"`, CR and
 /// LF (WHATWG HTML, multipart/form-data encoding algorithm), decoded; nothing else is.
-pub fn display_name(name: &[u8]) -> Vec<u8> {
+pub fn display_name(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'%') {
+        return Cow::Borrowed(name);
+    }
     let mut decoded = Vec::with_capacity(name.len());
     let mut rest = name;
     while let [first, after @ ..] = rest {
@@ -152,7 +156,7 @@ pub fn display_name(name: &[u8]) -> Vec<u8> {
         decoded.push(byte);
         rest = after;
     }
-    decoded
+    Cow::Owned(decoded)
 }
 
 /// The value of `Content-Disposition` for a raw download: an ASCII `filename` for old programs,
@@ -241,9 +245,9 @@ mod tests {
 
     #[test]
     fn display_names_decode_what_browsers_encode_and_nothing_else() {
-        assert_eq!(display_name(b"a%22b%0D%0Ac"), b"a\"b\r\nc");
-        assert_eq!(display_name(b"100%25 %2 %0d %"), b"100%25 %2 %0d %");
-        assert_eq!(display_name(b"%%22\xff"), b"%\"\xff");
+        assert_eq!(*display_name(b"a%22b%0D%0Ac"), *b"a\"b\r\nc");
+        assert_eq!(*display_name(b"100%25 %2 %0d %"), *b"100%25 %2 %0d %");
+        assert_eq!(*display_name(b"%%22\xff"), *b"%\"\xff");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! An upload as JSON.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::form::display_name;
-use crate::model::{Manifest, RawText, StoredFile};
+use crate::model::{Digest, FileName, Manifest, RawText, StoredFile, Timestamp, UploadId};
 
 /// What stands for itself in a path segment (RFC 3986 section 3.3, and no more than that).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -13,12 +17,83 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// An upload; in this order, which people read.
+#[derive(Serialize)]
+pub struct UploadJson<'a> {
+    id: &'a UploadId,
+    url: String,
+    name: Option<&'a FileName>,
+    size: Option<u64>,
+    #[serde(rename = "type")]
+    media_type: Option<&'a str>,
+    sha256: Option<Digest>,
+    files: Vec<FileJson<'a>>,
+    fields: Map<String, Value>,
+    #[serde(serialize_with = "text")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "optional_text")]
+    expires_at: Option<Timestamp>,
+    max_downloads: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_token: Option<&'a str>,
+}
+
+/// A file of an upload.
+#[derive(Serialize)]
+struct FileJson<'a> {
+    field: Cow<'a, str>,
+    name: &'a FileName,
+    size: u64,
+    #[serde(rename = "type")]
+    media_type: &'a str,
+    sha256: Option<Digest>,
+    url: String,
+}
+
 /// The upload as everybody sees it; URLs begin with `base`.
-pub fn show(manifest: &Manifest, base: &str) -> Value {
-    let files: Vec<Value> = manifest
+pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
+    let files: Vec<FileJson<'_>> = manifest
         .files()
-        .map(|(field, file)| file_json(manifest, field, file, base))
+        .map(|(field, file)| FileJson {
+            field: name(field),
+            name: &file.name,
+            size: file.size,
+            media_type: &file.media_type,
+            sha256: file.sha256,
+            url: file_url(manifest, file, base),
+        })
         .collect();
+    let url = match files.as_slice() {
+        [only] => only.url.clone(),
+        _ => format!("{base}/download/{}", manifest.id),
+    };
+    let first = files.first();
+    UploadJson {
+        id: &manifest.id,
+        url,
+        name: first.map(|file| file.name),
+        size: first.map(|file| file.size),
+        media_type: first.map(|file| file.media_type),
+        sha256: first.and_then(|file| file.sha256),
+        files,
+        fields: fields(manifest),
+        created_at: manifest.created_at,
+        expires_at: manifest.expires_at,
+        max_downloads: manifest.max_downloads,
+        delete_token: None,
+    }
+}
+
+/// The same with its secret, for who has just stored it.
+pub fn created<'a>(manifest: &'a Manifest, base: &str, delete_token: &'a str) -> UploadJson<'a> {
+    UploadJson {
+        delete_token: Some(delete_token),
+        ..show(manifest, base)
+    }
+}
+
+/// The text fields: all values of each name, in their order.
+fn fields(manifest: &Manifest) -> Map<String, Value> {
     let mut fields = Map::new();
     for field in manifest.fields() {
         let values = fields
@@ -28,32 +103,7 @@ pub fn show(manifest: &Manifest, base: &str) -> Value {
             values.push(json!(field.value.to_text()));
         }
     }
-    let first = files.first();
-    let of_first = |key: &str| first.map_or(Value::Null, |file| file[key].clone());
-    let url = match files.as_slice() {
-        [only] => only["url"].clone(),
-        _ => json!(format!("{base}/download/{}", manifest.id)),
-    };
-    json!({
-        "id": manifest.id,
-        "url": url,
-        "name": of_first("name"),
-        "size": of_first("size"),
-        "type": of_first("type"),
-        "sha256": of_first("sha256"),
-        "files": files,
-        "fields": fields,
-        "created_at": manifest.created_at.to_string(),
-        "expires_at": manifest.expires_at.map(|time| time.to_string()),
-        "max_downloads": manifest.max_downloads,
-    })
-}
-
-/// The same with its secret, for who has just stored it.
-pub fn created(manifest: &Manifest, base: &str, delete_token: &str) -> Value {
-    let mut upload = show(manifest, base);
-    upload["delete_token"] = json!(delete_token);
-    upload
+    fields
 }
 
 /// The address of one file's bytes.
@@ -65,18 +115,24 @@ pub fn file_url(manifest: &Manifest, file: &StoredFile, base: &str) -> String {
     )
 }
 
-fn file_json(manifest: &Manifest, field: &RawText, file: &StoredFile, base: &str) -> Value {
-    json!({
-        "field": name(field),
-        "name": file.name,
-        "size": file.size,
-        "type": file.media_type,
-        "sha256": file.sha256,
-        "url": file_url(manifest, file, base),
-    })
+/// A field name as people read it.
+fn name(field: &RawText) -> Cow<'_, str> {
+    match display_name(field.as_bytes()) {
+        Cow::Borrowed(name) => String::from_utf8_lossy(name),
+        Cow::Owned(name) => String::from_utf8_lossy(&name).into_owned().into(),
+    }
 }
 
-/// A field name as people read it.
-fn name(field: &RawText) -> String {
-    String::from_utf8_lossy(&display_name(field.as_bytes())).into_owned()
+fn text<S: Serializer>(shown: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(shown)
+}
+
+fn optional_text<S: Serializer>(
+    shown: &Option<impl Display>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match shown {
+        Some(shown) => serializer.collect_str(shown),
+        None => serializer.serialize_none(),
+    }
 }

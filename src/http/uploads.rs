@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::accept::Accept;
 use super::access::{self, Scope};
@@ -16,6 +16,7 @@ use super::extract::Segments;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::upload::serde_urlencoded;
+use super::upload_json::UploadJson;
 use super::{App, page, upload_json};
 use crate::catalog::Cursor;
 use crate::model::{Manifest, Reason, Timestamp, TokenHash, UploadId};
@@ -68,6 +69,14 @@ pub async fn show(
     Ok(response)
 }
 
+/// A page of the listing.
+#[derive(Serialize)]
+struct Listing<'a> {
+    uploads: Vec<UploadJson<'a>>,
+    /// Where the next page begins.
+    next: Option<String>,
+}
+
 /// The uploads, newest first.
 pub async fn list(
     State(app): State<App>,
@@ -92,15 +101,14 @@ pub async fn list(
     }
     let page = app.delivery.list(after, limit).await?;
     let base = app.base_of(&origin);
-    let uploads: Vec<Value> = page
-        .uploads
-        .iter()
-        .map(|manifest| upload_json::show(manifest, &base))
-        .collect();
-    let next = page
-        .next
-        .map(|cursor| format!("{}-{}", cursor.created_at.as_millis(), cursor.id));
-    let mut response = axum::Json(json!({ "uploads": uploads, "next": next })).into_response();
+    let uploads = page.uploads.iter();
+    let listing = Listing {
+        uploads: uploads.map(|it| upload_json::show(it, &base)).collect(),
+        next: page
+            .next
+            .map(|cursor| format!("{}-{}", cursor.created_at.as_millis(), cursor.id)),
+    };
+    let mut response = axum::Json(listing).into_response();
     no_cache(&mut response);
     Ok(response)
 }

@@ -204,7 +204,7 @@ fn file_name(head: &PartHead) -> (RawText, FileName) {
         }
         Some(RawFileName::Extended(name)) => name.clone().into_bytes(),
         // A `filename*` that cannot be read: the name is made from the field's.
-        Some(RawFileName::Unreadable) | None => display_name(&head.name),
+        Some(RawFileName::Unreadable) | None => display_name(&head.name).into_owned(),
     };
     let name = FileName::from_upload(&raw);
     (raw.into(), name)

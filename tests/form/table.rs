@@ -260,7 +260,7 @@ fn parameters_in_their_spellings() {
             "{disposition}"
         );
     }
-    assert_eq!(display_name(b"%22%0D%0A%41"), b"\"\r\n%41");
+    assert_eq!(*display_name(b"%22%0D%0A%41"), *b"\"\r\n%41");
 }
 
 #[test]

@@ -33,11 +33,14 @@ impl Inner {
         if size > SMALL || self.is_shared() {
             return None;
         }
+        if let Some(file) = self.opened.get(id, name, size) {
+            return read_whole(&file, size);
+        }
         let dir = self.layout.known_prefix(id.prefix())?;
         let (file, found) = layout::open_cached(&dir, &names::file_name(id, name)).ok()?;
-        let mut content = vec![0; usize::try_from(size).ok()?];
-        let whole = found == size && read_cached(&file, &mut content, 0) == content.len();
-        whole.then(|| content.into())
+        let content = (found == size).then(|| read_whole(&file, size))??;
+        self.opened.hold(id, name, size, file);
+        Some(content)
     }
 
     /// Opens a file that the kernel can find without waiting for the disk; `None` where it
@@ -147,6 +150,12 @@ impl Blob for DiskBlob {
         })
         .await
     }
+}
+
+/// All of a small file, if the page cache holds it.
+fn read_whole(file: &File, size: u64) -> Option<Bytes> {
+    let mut content = vec![0; usize::try_from(size).ok()?];
+    (read_cached(file, &mut content, 0) == content.len()).then(|| content.into())
 }
 
 /// Reads as much as the page cache holds, without waiting for the disk (`RWF_NOWAIT`,

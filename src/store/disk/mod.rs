@@ -21,6 +21,7 @@ mod detour;
 mod identity;
 mod key;
 mod layout;
+mod opened;
 mod prepared;
 mod removal;
 mod scan;
@@ -54,6 +55,7 @@ use blocks::Blocks;
 use descriptors::Descriptors;
 use detour::Detour;
 use layout::Layout;
+use opened::Opened;
 use space::Space;
 use staged::DiskStaged;
 use sync::Syncer;
@@ -121,6 +123,7 @@ struct Inner {
     /// Whether commits leave the async threads.
     naming: Detour,
     blocks: Arc<Blocks>,
+    opened: Opened,
     by_thread: Semaphore,
     by_task: Semaphore,
     /// How many uploads are being received or committed.
@@ -164,6 +167,7 @@ impl DiskStore {
         let descriptors = Descriptors::new(options.descriptors, unnamed);
         Ok(DiskStore(Arc::new(Inner {
             stale_after: options.shared,
+            opened: Opened::new(options.descriptors),
             _lock: Some(lock),
             ..Inner::new(dir, layout, syncer, space, descriptors)
         })))
@@ -221,6 +225,7 @@ impl Inner {
             writer: Writer::default(),
             naming: Detour::new(SLOW_COMMIT),
             blocks: Arc::default(),
+            opened: Opened::new(0),
             by_thread: Semaphore::new(BY_THREAD),
             by_task: Semaphore::new(BY_TASK),
             under_way: AtomicUsize::new(0),

@@ -86,6 +86,7 @@ impl Inner {
                     tracing::warn!(name, %error, "a file of a removed upload stays; the next comparison removes it");
                 }
             }
+            self.opened.let_go(id, file);
         }
         Ok(removed)
     }

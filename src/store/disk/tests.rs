@@ -202,3 +202,58 @@ async fn what_is_at_hand_is_what_is_stored() {
         assert!(store.open(&id, &name, size, 0..size).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn a_file_that_is_held_open_is_no_longer_served_when_it_was_touched() {
+    for descriptors in [0, 1000] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(&options(dir.path(), Durability::Relaxed, descriptors));
+        let store = store.unwrap();
+        let name = FileName::from_upload(b"a.txt");
+        let stored = async || {
+            let id = UploadId::generate().unwrap();
+            let (staged, manifest) = conformance::stage(&store, id, &[("a.txt", b"hello")]).await;
+            staged.commit(&manifest).await.unwrap();
+            for _ in 0..3 {
+                assert_eq!(store.at_hand(&id, &name, 5).unwrap(), "hello");
+            }
+            let file = dir
+                .path()
+                .join(id.prefix().as_str())
+                .join(format!("{id}-a.txt"));
+            (manifest, file)
+        };
+        let held = || {
+            let files = std::fs::read_dir("/proc/self/fd").unwrap();
+            let links = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+            let root = dir.path().to_owned();
+            links.filter(move |link| {
+                link.starts_with(&root) && link.to_string_lossy().contains("-a.txt")
+            })
+        };
+        let (truncated, file) = stored().await;
+        std::fs::write(file, "hell").unwrap();
+        assert_eq!(store.at_hand(&truncated.id, &name, 5), None);
+        let (replaced, file) = stored().await;
+        let other = dir.path().join("other");
+        std::fs::write(&other, "howdy").unwrap();
+        std::fs::rename(other, file).unwrap();
+        assert_eq!(store.at_hand(&replaced.id, &name, 5).unwrap(), "howdy");
+        let (unlinked, file) = stored().await;
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(store.at_hand(&unlinked.id, &name, 5), None);
+        // One that is linked elsewhere is not held: its removal here could not be seen.
+        let (linked, file) = stored().await;
+        std::fs::hard_link(&file, dir.path().join("backup")).unwrap();
+        assert_eq!(store.at_hand(&linked.id, &name, 5).unwrap(), "hello");
+        std::fs::remove_file(file).unwrap();
+        assert_eq!(store.at_hand(&linked.id, &name, 5), None);
+        // The place of a removed one on the disk is free at once.
+        let (removed, _) = stored().await;
+        assert_eq!(held().count(), usize::from(descriptors > 0) * 2);
+        let end = Tombstone::of(&removed, crate::model::Reason::Deleted, removed.created_at);
+        assert_eq!(store.bury(&end).await.unwrap(), Replaced::Done);
+        assert_eq!(store.at_hand(&removed.id, &name, 5), None);
+        assert_eq!(held().count(), usize::from(descriptors > 0));
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
@@ -11,6 +11,10 @@ use super::uses::Uses;
 use super::{Delivery, DeliveryError, Piece, Representation};
 use crate::repository::Repository;
 use crate::store::{Blob, StoreError};
+
+/// Of how many bytes beside its first block a body is read before it is sent: what is damaged in a
+/// small form is found before its head goes out, and all of it goes out in one write.
+const SHORT: u64 = 64 << 10;
 
 /// A body, exactly as many bytes as its pieces have.
 pub enum Content {
@@ -22,11 +26,11 @@ pub enum Content {
 
 impl Delivery {
     /// Opens the body made of `pieces`, in which the whole of `representation` is sent if `counts`.
-    /// Its first block is read when this answers.
+    /// Its first block is read when this answers, and all of a short one.
     ///
     /// # Errors
     /// What is missing or damaged is found before the first byte goes out as far as the first
-    /// block goes; or no use is left of a limited download.
+    /// block goes, and in all of a short body; or no use is left of a limited download.
     pub async fn open(
         &self,
         representation: &Representation,
@@ -49,6 +53,9 @@ impl Delivery {
         let first = reader.next().await?;
         if reader.left == 0 {
             return Ok(Content::Whole(first.unwrap_or_default()));
+        }
+        if reader.left <= SHORT {
+            return Ok(Content::Whole(reader.rest(first).await?));
         }
         let rest = futures_util::stream::try_unfold(reader, async |mut reader| {
             Ok(reader.next().await?.map(|block| (block, reader)))
@@ -86,6 +93,15 @@ impl Reader {
             uses.keep().await?;
         }
         Ok(block)
+    }
+
+    /// What has been read and all that is left, in one piece.
+    async fn rest(&mut self, read: Option<Bytes>) -> Result<Bytes, DeliveryError> {
+        let mut all = BytesMut::from(read.unwrap_or_default());
+        while let Some(block) = self.next().await? {
+            all.extend_from_slice(&block);
+        }
+        Ok(all.freeze())
     }
 
     async fn read(&mut self) -> Result<Option<Bytes>, DeliveryError> {

@@ -49,7 +49,8 @@ pub(super) enum Unquoted {
 }
 
 impl<'a> Params<'a> {
-    /// Splits `value` into what stands before the first `;` or space, and the parameters.
+    /// Splits `value`, which has no spaces around it, into what stands before the first `;` or
+    /// space, and the parameters.
     pub fn new(value: &'a [u8], unquoted: Unquoted) -> (&'a [u8], Self) {
         let end = run(value, |byte| byte != b';' && !is_space(byte));
         let params = Params {
@@ -113,7 +114,9 @@ impl<'a> Params<'a> {
     }
 
     /// A quoted string. `\"` and `\\` stand for the second byte; any other backslash is kept,
-    /// because old browsers send raw Windows paths.
+    /// because old browsers send raw Windows paths. So is one before the last quote of the line,
+    /// which nothing else could close: who writes as browsers do (HTML, multipart/form-data
+    /// encoding algorithm) escapes no backslash, and a name may end with one.
     fn quoted(&mut self) -> Result<Cow<'a, [u8]>, (usize, ParamFault)> {
         let open = self.at;
         let text = &self.value[open + 1..];
@@ -131,7 +134,7 @@ impl<'a> Params<'a> {
                     }
                 });
             }
-            if byte == b'\\' && matches!(text.get(i + 1), Some(b'"' | b'\\')) {
+            if byte == b'\\' && matches!(text[i + 1..], [b'\\', ..] | [b'"', _, ..]) {
                 let value = unescaped.get_or_insert_default();
                 value.extend_from_slice(&text[copied..i]);
                 copied = i + 1;
@@ -235,8 +238,17 @@ mod tests {
             Ok(br#""q" \ \\"#.to_vec())
         );
         assert_eq!(value(r#"x; a="\\n\n""#), Ok(br"\n\n".to_vec()));
-        assert_eq!(value(r#"x; a="\""#), Err(ParamFault::Unterminated));
+        assert_eq!(value(r#"x; a="\"#), Err(ParamFault::Unterminated));
         assert_eq!(value(r#"x; a="\\""#), Ok(br"\".to_vec()));
+    }
+
+    #[test]
+    fn a_backslash_before_the_last_quote_is_the_end_of_the_value() {
+        assert_eq!(value(r#"x; a="\""#), Ok(br"\".to_vec()));
+        assert_eq!(value(r#"x; a="b\""#), Ok(br"b\".to_vec()));
+        assert_eq!(value(r#"x; a="\"b\\\""#), Ok(br#""b\\"#.to_vec()));
+        assert_eq!(value(r#"x; a="b\";"#), Err(ParamFault::Unterminated));
+        assert_eq!(value(r#"x; a="b\"; c="d""#), Err(ParamFault::Trailing));
     }
 
     #[test]

@@ -229,6 +229,7 @@ fn parameters_in_their_spellings() {
             "a\"b",
             "c\\d",
         ),
+        ("form-data; name=a; filename=\"b\\\"", "a", "b\\"),
         (
             "form-data; name=a; filename=\"C:\\dir\\file.txt\"",
             "a",

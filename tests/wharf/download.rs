@@ -352,4 +352,13 @@ fn damage_is_an_error_and_never_a_short_body() {
         server.get(&format!("/files/{id}/a.bin")).body,
         noise(1000, 1)
     );
+    // All of a short form is read before its head goes out.
+    let json = server.upload(
+        &Form::new()
+            .file("a", "a.txt", b"one")
+            .file("b", "b.txt", b"two"),
+    );
+    let id = json["id"].as_str().unwrap();
+    std::fs::remove_file(server.store().join(&id[..2]).join(format!("{id}-b.txt"))).unwrap();
+    assert_eq!(server.get(&format!("/download/{id}")).status, 500);
 }

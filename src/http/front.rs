@@ -19,7 +19,6 @@ use super::{App, cross_site};
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
 /// requests from other sites. It is called, and not put around them as layers: a layer of axum
 /// costs each request a clone of the service below and its future in a box.
-#[derive(Clone)]
 pub struct Front {
     app: App,
     routes: Cors<Router>,

@@ -43,7 +43,7 @@ impl Received {
 
 /// A request that is being answered, and what its answer depends on beside the routes.
 pub struct Begun {
-    line: Line,
+    line: Box<Line>,
     accept: Accept,
     language: Language,
 }
@@ -58,7 +58,7 @@ impl Begun {
         let begun = Begun {
             accept: Accept::of(headers),
             language: Language::of(uri.query(), headers),
-            line: Line {
+            line: Box::new(Line {
                 id: request_id(headers),
                 method: request.method().clone(),
                 uri: uri.clone(),
@@ -70,7 +70,7 @@ impl Begun {
                 whole: false,
                 start,
                 metrics: Arc::clone(&app.metrics),
-            },
+            }),
         };
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(received);
@@ -180,7 +180,8 @@ impl Drop for Line {
 /// A body whose end is logged.
 pub struct Logged {
     body: Body,
-    line: Line,
+    /// Boxed: a connection that waits for a request keeps the room of the last answer.
+    line: Box<Line>,
 }
 
 impl http_body::Body for Logged {

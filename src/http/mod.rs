@@ -184,7 +184,7 @@ impl App {
     }
 
     /// The routes, and what stands around them.
-    pub fn front(self) -> Front {
+    pub fn front(self) -> Arc<Front> {
         let routes = routes(&self).with_state(self.clone());
         let based = match self.options.base_path.as_str() {
             "" => routes,
@@ -197,7 +197,7 @@ impl App {
                 .fallback(unknown),
         };
         let cors = cors::layer(&self.options.cors_origins);
-        Front::new(self, based, cors)
+        Arc::new(Front::new(self, based, cors))
     }
 }
 

@@ -84,7 +84,7 @@ impl Timeouts {
 #[derive(Clone)]
 pub struct Server {
     /// The routes, and what stands around them.
-    pub front: Front,
+    pub front: Arc<Front>,
     /// The time-outs.
     pub timeouts: Timeouts,
     /// One permit for each connection there may be.
@@ -167,11 +167,12 @@ impl Server {
             () = self.stop.cancelled() => return,
         };
         let service = {
-            let (phase, front, idle) = (Arc::clone(&phase), self.front.clone(), self.timeouts.idle);
+            let (phase, front) = (Arc::clone(&phase), Arc::clone(&self.front));
+            let idle = self.timeouts.idle;
             hyper::service::service_fn(move |request| {
                 let phase = Arc::clone(&phase);
                 // A connection that waits for a request has no room for an answer.
-                Box::pin(answer(front.clone(), idle, request, peer, phase))
+                Box::pin(answer(Arc::clone(&front), idle, request, peer, phase))
             })
         };
         let io = TokioIo::new(transport);
@@ -238,7 +239,7 @@ impl Server {
 
 /// Answers one request. A reader over HTTP/2 may take nothing for `idle`.
 async fn answer(
-    front: Front,
+    front: Arc<Front>,
     idle: Duration,
     request: Request<Incoming>,
     peer: Peer,

@@ -43,7 +43,7 @@ pub struct Backends {
 }
 
 impl Backends {
-    /// Opens them; `descriptors` may be open for uploads under way.
+    /// Opens them; `descriptors` files of the store may be open.
     pub async fn open(
         options: &Options,
         clock: &Clock,

@@ -80,8 +80,9 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
-    /// How many files of uploads under way may be open at once; those beyond wait closed, under
-    /// a name in the stage.
+    /// How many files may be open at once: those of uploads under way, which beyond it wait
+    /// closed, under a name in the stage, and, where nobody else has the directory, small ones
+    /// that were read lately.
     pub descriptors: usize,
     /// Whether other processes have the directory too, and then how long uploads may wait for
     /// their commit.
@@ -164,10 +165,15 @@ impl DiskStore {
         }
         let syncer = Syncer::new(root.try_clone().map_err(failed)?, options.durability);
         let space = Space::new(root, options.min_free);
-        let descriptors = Descriptors::new(options.descriptors, unnamed);
+        // What others may remove is not held.
+        let held = match options.shared {
+            Some(_) => 0,
+            None => Opened::share(options.descriptors),
+        };
+        let descriptors = Descriptors::new(options.descriptors - held, unnamed);
         Ok(DiskStore(Arc::new(Inner {
             stale_after: options.shared,
-            opened: Opened::new(options.descriptors),
+            opened: Opened::new(held),
             _lock: Some(lock),
             ..Inner::new(dir, layout, syncer, space, descriptors)
         })))

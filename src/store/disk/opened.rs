@@ -10,7 +10,7 @@ use crate::model::{FileName, UploadId};
 
 /// How many files are held open, at most.
 const MOST: usize = 2048;
-/// Which share of the descriptors that uploads may use it has beside them.
+/// One in how many descriptors of the store is for them.
 const SHARE: usize = 4;
 
 /// Open files by what they are called, none of which was removed.
@@ -18,9 +18,14 @@ const SHARE: usize = 4;
 pub struct Opened(Cache<(UploadId, FileName), Arc<File>>);
 
 impl Opened {
-    /// Holds as many files as fit beside the `descriptors` of uploads.
-    pub fn new(descriptors: usize) -> Self {
-        Opened(Cache::new(MOST.min(descriptors / SHARE)))
+    /// How many of the `descriptors` of a store are to be files that are held.
+    pub fn share(descriptors: usize) -> usize {
+        MOST.min(descriptors / SHARE)
+    }
+
+    /// Holds up to `limit` files.
+    pub fn new(limit: usize) -> Self {
+        Opened(Cache::new(limit))
     }
 
     /// A file that is held, if it has `size` bytes and its name still.

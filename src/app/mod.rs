@@ -182,7 +182,7 @@ pub async fn reindex(options: &Options, adopt: bool) -> Result<Compared, StartEr
 }
 
 /// Raises the soft limit of open files to the hard one (getrlimit(2)), and divides it: what
-/// connections and the server itself do not need may be files of uploads under way.
+/// connections and the server itself do not need may be files of the store.
 fn descriptors(max_connections: usize) -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

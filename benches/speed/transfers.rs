@@ -57,7 +57,6 @@ impl Case {
     /// Runs it, and prints its tables.
     pub fn run(&self, options: &Options, work: &Work) -> Result<()> {
         table::title(self.name, self.title, options.rounds);
-        work.touch((self.requests * self.files * self.size).min(2 << 30))?;
         if self.client == Client::Curl {
             work.original(0, self.size)?;
         }
@@ -111,6 +110,7 @@ impl Case {
     fn upload(&self, contestant: &Contestant, work: &Work, verify: bool) -> Result<Sample> {
         let place = Place::new(&work.folder())?;
         let server = Server::start(&place, &contestant.command(&place)?)?;
+        work.touch((self.requests * self.files * self.size).min(2 << 30))?;
         let intake = contestant.intake();
         let gate = match self.client {
             Client::Together(connections) => Some(Gate::new(connections)),

@@ -147,6 +147,23 @@ fn a_download_that_breaks_off_is_not_counted() {
 }
 
 #[test]
+fn a_download_that_finds_damage_is_not_counted() {
+    let server = Server::start();
+    let form = Form::new()
+        .file("a", "a.txt", b"one")
+        .file("b", "b.txt", b"two");
+    let json = server.post_to("/upload?max_downloads=1", &form, &[]).json();
+    let id = json["id"].as_str().unwrap();
+    let second = server.store().join(&id[..2]).join(format!("{id}-b.txt"));
+    std::fs::remove_file(&second).unwrap();
+    let path = format!("/download/{id}");
+    assert_eq!(server.get(&path).status, 500);
+    std::fs::write(&second, b"two").unwrap();
+    wait_until("the use comes back", || server.get(&path).status == 200);
+    assert_eq!(server.get(&path).status, 404);
+}
+
+#[test]
 fn uses_survive_a_kill() {
     let server = Server::start();
     let json = server

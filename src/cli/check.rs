@@ -1,5 +1,6 @@
 //! `wharf check`: every stored file read and compared with what its manifest says.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::app;
@@ -22,10 +23,14 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let store = app::inspect(&config.app)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let tally = runtime.block_on(check(&*store))?;
-    println!(
+    writeln!(
+        io::stdout(),
         "{} uploads, {} files, {} bytes read; {} damaged",
-        tally.uploads, tally.files, tally.bytes, tally.damaged
-    );
+        tally.uploads,
+        tally.files,
+        tally.bytes,
+        tally.damaged
+    )?;
     Ok(if tally.damaged == 0 {
         ExitCode::SUCCESS
     } else {
@@ -33,16 +38,16 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn check(store: &dyn Store) -> Result<Tally, StoreError> {
+async fn check(store: &dyn Store) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     for prefix in Prefix::all() {
         for found in store.scan(prefix).await? {
             let id = found.id;
             match store.manifest(&id).await {
-                Ok(Some(manifest)) => check_upload(store, &manifest, &mut tally).await,
+                Ok(Some(manifest)) => check_upload(store, &manifest, &mut tally).await?,
                 // Removed while we looked.
                 Ok(None) => {}
-                Err(error) => tally.report(&id, &error.to_string()),
+                Err(error) => tally.report(&id, &error.to_string())?,
             }
         }
     }
@@ -50,13 +55,13 @@ async fn check(store: &dyn Store) -> Result<Tally, StoreError> {
 }
 
 impl Tally {
-    fn report(&mut self, id: &UploadId, what: &str) {
+    fn report(&mut self, id: &UploadId, what: &str) -> io::Result<()> {
         self.damaged += 1;
-        println!("{id}: {what}");
+        writeln!(io::stdout(), "{id}: {what}")
     }
 }
 
-async fn check_upload(store: &dyn Store, manifest: &Manifest, tally: &mut Tally) {
+async fn check_upload(store: &dyn Store, manifest: &Manifest, tally: &mut Tally) -> io::Result<()> {
     tally.uploads += 1;
     for (_, file) in manifest.files() {
         tally.files += 1;
@@ -65,11 +70,12 @@ async fn check_upload(store: &dyn Store, manifest: &Manifest, tally: &mut Tally)
             Err(error) => {
                 // An upload that was removed while we looked is no damage.
                 if !matches!(store.manifest(&manifest.id).await, Ok(None)) {
-                    tally.report(&manifest.id, &error.to_string());
+                    tally.report(&manifest.id, &error.to_string())?;
                 }
             }
         }
     }
+    Ok(())
 }
 
 async fn check_file(

@@ -1,5 +1,6 @@
 //! `wharf reindex`: the index made anew while no server runs.
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -13,7 +14,7 @@ pub fn run(config: &Config, adopt: bool) -> anyhow::Result<ExitCode> {
     let compared = runtime.block_on(app::reindex(&config.app, adopt));
     let compared = compared.context("cannot make the index anew")?;
     let (uploads, damaged) = (compared.uploads, compared.damaged);
-    println!("{}", report(uploads, damaged));
+    writeln!(io::stdout(), "{}", report(uploads, damaged))?;
     Ok(if damaged == 0 {
         ExitCode::SUCCESS
     } else {

@@ -184,7 +184,8 @@ impl Client {
             }
         };
         let bytes = all.ok().and_then(|all| *all).unwrap_or(0);
-        let after = self.timeout() + Duration::from_secs(bytes / SYNC_RATE);
+        let sync = Duration::from_secs(bytes / SYNC_RATE);
+        let after = self.timeout().saturating_add(sync);
         tokio::time::sleep(after).await;
         self.timed_out(after)
     }

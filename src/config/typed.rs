@@ -166,11 +166,11 @@ impl Reader<'_> {
         access_lines: &str,
         instance: String,
     ) -> Result<resources::Options, ConfigError> {
-        let lines = access_lines.lines().map(str::trim);
-        let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let from_file: Result<Vec<Rule>, String> = lines.map(access_rule).collect();
         let mut rules = self.list("access", access_rule)?;
-        rules.extend(from_file.map_err(|reason| self.0.refuse("access_file", reason))?);
+        if self.text("access_file") != "none" {
+            let from_file = access_rules(access_lines);
+            rules.extend(from_file.map_err(|reason| self.0.refuse("access_file", reason))?);
+        }
         let instance = match self.text("instance") {
             "auto" => instance,
             name => name.to_owned(),
@@ -295,6 +295,17 @@ fn origin(text: &str) -> Result<String, String> {
         "{scheme}://{}",
         authority.as_str().to_ascii_lowercase()
     ))
+}
+
+/// The rules of an access file: a line each, with empty lines and comments between.
+fn access_rules(text: &str) -> Result<Vec<Rule>, String> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let rules: Vec<Rule> = lines.map(access_rule).collect::<Result<_, _>>()?;
+    if rules.is_empty() {
+        return Err("the file has no rule, which would leave the server open".to_owned());
+    }
+    Ok(rules)
 }
 
 /// `upload+download:SECRET`. The secret is in no error.

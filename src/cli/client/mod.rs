@@ -145,20 +145,35 @@ fn client(server: &ServerArgs) -> Result<Client, ClientError> {
     builder.build()
 }
 
-/// Ends with the first signal that asks for an end.
+/// Ends with the first signal that asks for an end: a closed terminal does, unless `nohup` had it
+/// ignored.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        // Without a handler the signal ends the process itself.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => if result.is_err() {
-            std::future::pending::<()>().await;
-        },
-        _ = terminate.recv() => {}
-    }
+    let mut all = vec![SignalKind::interrupt(), SignalKind::terminate()];
+    all.extend((!ignores_hangup()).then(SignalKind::hangup));
+    let received = all.into_iter().map(|kind| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signal) => signal.recv().await,
+                // Without a handler the signal ends the process itself.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    });
+    futures_util::future::select_all(received).await;
+}
+
+/// Whether this process was started with SIGHUP ignored (proc_pid_status(5), `SigIgn`).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut masks = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = masks
+        .next()
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal 1 is the lowest bit.
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 fn completions(shell: Shell) -> Outcome {

@@ -18,14 +18,14 @@ pub struct Deadline {
 impl Deadline {
     /// One that is reached after `span`.
     pub fn after(span: Duration) -> Self {
-        let at = Instant::now() + span;
+        let at = from_now(span);
         let timer = Box::pin(sleep_until(at));
         Deadline { at, timer }
     }
 
     /// Moves it to `span` from now.
     pub fn set(&mut self, span: Duration) {
-        self.at = Instant::now() + span;
+        self.at = from_now(span);
     }
 
     /// Ready once it is reached.
@@ -41,6 +41,12 @@ impl Deadline {
             self.timer.as_mut().reset(self.at);
         }
     }
+}
+
+/// `span` from now, or what is as good as never: a setting may be longer than a clock counts.
+fn from_now(span: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    Instant::now() + span.min(NEVER)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tower_http::cors::{Cors, CorsLayer};
 use super::log::{Begun, Logged};
 use super::origin::Peer;
 use super::problem::Problem;
-use super::{App, cross_site};
+use super::{App, cross_site, origin};
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
 /// requests from other sites. It is called, and not put around them as layers: a layer of axum
@@ -44,7 +44,8 @@ impl Front {
     }
 
     async fn pass(&self, request: Request) -> Response {
-        if let Err(problem) = cross_site::refuse(&self.app, &request) {
+        let accepted = origin::refuse(&request);
+        if let Err(problem) = accepted.and_then(|()| cross_site::refuse(&self.app, &request)) {
             return problem.into_response();
         }
         let Ok(response) = self.routes.clone().oneshot(request).await;

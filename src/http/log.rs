@@ -100,6 +100,14 @@ impl Begun {
             for (name, value) in &added {
                 response.headers_mut().append(name, value.clone());
             }
+            if line.method == Method::HEAD {
+                // The router takes bodies from such answers, and has been passed.
+                let length = response.body().size_hint().exact().map(HeaderValue::from);
+                response
+                    .headers_mut()
+                    .extend(length.map(|length| (header::CONTENT_LENGTH, length)));
+                *response.body_mut() = Body::empty();
+            }
         }
         if let Ok(value) = HeaderValue::from_str(&line.id) {
             response.headers_mut().insert(REQUEST_ID, value);

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 use tokio::sync::{Semaphore, watch};
@@ -194,7 +194,8 @@ impl App {
                     &format!("{base}/"),
                     get(page::form).with_state(self.clone()),
                 )
-                .fallback(unknown),
+                .fallback(outside)
+                .method_not_allowed_fallback(wrong_method),
         };
         let cors = cors::layer(&self.options.cors_origins);
         Arc::new(Front::new(self, based, cors))
@@ -256,8 +257,18 @@ fn guarded(routes: Router<App>, app: &App, scope: Scope) -> Router<App> {
     routes.route_layer(from_fn_with_state((app.clone(), scope), access::required))
 }
 
-async fn unknown(request: Request) -> Problem {
-    Problem::not_found(format!("there is nothing at {}", request.uri().path()))
+/// An address under the base path, which the router has taken off.
+async fn unknown(State(app): State<App>, request: Request) -> Problem {
+    nothing_at(&app.options.base_path, &request)
+}
+
+async fn outside(request: Request) -> Problem {
+    nothing_at("", &request)
+}
+
+fn nothing_at(base: &str, request: &Request) -> Problem {
+    let path = request.uri().path();
+    Problem::not_found(format!("there is nothing at {base}{path}"))
 }
 
 async fn wrong_method(request: Request) -> Problem {

@@ -2,9 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use axum::extract::Request;
 use http::uri::Authority;
-use http::{HeaderMap, Uri, header};
+use http::{HeaderMap, Uri, Version, header};
 use ipnet::IpNet;
+
+use super::problem::Problem;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +82,21 @@ impl Origin {
             origin.host = hop.host.unwrap_or(origin.host);
         }
         origin
+    }
+}
+
+/// Refuses a request of which two readers could think that it is for different hosts (RFC 9112
+/// section 3.2).
+///
+/// # Errors
+/// 400, for a request over HTTP/1.1 with no `Host`, or more than one.
+pub(super) fn refuse(request: &Request) -> Result<(), Problem> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    match hosts {
+        _ if request.version() != Version::HTTP_11 => Ok(()),
+        0 => Err(Problem::bad_request("the request has no Host")),
+        1 => Ok(()),
+        _ => Err(Problem::bad_request("the request has more than one Host")),
     }
 }
 

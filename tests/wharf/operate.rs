@@ -251,6 +251,15 @@ fn cleartext_http_2() {
     assert_eq!(String::from_utf8_lossy(&out), "2 201");
     let back = server.curl(&["--http2-prior-knowledge", &server.url("/files/big.bin")]);
     assert!(back == noise(3_000_000, 9));
+    // The answer to a HEAD has no body, an error's neither (curl ends with 92).
+    let head = server.curl(&["--http2-prior-knowledge", "-I", &server.url("/files/none")]);
+    let head = String::from_utf8_lossy(&head).into_owned();
+    assert!(head.starts_with("HTTP/2 404"), "{head}");
+    let length = head
+        .lines()
+        .find(|line| line.starts_with("content-length: "));
+    assert_ne!(length, Some("content-length: 0"), "{head}");
+    assert!(length.is_some(), "{head}");
 }
 
 #[test]

@@ -2,7 +2,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::{Connection, Form, Server, noise, wait_until};
+use crate::support::{Connection, Form, Server, noise, sha256, wait_until};
 
 #[test]
 fn a_body_that_stops_is_given_up() {
@@ -109,6 +109,58 @@ fn a_reader_that_takes_nothing_is_dropped() {
     wait_until("its descriptors are closed", || {
         server.descriptors() <= before
     });
+}
+
+/// A reader that takes a little all the time, though less in the idle time-out than the third of a
+/// socket's buffer after which the system asks for more.
+#[test]
+fn a_slow_reader_is_not() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    let content = noise(16_000_000, 4);
+    server.upload(&Form::new().file("f", "big.bin", &content));
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream
+        .write_all(b"GET /files/big.bin HTTP/1.0\r\n\r\n")
+        .unwrap();
+    let mut answer = vec![0; 16 * 1024];
+    let mut read = 0;
+    for _ in 0..50 {
+        std::thread::sleep(Duration::from_millis(100));
+        answer.resize(read + 16 * 1024, 0);
+        read += stream.read(&mut answer[read..]).unwrap();
+    }
+    answer.truncate(read);
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(answer.ends_with(&content), "{} bytes", answer.len());
+}
+
+fn over_http_2(server: &Server, what: &str, path: &str) -> String {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wharf/clients/http2.mjs");
+    let out = server.run("node", &[script, &server.url(""), what, path]);
+    String::from_utf8(out).unwrap().trim().to_owned()
+}
+
+#[test]
+fn nor_is_one_over_http_2_and_beside_one_that_stops() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    let content = noise(8_000_000, 4);
+    server.upload(&Form::new().file("f", "big.bin", &content));
+    for what in ["slow", "beside"] {
+        assert_eq!(
+            over_http_2(&server, what, "/files/big.bin"),
+            sha256(&content),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_stream_that_is_taken_back_stores_nothing() {
+    let server = Server::start();
+    over_http_2(&server, "cut", "/files/cut.bin");
+    server.says("PUT /files/cut.bin");
+    assert_eq!(server.files(), [""; 0]);
+    assert_eq!(server.get("/files/cut.bin").status, 404);
 }
 
 #[test]

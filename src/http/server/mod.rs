@@ -10,6 +10,7 @@ mod workers;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -150,7 +151,7 @@ impl Server {
 
     async fn serve(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
         peer: Peer,
     ) {
         let phase = Phase::new();
@@ -168,11 +169,10 @@ impl Server {
         };
         let service = {
             let (phase, front) = (Arc::clone(&phase), Arc::clone(&self.front));
-            let idle = self.timeouts.idle;
             hyper::service::service_fn(move |request| {
                 let phase = Arc::clone(&phase);
                 // A connection that waits for a request has no room for an answer.
-                Box::pin(answer(Arc::clone(&front), idle, request, peer, phase))
+                Box::pin(answer(Arc::clone(&front), request, peer, phase))
             })
         };
         let io = TokioIo::new(transport);
@@ -196,7 +196,13 @@ impl Server {
                     .serve_connection(io, service);
                 let end = http2::Connection::graceful_shutdown;
                 // Boxed: a task has room for its largest state, and most are of HTTP/1.1.
-                Box::pin(self.follow(connection, end, &phase)).await
+                Box::pin(async {
+                    tokio::select! {
+                        ended = self.follow(connection, end, &phase) => ended,
+                        () = phase.stalled(self.timeouts.idle) => Ok(()),
+                    }
+                })
+                .await
             }
             Err(error) => Err(error.to_string()),
         };
@@ -221,13 +227,11 @@ impl Server {
             // What has come is looked at before the end: a request may be among it.
             biased;
             ended = connection.as_mut() => ended,
-            () = phase.killed() => return Ok(()),
             () = self.abort.cancelled() => return Ok(()),
             () = self.stop.cancelled() => {
                 end(connection.as_mut());
                 tokio::select! {
                     ended = connection.as_mut() => ended,
-                    () = phase.killed() => return Ok(()),
                     () = self.abort.cancelled() => return Ok(()),
                     () = phase.quiet() => return Ok(()),
                 }
@@ -237,10 +241,9 @@ impl Server {
     }
 }
 
-/// Answers one request. A reader over HTTP/2 may take nothing for `idle`.
+/// Answers one request.
 async fn answer(
     front: Arc<Front>,
-    idle: Duration,
     request: Request<Incoming>,
     peer: Peer,
     phase: Arc<Phase>,
@@ -256,8 +259,7 @@ async fn answer(
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
         phase.linger();
     }
-    let idle = http2.then_some(idle);
-    Ok(response.map(|body| active.follow(body, idle)))
+    Ok(response.map(|body| active.follow(body)))
 }
 
 /// A connection between two runtimes.

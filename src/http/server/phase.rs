@@ -3,42 +3,49 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio_util::sync::CancellationToken;
 
 /// How long a head that was begun may still come when the server ends.
 const QUIET: Duration = Duration::from_secs(1);
+/// The most that one poll of a body gives over HTTP/2: about as much must be taken before the next,
+/// and so polls tell a slow reader from one that stopped. Frames are no longer unless a client asks
+/// (RFC 9113 section 4.2).
+const PIECE: usize = 16 * 1024;
 
 /// What a connection is at.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Phase {
-    /// Requests whose answers are not yet out.
+    /// Requests whose answers are not yet handed over.
     active: AtomicUsize,
+    /// Those of them whose answers have begun.
+    answering: AtomicUsize,
     /// Requests that have begun: each is the end of a head.
     begun: AtomicU64,
+    /// How often answers were asked for more.
+    asked: AtomicU64,
+    /// Whether a write waits: for the end of an answer, perhaps, that is handed over.
+    writing: AtomicBool,
     http2: AtomicBool,
     linger: AtomicBool,
-    killed: CancellationToken,
 }
 
 impl Phase {
     pub fn new() -> Arc<Self> {
-        Arc::new(Phase {
-            active: AtomicUsize::new(0),
-            begun: AtomicU64::new(0),
-            http2: AtomicBool::new(false),
-            linger: AtomicBool::new(false),
-            killed: CancellationToken::new(),
-        })
+        Arc::default()
     }
 
     /// Whether a request is being answered.
     pub fn is_active(&self) -> bool {
-        self.active.load(Ordering::Relaxed) > 0
+        self.active.load(Ordering::Relaxed) > 0 || self.writing.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a write waits.
+    pub fn writing(&self, waits: bool) {
+        self.writing.store(waits, Ordering::Relaxed);
     }
 
     /// How many requests have begun.
@@ -72,9 +79,20 @@ impl Phase {
         }
     }
 
-    /// Returns when the connection is to be dropped.
-    pub async fn killed(&self) {
-        self.killed.cancelled().await;
+    /// Returns when all that is under way are answers of which nothing is taken for `idle`: over
+    /// HTTP/2 a reader's stop cannot be seen at the socket, nor one answer be ended alone.
+    pub async fn stalled(&self, idle: Duration) {
+        let mut before = None;
+        loop {
+            tokio::time::sleep(idle).await;
+            let answering = self.answering.load(Ordering::Relaxed);
+            let alone = answering > 0 && answering == self.active.load(Ordering::Relaxed);
+            let now = alone.then(|| self.asked.load(Ordering::Relaxed));
+            if now.is_some() && now == before {
+                return;
+            }
+            before = now;
+        }
     }
 }
 
@@ -89,15 +107,14 @@ impl Tracked {
         Tracked(phase)
     }
 
-    /// Goes on to the end of the response's body. With `idle`, the connection is dropped when
-    /// nothing of the body is taken for so long: over HTTP/2 one reader's stop cannot be seen at
-    /// the socket.
-    pub fn follow<B>(self, body: B, idle: Option<Duration>) -> Followed<B> {
-        let watch = idle.map(|idle| Watch::start(Arc::clone(&self.0), idle));
+    /// Goes on to the end of the response's body.
+    pub fn follow<B>(self, body: B) -> Followed<B> {
+        self.0.answering.fetch_add(1, Ordering::Relaxed);
+        self.0.asked.fetch_add(1, Ordering::Relaxed);
         Followed {
             body,
-            _watch: watch,
-            _active: self,
+            rest: Bytes::new(),
+            active: self,
         }
     }
 }
@@ -111,8 +128,19 @@ impl Drop for Tracked {
 /// A response's body, followed to its end.
 pub struct Followed<B> {
     body: B,
-    _watch: Option<Watch>,
-    _active: Tracked,
+    /// What of its last frame was not yet given.
+    rest: Bytes,
+    active: Tracked,
+}
+
+impl<B> Followed<B> {
+    /// As much of `data` as one poll gives; the rest is kept.
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        if self.active.0.is_http2() && data.len() > PIECE {
+            self.rest = data.split_off(PIECE);
+        }
+        data
+    }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Followed<B> {
@@ -123,48 +151,32 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Followed<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        if let Some(watch) = &self._watch {
-            watch.polls.fetch_add(1, Ordering::Relaxed);
+        self.active.0.asked.fetch_add(1, Ordering::Relaxed);
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(Some(Ok(Frame::data(self.piece(rest)))));
         }
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(|data| self.piece(data)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }
 
-/// A task that looks whether a body is still asked for.
-struct Watch {
-    polls: Arc<AtomicU64>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Watch {
-    fn start(phase: Arc<Phase>, idle: Duration) -> Self {
-        let polls = Arc::new(AtomicU64::new(0));
-        let seen = Arc::clone(&polls);
-        let task = tokio::spawn(async move {
-            let mut before = None;
-            loop {
-                tokio::time::sleep(idle).await;
-                let now = seen.load(Ordering::Relaxed);
-                if before == Some(now) {
-                    return phase.killed.cancel();
-                }
-                before = Some(now);
-            }
-        });
-        Watch { polls, task }
-    }
-}
-
-impl Drop for Watch {
+impl<B> Drop for Followed<B> {
     fn drop(&mut self) {
-        self.task.abort();
+        self.active.0.answering.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,11 +1,14 @@
 //! The byte stream under a connection, which does not wait for ever and closes with care.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -17,6 +20,9 @@ use super::{Deadline, Timeouts};
 /// more: the numbers of nginx's `lingering_time` and `lingering_timeout`.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
+
+/// How often in its time a write that waits is looked after.
+const LOOKS: u32 = 2;
 
 /// A stream with the time-outs of a connection.
 ///
@@ -46,9 +52,10 @@ struct Reading {
     deadline: Deadline,
 }
 
-/// A write that waits, and until when.
+/// Whether a write waits, how often it was looked after in vain, and when the next time is.
 struct Writing {
-    stalled: bool,
+    waits: bool,
+    looks: u32,
     deadline: Deadline,
 }
 
@@ -76,7 +83,8 @@ impl<T> Transport<T> {
             deadline: Deadline::after(timeouts.keep_alive),
         };
         let writing = Writing {
-            stalled: false,
+            waits: false,
+            looks: 0,
             deadline: Deadline::after(timeouts.idle),
         };
         Transport {
@@ -119,22 +127,60 @@ impl<T> Transport<T> {
         Poll::Ready(io::Error::from(io::ErrorKind::TimedOut))
     }
 
-    /// Times a write that waits.
-    fn poll_stall<R>(
+    /// Says whether a write waits.
+    fn waits(&mut self, waits: bool) {
+        self.writing.waits = waits;
+        self.phase.writing(waits);
+    }
+}
+
+impl<T: AsFd> Transport<T> {
+    /// Times a write of `data` that waits.
+    ///
+    /// A socket is called writable once a good part of its buffer is free, which grows to megabytes: it is not
+    /// for a long time while a slow reader takes what is in it. So there is an attempt that does not wait for
+    /// that, which fails only where the reader has taken nothing at all.
+    fn poll_stall(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<R>>,
-    ) -> Poll<io::Result<R>> {
+        data: &[u8],
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let waited = self.writing.waits;
         if written.is_ready() {
-            self.writing.stalled = false;
+            if waited {
+                self.waits(false);
+                // Then it is time to wait for the next request, which reading does.
+                cx.waker().wake_by_ref();
+            }
             return written;
         }
-        if !self.writing.stalled {
-            self.writing.stalled = true;
-            self.writing.deadline.set(self.timeouts.idle);
+        let pause = self.timeouts.idle / LOOKS;
+        if !waited {
+            self.waits(true);
+            self.writing.looks = 0;
+            self.writing.deadline.set(pause);
         }
-        ready!(self.writing.deadline.poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        loop {
+            ready!(self.writing.deadline.poll(cx));
+            match send(
+                &self.stream,
+                data,
+                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+            ) {
+                Err(Errno::AGAIN) if self.writing.looks + 1 == LOOKS => {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                Err(Errno::AGAIN) => {
+                    self.writing.looks += 1;
+                    self.writing.deadline.set(pause);
+                }
+                sent => {
+                    self.waits(false);
+                    return Poll::Ready(sent.map_err(io::Error::from));
+                }
+            }
+        }
     }
 }
 
@@ -179,14 +225,14 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<T> {
+impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
-        self.poll_stall(cx, written)
+        self.poll_stall(cx, data, written)
     }
 
     fn poll_write_vectored(
@@ -195,7 +241,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Transport<T> {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
-        self.poll_stall(cx, written)
+        let first = data.iter().find(|slice| !slice.is_empty());
+        self.poll_stall(cx, first.map_or(&[], |slice| slice), written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,0 +1,45 @@
+// One client over HTTP/2: node http2.mjs ORIGIN WHAT PATH
+import { createHash } from "node:crypto";
+import http2 from "node:http2";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const [origin, what, path] = process.argv.slice(2);
+const client = http2.connect(origin, { settings: { initialWindowSize: 65535 } });
+
+/** Reads 16 KiB every 200 ms, for `seconds`, and then the rest. */
+async function read(stream, seconds) {
+  const digest = createHash("sha256");
+  const end = Date.now() + seconds * 1000;
+  while (Date.now() < end) {
+    await sleep(200);
+    const piece = stream.read(16384);
+    if (piece) digest.update(piece);
+    else if (stream.destroyed) throw new Error("the stream was cut");
+  }
+  for await (const piece of stream) digest.update(piece);
+  return digest.digest("hex");
+}
+
+const tasks = {
+  /** Sends a fifth of a file, and takes it back with the code that says there is no error. */
+  async cut() {
+    const stream = client.request({ ":method": "PUT", ":path": path, "content-length": 5000 });
+    stream.write(Buffer.alloc(1000, "x"));
+    await sleep(300);
+    stream.destroy();
+    await sleep(300);
+  },
+  /** Reads slowly. */
+  async slow() {
+    console.log(await read(client.request({ ":path": path }), 5));
+  },
+  /** Reads slowly, beside an answer that nobody reads. */
+  async beside() {
+    const unread = client.request({ ":path": path });
+    await new Promise(begun => unread.once("response", begun));
+    console.log(await read(client.request({ ":path": path }), 5));
+  },
+};
+
+await tasks[what]();
+client.destroy();

@@ -6,6 +6,7 @@ mod presence;
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,7 +215,7 @@ impl App {
         let http = self.http(&shutdown, commits.clone(), counted.clone());
         let workers = Arc::new(Workers::start()?);
         let server = Server {
-            front: http.clone().front(),
+            front: http.clone().front(&addresses(&listeners)?),
             timeouts: Timeouts::new(self.options.http.idle_timeout),
             connections: Arc::new(Semaphore::new(self.options.max_connections)),
             stop: shutdown.stop.clone(),
@@ -326,6 +327,15 @@ impl App {
             tokio::time::sleep(SETTLING / 100).await;
         }
     }
+}
+
+/// The TCP addresses that are listened on.
+fn addresses(listeners: &[Listener]) -> io::Result<Vec<SocketAddr>> {
+    let tcp = listeners.iter().filter_map(|listener| match listener {
+        Listener::Tcp(listener) => Some(listener.local_addr()),
+        Listener::Unix(..) => None,
+    });
+    tcp.collect()
 }
 
 /// Waits for the shutdown. A task that ends before it takes the server with it: a server that

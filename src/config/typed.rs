@@ -10,6 +10,8 @@ use http::Uri;
 use super::aws::{self, Profiles};
 use super::load::{ConfigError, Loaded};
 use crate::http::access::{Access, Rule, Scope};
+use crate::http::cors::Site;
+use crate::http::hosts::HostPattern;
 use crate::http::origin::Trusted;
 use crate::model::units::{parse_duration, parse_size};
 use crate::redis::{Address, Keys};
@@ -187,7 +189,8 @@ impl Reader<'_> {
                     .or(address)
                     .map_err(|_| format!("{text:?} is neither an address nor a CIDR"))
             })?),
-            cors_origins: self.list("cors_origin", origin)?,
+            hosts: self.list("hosts", HostPattern::parse)?,
+            cors_origins: self.list("cors_origin", Site::parse)?,
             access: Access::new(rules),
             idle_timeout: self.duration("idle_timeout")?,
             max_uploads: self.count("max_uploads")?,

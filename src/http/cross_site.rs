@@ -4,6 +4,7 @@ use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 
 use super::App;
+use super::cors::{Site, is_named};
 use super::origin::Origin;
 use super::problem::Problem;
 
@@ -29,14 +30,14 @@ pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-fn is_foreign(headers: &HeaderMap, own: &str, named: &[String]) -> bool {
+fn is_foreign(headers: &HeaderMap, own: &str, named: &[Site]) -> bool {
     let text = |name: &str| {
         headers
             .get(name)
             .map(|value| value.to_str().unwrap_or("null"))
     };
     let origin = text(header::ORIGIN.as_str());
-    if origin.is_some_and(|origin| named.iter().any(|known| known == origin)) {
+    if origin.is_some_and(|origin| is_named(named, origin)) {
         return false;
     }
     match text("sec-fetch-site") {
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn only_other_sites_are_foreign() {
         let own = "http://localhost:8080";
-        let named = ["https://app.example".to_owned()];
+        let named = [Site::parse("https://app.example").unwrap()];
         for (fields, foreign) in [
             (&[][..], false),
             (&[("origin", own)], false),

@@ -7,29 +7,37 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use tower::ServiceExt as _;
 use tower_http::cors::{Cors, CorsLayer};
 
+use super::hosts::Hosts;
 use super::log::{Begun, Logged};
 use super::origin::Peer;
 use super::problem::Problem;
-use super::{App, cross_site, origin};
+use super::{App, coding, cross_site};
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
 /// requests from other sites. It is called, and not put around them as layers: a layer of axum
 /// costs each request a clone of the service below and its future in a box.
 pub struct Front {
     app: App,
+    hosts: Hosts,
     routes: Cors<Router>,
+    /// The same without what is said to other sites' pages, which answers every `OPTIONS`.
+    plain: Router,
 }
 
 impl Front {
     /// Puts `routes` behind.
-    pub(super) fn new(app: App, routes: Router, cors: CorsLayer) -> Self {
+    pub(super) fn new(app: App, hosts: Hosts, routes: Router, cors: CorsLayer) -> Self {
         use tower::Layer as _;
-        let routes = cors.layer(routes);
-        Front { app, routes }
+        Front {
+            app,
+            hosts,
+            plain: routes.clone(),
+            routes: cors.layer(routes),
+        }
     }
 
     /// Answers a request that came from `peer`.
@@ -44,13 +52,42 @@ impl Front {
     }
 
     async fn pass(&self, request: Request) -> Response {
-        let accepted = origin::refuse(&request);
-        if let Err(problem) = accepted.and_then(|()| cross_site::refuse(&self.app, &request)) {
+        if let Err(problem) = self.refuse(&request) {
             return problem.into_response();
+        }
+        if *request.method() == Method::OPTIONS && !is_preflight(&request) {
+            return self.options(request).await;
         }
         let Ok(response) = self.routes.clone().oneshot(request).await;
         response
     }
+
+    fn refuse(&self, request: &Request) -> Result<(), Problem> {
+        self.hosts.refuse(request)?;
+        coding::refuse(request)?;
+        cross_site::refuse(&self.app, request)
+    }
+
+    /// What may be done at an address (RFC 9110 section 9.3.7): the router knows, and says so when
+    /// it refuses the method.
+    async fn options(&self, request: Request) -> Response {
+        let Ok(response) = self.plain.clone().oneshot(request).await;
+        let Some(allowed) = response.headers().get(header::ALLOW) else {
+            return response;
+        };
+        let allowed = [allowed.as_bytes(), b",OPTIONS"].concat();
+        let mut answer = StatusCode::NO_CONTENT.into_response();
+        if let Ok(allowed) = HeaderValue::from_bytes(&allowed) {
+            answer.headers_mut().insert(header::ALLOW, allowed);
+        }
+        answer
+    }
+}
+
+/// Whether a browser asks what another site's page may do (WHATWG Fetch, CORS-preflight fetch).
+fn is_preflight(request: &Request) -> bool {
+    let has = |name| request.headers().contains_key(name);
+    has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

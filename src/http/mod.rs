@@ -4,14 +4,16 @@
 mod accept;
 pub mod access;
 mod api;
+mod coding;
 mod conditional;
-mod cors;
+pub mod cors;
 mod cross_site;
 mod download;
 mod extract;
 mod filepond;
 mod front;
 mod health;
+pub mod hosts;
 mod log;
 mod manage;
 mod metrics;
@@ -27,11 +29,13 @@ mod upload;
 mod upload_json;
 mod uploads;
 
+use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ::http::Method;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
@@ -46,7 +50,9 @@ use crate::lease::Claim;
 use crate::model::Clock;
 use crate::repository::Repository;
 use access::{Access, Scope};
+use cors::Site;
 pub use front::Front;
+use hosts::{HostPattern, Hosts};
 use metrics::Metrics;
 use origin::{Origin, Trusted};
 use problem::Problem;
@@ -60,8 +66,10 @@ pub struct Options {
     pub public_url: Option<String>,
     /// Proxies whose word on the client is believed.
     pub trusted_proxies: Trusted,
+    /// The hosts that are served; empty is any.
+    pub hosts: Vec<HostPattern>,
     /// Sites whose pages may use this server.
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<Site>,
     /// Secrets by scope.
     pub access: Access,
     /// How long a body may make no progress.
@@ -87,6 +95,9 @@ pub struct Shared {
     metrics: Arc<Metrics>,
     draining: AtomicBool,
     trouble: watch::Receiver<Option<String>>,
+    /// Why the server could not store at the last look, as the log has it. A std mutex: held to
+    /// compare and replace the text.
+    logged_trouble: Mutex<Option<String>>,
     claims: watch::Receiver<Option<Claim>>,
     abort: CancellationToken,
 }
@@ -146,6 +157,7 @@ impl App {
             delivery,
             repository,
             trouble,
+            logged_trouble: Mutex::new(None),
             claims,
             clock,
             abort,
@@ -157,16 +169,30 @@ impl App {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Why it cannot store now, if it cannot.
-    fn unready(&self) -> Option<String> {
+    /// What keeps the server from storing now, if anything does, in words for strangers: the
+    /// reason may hold addresses, and goes to the log, once.
+    fn unready(&self) -> Option<&'static str> {
         if self.draining.load(Ordering::Relaxed) {
-            return Some("shutting down".to_owned());
+            return Some("the server is shutting down");
         }
-        if let Some(trouble) = &*self.trouble.borrow() {
-            return Some(trouble.clone());
+        let trouble = self.trouble.borrow().clone();
+        let store = || self.repository.store().ready().err();
+        let index = || self.repository.catalog().ready().err();
+        let found = trouble
+            .map(|reason| ("the storage and the index are not ready", reason))
+            .or_else(|| Some(("the storage cannot store now", store()?)))
+            .or_else(|| Some(("the index cannot be reached now", index()?)));
+        let (words, reason) = found.unzip();
+        // Nothing between the lock and its release can panic half-way.
+        let logged = self.logged_trouble.lock();
+        let mut logged = logged.unwrap_or_else(PoisonError::into_inner);
+        if *logged != reason {
+            if let Some(reason) = &reason {
+                tracing::error!(reason, "not ready");
+            }
+            *logged = reason;
         }
-        let store = self.repository.store().ready();
-        store.and(self.repository.catalog().ready()).err()
+        words
     }
 
     /// Scheme, host and port as the client of a request knows them, for absolute URLs.
@@ -183,8 +209,9 @@ impl App {
         }
     }
 
-    /// The routes, and what stands around them.
-    pub fn front(self) -> Arc<Front> {
+    /// The routes, and what stands around them, for a server that listens on these addresses.
+    pub fn front(self, listening: &[SocketAddr]) -> Arc<Front> {
+        let hosts = Hosts::new(&self.options, listening);
         let routes = routes(&self).with_state(self.clone());
         let based = match self.options.base_path.as_str() {
             "" => routes,
@@ -198,8 +225,14 @@ impl App {
                 .method_not_allowed_fallback(wrong_method),
         };
         let cors = cors::layer(&self.options.cors_origins);
-        Arc::new(Front::new(self, based, cors))
+        Arc::new(Front::new(self, hosts, based, cors))
     }
+}
+
+/// Further addresses of what the route table has, as people and programs write them. They are in no
+/// description: the address to use is the table's.
+fn aliases() -> Router<App> {
+    Router::new().route("/upload/", post(upload::form))
 }
 
 /// The route table: what is open and what a secret can close, in one place. The listing and the
@@ -207,6 +240,7 @@ impl App {
 fn routes(app: &App) -> Router<App> {
     let uploads = Router::new()
         .route("/upload", post(upload::form))
+        .merge(aliases())
         .route("/files/{name}", put(upload::raw))
         .route("/compat/filepond", post(filepond::process));
     let downloads = Router::new()
@@ -272,5 +306,11 @@ fn nothing_at(base: &str, request: &Request) -> Problem {
 }
 
 async fn wrong_method(request: Request) -> Problem {
-    Problem::method_not_allowed(request.method())
+    let (method, path) = (request.method(), request.uri().path());
+    if method == Method::PUT && path.contains("/files/") {
+        return Problem::method_not_allowed(format!(
+            "PUT stores one file under one name, /files/NAME: {path} has more than a name"
+        ));
+    }
+    Problem::method_not_allowed(format!("{method} is not for this address"))
 }

@@ -2,12 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::Request;
 use http::uri::Authority;
-use http::{HeaderMap, Uri, Version, header};
+use http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
-
-use super::problem::Problem;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +44,9 @@ impl Trusted {
     }
 }
 
+/// What proxies set that know nothing of `Forwarded`.
+const X_FORWARDED: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+
 /// One element of `Forwarded` (RFC 7239 section 4), or what `X-Forwarded-*` says instead.
 #[derive(Debug, Default)]
 struct Hop {
@@ -72,31 +72,18 @@ impl Origin {
             host: host.unwrap_or_else(|| "localhost".to_owned()),
         };
         if trusted.trusts(peer) {
-            let hop = if headers.contains_key(header::FORWARDED) {
-                forwarded(headers, trusted)
-            } else {
+            // A proxy sets one kind and passes the other on as the client sent it. Nearly all set
+            // the older one, so beside it the newer one is the client's.
+            let hop = if X_FORWARDED.iter().any(|name| headers.contains_key(*name)) {
                 x_forwarded(headers, trusted)
+            } else {
+                forwarded(headers, trusted)
             };
             origin.client = hop.client.or(origin.client);
             origin.scheme = hop.scheme.unwrap_or(origin.scheme);
             origin.host = hop.host.unwrap_or(origin.host);
         }
         origin
-    }
-}
-
-/// Refuses a request of which two readers could think that it is for different hosts (RFC 9112
-/// section 3.2).
-///
-/// # Errors
-/// 400, for a request over HTTP/1.1 with no `Host`, or more than one.
-pub(super) fn refuse(request: &Request) -> Result<(), Problem> {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    match hosts {
-        _ if request.version() != Version::HTTP_11 => Ok(()),
-        0 => Err(Problem::bad_request("the request has no Host")),
-        1 => Ok(()),
-        _ => Err(Problem::bad_request("the request has more than one Host")),
     }
 }
 
@@ -152,7 +139,7 @@ fn forwarded(headers: &HeaderMap, trusted: &Trusted) -> Hop {
     let values = headers.get_all(header::FORWARDED).iter();
     let values = values.filter_map(|value| value.to_str().ok());
     let hops: Vec<Hop> = values
-        .flat_map(|value| value.split(','))
+        .flat_map(|value| split(value, ','))
         .map(forwarded_hop)
         .collect();
     let client = nearest(hops.iter().map(|hop| hop.client), trusted);
@@ -162,7 +149,7 @@ fn forwarded(headers: &HeaderMap, trusted: &Trusted) -> Hop {
 
 fn forwarded_hop(text: &str) -> Hop {
     let mut hop = Hop::default();
-    for pair in text.split(';') {
+    for pair in split(text, ';') {
         let Some((name, value)) = pair.trim().split_once('=') else {
             continue;
         };
@@ -175,6 +162,22 @@ fn forwarded_hop(text: &str) -> Hop {
         }
     }
     hop
+}
+
+/// Splits at `separator`, but not within a quoted string (RFC 9110 section 5.6.4): what a client
+/// quotes is one value, whatever it holds, and ends no element.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |c: char| {
+        let here = !quoted && c == separator;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        here
+    })
 }
 
 /// An address, with or without a port, IPv6 with or without brackets.
@@ -245,6 +248,37 @@ mod tests {
         assert_eq!(
             origin("10.1.1.1", &forged),
             is("1.2.3.4", "https", "a.example:8")
+        );
+    }
+
+    #[test]
+    fn one_kind_of_field_is_believed() {
+        let both = [
+            ("forwarded", "for=6.6.6.6;host=evil.example;proto=https"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("host", "files.example"),
+        ];
+        assert_eq!(
+            origin("10.1.1.1", &both),
+            is("1.2.3.4", "http", "files.example")
+        );
+    }
+
+    #[test]
+    fn a_quoted_comma_ends_no_element() {
+        let fields = [(
+            "forwarded",
+            "for=\"[2001:db8::1]:80\";host=\"a,b\";proto=https",
+        )];
+        assert_eq!(
+            origin("10.1.1.1", &fields),
+            is("2001:db8::1", "https", "a,b")
+        );
+        // What the client left open takes what the proxy added with it: nothing is believed.
+        let open = [("forwarded", "for=\"6.6.6.6, for=1.2.3.4;proto=https")];
+        assert_eq!(
+            origin("10.1.1.1", &open),
+            is("10.1.1.1", "http", "localhost")
         );
     }
 

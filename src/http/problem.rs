@@ -109,8 +109,7 @@ impl Problem {
     }
 
     /// 405; the router adds `Allow`.
-    pub fn method_not_allowed(method: &http::Method) -> Self {
-        let detail = format!("{method} is not for this address");
+    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
@@ -137,6 +136,40 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
             "The upload is too large",
+            detail,
+        )
+    }
+
+    /// 415, for a body with a content coding.
+    pub fn unsupported_content_coding(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-coding",
+            "The body is coded",
+            detail,
+        )
+        .with(
+            header::ACCEPT_ENCODING,
+            HeaderValue::from_static("identity"),
+        )
+    }
+
+    /// 501, for a body with a transfer coding beside `chunked`.
+    pub fn unsupported_transfer_coding(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "unsupported-coding",
+            "The body is coded",
+            detail,
+        )
+    }
+
+    /// 421, for a host that is not served here.
+    pub fn wrong_host(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "wrong-host",
+            "This host is not served here",
             detail,
         )
     }

@@ -136,6 +136,8 @@ export default {
     "too-large": { "title": "This is too large for the server", "advice": "Send less at once, or smaller files. Nothing was stored." },
     "range-not-satisfiable": { "title": "The rest of the file is not there", "advice": "Delete the part you have and download it anew." },
     "unsupported-media-type": { "title": "This is not a form", "advice": "Send it from the first page." },
+    "unsupported-coding": { "title": "What you sent is packed", "advice": "Send it as it is, without a content coding. Nothing was stored." },
+    "wrong-host": { "title": "This server does not go by that name", "advice": "Open it by the address you were given. Whoever runs it can name further ones in its settings." },
     "busy": { "title": "The last download is under way", "advice": "Somebody is using the last download there is. If it breaks off, it is yours: try again in a moment." },
     "no-space": { "title": "The server's storage is full", "advice": "Nothing was stored. Try again later, or tell whoever runs this server." },
     "unavailable": { "title": "Not just now", "advice": "The server is busy or restarting. Try again in a moment." },

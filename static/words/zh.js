@@ -136,6 +136,8 @@ export default {
     "too-large": { "title": "超过服务器的大小限制", "advice": "没有保存任何内容。请分批发送，或发送较小的文件。" },
     "range-not-satisfiable": { "title": "文件没有这一部分", "advice": "请删除已下载的部分，然后重新下载。" },
     "unsupported-media-type": { "title": "这不是表单", "advice": "请从首页发送。" },
+    "unsupported-coding": { "title": "发送的内容经过编码", "advice": "请按原样发送，不要使用内容编码。没有存储任何内容。" },
+    "wrong-host": { "title": "本服务器不使用这个名称", "advice": "请使用给您的网址打开。管理员可以在设置中添加其他名称。" },
     "busy": { "title": "最后一次下载正在进行", "advice": "有人正在使用最后一次下载机会。如果对方中断，您就可以下载，请稍后重试。" },
     "no-space": { "title": "服务器存储空间已满", "advice": "没有保存任何内容。请稍后重试，或告知服务器管理员。" },
     "unavailable": { "title": "暂时无法处理", "advice": "服务器繁忙或正在重启，请稍后重试。" },

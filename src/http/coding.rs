@@ -1,0 +1,35 @@
+//! Codings of request bodies: none is undone here, and coded bytes are never stored as if they
+//! were what was coded.
+
+use axum::extract::Request;
+use http::{HeaderMap, HeaderName, header};
+
+use super::problem::Problem;
+
+/// Refuses a request whose body is coded.
+///
+/// # Errors
+/// 415 for a content coding (RFC 9110 section 8.4), 501 for a transfer coding other than `chunked`
+/// (RFC 9112 section 6.1).
+pub fn refuse(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    if let Some(coding) = other_than("chunked", headers, header::TRANSFER_ENCODING) {
+        let detail =
+            format!("the body has the transfer coding {coding:?}; chunked is the only one");
+        return Err(Problem::unsupported_transfer_coding(detail));
+    }
+    if let Some(coding) = other_than("identity", headers, header::CONTENT_ENCODING) {
+        let detail = format!("the body has the content coding {coding:?}; it has to come uncoded");
+        return Err(Problem::unsupported_content_coding(detail));
+    }
+    Ok(())
+}
+
+/// The first coding of a list that is not `known`.
+fn other_than<'a>(known: &str, headers: &'a HeaderMap, name: HeaderName) -> Option<&'a str> {
+    let values = headers.get_all(name).iter();
+    let codings = values.flat_map(|value| value.to_str().unwrap_or("?").split(','));
+    codings
+        .map(str::trim)
+        .find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(known))
+}

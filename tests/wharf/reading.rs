@@ -1,0 +1,227 @@
+//! Requests that two programs could read differently: their host, and codings of their bodies.
+
+use std::net::TcpStream;
+
+use crate::support::{Connection, Form, Server, Setup, TlsProxy, wait_until};
+
+fn form() -> Form {
+    Form::new().file("f", "a.txt", b"some text")
+}
+
+/// The status of a request with these bytes, over a connection of its own.
+fn raw(server: &Server, head: &str) -> u16 {
+    let mut connection = Connection::open(server.address);
+    connection.send(head.as_bytes());
+    connection.response(false).unwrap().status
+}
+
+#[test]
+fn a_request_has_one_host() {
+    let server = Server::start();
+    for (hosts, status) in [
+        ("", 400),
+        ("Host: a\r\nHost: b\r\n", 400),
+        ("Host: a\r\nHost: a\r\n", 400),
+        ("Host:\r\n", 400),
+        ("Host: a b\r\n", 400),
+        ("Host: user@a\r\n", 400),
+        ("Host: a/b\r\n", 400),
+        ("Host: a:b\r\n", 400),
+        ("Host: localhost\r\n", 200),
+        ("Host: [::1]:80\r\n", 200),
+    ] {
+        assert_eq!(
+            raw(&server, &format!("GET / HTTP/1.1\r\n{hosts}\r\n")),
+            status,
+            "{hosts:?}"
+        );
+    }
+    // Before HTTP/1.1 there need be none: what probes of proxies send.
+    assert_eq!(raw(&server, "GET /readyz HTTP/1.0\r\n\r\n"), 200);
+    assert_eq!(raw(&server, "OPTIONS /readyz HTTP/1.0\r\n\r\n"), 204);
+    let differing = server.curl(&[
+        "--http2-prior-knowledge",
+        "-H",
+        "Host: localhost:1",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        &server.url("/"),
+    ]);
+    // curl makes the field the authority, so there is but one: the rule for two is the unit test's.
+    assert_eq!(differing, b"200");
+}
+
+#[test]
+fn a_name_that_was_rebound_to_this_machine_is_refused() {
+    let server = Server::start();
+    let port = server.address.port();
+    let get = |host: &str, path: &str| server.request("GET", path, &[("Host", host)], b"");
+    let rebound = format!("evil.example:{port}");
+    let refused = get(&rebound, "/uploads");
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (421, "wrong-host")
+    );
+    for setting in ["hosts", "public_url", "trusted_proxies"] {
+        assert!(refused.detail().contains(setting), "{}", refused.detail());
+    }
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&rebound, path).status, 200, "{path}");
+    }
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_str().unwrap();
+    for host in ["localhost", "a.localhost", "127.0.0.2", "[::1]", machine] {
+        assert_eq!(get(&format!("{host}:{port}"), "/").status, 200, "{host}");
+    }
+    // A proxy passes on its own name and port, or the name of an upstream.
+    for host in ["files.example", "files.example:8443", "upstream"] {
+        assert_eq!(get(host, "/uploads").status, 200, "{host}");
+    }
+    for setting in [
+        ["--public-url", "https://files.example"],
+        ["--trusted-proxies", "10.0.0.1"],
+        ["--listen", "0.0.0.0:0"],
+    ] {
+        let server = Server::with(&setting);
+        let host = format!("evil.example:{}", server.address.port());
+        let answer = server.request("GET", "/", &[("Host", &host)], b"");
+        assert_eq!(answer.status, 200, "{setting:?}");
+    }
+}
+
+#[test]
+fn hosts_that_are_set_are_served_and_no_others() {
+    let server = Server::with(&[
+        "--hosts",
+        "files.example",
+        "--hosts",
+        "*.example.org",
+        "--public-url",
+        "https://public.example",
+        "--base-path",
+        "/w",
+    ]);
+    let status = |host: &str, path: &str| {
+        let answer = server.request("GET", path, &[("Host", host)], b"");
+        answer.status
+    };
+    for host in [
+        "files.example",
+        "FILES.example:9",
+        "a.example.org",
+        "public.example",
+        "localhost",
+    ] {
+        assert_eq!(status(host, "/w/"), 200, "{host}");
+    }
+    for host in ["example.org", "other.example", "10.0.0.1"] {
+        assert_eq!(status(host, "/w/"), 421, "{host}");
+        assert_eq!(status(host, "/w/healthz"), 200, "{host}");
+    }
+    let refused = Setup::new().args(&["--hosts", "a:80"]).run(&["config"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("hosts") && said.contains("a:80"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_coded_body_is_not_stored_as_if_it_were_the_file() {
+    let server = Server::start();
+    for coding in ["gzip", "identity, br", "GZIP"] {
+        let headers = [("Content-Encoding", coding)];
+        let put = server.request("PUT", "/files/a.gz", &headers, b"coded");
+        assert_eq!(
+            (put.status, put.header("accept-encoding")),
+            (415, Some("identity"))
+        );
+        assert!(
+            put.detail()
+                .contains(coding.split(' ').next_back().unwrap()),
+            "{}",
+            put.detail()
+        );
+        assert_eq!(server.post_to("/upload", &form(), &headers).status, 415);
+    }
+    let plain = [("Content-Encoding", "identity")];
+    assert_eq!(
+        server.request("PUT", "/files/a.txt", &plain, b"x").status,
+        201
+    );
+    let coded = "PUT /files/b.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n\
+                 3\r\nabc\r\n0\r\n\r\n";
+    assert_eq!(raw(&server, coded), 501);
+    assert_eq!(raw(&server, &coded.replace("gzip, ", "")), 201);
+    assert_eq!(server.get("/files/a.gz").status, 404);
+}
+
+#[test]
+fn what_may_be_done_at_an_address_is_said() {
+    let server = Server::start();
+    for (path, allowed) in [
+        ("/upload", &["POST", "OPTIONS"][..]),
+        ("/files/a.txt", &["GET", "HEAD", "PUT", "OPTIONS"]),
+        ("/uploads/x", &["GET", "HEAD", "DELETE", "PATCH", "OPTIONS"]),
+    ] {
+        let answer = server.request("OPTIONS", path, &[], b"");
+        let mut said: Vec<&str> = answer.header("allow").unwrap().split(',').collect();
+        let mut allowed = allowed.to_vec();
+        said.sort_unstable();
+        allowed.sort_unstable();
+        assert_eq!((answer.status, said), (204, allowed), "{path}");
+    }
+    assert_eq!(server.request("OPTIONS", "/none", &[], b"").status, 404);
+    assert_eq!(server.post_to("/upload/", &form(), &[]).status, 201);
+    let put = server.request("PUT", "/files/dir/a.txt", &[], b"x");
+    assert_eq!(put.status, 405);
+    assert!(
+        put.detail().contains("/files/dir/a.txt"),
+        "{}",
+        put.detail()
+    );
+}
+
+#[test]
+fn sites_can_be_named_by_what_they_lie_below() {
+    let server = Server::with(&[
+        "--cors-origin",
+        "https://*.example.com",
+        "--cors-origin",
+        "capacitor://localhost",
+    ]);
+    for (origin, allowed) in [
+        ("https://app.example.com", true),
+        ("capacitor://localhost", true),
+        ("https://example.com", false),
+        ("http://app.example.com", false),
+    ] {
+        let answer = server.request("GET", "/healthz", &[("Origin", origin)], b"");
+        let echoed = answer.header("access-control-allow-origin");
+        assert_eq!(echoed, allowed.then_some(origin), "{origin}");
+        let posted = server
+            .post_to("/upload", &form(), &[("Origin", origin)])
+            .status;
+        assert_eq!(posted, if allowed { 201 } else { 403 }, "{origin}");
+    }
+}
+
+#[test]
+fn a_client_behind_caddy_is_not_believed() {
+    let server = Server::with(&["--trusted-proxies", "127.0.0.1"]);
+    let caddy = TlsProxy::caddy(&server);
+    wait_until("the proxy listens", || {
+        TcpStream::connect(caddy.address).is_ok()
+    });
+    std::fs::write(server.dir().join("a.txt"), "a").unwrap();
+    let url = format!("https://{}/upload", caddy.address);
+    let forged = "Forwarded: for=6.6.6.6;host=evil.example;proto=http";
+    let json = server.curl(&["-k", "-H", forged, "--form", "f=@a.txt", &url]);
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let own = format!("https://{}/", caddy.address);
+    assert!(json["url"].as_str().unwrap().starts_with(&own), "{json}");
+    server.says("POST /upload 201");
+    assert!(!server.log().contains("6.6.6.6"), "{}", server.log());
+}

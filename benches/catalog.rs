@@ -32,7 +32,7 @@ async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     }
     report("record", manifests.len(), start);
     let start = Instant::now();
-    catalog.close().await.expect("closed");
+    catalog.close(true).await.expect("closed");
     report("written and synced behind them", manifests.len(), start);
     let start = Instant::now();
     let now = Timestamp::from_millis(1);

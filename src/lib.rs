@@ -15,6 +15,7 @@
 //! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
 //! - [`delivery`]: the download as a use case: what a name means, representations, streams.
+//! - [`manage`]: the changes of what is stored as a use case: who may, the deadline, the end.
 //! - [`expiry`]: the cleaner, and the comparison of index and store.
 //! - [`http`]: routes, headers, status codes, connections.
 //! - [`client`]: the same forms from the other end: upload, download, progress.
@@ -30,8 +31,8 @@
 //! [`store::FileSink`], which writes them in blocks as large as the frames are, and hashes each
 //! beside the writing and the coming of the next; small files wait in a bounded buffer. What would
 //! block leaves the thread. At the clean end of the body [`store::Staged::commit`] names the files,
-//! syncs all content, links the manifest, syncs the names: as a task that a disconnect cannot
-//! cancel. Then the [`catalog`] records it, and 201 goes out. A body that stops short is an error,
+//! syncs all content, links the manifest, syncs the names: as a task of the [`repository`], which
+//! no disconnect cuts. Then the [`catalog`] records it, and 201 goes out. A body that stops short is an error,
 //! and nothing is visible of it.
 //!
 //! # One downloaded byte
@@ -73,6 +74,7 @@ pub mod form;
 pub mod http;
 pub mod ingest;
 pub mod lease;
+pub mod manage;
 pub mod model;
 pub mod redis;
 pub mod repository;

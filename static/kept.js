@@ -33,9 +33,17 @@ export function add(stored) {
 
 export const forget = id => keep(all().filter(upload => upload.id !== id));
 
+/** Whether a request failed because there is no such upload. A 404 without the id of a request is not wharf's own: a proxy's, while the server is away. */
+const isGone = failure => failure.code === "not-found" && Boolean(failure.request);
+
 /** Deletes an upload on the server. */
 export async function remove({ id, token }) {
-  await request("DELETE", `${base}/uploads/${id}`, { token });
+  try {
+    await request("DELETE", `${base}/uploads/${id}`, { token });
+  } catch (failure) {
+    // Nothing is left of it: it has expired, or was deleted elsewhere.
+    if (!isGone(failure)) throw failure;
+  }
   forget(id);
 }
 
@@ -116,8 +124,7 @@ async function check() {
       const { expires_at } = await request("GET", `${base}/uploads/${id}`);
       if (expires_at !== expires) keep(all().map(upload => upload.id === id ? { ...upload, expires: expires_at } : upload));
     } catch (failure) {
-      // A 404 without the id of a request is not wharf's own: a proxy's, while the server is away.
-      if (failure.code === "not-found" && failure.request) forget(id);
+      if (isGone(failure)) forget(id);
       else return;
     }
   }

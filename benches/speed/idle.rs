@@ -144,6 +144,6 @@ async fn record(place: &Place, uploads: usize) -> Result<()> {
     for i in 0..uploads {
         catalog.record(&stored::manifest(i)).await?;
     }
-    catalog.close().await?;
+    catalog.close(true).await?;
     Ok(())
 }

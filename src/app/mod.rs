@@ -24,6 +24,7 @@ use crate::http;
 use crate::http::server::{Listener, Server, Timeouts, Workers};
 use crate::ingest::{self, Ingest};
 use crate::lease::Lease;
+use crate::manage::Manage;
 use crate::model::Clock;
 use crate::redis::{Address, ConnectError, Keys};
 use crate::repository::Repository;
@@ -34,6 +35,12 @@ use identity::IdentityError;
 
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
+/// How long what works beside the requests may take to notice the end; it is cut off after that,
+/// which does no harm: changes of uploads are the repository's.
+const TASKS_END: Duration = Duration::from_secs(5);
+/// How long changes of store and index that have begun may take at the end, whoever began them:
+/// longer than a slow disk needs, and no store that hangs keeps the process.
+const CHANGES_END: Duration = Duration::from_secs(30);
 /// How many descriptors are kept for what is neither a connection nor a file under way: folders,
 /// the index, files being read.
 const RESERVED_DESCRIPTORS: u64 = 1024;
@@ -178,7 +185,7 @@ pub async fn reindex(options: &Options, adopt: bool) -> Result<Compared, StartEr
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock, shared);
     let compared = expiry::compare(&repository, &CancellationToken::new()).await?;
-    repository.catalog().close().await?;
+    repository.close(CHANGES_END).await?;
     Ok(compared.unwrap_or_default())
 }
 
@@ -210,9 +217,9 @@ impl App {
     /// # Errors
     /// A listener failed, or a task that must run has ended.
     pub async fn run(mut self, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
-        let (connections, commits) = (TaskTracker::new(), TaskTracker::new());
+        let connections = TaskTracker::new();
         let counted = expiry::Metrics::default();
-        let http = self.http(&shutdown, commits.clone(), counted.clone());
+        let http = self.http(&shutdown, counted.clone());
         let workers = Arc::new(Workers::start()?);
         let server = Server {
             front: http.clone().front(&addresses(&listeners)?),
@@ -243,33 +250,26 @@ impl App {
             shutdown.abort.cancel();
             connections.wait().await;
         }
-        commits.close();
-        commits.wait().await;
-        self.repository.store().close().await;
-        while tasks.join_next().await.is_some() {}
-        if let Err(error) = self.repository.catalog().close().await {
+        end(tasks).await;
+        // The index is closed when no change is under way any more that it would miss.
+        if let Err(error) = self.repository.close(CHANGES_END).await {
             tracing::error!(%error, "the index was not closed cleanly; the next start compares it");
         }
         ended
     }
 
-    fn http(
-        &self,
-        shutdown: &Shutdown,
-        commits: TaskTracker,
-        counted: expiry::Metrics,
-    ) -> http::App {
+    fn http(&self, shutdown: &Shutdown, counted: expiry::Metrics) -> http::App {
         let uploads = self.repository.clone();
         let ingest = Ingest::new(
             uploads.clone(),
             self.clock.clone(),
             self.options.ingest.clone(),
-            commits,
         );
         let delivery = Delivery::new(uploads.clone(), self.clock.clone(), self.options.delivery);
         http::App::new(http::Parts {
             ingest,
             delivery,
+            manage: Manage::new(uploads.clone(), self.clock.clone()),
             repository: uploads,
             trouble: self.trouble.clone(),
             expiry: counted,
@@ -336,6 +336,14 @@ fn addresses(listeners: &[Listener]) -> io::Result<Vec<SocketAddr>> {
         Listener::Unix(..) => None,
     });
     tcp.collect()
+}
+
+/// Waits for the tasks that were told to stop.
+async fn end(mut tasks: JoinSet<io::Result<()>>) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(TASKS_END, all).await.is_err() {
+        tracing::warn!("what runs beside the requests has not ended, and is cut off");
+    }
 }
 
 /// Waits for the shutdown. A task that ends before it takes the server with it: a server that

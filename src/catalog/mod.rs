@@ -227,6 +227,7 @@ pub trait Catalog: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Marks what it holds as durable and clean; called once, at the end.
-    async fn close(&self) -> Result<(), CatalogError>;
+    /// Makes what it holds durable, and, if it is `whole`, marks it as clean; called once, at the
+    /// end. One that may lack a change of the store is not whole: the next start compares it.
+    async fn close(&self, whole: bool) -> Result<(), CatalogError>;
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +13,9 @@ use crate::http::access::Scope;
 use crate::http::server::{Listener, listen_tcp, listen_unix};
 use crate::shutdown::Shutdown;
 
+/// How long threads that block may take to end.
+const BLOCKED: Duration = Duration::from_secs(5);
+
 /// Serves until a signal.
 pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
     start_log(&config)?;
@@ -21,7 +25,10 @@ pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))?;
+    let served = runtime.block_on(serve(config));
+    // A thread that a store keeps blocked does not keep the process.
+    runtime.shutdown_timeout(BLOCKED);
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

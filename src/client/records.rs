@@ -1,6 +1,7 @@
 //! Uploads as records: shown, listed, deleted; and what an admin asks.
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
@@ -9,6 +10,10 @@ use super::{Client, ClientError};
 
 /// The most uploads that a server lists at once.
 const PAGE: usize = 1000;
+/// How often a deletion is tried whose answer does not come.
+const DELETE_TRIES: u32 = 3;
+/// The pause after the first of them; the next is four times as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 impl Client {
     /// An upload as the server shows it.
@@ -55,14 +60,30 @@ impl Client {
         Ok(())
     }
 
-    /// Deletes an upload, with its delete token or as an admin; one that is gone is deleted.
+    /// Deletes an upload, with its delete token or as an admin. A try that breaks before its
+    /// answer has come is repeated: one that finds nothing then has been answered as well.
     ///
     /// # Errors
-    /// The token is not this upload's, or the server cannot be asked.
+    /// [`ClientError::Refused`] with 404 when nothing is left of it, or the token is not its; or
+    /// the server cannot be asked.
     pub async fn delete(&self, id: &str) -> Result<(), ClientError> {
-        self.ask(Method::DELETE, &["uploads", sent(id)?], &[])
-            .await?;
-        Ok(())
+        let path = ["uploads", sent(id)?];
+        let mut pause = FIRST_PAUSE;
+        for left in (0..DELETE_TRIES).rev() {
+            let broke = match self.ask(Method::DELETE, &path, &[]).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let again = left + 1 < DELETE_TRIES;
+            match &broke {
+                ClientError::Refused { status, .. } if again && *status == 404 => return Ok(()),
+                ClientError::Broken { .. } | ClientError::Timeout { .. } if left > 0 => {}
+                _ => return Err(broke),
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 4;
+        }
+        unreachable!("the last try returns")
     }
 
     /// Has the server compare its index with its records; answers with what it counted.

@@ -88,7 +88,7 @@ impl Reader {
             self.left -= block.len() as u64;
         }
         if self.left == 0
-            && let Some(mut uses) = self.uses.take()
+            && let Some(uses) = self.uses.take()
         {
             uses.keep().await?;
         }
@@ -189,7 +189,7 @@ impl Reader {
             match uploads.store().open(&id, &name, size, range).await {
                 Err(error @ StoreError::Damaged(_)) => match uploads.store().manifest(&id).await {
                     Ok(None) => {
-                        uploads.index(&id).await?;
+                        uploads.index(&id, &[]).await?;
                         Err(DeliveryError::NotFound(id.to_string()))
                     }
                     _ => Err(error.into()),

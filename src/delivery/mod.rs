@@ -118,7 +118,7 @@ impl Delivery {
                 Ok(Some(manifest)) if !manifest.is_over(now) => uploads.push(manifest),
                 Ok(Some(_)) => {}
                 // Removed behind the index's back.
-                Ok(None) => drop(self.uploads.index(&entry.id).await?),
+                Ok(None) => drop(self.uploads.index(&entry.id, &[]).await?),
                 Err(error) => tracing::error!(id = %entry.id, %error, "left out of a listing"),
             }
         }

@@ -77,10 +77,8 @@ impl Delivery {
                 // The index is behind: an older one may be the newest now.
                 Some(_) => {}
                 None => {
-                    self.uploads
-                        .catalog()
-                        .forget(&id, std::slice::from_ref(&name))
-                        .await?
+                    let named = std::slice::from_ref(&name);
+                    self.uploads.index(&id, named).await?;
                 }
             }
             skip.push(id);

@@ -76,7 +76,7 @@ pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compa
     let stored = uploads.store().scan(prefix).await?;
     let present: HashSet<UploadId> = stored.iter().map(|found| found.id).collect();
     for id in known.iter().filter(|id| !present.contains(id)) {
-        if let Indexed::Absent | Indexed::Gone(_) = uploads.index(id).await? {
+        if let Indexed::Absent | Indexed::Gone(_) = uploads.index(id, &[]).await? {
             compared.forgotten += 1;
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compa
 async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryError> {
     let Found { id, files } = found;
     let mut compared = Compared::default();
-    match uploads.index(&id).await {
+    match uploads.index(&id, &[]).await {
         Ok(Indexed::Live(manifest)) => {
             // A power cut can have taken what was not yet synced (`durability = relaxed`).
             match uploads.store().verify(&manifest).await {

@@ -10,9 +10,8 @@ use super::compare::{Remains, folder};
 use super::{ExpiryError, Options, wait_for_claim};
 use crate::catalog::Scan;
 use crate::lease::Claim;
-use crate::model::{Clock, Prefix, Timestamp, Tombstone};
-use crate::repository::{Repository, RepositoryError};
-use crate::store::Replaced;
+use crate::model::{Clock, Prefix, Timestamp};
+use crate::repository::Repository;
 
 /// How often is asked whether the index has lost something.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,6 +19,9 @@ const LOOK: Duration = Duration::from_secs(1);
 const TROUBLED: Duration = Duration::from_secs(2);
 /// The pause between two regular comparisons.
 const REST: Duration = Duration::from_secs(3600);
+/// The same in a store that nobody else changes: an index that was closed cleanly lacks nothing
+/// there, unless a person or a backup has changed the store meanwhile, or something went wrong.
+const REST_ALONE: Duration = Duration::from_secs(24 * 3600);
 /// A regular comparison pauses after each folder for this many times what the folder took, so
 /// that it takes a fifth of the store's time at most.
 const PAUSES: u32 = 4;
@@ -32,8 +34,9 @@ pub struct Comparison {
     trouble: watch::Receiver<Option<String>>,
     clock: Clock,
     options: Options,
-    /// When files without a manifest are looked for next, in a store that nobody else has.
-    orphans_due: Timestamp,
+    /// Whether what an earlier process left is still to be removed, in a store that nobody else
+    /// has.
+    leftovers: bool,
     /// How far the comparison has come, where the index does not keep it.
     scan: Scan,
 }
@@ -48,15 +51,22 @@ impl Comparison {
         clock: Clock,
         options: Options,
     ) -> Self {
-        Comparison {
+        let mut comparison = Comparison {
             uploads,
             claims,
             trouble,
-            orphans_due: Timestamp::default(),
+            leftovers: options.alone,
             scan: Scan::default(),
             clock,
             options,
+        };
+        if options.alone {
+            // The first one comes when the start is over, however rarely the others do.
+            let rest = comparison.rest();
+            let now = comparison.clock.now();
+            comparison.scan.finished_at = now.before(rest - rest.min(REST));
         }
+        comparison
     }
 
     /// Works until `stop`.
@@ -90,13 +100,24 @@ impl Comparison {
         }
         match self.uploads.catalog().scan().await? {
             Some(scan) => self.scan(scan, claim).await,
-            None if self.options.alone => self.orphans_alone(claim).await,
-            None => self.scan(self.scan, claim).await,
+            None => {
+                self.remove_leftovers(claim).await?;
+                self.scan(self.scan, claim).await
+            }
         }
     }
 
+    /// The pause between two regular comparisons.
+    fn rest(&self) -> Duration {
+        let rest = match self.options.alone {
+            true => REST_ALONE,
+            false => REST,
+        };
+        rest.min(self.options.stale_after)
+    }
+
     /// Compares what the index may have lost. Answers `false` when it was given up.
-    async fn fill_gaps(&self, claim: &Claim) -> Result<bool, ExpiryError> {
+    async fn fill_gaps(&mut self, claim: &Claim) -> Result<bool, ExpiryError> {
         let gaps = self.uploads.catalog().gaps().await?;
         if gaps.is_empty() {
             return Ok(true);
@@ -113,12 +134,15 @@ impl Comparison {
         self.uploads.catalog().mended(gaps).await?;
         let (uploads, damaged) = (compared.uploads, compared.damaged);
         tracing::info!(uploads, damaged, "the index is complete");
+        if self.options.alone {
+            self.scan.finished_at = self.clock.now();
+        }
         Ok(true)
     }
 
     /// Goes on with the regular comparison until its end, or until the index needs another.
     async fn scan(&mut self, mut scan: Scan, claim: &Claim) -> Result<(), ExpiryError> {
-        let due = scan.finished_at.after(REST.min(self.options.stale_after));
+        let due = scan.finished_at.after(self.rest());
         if scan.next == 0 && self.clock.now() < due {
             return Ok(());
         }
@@ -181,24 +205,22 @@ impl Comparison {
             tracing::info!(id = %tombstone.id, files, "ended a removal that was cut short");
         }
         if tombstone.is_over(self.clock.now(), self.options.stale_after) {
-            let forgotten = self.uploads.store().forget(tombstone).await;
-            forgotten.map_err(RepositoryError::from)?;
+            self.uploads.forget_tombstone(tombstone).await?;
         }
         Ok(())
     }
 
-    async fn orphans_alone(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
-        let now = self.clock.now();
-        if now < self.orphans_due {
+    /// Removes files without a manifest at the start of a process that has the store for itself:
+    /// all of them are an earlier one's.
+    async fn remove_leftovers(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+        if !self.leftovers {
             return Ok(());
         }
-        // Nobody else writes here: at the start, what there is an earlier process has left.
-        let first = self.orphans_due == Timestamp::default();
-        let before = if first { now } else { self.stale() };
+        let now = self.clock.now();
         for prefix in Prefix::all() {
-            self.remove_orphans(prefix, before, claim).await?;
+            self.remove_orphans(prefix, now, claim).await?;
         }
-        self.orphans_due = now.after(self.options.stale_after);
+        self.leftovers = false;
         Ok(())
     }
 
@@ -217,8 +239,7 @@ impl Comparison {
                 return Ok(());
             }
             let (id, files) = (orphan.id, orphan.files.len());
-            let tombstone = Tombstone::orphaned(id, orphan.files, self.clock.now());
-            if store.bury(&tombstone).await? == Replaced::Done {
+            if self.uploads.remove_orphan(orphan).await? {
                 tracing::info!(%id, files, "removed files of an upload that was never committed");
             }
         }

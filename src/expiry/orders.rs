@@ -85,7 +85,7 @@ impl Orders {
             return Ok(catalog.mark(&manifest).await?);
         }
         tracing::info!(%id, "an operator has ended an upload");
-        let end = |manifest: &mut Manifest| {
+        let end = move |manifest: &mut Manifest| {
             let live = !manifest.is_over(now);
             if live {
                 manifest.expires_at = Some(now);

@@ -104,27 +104,27 @@ impl Sweeper {
         now: Timestamp,
         claim: &Claim,
     ) -> Result<bool, RepositoryError> {
-        let mut deadline = None;
-        let over = |manifest: &Manifest| {
+        let claim = claim.clone();
+        let expired = move |manifest: &Manifest| manifest.expires_at.filter(|at| *at <= now);
+        let over = move |manifest: &Manifest| {
             let left = claim.left().as_millis();
             if !manifest.is_over(now) || left == 0 {
                 return None;
             }
-            deadline = manifest.expires_at.filter(|deadline| *deadline <= now);
-            tracing::debug!(%id, epoch = claim.epoch, left, "removing: it is over");
-            Some(deadline.map_or(Reason::Used, |_| Reason::Expired))
+            tracing::debug!(id = %manifest.id, epoch = claim.epoch, left, "removing: it is over");
+            Some(expired(manifest).map_or(Reason::Used, |_| Reason::Expired))
         };
         match self.uploads.remove(id, over).await? {
-            Removed::Done => {
+            Removed::Done(manifest) => {
                 self.metrics.expired.inc();
-                if let Some(deadline) = deadline {
+                if let Some(deadline) = expired(&manifest) {
                     let lag = Timestamp::from(std::time::SystemTime::now()).since(deadline);
                     self.metrics.lag.observe(lag.as_secs_f64());
                 }
                 Ok(true)
             }
             // Prolonged since: the index takes over what the manifest says.
-            Removed::Kept => self.uploads.index(id).await.map(|_| false),
+            Removed::Kept => self.uploads.index(id, &[]).await.map(|_| false),
             Removed::Absent => Ok(false),
         }
     }

@@ -40,9 +40,10 @@ pub async fn revert(State(app): State<App>, body: Body) -> Result<StatusCode, Pr
     let text = str::from_utf8(&body).map_err(|_| wrong())?;
     let (id, token) = text.split_once('.').ok_or_else(wrong)?;
     let id = parse_id(id)?;
-    app.authorize(&id, &HeaderMap::new(), Some(token.to_owned()))
+    let permit = app
+        .permit(&id, &HeaderMap::new(), Some(token.to_owned()))
         .await?;
-    app.delete(&id).await?;
+    app.manage.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,7 +1,5 @@
 //! What an upload's page changes by a plain form, without a script: its deadline, and its end.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -10,9 +8,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::extract::Segments;
 use super::problem::Problem;
 use super::upload::serde_urlencoded;
-use super::uploads::{gone, parse_id};
+use super::uploads::parse_id;
 use super::{App, page};
-use crate::model::{Manifest, UploadId};
+use crate::manage::Permit;
+use crate::model::UploadId;
 
 /// The most bytes of such a form.
 const LIMIT: usize = 4 * 1024;
@@ -26,17 +25,17 @@ struct Form {
 }
 
 impl App {
-    /// The form of somebody who may change the upload, and the upload, if it is there.
+    /// The form of somebody who may change the upload, and the permission.
     async fn managed(
         &self,
         id: &UploadId,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<(Form, Option<Arc<Manifest>>), Problem> {
+    ) -> Result<(Form, Permit), Problem> {
         let mut form = self.form_of_page(body).await?;
         let token = form.token.take().or_else(|| page::delete_token(headers));
-        let manifest = self.authorize(id, headers, token).await?;
-        Ok((form, manifest))
+        let permit = self.permit(id, headers, token).await?;
+        Ok((form, permit))
     }
 
     async fn form_of_page(&self, body: Body) -> Result<Form, Problem> {
@@ -66,8 +65,8 @@ pub async fn delete(
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    app.managed(&id, &headers, body).await?;
-    app.delete(&id).await?;
+    let (_, permit) = app.managed(&id, &headers, body).await?;
+    app.manage.delete(&permit).await?;
     let reader = app.reader(None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
 }
@@ -80,12 +79,11 @@ pub async fn prolong(
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    let (form, manifest) = app.managed(&id, &headers, body).await?;
-    manifest.ok_or_else(|| gone(&id))?;
+    let (form, permit) = app.managed(&id, &headers, body).await?;
     let text = form
         .expires_in
         .ok_or_else(|| Problem::bad_request("the form has no expires_in"))?;
-    app.set_lifetime(&id, &text).await?;
+    app.set_lifetime(&permit, &text).await?;
     let base = &app.options.base_path;
     let location = format!("{base}/uploads/{id}?{}", page::CHANGED);
     let mut response = StatusCode::SEE_OTHER.into_response();

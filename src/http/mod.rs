@@ -47,6 +47,7 @@ use crate::delivery::Delivery;
 use crate::expiry;
 use crate::ingest::Ingest;
 use crate::lease::Claim;
+use crate::manage::Manage;
 use crate::model::Clock;
 use crate::repository::Repository;
 use access::{Access, Scope};
@@ -88,6 +89,7 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     ingest: Ingest,
     delivery: Delivery,
+    manage: Manage,
     repository: Repository,
     clock: Clock,
     options: Options,
@@ -108,6 +110,8 @@ pub struct Parts {
     pub ingest: Ingest,
     /// Downloads.
     pub delivery: Delivery,
+    /// Changes of uploads.
+    pub manage: Manage,
     /// Store and index, to be asked whether they are well and what they hold.
     pub repository: Repository,
     /// What else keeps the server from storing, if anything does.
@@ -138,6 +142,7 @@ impl App {
         let Parts {
             ingest,
             delivery,
+            manage,
             repository,
             trouble,
             expiry,
@@ -155,6 +160,7 @@ impl App {
             draining: AtomicBool::new(false),
             ingest,
             delivery,
+            manage,
             repository,
             trouble,
             logged_trouble: Mutex::new(None),

@@ -13,7 +13,7 @@ use crate::delivery::DeliveryError;
 use crate::expiry::ExpiryError;
 use crate::form::ContentTypeError;
 use crate::ingest::{BodyError, IngestError};
-use crate::repository::RepositoryError;
+use crate::manage::ManageError;
 use crate::store::StoreError;
 
 /// How long a client waits before it tries again, in seconds.
@@ -331,11 +331,12 @@ impl From<CatalogError> for Problem {
     }
 }
 
-impl From<RepositoryError> for Problem {
-    fn from(error: RepositoryError) -> Self {
+impl From<ManageError> for Problem {
+    fn from(error: ManageError) -> Self {
         match error {
-            RepositoryError::Store(error) => error.into(),
-            RepositoryError::Catalog(error) => error.into(),
+            ManageError::Absent(_) => Self::not_found(error.to_string()),
+            ManageError::Store(error) => error.into(),
+            ManageError::Catalog(error) => error.into(),
         }
     }
 }

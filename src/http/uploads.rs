@@ -19,7 +19,8 @@ use super::upload::serde_urlencoded;
 use super::upload_json::UploadJson;
 use super::{App, page, upload_json};
 use crate::catalog::Cursor;
-use crate::model::{Manifest, Reason, Timestamp, TokenHash, UploadId};
+use crate::manage::{Credentials, Permit};
+use crate::model::{Manifest, Timestamp, UploadId};
 
 /// How many uploads a page of the listing has, and may have.
 const PAGE: usize = 100;
@@ -113,15 +114,15 @@ pub async fn list(
     Ok(response)
 }
 
-/// Deletes an upload; one that is not there is deleted already.
+/// Deletes an upload.
 pub async fn delete(
     State(app): State<App>,
     Segments(id): Segments<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let id = parse_id(&id)?;
-    app.authorize(&id, &headers, None).await?;
-    app.delete(&id).await?;
+    let permit = app.permit(&id, &headers, None).await?;
+    app.manage.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -140,9 +141,7 @@ pub async fn prolong(
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
-    app.authorize(&id, &headers, None)
-        .await?
-        .ok_or_else(|| gone(&id))?;
+    let permit = app.permit(&id, &headers, None).await?;
     let body = app
         .small_body(body, PATCH_LIMIT)
         .await?
@@ -163,7 +162,7 @@ pub async fn prolong(
             )));
         }
     };
-    let manifest = app.set_lifetime(&id, &text).await?;
+    let manifest = app.set_lifetime(&permit, &text).await?;
     let mut response =
         axum::Json(upload_json::show(&manifest, &app.base_of(&origin))).into_response();
     response
@@ -172,73 +171,35 @@ pub async fn prolong(
     Ok(response)
 }
 
-/// 404 for an upload that is not there, or not any more.
-pub(super) fn gone(id: &UploadId) -> Problem {
-    Problem::not_found(format!("there is no upload {id}"))
-}
-
 impl App {
-    /// The upload, if it is there and the request may change it: by its delete token, given as
-    /// the secret or in `cookie`, or as `admin`. Whether an id exists is told to nobody else.
-    pub(super) async fn authorize(
+    /// The permission to change an upload: for its delete token, given as the secret or in
+    /// `cookie`, or for `admin`.
+    pub(super) async fn permit(
         &self,
         id: &UploadId,
         headers: &HeaderMap,
         cookie: Option<String>,
-    ) -> Result<Option<Arc<Manifest>>, Problem> {
+    ) -> Result<Permit, Problem> {
         // A browser that was asked for a secret once gives it with everything, the cookie too.
         let tokens = [access::secret(headers), cookie];
-        let admin = self.options.access.allows(Scope::Admin, headers);
-        if tokens.iter().all(Option::is_none) && !admin {
+        let credentials = Credentials {
+            tokens: tokens.into_iter().flatten().collect(),
+            admin: self.options.access.allows(Scope::Admin, headers),
+        };
+        if credentials.tokens.is_empty() && !credentials.admin {
             return Err(access::refusal(headers));
         }
-        let manifest = self.repository.get(id).await?;
-        let hash = match &manifest {
-            Some(manifest) => Some(manifest.delete_token),
-            None => self
-                .repository
-                .tombstone(id)
-                .await?
-                .and_then(|gone| gone.delete_token),
-        };
-        let wrong = |hash: TokenHash| !tokens.iter().flatten().any(|token| hash.matches(token));
-        if !admin && hash.is_some_and(wrong) {
-            return Err(Problem::forbidden("the token is not this upload's"));
-        }
-        Ok(manifest)
+        Ok(self.manage.authorize(id, &credentials).await?)
     }
 
     /// Sets the deadline of an upload anew: `text` is how long from now it is kept.
     pub(super) async fn set_lifetime(
         &self,
-        id: &UploadId,
+        permit: &Permit,
         text: &str,
     ) -> Result<Arc<Manifest>, Problem> {
         let lifetime = self.ingest.lifetime(text)?;
-        let now = self.clock.now();
-        let expires_at = lifetime.map(|span| now.after(span));
-        let updated = self.repository.update(id, |manifest| {
-            let alive = !manifest.is_over(now);
-            if alive {
-                manifest.expires_at = expires_at;
-            }
-            alive
-        });
-        let updated = updated
-            .await?
-            .filter(|updated| !updated.manifest.is_over(now))
-            .ok_or_else(|| gone(id))?;
-        // The client may repeat it: until the index knows, others go by the old deadline.
-        updated.indexed?;
-        Ok(updated.manifest)
-    }
-
-    pub(super) async fn delete(&self, id: &UploadId) -> Result<(), Problem> {
-        // One that is gone as well: what kept the removal from its end is made up for.
-        self.repository
-            .remove(id, |_| Some(Reason::Deleted))
-            .await?;
-        Ok(())
+        Ok(self.manage.prolong(permit, lifetime).await?)
     }
 }
 

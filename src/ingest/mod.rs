@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio_util::task::TaskTracker;
 
 use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, UploadId};
 use crate::repository::Repository;
@@ -84,19 +83,16 @@ pub struct Ingest {
     clock: Clock,
     options: Arc<Options>,
     quota: Quota,
-    commits: TaskTracker,
 }
 
 impl Ingest {
-    /// Receives uploads into `uploads`. Commits under way are tasks of `commits`: they go on when
-    /// the client has gone.
-    pub fn new(uploads: Repository, clock: Clock, options: Options, commits: TaskTracker) -> Self {
+    /// Receives uploads into `uploads`.
+    pub fn new(uploads: Repository, clock: Clock, options: Options) -> Self {
         Ingest {
             quota: Quota::new(options.max_total_size),
             options: Arc::new(options),
             uploads,
             clock,
-            commits,
         }
     }
 
@@ -138,19 +134,17 @@ impl Ingest {
             delete_token: TokenHash::of(&delete_token),
             parts,
         });
-        let (uploads, committed) = (self.uploads.clone(), Arc::clone(&manifest));
-        let task = self.commits.spawn(async move {
-            let Begun {
-                staged,
-                claim,
-                _open,
-                ..
-            } = begun;
-            uploads.commit(staged, &committed).await?;
-            drop(claim);
-            Ok::<(), IngestError>(())
-        });
-        task.await.map_err(IngestError::internal)??;
+        let Begun {
+            staged,
+            claim,
+            _open,
+            ..
+        } = begun;
+        // What it takes of the cap, and says to the other instances, lasts until it is stored.
+        let held = (claim, _open);
+        self.uploads
+            .commit(staged, Arc::clone(&manifest), held)
+            .await?;
         Ok(Receipt {
             manifest,
             delete_token,

@@ -60,14 +60,6 @@ impl Backlog {
         self.wake.notify_one();
     }
 
-    /// Remembers a change.
-    pub fn note(&self, id: UploadId, recorded: bool) {
-        match recorded {
-            true => self.recorded(id),
-            false => self.missed(id),
-        }
-    }
-
     /// Takes what was recorded lately for missed.
     fn lost(&self) {
         let mut state = self.lock();
@@ -77,13 +69,46 @@ impl Backlog {
         state.missed.extend(recent.map(|(_, id)| id));
     }
 
-    fn take(&self) -> Vec<UploadId> {
-        self.lock().missed.drain().collect()
+    /// Whether the index lacks nothing, as far as this process knows.
+    pub fn is_empty(&self) -> bool {
+        self.lock().missed.is_empty()
+    }
+
+    /// Takes what was missed. What is not made up for comes back with the drop of the answer.
+    pub(super) fn take(&self) -> Missed<'_> {
+        let ids = self.lock().missed.drain().collect();
+        Missed { backlog: self, ids }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing between a lock and its release can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was missed, and is being made up for.
+pub(super) struct Missed<'a> {
+    backlog: &'a Backlog,
+    ids: Vec<UploadId>,
+}
+
+impl Missed<'_> {
+    /// The next one, until it is [done](Self::done).
+    pub fn next(&self) -> Option<UploadId> {
+        self.ids.last().copied()
+    }
+
+    /// Takes the next one off.
+    pub fn done(&mut self) {
+        self.ids.pop();
+    }
+}
+
+impl Drop for Missed<'_> {
+    fn drop(&mut self) {
+        for id in self.ids.drain(..) {
+            self.backlog.missed(id);
+        }
     }
 }
 
@@ -108,22 +133,26 @@ impl Repository {
     async fn make_up(&self) {
         let backlog = &self.0.backlog;
         let mut mended = 0;
-        loop {
-            let mut missed = backlog.take().into_iter();
-            if missed.len() == 0 {
-                break;
-            }
-            while let Some(id) = missed.next() {
-                match self.index(&id).await {
+        while !backlog.is_empty() {
+            let mut missed = backlog.take();
+            let mut failed = false;
+            while let Some(id) = missed.next()
+                && !failed
+            {
+                match self.index(&id, &[]).await {
                     Ok(_) => mended += 1,
                     // Nothing can be said of it; the comparison reports it.
                     Err(RepositoryError::Store(StoreError::Damaged(_))) => {}
                     Err(_) => {
-                        backlog.missed(id);
-                        missed.by_ref().for_each(|id| backlog.missed(id));
-                        tokio::time::sleep(AGAIN).await;
+                        failed = true;
+                        continue;
                     }
                 }
+                missed.done();
+            }
+            drop(missed);
+            if failed {
+                tokio::time::sleep(AGAIN).await;
             }
         }
         if mended > 0 {

@@ -2,21 +2,37 @@
 //!
 //! What stands at the key of an upload is the truth, and is changed first. The index follows; a
 //! change that it missed is made up for by [`Repository::mend`].
+//!
+//! Every change is a task of the repository: its caller waits for the answer, and may leave.
 
 mod backlog;
 mod cache;
+mod changes;
+#[cfg(test)]
+pub mod slowed;
+#[cfg(test)]
+mod tests;
+mod uses;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use crate::catalog::{Catalog, CatalogError};
 use crate::model::{Clock, FileName, Manifest, Reason, Stored, Tombstone, UploadId};
-use crate::store::{Replaced, Staged, Store, StoreError};
+use crate::store::{Orphan, Replaced, Staged, Store, StoreError};
 use backlog::Backlog;
 use cache::Manifests;
+use changes::{Change, Changes};
+
+pub use uses::{Taken, Use};
 
 /// How long a commit waits for the index, which can follow later.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the end of the server waits for the index to be closed.
+const AT_THE_END: Duration = Duration::from_secs(30);
 
 /// Uploads, kept in a store and found by an index.
 #[derive(Clone)]
@@ -27,7 +43,14 @@ struct Inner {
     catalog: Arc<dyn Catalog>,
     manifests: Manifests,
     backlog: Backlog,
+    changes: Changes,
     clock: Clock,
+}
+
+impl std::fmt::Debug for Repository {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Repository")
+    }
 }
 
 /// Why an upload cannot be read or changed.
@@ -46,6 +69,8 @@ pub enum RepositoryError {
 pub struct Updated {
     /// Its manifest as it is now.
     pub manifest: Arc<Manifest>,
+    /// Whether it was changed.
+    pub changed: bool,
     /// Whether the index knows.
     pub indexed: Result<(), CatalogError>,
 }
@@ -53,8 +78,8 @@ pub struct Updated {
 /// What became of a [`Repository::remove`].
 #[derive(Debug)]
 pub enum Removed {
-    /// It is gone, by this call.
-    Done,
+    /// It is gone, by this call; this was its manifest.
+    Done(Box<Manifest>),
     /// It was gone.
     Absent,
     /// It was to stay, as its manifest is now.
@@ -85,16 +110,17 @@ impl Repository {
             catalog,
             manifests: Manifests::new(shared),
             backlog: Backlog::default(),
+            changes: Changes::default(),
             clock,
         }))
     }
 
-    /// Where the bytes are.
+    /// Where the bytes are, to be read: changes are the repository's.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
 
-    /// The index.
+    /// The index, to be asked: changes are the repository's.
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
         &self.0.catalog
     }
@@ -119,66 +145,36 @@ impl Repository {
     }
 
     /// Commits an upload. The manifest is the commit: an index that does not answer learns of it
-    /// later.
+    /// later. `held` is dropped when that is done, or has failed.
     ///
     /// # Errors
     /// It is not committed; see [`Staged::commit`].
     pub async fn commit(
         &self,
         staged: Box<dyn Staged>,
-        manifest: &Manifest,
+        manifest: Arc<Manifest>,
+        held: impl Send + 'static,
     ) -> Result<(), StoreError> {
-        staged.commit(manifest).await?;
         let id = manifest.id;
-        let recorded = tokio::time::timeout(PATIENCE, self.0.catalog.record(manifest)).await;
-        match recorded {
-            Ok(Ok(_)) => self.0.backlog.recorded(id),
-            Ok(Err(error)) => {
-                tracing::error!(%id, %error, "stored, but not yet in the index");
-                self.0.backlog.missed(id);
-            }
-            Err(_) => {
-                tracing::error!(%id, "stored, but not yet in the index: it does not answer");
-                self.0.backlog.missed(id);
-            }
-        }
-        Ok(())
+        let work = |change: Change| async move {
+            let committed = change.commit(staged, &manifest).await;
+            drop(held);
+            committed
+        };
+        self.change("commit", &id, work).await
     }
 
-    /// Changes a manifest by `change`, which answers `false` to leave it; the generation is
-    /// counted on. Answers the upload as it is then, `None` when there is none.
+    /// Changes a manifest by `change`, which answers `false` to leave it, and may be asked again;
+    /// the generation is counted on. Answers the upload as it is then, `None` when there is none.
     ///
     /// # Errors
     /// The store fails, and nobody knows whether the change was made.
     pub async fn update(
         &self,
         id: &UploadId,
-        mut change: impl FnMut(&mut Manifest) -> bool + Send,
+        change: impl FnMut(&mut Manifest) -> bool + Send + 'static,
     ) -> Result<Option<Updated>, StoreError> {
-        loop {
-            let Some(mut manifest) = self.0.store.manifest(id).await? else {
-                self.0.manifests.let_go(id);
-                return Ok(None);
-            };
-            let changed = change(&mut manifest);
-            if changed {
-                manifest.generation += 1;
-                let replaced = self.0.store.replace(&manifest).await;
-                self.0.manifests.let_go(id);
-                match replaced? {
-                    Replaced::Changed => continue,
-                    Replaced::Gone => return Ok(None),
-                    Replaced::Done => {}
-                }
-            }
-            let indexed = self.0.catalog.update(&manifest).await;
-            // One that is not in the index, or only by a name, may be what another missed.
-            let known = matches!(indexed, Ok(true)) || !changed;
-            self.0.backlog.note(*id, known);
-            let indexed = indexed.map(drop);
-            let manifest = Arc::new(manifest);
-            return Ok(Some(Updated { manifest, indexed }));
-        }
+        self.change("change", id, |it| it.update(change)).await
     }
 
     /// Removes an upload if `over` says so of its manifest, asked just before.
@@ -188,12 +184,189 @@ impl Repository {
     pub async fn remove(
         &self,
         id: &UploadId,
+        over: impl FnMut(&Manifest) -> Option<Reason> + Send + 'static,
+    ) -> Result<Removed, RepositoryError> {
+        self.change("removal", id, |it| it.remove(over)).await
+    }
+
+    /// Ends the removal that a tombstone has begun: its files, then its place in the index.
+    /// Answers how many files there still were.
+    ///
+    /// # Errors
+    /// The store or the index fails.
+    pub async fn clear(&self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
+        let tombstone = tombstone.clone();
+        let id = tombstone.id;
+        let work = |mut change: Change| async move { change.clear(&tombstone).await };
+        self.change("removal", &id, work).await
+    }
+
+    /// Removes a tombstone that no instance needs any more.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn forget_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        let tombstone = tombstone.clone();
+        let id = tombstone.id;
+        let work = |change: Change| async move { change.inner.store.forget(&tombstone).await };
+        self.change("removal of a tombstone", &id, work).await
+    }
+
+    /// Removes files that belong to no upload. Answers whether they do not, at the last look.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn remove_orphan(&self, orphan: Orphan) -> Result<bool, StoreError> {
+        let tombstone = Tombstone::orphaned(orphan.id, orphan.files, self.0.clock.now());
+        let work = |mut change: Change| async move {
+            let removed = change.bury(&tombstone).await? == Replaced::Done;
+            // Without a manifest it should be in no index; one that fails is asked again.
+            if removed && let Err(error) = change.forget(&tombstone.files).await {
+                tracing::warn!(id = %tombstone.id, %error, "the index was not told of removed files");
+            }
+            Ok(removed)
+        };
+        self.change("removal of files", &orphan.id, work).await
+    }
+
+    /// Has the index say of one upload what its key says. `names` are those that the index has
+    /// given for it.
+    ///
+    /// # Errors
+    /// The store or the index fails.
+    pub async fn index(
+        &self,
+        id: &UploadId,
+        names: &[FileName],
+    ) -> Result<Indexed, RepositoryError> {
+        let names = names.to_vec();
+        let work = |mut change: Change| async move { change.index(&names).await };
+        self.change("comparison", id, work).await
+    }
+
+    /// Begins no more changes, and ends those that have begun; then closes store and index. What
+    /// does not end within `patience` is left behind, and the index is not marked as clean.
+    ///
+    /// # Errors
+    /// The index cannot be closed.
+    pub async fn close(&self, patience: Duration) -> Result<(), CatalogError> {
+        let deadline = tokio::time::Instant::now() + patience;
+        let ended = self.0.changes.end(patience).await;
+        let store = tokio::time::timeout_at(deadline, self.0.store.close()).await;
+        if store.is_err() {
+            tracing::error!(
+                "what discarded uploads left behind is not removed: the store does not answer"
+            );
+        }
+        // What the last of the changes could not tell the index, it may be told now.
+        let _ = tokio::time::timeout(PATIENCE, self.make_up_at_the_end()).await;
+        let whole = ended && self.0.backlog.is_empty();
+        let closed = tokio::time::timeout(AT_THE_END, self.0.catalog.close(whole)).await;
+        closed.unwrap_or_else(|_| Err(CatalogError::Unavailable("it cannot be written".to_owned())))
+    }
+
+    /// Indexes what was missed, once no changes are begun any more.
+    async fn make_up_at_the_end(&self) {
+        let mut missed = self.0.backlog.take();
+        while let Some(id) = missed.next() {
+            let mut change = Change::begin(&self.0, "comparison", id);
+            if change.index(&[]).await.is_err() {
+                return;
+            }
+            missed.done();
+        }
+    }
+}
+
+impl Change {
+    async fn commit(
+        mut self,
+        staged: Box<dyn Staged>,
+        manifest: &Manifest,
+    ) -> Result<(), StoreError> {
+        let id = manifest.id;
+        match AssertUnwindSafe(staged.commit(manifest))
+            .catch_unwind()
+            .await
+        {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                if error.is_unknown() {
+                    self.index_is_behind();
+                }
+                return Err(error);
+            }
+            Err(panic) => {
+                let error = StoreError::panicked(format!("committing {id}"), &*panic);
+                self.take_back(manifest).await;
+                return Err(error);
+            }
+        }
+        match tokio::time::timeout(PATIENCE, self.record(manifest)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%id, %error, "stored, but not yet in the index"),
+            Err(_) => {
+                tracing::error!(%id, "stored, but not yet in the index: it does not answer");
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a commit has left that panicked half-way.
+    async fn take_back(&mut self, manifest: &Manifest) {
+        let (id, at) = (manifest.id, manifest.created_at);
+        let files = manifest.files().map(|(_, file)| file.name.clone());
+        let orphaned = Tombstone::orphaned(id, files.collect(), at);
+        let taken_back = match self.bury(&orphaned).await {
+            // It had its manifest already, and nobody was told of it.
+            Ok(Replaced::Changed) => {
+                let failed = Tombstone::of(manifest, Reason::Failed, at);
+                self.bury(&failed).await
+            }
+            buried => buried,
+        };
+        match taken_back {
+            Ok(_) => tracing::error!(%id, "a commit failed half-way, and was taken back"),
+            Err(error) => {
+                tracing::error!(%id, %error, "a commit failed half-way, and cannot be taken back; the next comparison does it");
+            }
+        }
+    }
+
+    async fn update(
+        mut self,
+        mut change: impl FnMut(&mut Manifest) -> bool + Send,
+    ) -> Result<Option<Updated>, StoreError> {
+        loop {
+            let Some(mut manifest) = self.inner.store.manifest(&self.id).await? else {
+                return Ok(None);
+            };
+            let changed = change(&mut manifest);
+            if changed {
+                manifest.generation += 1;
+                match self.replace(&manifest).await? {
+                    Replaced::Changed => continue,
+                    Replaced::Gone => return Ok(None),
+                    Replaced::Done => {}
+                }
+            }
+            let indexed = self.record_update(&manifest).await;
+            return Ok(Some(Updated {
+                manifest: Arc::new(manifest),
+                changed,
+                indexed,
+            }));
+        }
+    }
+
+    async fn remove(
+        mut self,
         mut over: impl FnMut(&Manifest) -> Option<Reason> + Send,
     ) -> Result<Removed, RepositoryError> {
         loop {
-            let manifest = match self.0.store.read(id).await? {
+            let manifest = match self.inner.store.read(&self.id).await? {
                 None => {
-                    self.forget(id, &[]).await?;
+                    self.forget(&[]).await?;
                     return Ok(Removed::Absent);
                 }
                 Some(Stored::Gone(tombstone)) => {
@@ -205,65 +378,46 @@ impl Repository {
             let Some(reason) = over(&manifest) else {
                 return Ok(Removed::Kept);
             };
-            let tombstone = Tombstone::of(&manifest, reason, self.0.clock.now());
-            let buried = self.0.store.bury(&tombstone).await;
-            self.0.manifests.let_go(id);
-            match buried? {
+            let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
+            match self.bury(&tombstone).await? {
                 // Read again: whoever lost the race goes by what it finds.
                 Replaced::Changed => {}
                 Replaced::Gone => return Ok(Removed::Absent),
                 Replaced::Done => {
-                    self.forget(id, &tombstone.files).await?;
-                    return Ok(Removed::Done);
+                    self.forget(&tombstone.files).await?;
+                    return Ok(Removed::Done(Box::new(manifest)));
                 }
             }
         }
     }
 
-    /// Ends the removal that a tombstone has begun: its files, then its place in the index.
-    /// Answers how many files there still were.
-    ///
-    /// # Errors
-    /// The store or the index fails.
-    pub async fn clear(&self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
-        let cleared = self.0.store.clear(tombstone).await?;
-        self.forget(&tombstone.id, &tombstone.files).await?;
+    async fn clear(&mut self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
+        let cleared = self.inner.store.clear(tombstone).await?;
+        self.forget(&tombstone.files).await?;
         Ok(cleared)
     }
 
-    /// Has the index say of one upload what its key says.
-    ///
-    /// # Errors
-    /// The store or the index fails.
-    pub async fn index(&self, id: &UploadId) -> Result<Indexed, RepositoryError> {
+    async fn index(&mut self, names: &[FileName]) -> Result<Indexed, RepositoryError> {
         loop {
-            let manifest = match self.0.store.read(id).await? {
+            let manifest = match self.inner.store.read(&self.id).await? {
                 None => {
-                    self.forget(id, &[]).await?;
+                    self.forget(names).await?;
                     return Ok(Indexed::Absent);
                 }
                 Some(Stored::Gone(tombstone)) => {
-                    self.forget(id, &tombstone.files).await?;
+                    self.forget(&[names, &tombstone.files].concat()).await?;
                     return Ok(Indexed::Gone(tombstone));
                 }
                 Some(Stored::Live(manifest)) => manifest,
             };
-            self.0.catalog.record(&manifest).await?;
+            self.record(&manifest).await?;
             // It may have been changed or removed since it was read.
-            match self.0.store.read(id).await? {
+            match self.inner.store.read(&self.id).await? {
                 Some(stored) if stored.generation() == manifest.generation => {
                     return Ok(Indexed::Live(manifest));
                 }
                 _ => {}
             }
         }
-    }
-
-    /// Takes from the index what is gone.
-    async fn forget(&self, id: &UploadId, names: &[FileName]) -> Result<(), CatalogError> {
-        self.0.manifests.let_go(id);
-        let forgotten = self.0.catalog.forget(id, names).await;
-        self.0.backlog.note(*id, forgotten.is_ok());
-        forgotten
     }
 }

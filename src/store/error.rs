@@ -1,5 +1,6 @@
 //! What can go wrong in a store, by what it means to the caller.
 
+use std::any::Any;
 use std::io;
 
 /// An error of a [`Store`](super::Store).
@@ -38,6 +39,25 @@ impl StoreError {
     /// A task was not carried to its end: the process is ending.
     pub fn ended(error: tokio::task::JoinError) -> Self {
         StoreError::io("the server is ending", io::Error::other(error))
+    }
+
+    /// What was being done panicked.
+    pub fn panicked(doing: impl Into<String>, panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let text = format!("it panicked: {}", text.unwrap_or_default());
+        StoreError::io(doing, io::Error::other(text))
+    }
+
+    /// Whether a change that failed with it may have been made all the same.
+    pub fn is_unknown(&self) -> bool {
+        match self {
+            StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Io { .. } => true,
+            StoreError::NoSpace(_)
+            | StoreError::Exists
+            | StoreError::TooLarge(_)
+            | StoreError::Stale(_) => false,
+        }
     }
 
     /// Sorts an error of the operating system by its meaning.

@@ -1,7 +1,7 @@
 //! Bytes and manifests: where uploads are kept.
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod disk;
 mod error;
 mod hashing;

@@ -130,7 +130,7 @@ export default {
     "unauthorized": { "title": "A password is needed", "advice": "Ask whoever runs this server for one, and load the page again." },
     "forbidden": { "title": "This is not allowed", "advice": "The password or key you have is for something else. Ask whoever runs this server." },
     "cross-site": { "title": "Another site sent this", "advice": "Open this server's own page and send from there." },
-    "not-found": { "title": "There is nothing here", "advice": "The upload has expired, was deleted, has been downloaded as often as was allowed, or the link is not complete." },
+    "not-found": { "title": "There is nothing here", "advice": "The upload has expired, was deleted, has been downloaded as often as was allowed, or the link or the delete token is not right." },
     "method-not-allowed": { "title": "This address is for something else", "advice": "Begin from the first page." },
     "precondition-failed": { "title": "What is stored has changed", "advice": "Load the page again." },
     "too-large": { "title": "This is too large for the server", "advice": "Send less at once, or smaller files. Nothing was stored." },

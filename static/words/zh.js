@@ -130,7 +130,7 @@ export default {
     "unauthorized": { "title": "需要密码", "advice": "请向服务器管理员索取密码，然后重新载入页面。" },
     "forbidden": { "title": "没有权限", "advice": "您的密码或密钥不适用于此操作，请联系服务器管理员。" },
     "cross-site": { "title": "请求来自其他网站", "advice": "请打开本服务器自己的页面再发送。" },
-    "not-found": { "title": "这里什么也没有", "advice": "内容可能已过期、已删除、已达到下载次数上限，或者链接不完整。" },
+    "not-found": { "title": "这里什么也没有", "advice": "内容可能已过期、已删除、已达到下载次数上限，或者链接或删除密钥不正确。" },
     "method-not-allowed": { "title": "此网址另有用途", "advice": "请从首页开始。" },
     "precondition-failed": { "title": "保存的内容已改变", "advice": "请重新载入页面。" },
     "too-large": { "title": "超过服务器的大小限制", "advice": "没有保存任何内容。请分批发送，或发送较小的文件。" },

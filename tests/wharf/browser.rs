@@ -93,7 +93,7 @@ fn a_token_is_typed_without_javascript() {
     manage("not the token", "#manage .danger");
     wait_until("the page of the error", || {
         let source = browser.source();
-        source.contains("403") && source.contains("This is not allowed")
+        source.contains("404") && source.contains("the delete token is not right")
     });
     assert_eq!(server.files().len(), 2);
     let token = stored["delete_token"].as_str().unwrap();

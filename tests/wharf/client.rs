@@ -215,7 +215,9 @@ fn uploads_are_listed_shown_and_deleted() {
         code(Wharf::of(&server).run(&["delete", &ids[0].0])),
         Some(4)
     );
-    assert_eq!(code(delete("nope", &[&ids[0].0])), Some(4));
+    let wrong = delete("nope", &[&ids[0].0]);
+    assert_eq!(wrong.code, Some(5), "{wrong:?}");
+    assert!(wrong.err.contains("was not there"), "{wrong:?}");
     let partly = delete(&ids[0].1, &[&ids[0].0, &ids[1].0]);
     assert_eq!(partly.out, format!("deleted {}\n", ids[0].0));
     assert_eq!(partly.code, Some(3), "{partly:?}");

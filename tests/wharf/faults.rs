@@ -4,11 +4,20 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::{Form, Server, Setup, noise, wait_until};
 
-/// A tracer that makes system calls fail, until it is dropped.
-struct Fault(Child);
+/// A tracer that makes system calls fail or take long, until it is dropped.
+pub struct Fault(Child);
 
 impl Fault {
-    fn inject(server: &Server, calls: &str, errno: &str) -> Self {
+    pub fn inject(server: &Server, calls: &str, errno: &str) -> Self {
+        Self::trace(server, calls, &format!("error={errno}"))
+    }
+
+    /// Every call waits for so many seconds before it does what it does.
+    pub fn delay(server: &Server, calls: &str, seconds: u64) -> Self {
+        Self::trace(server, calls, &format!("delay_enter={seconds}s"))
+    }
+
+    fn trace(server: &Server, calls: &str, fault: &str) -> Self {
         let mut child = Command::new("strace")
             .args([
                 "-f",
@@ -17,7 +26,7 @@ impl Fault {
                 "-e",
                 &format!("trace={calls}"),
                 "-e",
-                &format!("inject={calls}:error={errno}"),
+                &format!("inject={calls}:{fault}"),
                 "-o",
                 "/dev/null",
             ])

@@ -189,11 +189,11 @@ fn only_the_right_token_deletes() {
         let headers = [("Authorization", token.as_str())];
         server.request("DELETE", &path, &headers, b"").status
     };
-    assert_eq!(delete("wrong"), 403);
+    assert_eq!(delete("wrong"), 404);
     assert_eq!(server.request("DELETE", &path, &[], b"").status, 401);
     assert_eq!(server.files().len(), 2);
     let token = stored["delete_token"].as_str().unwrap();
-    assert_eq!([delete(token), delete(token)], [204, 204]);
+    assert_eq!([delete(token), delete(token)], [204, 404]);
     assert_eq!(server.files(), [""; 0]);
 }
 

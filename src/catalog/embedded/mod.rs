@@ -406,7 +406,10 @@ impl Catalog for EmbeddedCatalog {
         Ok(())
     }
 
-    async fn close(&self) -> Result<(), CatalogError> {
+    async fn close(&self, whole: bool) -> Result<(), CatalogError> {
+        if !whole {
+            self.shared.complete.store(false, Ordering::Release);
+        }
         self.shared.closing.store(true, Ordering::Release);
         self.writer.close().await;
         drop(self.shared.state()?);

@@ -26,7 +26,7 @@ async fn only_a_clean_end_leaves_it_complete() {
     let catalog = open(&path);
     catalog.mended(Gaps::default()).await.unwrap();
     catalog.record(&upload).await.unwrap();
-    catalog.close().await.unwrap();
+    catalog.close(true).await.unwrap();
     drop(catalog);
     let catalog = open(&path);
     assert!(catalog.gaps().await.unwrap().is_empty());
@@ -52,7 +52,7 @@ async fn what_is_damaged_is_begun_anew() {
             .unwrap();
     }
     catalog.mended(Gaps::default()).await.unwrap();
-    catalog.close().await.unwrap();
+    catalog.close(true).await.unwrap();
     drop(catalog);
     let good = std::fs::read(&path).unwrap();
     let mut damaged = vec![
@@ -97,12 +97,12 @@ async fn a_large_one_opens_at_once_and_what_is_damaged_in_it_is_found() {
     }
     catalog.mended(Gaps::default()).await.unwrap();
     let stats = catalog.stats().await.unwrap();
-    catalog.close().await.unwrap();
+    catalog.close(true).await.unwrap();
     drop(catalog);
     let again = open(&path);
     assert_eq!(again.stats().await.unwrap(), stats);
     assert_eq!(stats.uploads, MANY as u64);
-    again.close().await.unwrap();
+    again.close(true).await.unwrap();
     drop(again);
 
     let mut bytes = std::fs::read(&path).unwrap();
@@ -117,7 +117,7 @@ async fn a_large_one_opens_at_once_and_what_is_damaged_in_it_is_found() {
         assert!(start.elapsed().as_secs() < 60);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    let _ = damaged.close().await;
+    let _ = damaged.close(true).await;
     drop(damaged);
     let anew = open_when_free(&path).await;
     assert_eq!(anew.ready(), Ok(()));

@@ -420,7 +420,7 @@ impl Catalog for RedisCatalog {
         Ok(())
     }
 
-    async fn close(&self) -> Result<(), CatalogError> {
+    async fn close(&self, _whole: bool) -> Result<(), CatalogError> {
         Ok(())
     }
 }

@@ -72,8 +72,21 @@ pub async fn delete(client: &Client, ids: &[String], output: Output) -> Outcome 
     let mut outcome = Outcome::Done;
     let mut done = false;
     for id in ids {
-        match uninterrupted(client.delete(id)).await {
-            Ok(()) => {
+        let deleting = async {
+            match client.delete(id).await {
+                Err(ClientError::Refused { status, .. }) if status.as_u16() == 404 => Ok(false),
+                deleted => deleted.map(|()| true),
+            }
+        };
+        match uninterrupted(deleting).await {
+            Ok(false) => {
+                eprintln!(
+                    "wharf: {} was not there, or this is not its token",
+                    plain(id)
+                );
+                outcome = worse(outcome, Outcome::NotFound);
+            }
+            Ok(true) => {
                 done = true;
                 if !output.quiet && !output.json {
                     outcome = worse(outcome, print(format!("deleted {id}\n").as_bytes()));

@@ -335,7 +335,7 @@ fn records() -> Vec<Described> {
             "delete",
             "/uploads/{id}",
             "delete",
-            "Delete an upload; the same answer when repeated",
+            "Delete an upload: 404 where nothing is left of it, and for a token that is not its",
         )
         .answers(204, "It is gone", &[])
         .problems(&[401, 403, 404])

@@ -3,6 +3,7 @@
 use std::io;
 use std::num::NonZero;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
@@ -10,6 +11,10 @@ use tokio_util::sync::CancellationToken;
 /// How many threads may block for the connections: commits that wait for the disk, reads of cold
 /// files, hashing. Every worker has its share.
 const BLOCKING_THREADS: usize = 512;
+/// How long their end is waited for.
+const BLOCKED: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(1);
 /// The least share: more than the threads on which a store commits at once, so that nothing else
 /// waits behind them.
 const BLOCKING_SHARE: usize = 192;
@@ -55,12 +60,13 @@ impl Workers {
 }
 
 impl Drop for Workers {
-    /// Waits for what still blocks on their threads.
+    /// Waits for what still blocks on their threads, but for a store that hangs.
     fn drop(&mut self) {
         self.end.cancel();
-        for worker in self.workers.drain(..) {
-            // A panic of its own it has told already.
-            let _ = worker.thread.join();
+        let start = Instant::now();
+        let ended = || self.workers.iter().all(|it| it.thread.is_finished());
+        while !ended() && start.elapsed() < BLOCKED {
+            thread::sleep(LOOK);
         }
     }
 }

@@ -29,6 +29,20 @@ const tasks = {
     stream.destroy();
     await sleep(300);
   },
+  /** Asks for a change with the method and the headers in JSON, and takes that back when it is told to. */
+  async reset() {
+    const { body = "", ...headers } = JSON.parse(process.argv[5]);
+    const stream = client.request({ ":path": path, ...headers });
+    stream.on("error", () => {});
+    stream.end(body);
+    await new Promise(told => process.stdin.once("data", told));
+    stream.close(http2.constants.NGHTTP2_CANCEL);
+    await new Promise(closed => stream.once("close", closed));
+    // The connection lives on.
+    const other = client.request({ ":path": "/healthz" });
+    await new Promise(answered => other.once("response", answered));
+    process.stdin.destroy();
+  },
   /** Reads slowly. */
   async slow() {
     console.log(await read(client.request({ ":path": path }), 5));

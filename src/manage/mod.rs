@@ -1,0 +1,144 @@
+//! What becomes of an upload after it was stored, as a use case: who may change it, its deadline
+//! moved, its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::CatalogError;
+use crate::model::{Clock, Manifest, Reason, TokenHash, UploadId};
+use crate::repository::{Repository, RepositoryError};
+use crate::store::StoreError;
+
+/// Why an upload is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ManageError {
+    /// There is nothing of that id, or not any more, or the caller may not change it: whether an
+    /// id exists is told to nobody else.
+    #[error("there is no upload {0}")]
+    Absent(UploadId),
+    /// The store failed, or holds something damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl From<RepositoryError> for ManageError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Catalog(error) => error.into(),
+        }
+    }
+}
+
+/// What a caller shows to change an upload.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Secrets, one of which may be the upload's delete token.
+    pub tokens: Vec<String>,
+    /// Whether the caller may change every upload.
+    pub admin: bool,
+}
+
+impl Credentials {
+    fn allow(&self, token: Option<TokenHash>) -> bool {
+        let known = |hash: TokenHash| self.tokens.iter().any(|token| hash.matches(token));
+        self.admin || token.is_some_and(known)
+    }
+}
+
+/// The permission to change one upload, which [`Manage::authorize`] alone gives.
+#[derive(Debug)]
+pub struct Permit {
+    id: UploadId,
+    found: Found,
+}
+
+/// What stood at the key of the upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Live,
+    Gone,
+}
+
+/// Changes stored uploads. A change goes on to its end when the caller has gone.
+#[derive(Clone)]
+pub struct Manage {
+    uploads: Repository,
+    clock: Clock,
+}
+
+impl Manage {
+    /// Changes `uploads`.
+    pub fn new(uploads: Repository, clock: Clock) -> Self {
+        Manage { uploads, clock }
+    }
+
+    /// The permission to change an upload, for who knows its delete token or is an admin.
+    ///
+    /// # Errors
+    /// [`ManageError::Absent`], whether there is no such upload or another token; or the store
+    /// fails.
+    pub async fn authorize(
+        &self,
+        id: &UploadId,
+        credentials: &Credentials,
+    ) -> Result<Permit, ManageError> {
+        let (found, token) = match self.uploads.get(id).await? {
+            Some(manifest) => (Found::Live, Some(manifest.delete_token)),
+            None => match self.uploads.tombstone(id).await? {
+                Some(tombstone) => (Found::Gone, tombstone.delete_token),
+                None => return Err(ManageError::Absent(*id)),
+            },
+        };
+        match credentials.allow(token) {
+            true => Ok(Permit { id: *id, found }),
+            false => Err(ManageError::Absent(*id)),
+        }
+    }
+
+    /// Sets the deadline of an upload anew, counted from now; `None` is never. Answers the upload
+    /// as it is then.
+    ///
+    /// # Errors
+    /// [`ManageError::Absent`] when it is over; or the store or the index fails, and the change
+    /// may have been made: it can be repeated.
+    pub async fn prolong(
+        &self,
+        permit: &Permit,
+        lifetime: Option<Duration>,
+    ) -> Result<Arc<Manifest>, ManageError> {
+        let id = &permit.id;
+        if permit.found == Found::Gone {
+            return Err(ManageError::Absent(*id));
+        }
+        let now = self.clock.now();
+        let expires_at = lifetime.map(|span| now.after(span));
+        let change = move |manifest: &mut Manifest| {
+            let alive = !manifest.is_over(now);
+            if alive {
+                manifest.expires_at = expires_at;
+            }
+            alive
+        };
+        let updated = self.uploads.update(id, change).await?;
+        let updated = updated
+            .filter(|updated| updated.changed)
+            .ok_or(ManageError::Absent(*id))?;
+        // The caller may repeat it: until the index knows, others go by the old deadline.
+        updated.indexed?;
+        Ok(updated.manifest)
+    }
+
+    /// Removes an upload. Of one that is gone, what kept the removal from its end is made up for.
+    ///
+    /// # Errors
+    /// The store or the index fails; it can be repeated.
+    pub async fn delete(&self, permit: &Permit) -> Result<(), ManageError> {
+        let deleted = |_: &Manifest| Some(Reason::Deleted);
+        self.uploads.remove(&permit.id, deleted).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+use super::slowed::{Bench, cut};
+use super::*;
+use crate::model::Timestamp;
+
+/// Runs `work` on a new upload again and again, dropped after one poll more each time until it
+/// comes to its end, and compares store, index and memory after each.
+async fn at_every_await<T, F: Future<Output = T>>(
+    max_downloads: Option<u64>,
+    work: impl Fn(Repository, Arc<Manifest>) -> F,
+    check: impl Fn(&Manifest, Option<&Manifest>, bool),
+) {
+    for polls in 0.. {
+        let bench = Bench::new().await;
+        let before = Arc::new(bench.store(max_downloads).await);
+        let ended = cut(work(bench.uploads.clone(), before.clone()), polls).await;
+        let live = bench.settled().await;
+        check(&before, live.first(), ended.is_some());
+        bench.uploads.close(PATIENCE).await.unwrap();
+        assert!(bench.catalog.gaps().await.unwrap().is_empty(), "clean");
+        if ended.is_some() {
+            assert!(polls > 1, "it did wait for something");
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_removal_that_is_left_alone_ends() {
+    let remove = async |uploads: Repository, upload: Arc<Manifest>| {
+        let removed = uploads.remove(&upload.id, |_| Some(Reason::Deleted)).await;
+        assert!(matches!(removed, Ok(Removed::Done(_))), "{removed:?}");
+    };
+    let gone_or_whole = |_: &Manifest, now: Option<&Manifest>, ended: bool| {
+        assert!(!ended || now.is_none());
+    };
+    at_every_await(None, remove, gone_or_whole).await;
+}
+
+#[tokio::test]
+async fn a_new_deadline_that_is_left_alone_is_in_store_and_index() {
+    let deadline = Timestamp::from_millis(1 << 42);
+    let prolong = async |uploads: Repository, upload: Arc<Manifest>| {
+        let change = move |manifest: &mut Manifest| {
+            manifest.expires_at = Some(deadline);
+            true
+        };
+        let updated = uploads.update(&upload.id, change).await.unwrap().unwrap();
+        assert!(updated.changed && updated.indexed.is_ok());
+    };
+    let old_or_new = |_: &Manifest, now: Option<&Manifest>, ended: bool| {
+        let now = now.unwrap();
+        assert_eq!(now.expires_at.is_some(), now.generation == 2);
+        assert!(!ended || now.generation == 2);
+    };
+    at_every_await(None, prolong, old_or_new).await;
+}
+
+#[tokio::test]
+async fn an_upload_that_is_left_alone_is_stored_or_not() {
+    for polls in 0.. {
+        let bench = Bench::new().await;
+        let ended = cut(bench.store(None), polls).await;
+        let live = bench.settled().await;
+        if ended.is_some() {
+            assert_eq!(live.len(), 1);
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_use_is_counted_or_comes_back() {
+    let hold = Duration::from_secs(3600);
+    for polls in 0.. {
+        let bench = Bench::new().await;
+        let upload = Arc::new(bench.store(Some(2)).await);
+        let download = async {
+            let taken = bench.uploads.take_use(&upload, hold).await.unwrap();
+            let Taken::Held(held) = taken else {
+                panic!("{taken:?}");
+            };
+            assert!(held.keep().await.unwrap());
+        };
+        let ended = cut(download, polls).await;
+        let now = bench.settled().await.remove(0);
+        assert!(ended.is_none() || now.used == 1);
+        // So many are left, and no more.
+        let now = Arc::new(now);
+        let mut left = Vec::new();
+        while let Taken::Held(held) = bench.uploads.take_use(&now, hold).await.unwrap() {
+            left.push(held);
+        }
+        assert_eq!(left.len() as u64, 2 - now.used, "after {polls} polls");
+        if ended.is_some() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_index_missed_keeps_it_from_being_called_clean() {
+    let bench = Bench::new().await;
+    let upload = bench.store(None).await;
+    let behind = async |mut change: Change| {
+        change.index_is_behind();
+        Ok::<_, StoreError>(())
+    };
+    let id = upload.id;
+    bench.uploads.change("test", &id, behind).await.unwrap();
+    assert!(!bench.uploads.0.backlog.is_empty());
+    // At the end it is told once more.
+    bench.uploads.close(PATIENCE).await.unwrap();
+    assert!(bench.uploads.0.backlog.is_empty());
+    assert!(bench.catalog.gaps().await.unwrap().is_empty());
+    let refused = bench.uploads.remove(&id, |_| None).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("is ending"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_change_that_hangs_does_not_keep_the_end_and_the_index_is_not_clean() {
+    let bench = Bench::new().await;
+    let upload = bench.store(None).await;
+    let (uploads, id) = (bench.uploads.clone(), upload.id);
+    let hanging = tokio::spawn(async move {
+        let hang = async |change: Change| {
+            std::future::pending::<()>().await;
+            drop(change);
+            Ok::<_, StoreError>(())
+        };
+        uploads.change("test", &id, hang).await
+    });
+    tokio::task::yield_now().await;
+    bench.uploads.close(Duration::ZERO).await.unwrap();
+    assert!(!bench.catalog.gaps().await.unwrap().is_empty());
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn a_change_that_panics_is_an_error_and_the_next_one_goes_on() {
+    let bench = Bench::new().await;
+    let upload = bench.store(None).await;
+    let failed = bench
+        .uploads
+        .remove(&upload.id, |_| panic!("as the test has it"))
+        .await;
+    let failed = failed.unwrap_err().to_string();
+    assert!(failed.contains("as the test has it"), "{failed}");
+    assert_eq!(bench.settled().await.len(), 1);
+    let removed = bench.uploads.remove(&upload.id, |_| Some(Reason::Deleted));
+    assert!(matches!(removed.await, Ok(Removed::Done(_))));
+    assert_eq!(bench.settled().await, []);
+}

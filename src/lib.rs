@@ -5,6 +5,7 @@
 //!
 //! Each imports only from those above it.
 //!
+//! - [`log`]: lines on their way to standard error, which hold nothing up.
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
@@ -62,6 +63,8 @@
 
 // Outside tests an invariant is put into words with `expect`.
 #![warn(clippy::unwrap_used)]
+// They panic where the output is closed: a log line goes through `tracing`, the rest by `writeln!`.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod app;
 pub mod catalog;
@@ -74,6 +77,7 @@ pub mod form;
 pub mod http;
 pub mod ingest;
 pub mod lease;
+pub mod log;
 pub mod manage;
 pub mod model;
 pub mod redis;

@@ -1,15 +1,30 @@
 //! The `wharf` command.
 
+#![deny(clippy::print_stderr, clippy::print_stdout)]
+
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let _log = Log;
     // The one provider of TLS for the whole process. The only error is that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match wharf::cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("wharf: {error:#}");
+            wharf::log::flush(wharf::log::PATIENCE);
+            // Nobody may be there to read it.
+            let _ = writeln!(std::io::stderr(), "wharf: {}", wharf::cli::reason(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Has the log written out at the end, whichever it is.
+struct Log;
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        wharf::log::flush(wharf::log::PATIENCE);
     }
 }

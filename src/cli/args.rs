@@ -32,10 +32,25 @@ pub enum Command {
 pub struct Invocation {
     /// What to do.
     pub command: Command,
+    /// Where the settings are.
+    pub sources: Sources,
+}
+
+/// Where settings were given, beside the environment.
+#[derive(Debug, Default)]
+pub struct Sources {
     /// The settings given as flags.
     pub flags: Vec<(String, Vec<String>)>,
     /// The settings file.
     pub config: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The settings file, named by the flag or else by `WHARF_CONFIG`.
+    pub fn file(&self) -> Option<PathBuf> {
+        let named = std::env::var_os("WHARF_CONFIG").filter(|path| !path.is_empty());
+        self.config.clone().or(named.map(PathBuf::from))
+    }
 }
 
 /// Reads the arguments of the process; on a mistake, or for help, it ends the process.
@@ -172,8 +187,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     };
     Ok(Invocation {
         command,
-        flags,
-        config,
+        sources: Sources { flags, config },
     })
 }
 
@@ -209,7 +223,7 @@ mod tests {
     fn flags(args: &[&str]) -> Vec<(String, Vec<String>)> {
         let args = ["wharf"].iter().chain(args);
         let matches = command().try_get_matches_from(args).unwrap();
-        read(&matches).unwrap().flags
+        read(&matches).unwrap().sources.flags
     }
 
     #[test]

@@ -5,32 +5,43 @@ mod check;
 mod client;
 mod config;
 mod reindex;
+mod reload;
 mod serve;
 
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::config::{Config, Given, Loaded, Profiles};
-use args::{Command, Invocation};
+use crate::config::{Config, Given, Loaded, Profiles, unknown_variables};
+use crate::model::plain;
+use args::{Command, Invocation, Sources};
+use reload::Reloader;
 
 /// Runs the command the arguments name.
 ///
 /// # Errors
 /// What kept it from its end, for standard error.
 pub fn run() -> anyhow::Result<ExitCode> {
-    let mut invocation = args::parse();
-    let command = match std::mem::replace(&mut invocation.command, Command::Serve) {
-        // They have no settings, and those of a server are none of their business.
-        Command::Client(command) => return Ok(client::run(*command)),
-        command => command,
-    };
-    let loaded = load(invocation)?;
+    let Invocation { command, sources } = args::parse();
+    let warnings = unknown_variables(std::env::vars_os().map(|(name, _)| name));
+    let warn = || warnings.iter().for_each(|warning| say(warning));
+    // A client has no settings, and those of a server are none of its business.
+    if let Command::Client(command) = command {
+        if !command.is_quiet() {
+            warn();
+        }
+        return Ok(client::run(*command));
+    }
+    let loaded = load(&sources)?;
     // Read last, so that the file named by one setting can hold others.
     let config = check_values(&loaded)?;
+    if !matches!(command, Command::Serve) {
+        warn();
+    }
     match command {
-        Command::Serve => serve::run(config, &loaded.warnings),
+        Command::Serve => serve::run(config, &warnings, Reloader::new(sources, loaded)),
         Command::Config => config::run(&loaded),
         Command::Check => check::run(&config),
         Command::Reindex { adopt } => reindex::run(&config, adopt),
@@ -38,17 +49,35 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
 }
 
-fn load(invocation: Invocation) -> anyhow::Result<Loaded> {
-    let named = std::env::var_os("WHARF_CONFIG").filter(|path| !path.is_empty());
-    let path = invocation.config.or(named.map(PathBuf::from));
-    let file = path.map(|path| {
+/// Tells the user something, where somebody reads it.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "wharf: {}", plain(text));
+}
+
+/// An error with what led to it; a cause that is in the text before it is not said again.
+pub fn reason(error: &anyhow::Error) -> String {
+    let mut reason = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if reason.is_empty() {
+            reason = text;
+        } else if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+    }
+    reason
+}
+
+/// Reads the settings from where they were given.
+fn load(sources: &Sources) -> anyhow::Result<Loaded> {
+    let file = sources.file().map(|path| {
         let text = std::fs::read_to_string(&path);
         let text =
             text.with_context(|| format!("cannot read the settings in {}", path.display()))?;
         anyhow::Ok((path, text))
     });
     Ok(Loaded::from(Given {
-        flags: invocation.flags,
+        flags: sources.flags.clone(),
         environment: std::env::vars_os().collect(),
         file: file.transpose()?,
     })?)
@@ -95,4 +124,18 @@ fn aws_profiles(loaded: &Loaded) -> anyhow::Result<Profiles> {
         config: file("AWS_CONFIG_FILE", ".aws/config")?,
         name: variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_said_once() {
+        let file = io::Error::other("no such file");
+        let said = anyhow::Error::new(file).context("cannot open it: no such file");
+        assert_eq!(reason(&said), "cannot open it: no such file");
+        let said = anyhow::anyhow!("inside").context("outside");
+        assert_eq!(reason(&said), "outside: inside");
+    }
 }

@@ -7,11 +7,15 @@ use anyhow::Context as _;
 
 use crate::app;
 use crate::config::Config;
+use crate::shutdown::survive_file_limit;
 
 /// Makes the index anew.
 pub fn run(config: &Config, adopt: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let compared = runtime.block_on(app::reindex(&config.app, adopt));
+    let compared = runtime.block_on(async {
+        survive_file_limit();
+        app::reindex(&config.app, adopt).await
+    });
     let compared = compared.context("cannot make the index anew")?;
     let (uploads, damaged) = (compared.uploads, compared.damaged);
     writeln!(io::stdout(), "{}", report(uploads, damaged))?;

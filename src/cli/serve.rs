@@ -1,39 +1,47 @@
 //! `wharf serve`.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tracing_subscriber::EnvFilter;
 
-use crate::app;
-use crate::config::{Config, ListenAddress, LogFormat};
+use super::reload::{Reloader, Running, on_hangup};
+use crate::config::{Config, ListenAddress};
 use crate::http::access::Scope;
 use crate::http::server::{Listener, listen_tcp, listen_unix};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Hangup, Shutdown, survive_file_limit};
+use crate::{app, log};
 
 /// How long threads that block may take to end.
 const BLOCKED: Duration = Duration::from_secs(5);
 
 /// Serves until a signal.
-pub fn run(config: Config, warnings: &[String]) -> anyhow::Result<ExitCode> {
-    start_log(&config)?;
+pub fn run(config: Config, warnings: &[String], reloader: Reloader) -> anyhow::Result<ExitCode> {
+    let filter = log::start(config.log_format, &config.log)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, reloader, filter));
     // A thread that a store keeps blocked does not keep the process.
     runtime.shutdown_timeout(BLOCKED);
     served?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
-    let shutdown = Shutdown::on_signals()?;
+async fn serve(mut config: Config, reloader: Reloader, filter: log::Filter) -> anyhow::Result<()> {
+    survive_file_limit();
+    let hangup = Hangup::here();
+    let shutdown = Shutdown::on_signals(hangup)?;
+    if hangup == Hangup::Reload {
+        let access = &mut config.app.http.access;
+        access.may_change |= reloader.may_change_access();
+        let access = access.clone();
+        tokio::spawn(reloader.run(on_hangup()?, Running { access, filter }));
+    }
     let upload_open = !config.app.http.access.guards(Scope::Upload);
     let place = config.app.place();
     let app = app::build(config.app).await?;
@@ -79,21 +87,6 @@ fn announce(listener: &Listener, upload_open: bool) -> io::Result<()> {
                 );
             }
         }
-    }
-    Ok(())
-}
-
-fn start_log(config: &Config) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&config.log).with_context(|| format!("log: {:?}", config.log))?;
-    let colour = io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.with_ansi(colour).with_target(false).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
     }
     Ok(())
 }

@@ -27,6 +27,11 @@ pub fn merge(variables: &[(String, String)], profiles: &Profiles) -> Vec<(String
         .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
         .filter(|(_, value)| !value.is_empty())
         .collect();
+    for (name, value) in &mut merged {
+        if matches!(name.as_str(), "aws_endpoint_url" | "aws_endpoint_url_s3") {
+            *value = without_user(value);
+        }
+    }
     let given = |names: &[&str]| {
         merged
             .iter()
@@ -53,9 +58,18 @@ pub fn merge(variables: &[(String, String)], profiles: &Profiles) -> Vec<(String
     ];
     for (key, name, _) in others.into_iter().filter(|(_, _, shadowed)| !shadowed) {
         let value = profiles.get(key);
-        merged.extend(value.map(|value| (name.to_owned(), value)));
+        merged.extend(value.map(|value| (name.to_owned(), without_user(&value))));
     }
     merged
+}
+
+/// An address without the user and the password in it. Requests to a store are signed, so they
+/// are of no use there, and every error would show them.
+pub fn without_user(address: &str) -> String {
+    match (address.split_once("://"), address.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => address.to_owned(),
+    }
 }
 
 impl Profiles {

@@ -61,8 +61,6 @@ pub struct Loaded {
     values: BTreeMap<&'static str, Value>,
     /// The variables of AWS, as they were given.
     pub aws: Vec<(String, String)>,
-    /// What is odd and no error.
-    pub warnings: Vec<String>,
 }
 
 /// Why the settings are refused.
@@ -108,7 +106,6 @@ impl Loaded {
                 .map(|setting| (setting.key, default(setting)))
                 .collect(),
             aws: Vec::new(),
-            warnings: Vec::new(),
         };
         if let Some((path, text)) = given.file {
             loaded.add_file(path, &text)?;
@@ -133,12 +130,23 @@ impl Loaded {
         &self.values[key]
     }
 
-    /// An error about the value of `key`.
+    /// An error about the value of `key`. Where `reason` repeats the value, its secrets are masked.
     pub fn refuse(&self, key: &'static str, reason: impl fmt::Display) -> ConfigError {
+        let value = self.get(key);
+        let mut reason = reason.to_string();
+        for (text, setting) in value.texts.iter().zip(std::iter::repeat(find(key))) {
+            let shown = setting.map_or_else(|| text.clone(), |setting| setting.shown(text));
+            if shown != *text {
+                let quoted = format!("{text:?}");
+                reason = reason
+                    .replace(&quoted, &format!("{shown:?}"))
+                    .replace(text, &shown);
+            }
+        }
         ConfigError::Value {
             key,
-            origin: self.get(key).origin.to_string(),
-            reason: reason.to_string(),
+            origin: value.origin.to_string(),
+            reason,
         }
     }
 
@@ -147,7 +155,7 @@ impl Loaded {
             text.parse()
                 .map_err(|error: toml::de::Error| ConfigError::File {
                     path: path.clone(),
-                    reason: error.to_string(),
+                    reason: place_and_reason(text, &error),
                 })?;
         for (key, value) in table {
             let origin = Origin::File(path.clone());
@@ -177,12 +185,7 @@ impl Loaded {
         let Some(name) = name.to_str().filter(|name| name.starts_with("WHARF_")) else {
             return Ok(());
         };
-        if NO_SETTINGS.contains(&name) {
-            return Ok(());
-        }
-        let Some(setting) = SETTINGS.iter().find(|setting| setting.env() == name) else {
-            self.warnings
-                .push(format!("the environment variable {name} is no setting"));
+        let Some(setting) = of_variable(name) else {
             return Ok(());
         };
         let origin = Origin::Environment(name.to_owned());
@@ -209,6 +212,32 @@ impl Loaded {
         self.values.insert(setting.key, Value { texts, origin });
         Ok(())
     }
+}
+
+/// What is wrong with a file and where, without the line itself, which may hold a secret.
+fn place_and_reason(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else {
+        return error.message().to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
+}
+
+fn of_variable(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.env() == name)
+}
+
+/// A warning for each variable of the environment that looks like a setting and is none.
+/// Orchestrators make such of their own, so it is no error.
+pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
+    let names = names.filter_map(|name| name.into_string().ok());
+    let ours = names.filter(|name| name.starts_with("WHARF_"));
+    let known = |name: &String| NO_SETTINGS.contains(&name.as_str()) || of_variable(name).is_some();
+    ours.filter(|name| !known(name))
+        .map(|name| format!("the environment variable {name} is no setting"))
+        .collect()
 }
 
 fn default(setting: &Setting) -> Value {
@@ -288,23 +317,22 @@ mod tests {
             error(given(&[], &[], "max_fils = 1")),
             "file wharf.toml: there is no setting \"max_fils\""
         );
-        assert!(error(given(&[], &[], "max_files = ")).starts_with("wharf.toml: "));
+        let said = error(given(
+            &[],
+            &[],
+            "digest = 'none'\naccess = ['admin:s3cret' x]",
+        ));
+        assert!(
+            said.starts_with("wharf.toml: line 2, column ") && !said.contains("s3cret"),
+            "{said}"
+        );
         assert!(error(given(&[], &[], "max_files = [1]")).contains("one value is needed"));
         assert!(
             error(given(&[], &[("WHARF_ACCESS", "")], "")).contains("would leave the server open")
         );
-        let odd = given(
-            &[],
-            &[
-                ("WHARF_PORT_80_TCP", "x"),
-                ("WHARF_URL", "x"),
-                ("HOME", "x"),
-            ],
-            "",
-        );
-        let warnings = Loaded::from(odd).unwrap().warnings;
+        let names = ["WHARF_PORT_80_TCP", "WHARF_URL", "WHARF_LISTEN", "HOME"];
         assert_eq!(
-            warnings,
+            unknown_variables(names.into_iter().map(OsString::from)),
             ["the environment variable WHARF_PORT_80_TCP is no setting"]
         );
     }

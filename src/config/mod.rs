@@ -7,6 +7,6 @@ mod settings;
 mod typed;
 
 pub use aws::Profiles;
-pub use load::{ConfigError, Given, Loaded, Origin, Value};
+pub use load::{ConfigError, Given, Loaded, Origin, Value, unknown_variables};
 pub use settings::{Kind, SETTINGS, Setting, find};
-pub use typed::{Config, ListenAddress, LogFormat};
+pub use typed::{Config, ListenAddress};

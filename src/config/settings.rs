@@ -70,6 +70,7 @@ impl Setting {
             },
             Mask::Password => match (text.split_once("://"), text.rsplit_once('@')) {
                 (Some((scheme, _)), Some((_, hosts))) => format!("{scheme}://***@{hosts}"),
+                (None, Some((_, hosts))) => format!("***@{hosts}"),
                 _ => text.to_owned(),
             },
         }
@@ -122,7 +123,7 @@ pub static SETTINGS: &[Setting] = &[
     row(NETWORK, "cors_origin", "", "ORIGIN", "Let pages of this origin (https://*.NAME for all below a name) use the server from a browser; may be repeated").list(),
     row(STORAGE, "store", "disk", "WHERE", "Store uploads on disk, in the folder dir, or in an S3 bucket: s3://BUCKET/PREFIX, with the AWS_* variables and files for credentials and region"),
     row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder; with a bucket, the index of an instance without Redis"),
-    row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS"),
+    row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS").mask(Mask::Password),
     row(STORAGE, "s3_memory", "256MiB", "SIZE", "The memory that all uploads together may hold on their way to a bucket; files above 1TiB need more"),
     row(STORAGE, "s3_redirect", "off", "MODE", "on sends clients to the bucket for raw files, with an address that is good for five minutes"),
     row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it"),
@@ -173,6 +174,8 @@ mod tests {
         assert_eq!(shown("access", "s3cret"), "***");
         assert_eq!(shown("redis", "redis://a:1/2"), "redis://a:1/2");
         assert_eq!(shown("redis", "rediss://me:s3@cret@a"), "rediss://***@a");
+        assert_eq!(shown("redis", "me:s3cret@a"), "***@a");
+        assert_eq!(shown("s3_endpoint", "http://me:s3/c@a:1"), "http://***@a:1");
         assert_eq!(shown("dir", "a:b"), "a:b");
     }
 

@@ -16,10 +16,12 @@ use crate::http::origin::Trusted;
 use crate::model::units::{parse_duration, parse_size};
 use crate::redis::{Address, Keys};
 use crate::store::disk::Durability;
-use crate::{app, delivery, http as resources, ingest};
+use crate::{app, delivery, http as resources, ingest, log};
 
 /// The shortest lease: its holder needs time to prolong it more than once.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
+/// The longest time a setting can be: longer ones mean no more, and clocks can be reckoned with.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Something to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,22 +32,13 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What to listen on.
     pub listen: Vec<ListenAddress>,
     /// How log lines look.
-    pub log_format: LogFormat,
+    pub log_format: log::Format,
     /// Which log lines there are.
     pub log: String,
     /// The options of the parts.
@@ -83,7 +76,7 @@ impl Config {
             listen,
             log_format: read.choice(
                 "log_format",
-                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                &[("text", log::Format::Text), ("json", log::Format::Json)],
             )?,
             log: read.text("log").to_owned(),
             app: app::Options {
@@ -248,7 +241,8 @@ impl Reader<'_> {
 
     fn duration(&self, key: &'static str) -> Result<Duration, ConfigError> {
         self.parsed(key, |text| {
-            parse_duration(text).map_err(|error| error.to_string())
+            let span = parse_duration(text).map_err(|error| error.to_string())?;
+            Ok(span.min(LONGEST))
         })
     }
 

@@ -13,12 +13,7 @@ pub struct Accept {
 impl Accept {
     /// Reads the `Accept` fields; without one, everything is welcome.
     pub fn of(headers: &HeaderMap) -> Self {
-        let fields: Vec<&str> = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .collect();
+        let fields = fields(headers);
         let weight = |media_type: &str| weight(&fields, media_type);
         Accept {
             html: weight("text/html"),
@@ -40,6 +35,18 @@ impl Accept {
             "application/problem+json"
         }
     }
+}
+
+/// Whether a client ranks the media type `one` above `other`.
+pub fn prefers(headers: &HeaderMap, one: &str, other: &str) -> bool {
+    let fields = fields(headers);
+    weight(&fields, one) > weight(&fields, other)
+}
+
+fn fields(headers: &HeaderMap) -> Vec<&str> {
+    let values = headers.get_all(header::ACCEPT).iter();
+    let texts = values.filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(',')).collect()
 }
 
 /// The weight of a media type: that of the most specific range that matches it.

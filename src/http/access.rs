@@ -1,5 +1,7 @@
 //! Who may do what: secrets by scope.
 
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -38,20 +40,46 @@ impl Rule {
     }
 }
 
-/// All secrets.
+/// All secrets. Clones are of the same: they change together.
 #[derive(Debug, Clone, Default)]
-pub struct Access(Vec<Rule>);
+pub struct Access {
+    /// Guards the rules. A std lock: held while a secret is compared with them.
+    rules: Arc<RwLock<Vec<Rule>>>,
+    /// Whether they may be [replaced](Self::replace) while the server runs.
+    pub may_change: bool,
+}
 
 impl Access {
     /// The secrets `rules`.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Access(rules)
+        Access {
+            rules: Arc::new(RwLock::new(rules)),
+            may_change: false,
+        }
+    }
+
+    /// Has the secrets of `other` count from now on, for all clones.
+    pub fn replace(&self, other: Access) {
+        let rules = other.rules().clone();
+        // Nothing between a lock and its release can panic.
+        let mut held = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *held = rules;
+    }
+
+    fn rules(&self) -> RwLockReadGuard<'_, Vec<Rule>> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a secret names `scope`. Without one, uploads and downloads are open to everybody
     /// and administration to nobody.
     pub fn guards(&self, scope: Scope) -> bool {
-        self.0.iter().any(|rule| rule.scopes.contains(&scope))
+        let rules = self.rules();
+        rules.iter().any(|rule| rule.scopes.contains(&scope))
+    }
+
+    /// Whether a secret names `scope`, or may do so while the server runs.
+    pub fn may_guard(&self, scope: Scope) -> bool {
+        self.may_change || self.guards(scope)
     }
 
     /// Whether the request carries a secret for `scope`.
@@ -61,7 +89,8 @@ impl Access {
         };
         let given = hash(&secret);
         let mut allowed = subtle::Choice::from(0);
-        for rule in self.0.iter().filter(|rule| rule.scopes.contains(&scope)) {
+        let rules = self.rules();
+        for rule in rules.iter().filter(|rule| rule.scopes.contains(&scope)) {
             allowed |= rule.hash.ct_eq(&given);
         }
         allowed.into()
@@ -91,7 +120,7 @@ impl Access {
     }
 }
 
-/// A layer of routes that need a secret for a scope.
+/// A layer of routes that need a secret for a scope, if one names it.
 ///
 /// # Errors
 /// As [`Access::require`].
@@ -100,7 +129,8 @@ pub async fn required(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    app.options.access.require(scope, request.headers())?;
+    let access = &app.options.access;
+    access.require_if_guarded(scope, request.headers())?;
     Ok(next.run(request).await)
 }
 
@@ -167,5 +197,9 @@ mod tests {
                 .is_ok()
         );
         assert!(access.require(Scope::Admin, &with("Bearer up")).is_err());
+        let clone = access.clone();
+        access.replace(Access::new(vec![Rule::new(vec![Scope::Admin], "root")]));
+        assert!(clone.allows(Scope::Admin, &with("Bearer root")));
+        assert!(!clone.guards(Scope::Upload) && !clone.may_guard(Scope::Upload));
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
 use super::App;
-use super::metrics;
+use super::metrics::Exposition;
 use super::problem::Problem;
 
 /// How long an answer waits for the index.
@@ -30,16 +30,20 @@ pub async fn ready(State(app): State<App>) -> Result<Response, Problem> {
 }
 
 /// The counters.
-pub async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    let exposition = Exposition::of(&headers);
     // Without an answer of the index the last known numbers stand; the rest is as fresh as ever.
     let stats = tokio::time::timeout(PATIENCE, app.repository.catalog().stats()).await;
     let stats = stats.ok().and_then(Result::ok);
     let epoch = app.claims.borrow().as_ref().map(|claim| claim.epoch);
     let text = app
         .metrics
-        .encode(stats, epoch)
+        .encode(exposition, stats, epoch)
         .map_err(Problem::internal)?;
-    Ok(plain(metrics::CONTENT_TYPE, text))
+    let mut response = plain(exposition.content_type(), text);
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
+    Ok(response)
 }
 
 /// Who this is and what it holds.

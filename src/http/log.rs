@@ -177,7 +177,8 @@ impl Drop for Line {
             status,
             received = self.received.get(),
             sent = self.sent,
-            ms = time.as_secs_f64() * 1000.0,
+            // Of a float that was multiplied, more digits would be printed than there are.
+            ms = time.as_micros() as f64 / 1000.0,
             "{} {} {status}{ended}",
             self.method,
             self.uri.path(),

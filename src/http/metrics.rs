@@ -1,9 +1,9 @@
 //! What is counted, for Prometheus.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,11 +12,37 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::accept;
 use crate::catalog::Stats;
-use crate::expiry;
+use crate::{expiry, log};
 
-/// The media type of what [`Metrics::encode`] gives.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How the counters are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposition {
+    /// Prometheus' own text format.
+    Text,
+    /// OpenMetrics.
+    OpenMetrics,
+}
+
+impl Exposition {
+    /// What a client asks for (RFC 9110 section 12.5.1); the text format, where it does not mind.
+    pub fn of(headers: &HeaderMap) -> Self {
+        if accept::prefers(headers, "application/openmetrics-text", "text/plain") {
+            Exposition::OpenMetrics
+        } else {
+            Exposition::Text
+        }
+    }
+
+    /// The media type.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Exposition::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Exposition::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -39,6 +65,7 @@ pub struct Metrics {
     bytes: Gauge<u64, AtomicU64>,
     leader: Gauge,
     epoch: Gauge<u64, AtomicU64>,
+    log_dropped: Counter,
 }
 
 impl Metrics {
@@ -60,6 +87,7 @@ impl Metrics {
             bytes: Gauge::default(),
             leader: Gauge::default(),
             epoch: Gauge::default(),
+            log_dropped: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("requests", "Requests answered", metrics.requests.clone());
@@ -124,6 +152,11 @@ impl Metrics {
             Unit::Seconds,
             expiry.lag.clone(),
         );
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the log that could not be written in time, or not at all",
+            metrics.log_dropped.clone(),
+        );
         Metrics {
             registry,
             ..metrics
@@ -160,6 +193,7 @@ impl Metrics {
     /// Formatting fails, which it does not.
     pub fn encode(
         &self,
+        exposition: Exposition,
         stats: Option<Stats>,
         epoch: Option<u64>,
     ) -> Result<String, std::fmt::Error> {
@@ -171,10 +205,41 @@ impl Metrics {
         if let Some(epoch) = epoch {
             self.epoch.set(epoch);
         }
+        let dropped = self.log_dropped.inner();
+        dropped.store(log::dropped(), Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(match exposition {
+            Exposition::OpenMetrics => text,
+            Exposition::Text => as_text(&text),
+        })
     }
+}
+
+/// OpenMetrics in the text format of before, version 0.0.4: there a counter is described under
+/// the name of its sample, and neither units nor an end are written.
+fn as_text(openmetrics: &str) -> String {
+    let mut text = String::with_capacity(openmetrics.len() + 256);
+    // The help comes before the type, which says what both are called.
+    let mut help = None;
+    for line in openmetrics.lines() {
+        if let Some(described) = line.strip_prefix("# HELP ") {
+            help = described.split_once(' ');
+        } else if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|described| described.split_once(' '))
+        {
+            let total = if kind == "counter" { "_total" } else { "" };
+            if let Some((_, help)) = help.take() {
+                text += &format!("# HELP {name}{total} {help}\n");
+            }
+            text += &format!("# TYPE {name}{total} {kind}\n");
+        } else if !line.starts_with("# ") {
+            text += line;
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// A method as a label: those that a client makes up must not make up labels.
@@ -198,5 +263,41 @@ pub struct UnderWay(Gauge);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_described_as_its_sample_is_called() {
+        let openmetrics = "# HELP wharf_sent_bytes Bytes.\n# TYPE wharf_sent_bytes counter\n\
+                           # UNIT wharf_sent_bytes bytes\nwharf_sent_bytes_total 1\n\
+                           # HELP wharf_leader L.\n# TYPE wharf_leader gauge\nwharf_leader 1\n# EOF\n";
+        assert_eq!(
+            as_text(openmetrics),
+            "# HELP wharf_sent_bytes_total Bytes.\n# TYPE wharf_sent_bytes_total counter\n\
+             wharf_sent_bytes_total 1\n\
+             # HELP wharf_leader L.\n# TYPE wharf_leader gauge\nwharf_leader 1\n"
+        );
+    }
+
+    #[test]
+    fn openmetrics_goes_to_those_who_prefer_it() {
+        for (accept, exposition) in [
+            (
+                "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2",
+                Exposition::OpenMetrics,
+            ),
+            ("application/openmetrics-text", Exposition::OpenMetrics),
+            ("*/*", Exposition::Text),
+            ("text/html", Exposition::Text),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::ACCEPT, accept.parse().unwrap());
+            assert_eq!(Exposition::of(&headers), exposition, "{accept}");
+        }
+        assert_eq!(Exposition::of(&HeaderMap::new()), Exposition::Text);
     }
 }

@@ -289,9 +289,9 @@ fn routes(app: &App) -> Router<App> {
         .layer(DefaultBodyLimit::disable())
 }
 
-/// `routes`, closed where a secret names their scope.
+/// `routes`, closed where a secret names their scope, now or later.
 fn guarded(routes: Router<App>, app: &App, scope: Scope) -> Router<App> {
-    if !app.options.access.guards(scope) {
+    if !app.options.access.may_guard(scope) {
         return routes;
     }
     routes.route_layer(from_fn_with_state((app.clone(), scope), access::required))

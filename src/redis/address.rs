@@ -39,7 +39,7 @@ impl Address {
             _ => return Err(AddressError::Scheme),
         };
         let (credentials, hosts) = match rest.rsplit_once('@') {
-            Some((credentials, hosts)) => (format!("{credentials}@"), hosts),
+            Some((credentials, hosts)) => (format!("{}@", encoded(credentials)), hosts),
             None => (String::new(), rest),
         };
         let hosts: Vec<&str> = match cluster {
@@ -67,6 +67,35 @@ impl Address {
             .first()
             .map_or(0, |node| node.redis_settings().db())
     }
+}
+
+/// User and password as a URL has them: what is not percent-encoded yet is. A password that was
+/// written as it is would end the host's part of the URL, and be shown as a host.
+fn encoded(credentials: &str) -> String {
+    let (user, password) = match credentials.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (credentials, None),
+    };
+    let mut encoded = percent_encode(user);
+    if let Some(password) = password {
+        encoded = format!("{encoded}:{}", percent_encode(password));
+    }
+    encoded
+}
+
+fn percent_encode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut encoded = String::with_capacity(text.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
+        let coded = byte == b'%' && hex(at + 1) && hex(at + 2);
+        if coded || byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 impl fmt::Display for Address {
@@ -103,6 +132,15 @@ mod tests {
             assert!(!format!("{address:?}").contains("s3cret"));
         }
         assert_eq!(Address::parse("redis://a/3").unwrap().database(), 3);
+        for (text, password) in [
+            ("redis://:s3/c#r?e%t@a:1", "s3/c#r?e%t"),
+            ("redis://me:12/34@56@a:1", "12/34@56"),
+            ("redis://me:s3%2Fcret@a:1", "s3/cret"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.to_string(), "a:1");
+            assert_eq!(address.nodes[0].redis_settings().password(), Some(password));
+        }
         for text in [
             "",
             "localhost:6379",

@@ -64,9 +64,10 @@ impl StoreError {
     pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let (doing, source) = (doing.into(), source.into());
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                StoreError::NoSpace(format!("{doing}: {source}"))
-            }
+            // The last is a limit of the process, `ulimit -f`.
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => StoreError::NoSpace(format!("{doing}: {source}")),
             _ => StoreError::Io { doing, source },
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// Each floor, from the ground up. A module imports from lower floors, and from itself.
 const FLOORS: [&[&str]; 7] = [
-    &["model", "form"],
+    &["model", "form", "log"],
     &["redis"],
     &["store", "catalog", "lease"],
     &["repository"],

@@ -40,7 +40,6 @@ fn health_status_and_metrics() {
         "wharf_uploads 1",
         "wharf_store_bytes 1234",
         "wharf_requests_total{method=\"POST\",status=\"201\"} 1",
-        "# EOF",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Output;
+use crate::cli::say;
 use crate::client::{ClientError, Progress, Received};
+use crate::model::plain;
 
 /// How often a second the bars are drawn.
 const RATE: u8 = 10;
@@ -76,9 +78,9 @@ impl Bars {
     fn say(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
-                let _ = bars.multi.println(text);
+                let _ = bars.multi.println(format!("wharf: {}", plain(text)));
             }
-            None if !self.quiet => eprintln!("{text}"),
+            None if !self.quiet => say(text),
             None => {}
         }
     }
@@ -126,11 +128,6 @@ fn show(bar: &ProgressBar, length: Option<u64>) {
     bar.set_style(style(length));
 }
 
-/// What a terminal would act on is not shown to it.
-pub fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
-
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
@@ -153,7 +150,7 @@ impl Progress for Bars {
             let bar = bars
                 .multi
                 .insert_before(&bars.total, ProgressBar::no_length());
-            bar.set_prefix(plain(name));
+            bar.set_prefix(plain(name).into_owned());
             show(&bar, bytes);
             *held(&bars.file) = Some(bar);
         }
@@ -175,7 +172,7 @@ impl Progress for Bars {
             let line = format!("{} {}", bar.prefix(), BinaryBytes(bar.position()));
             bar.finish_and_clear();
             bars.multi.remove(&bar);
-            self.say(&line);
+            let _ = bars.multi.println(line);
         }
     }
 
@@ -193,7 +190,7 @@ impl Progress for Bars {
 
     fn retry(&self, error: &ClientError, at: u64, wait: Duration) {
         self.say(&format!(
-            "wharf: {error}; going on from byte {at} in {} ms",
+            "{error}; going on from byte {at} in {} ms",
             wait.as_millis()
         ));
     }

@@ -1,7 +1,7 @@
 //! `wharf download`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::bars::Bars;
 use super::outcome::Outcome;
-use super::{Fetch, Output, interrupted, print};
+use super::{Fetch, Output, interrupted, json_line, print};
+use crate::cli::say;
 use crate::client::{Client, Download, Downloaded, Received};
+use crate::model::plain;
 
 pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
     let to_stdout = fetch.output.as_os_str() == "-";
@@ -45,7 +47,7 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
             bars.clear();
             let done = bars.received();
             print_files(&done, output, fetch.fields || to_stdout);
-            eprintln!("wharf: interrupted; {}", count(done.len()));
+            say(&format!("interrupted; {}", count(done.len())));
             return Outcome::Interrupted;
         }
     };
@@ -57,7 +59,7 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
             print_files(&done, output, fetch.fields || to_stdout);
             let outcome = Outcome::of(&error).after(!done.is_empty());
             if outcome == Outcome::Partly {
-                eprintln!("wharf: {}", count(done.len()));
+                say(&count(done.len()));
             }
             outcome
         }
@@ -81,26 +83,36 @@ fn report(downloaded: &Downloaded, fields: bool, to_stdout: bool, output: Output
         } else {
             fields
         };
-        outcome = print(format!("{line}\n").as_bytes());
+        outcome = print(json_line(&line).as_bytes());
     }
     for failure in &downloaded.failures {
         outcome = Outcome::of(failure);
     }
     for file in &downloaded.outdated {
         let path = shown(file.path.as_deref());
-        eprintln!("wharf: {path} is of the form as it was before it changed on the server");
+        say(&format!(
+            "{path} is of the form as it was before it changed on the server"
+        ));
     }
     outcome.after(!downloaded.files.is_empty())
 }
 
 /// Prints where the files are: as objects, or as paths unless something else is printed.
 fn print_files(files: &[Received], output: Output, something_else: bool) -> Outcome {
+    let terminal = io::stdout().is_terminal();
     let mut text = String::new();
     for file in files {
         if output.json {
-            text += &format!("{}\n", file_json(file));
+            text += &json_line(&file_json(file));
         } else if !output.quiet && !something_else {
-            text += &format!("{}\n", shown(file.path.as_deref()));
+            let path = shown(file.path.as_deref());
+            // A program is told the path as it is.
+            let path = if terminal {
+                plain(&path)
+            } else {
+                path.as_str().into()
+            };
+            text += &format!("{path}\n");
         }
     }
     print(text.as_bytes())

@@ -13,8 +13,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap_complete::Shell;
+use serde_json::Value;
 
 use crate::client::{Client, ClientError, DEFAULT_ADDRESS, Token};
+use crate::model::plain_json;
+use crate::shutdown::{ignores_hangup, survive_file_limit};
 use outcome::Outcome;
 
 /// What to ask.
@@ -36,6 +39,21 @@ pub enum Command {
     Completions(Shell),
     /// Print a manual page.
     Man(Option<String>),
+}
+
+impl Command {
+    /// Whether nothing beside results is to be said.
+    pub fn is_quiet(&self) -> bool {
+        match self {
+            Command::Upload(server, _)
+            | Command::Download(server, _)
+            | Command::List(server, _)
+            | Command::Show(server, _)
+            | Command::Delete(server, _)
+            | Command::Reindex(server) => server.output.quiet,
+            Command::Completions(_) | Command::Man(_) => true,
+        }
+    }
 }
 
 /// Which server, and how to talk to it.
@@ -113,7 +131,10 @@ fn asking(server: &ServerArgs, work: impl AsyncFnOnce(Client) -> Outcome) -> Out
         Err(error) => return Outcome::failed(&format!("cannot start: {error}")),
     };
     let outcome = match client(server) {
-        Ok(client) => runtime.block_on(work(client)),
+        Ok(client) => runtime.block_on(async {
+            survive_file_limit();
+            work(client).await
+        }),
         Err(error) => Outcome::of(&error),
     };
     // A look-up of a name that hangs is not waited for.
@@ -163,19 +184,6 @@ async fn interrupted() {
     futures_util::future::select_all(received).await;
 }
 
-/// Whether this process was started with SIGHUP ignored (proc_pid_status(5), `SigIgn`).
-fn ignores_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mut masks = status
-        .lines()
-        .filter_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = masks
-        .next()
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    // Signal 1 is the lowest bit.
-    mask.is_some_and(|mask| mask & 1 != 0)
-}
-
 fn completions(shell: Shell) -> Outcome {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut super::args::command(), "wharf", &mut text);
@@ -196,6 +204,11 @@ fn man(page: Option<&str>) -> Outcome {
         Ok(()) => print(&text),
         Err(error) => Outcome::failed(&error.to_string()),
     }
+}
+
+/// An object of the server as one line that no terminal acts on.
+fn json_line(value: &Value) -> String {
+    format!("{}\n", plain_json(&value.to_string()))
 }
 
 /// Writes a result to standard output.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::cli::say;
 use crate::client::ClientError;
 
 /// What became of a command. What there is to say has been said.
@@ -23,19 +24,19 @@ pub enum Outcome {
 impl Outcome {
     /// Says what went wrong.
     pub fn failed(what: &str) -> Self {
-        eprintln!("wharf: {what}");
+        say(what);
         Outcome::Failed
     }
 
     /// Says why the arguments cannot be meant.
     pub fn usage(what: &str) -> Self {
-        eprintln!("wharf: {what}");
+        say(what);
         Outcome::Usage
     }
 
     /// Says what went wrong.
     pub fn of(error: &ClientError) -> Self {
-        eprintln!("wharf: {error}");
+        say(&error.to_string());
         match error {
             ClientError::Address(_) | ClientError::Setup(_) => Outcome::Usage,
             ClientError::Refused { status, .. } => match status.as_u16() {

@@ -6,11 +6,11 @@ use std::ops::ControlFlow;
 use indicatif::BinaryBytes;
 use serde_json::Value;
 
-use super::bars::plain;
 use super::outcome::Outcome;
-use super::{Output, interrupted, print, unprinted, write};
-use crate::cli::reindex;
+use super::{Output, interrupted, json_line, print, unprinted, write};
+use crate::cli::{reindex, say};
 use crate::client::{Client, ClientError};
+use crate::model::plain;
 
 /// The result of `work`, unless it is interrupted.
 async fn uninterrupted<T>(
@@ -19,7 +19,7 @@ async fn uninterrupted<T>(
     tokio::select! {
         result = work => result.map_err(|error| Outcome::of(&error)),
         () = interrupted() => {
-            eprintln!("wharf: interrupted");
+            say("interrupted");
             Err(Outcome::Interrupted)
         }
     }
@@ -29,11 +29,11 @@ pub async fn list(client: &Client, limit: usize, output: Output) -> Outcome {
     let mut printed = Outcome::Done;
     let each = |upload: Value| {
         let line = match (output.json, output.quiet) {
-            (true, _) => upload.to_string(),
-            (_, true) => text(&upload["id"]),
-            _ => summary(&upload),
+            (true, _) => json_line(&upload),
+            (_, true) => format!("{}\n", text(&upload["id"])),
+            _ => format!("{}\n", summary(&upload)),
         };
-        match write(format!("{line}\n").as_bytes()) {
+        match write(line.as_bytes()) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 printed = unprinted(&error);
@@ -55,7 +55,7 @@ pub async fn show(client: &Client, ids: &[String], output: Output) -> Outcome {
             Ok(upload) => {
                 done = true;
                 let shown = if output.json {
-                    format!("{upload}\n")
+                    json_line(&upload)
                 } else {
                     describe(&upload)
                 };
@@ -80,10 +80,7 @@ pub async fn delete(client: &Client, ids: &[String], output: Output) -> Outcome 
         };
         match uninterrupted(deleting).await {
             Ok(false) => {
-                eprintln!(
-                    "wharf: {} was not there, or this is not its token",
-                    plain(id)
-                );
+                say(&format!("{id} was not there, or this is not its token"));
                 outcome = worse(outcome, Outcome::NotFound);
             }
             Ok(true) => {
@@ -122,7 +119,7 @@ fn worse(before: Outcome, now: Outcome) -> Outcome {
 }
 
 fn text(value: &Value) -> String {
-    plain(value.as_str().unwrap_or_default())
+    plain(value.as_str().unwrap_or_default()).into_owned()
 }
 
 fn files(upload: &Value) -> impl Iterator<Item = &Value> {

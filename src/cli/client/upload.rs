@@ -6,10 +6,12 @@ use std::path::Path;
 use indicatif::BinaryBytes;
 use serde_json::Value;
 
-use super::bars::{Bars, plain};
+use super::bars::Bars;
 use super::outcome::Outcome;
-use super::{Output, Send, interrupted, print};
+use super::{Output, Send, interrupted, json_line, print};
+use crate::cli::say;
 use crate::client::{Client, ClientError, FilePart, Upload};
+use crate::model::plain;
 
 /// What standard input is called, unless said otherwise.
 const STDIN: &str = "stdin";
@@ -30,11 +32,12 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
         answer = client.upload(upload) => answer,
         () = interrupted() => {
             bars.clear();
-            eprintln!("wharf: interrupted; {}", if bars.sent_all() {
+            let stored = if bars.sent_all() {
                 "the whole form had been sent, and may have been stored"
             } else {
                 "nothing was stored"
-            });
+            };
+            say(&format!("interrupted; {stored}"));
             return Outcome::Interrupted;
         }
     };
@@ -85,8 +88,11 @@ fn report(answer: &Value, output: Output) -> String {
     let Some(id) = answer["id"].as_str().filter(|_| !output.json) else {
         return match answer {
             Value::Null => String::new(),
-            Value::String(text) if !output.json => format!("{}\n", text.trim_end()),
-            answer => format!("{answer}\n"),
+            Value::String(text) if !output.json => {
+                let lines = text.trim_end().lines();
+                lines.map(|line| format!("{}\n", plain(line))).collect()
+            }
+            answer => json_line(answer),
         };
     };
     let mut text = format!("{}\n", plain(id));

@@ -1,6 +1,7 @@
 //! The settings of a store in a bucket.
 
 use super::Reader;
+use crate::config::aws;
 use crate::config::load::ConfigError;
 use crate::store::object;
 
@@ -15,7 +16,7 @@ impl Reader<'_> {
     ) -> Result<Option<object::Options>, ConfigError> {
         let endpoint = self.parsed("s3_endpoint", |text| match text {
             "none" => Ok(None),
-            text if is_url(text) => Ok(Some(text.to_owned())),
+            text if is_url(text) => Ok(Some(aws::without_user(text))),
             text => Err(format!("{text:?} begins with neither http:// nor https://")),
         })?;
         let memory = self.size("s3_memory")?.unwrap_or(u64::MAX);

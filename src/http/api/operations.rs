@@ -345,7 +345,10 @@ fn records() -> Vec<Described> {
 
 fn operation() -> Vec<Described> {
     let text = || [("text/plain", json!({ "type": "string" }))];
-    let metrics = [("application/openmetrics-text", json!({ "type": "string" }))];
+    let metrics = [
+        ("text/plain", json!({ "type": "string" })),
+        ("application/openmetrics-text", json!({ "type": "string" })),
+    ];
     vec![
         Described::new("get", "/healthz", "alive", "Whether the process lives")
             .answers(200, "It does", &text())
@@ -362,7 +365,11 @@ fn operation() -> Vec<Described> {
             .problems(&[401, 403])
             .guarded(),
         Described::new("get", "/metrics", "metrics", "Counters for Prometheus")
-            .answers(200, "OpenMetrics", &metrics)
+            .answers(
+                200,
+                "Text, or OpenMetrics when `Accept` ranks it higher",
+                &metrics,
+            )
             .problems(&[401, 403])
             .guarded(),
         Described::new(

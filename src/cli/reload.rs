@@ -1,0 +1,99 @@
+//! Settings that are read anew while the server runs.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args::Sources;
+use super::{check_values, load, reason};
+use crate::config::{Loaded, SETTINGS};
+use crate::http::access::Access;
+use crate::log;
+
+/// The settings that can change while the server runs.
+const CHANGEABLE: [&str; 3] = ["access", "access_file", "log"];
+
+/// Knows where the settings are, and what they were.
+pub struct Reloader {
+    sources: Sources,
+    loaded: Loaded,
+}
+
+/// What of a running server follows the settings.
+pub struct Running {
+    pub access: Access,
+    pub filter: log::Filter,
+}
+
+impl Reloader {
+    pub fn new(sources: Sources, loaded: Loaded) -> Self {
+        Reloader { sources, loaded }
+    }
+
+    /// Whether who may do what can be another when the settings are read anew: flags and
+    /// environment stay as they are.
+    pub fn may_change_access(&self) -> bool {
+        self.sources.file().is_some() || self.loaded.get("access_file").texts != ["none"]
+    }
+
+    /// Reads the settings anew with each SIGHUP.
+    pub async fn run(mut self, mut hangup: Signal, running: Running) {
+        let mut running = running;
+        while hangup.recv().await.is_some() {
+            let reload = move || {
+                self.reload(&running);
+                (self, running)
+            };
+            // Files are read, from wherever they are.
+            match tokio::task::spawn_blocking(reload).await {
+                Ok(back) => (self, running) = back,
+                // The server is ending.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn reload(&mut self, running: &Running) {
+        match self.read() {
+            Ok((loaded, access, filter)) => {
+                self.report(&loaded);
+                running.access.replace(access);
+                if loaded.get("log").texts != self.loaded.get("log").texts {
+                    running.filter.set(filter);
+                }
+                self.loaded = loaded;
+            }
+            Err(error) => tracing::error!(
+                "SIGHUP: the settings cannot be read anew, and stay as they were: {}",
+                reason(&error)
+            ),
+        }
+    }
+
+    /// All of it, before any of it changes anything.
+    fn read(&self) -> anyhow::Result<(Loaded, Access, tracing_subscriber::EnvFilter)> {
+        let loaded = load(&self.sources)?;
+        let config = check_values(&loaded)?;
+        let filter = log::Filter::read(&config.log)?;
+        Ok((loaded, config.app.http.access, filter))
+    }
+
+    fn report(&self, loaded: &Loaded) {
+        tracing::info!("SIGHUP: the settings were read anew");
+        let keys = SETTINGS.iter().map(|setting| setting.key);
+        let changed = keys.filter(|&key| loaded.get(key).texts != self.loaded.get(key).texts);
+        let waiting: Vec<&str> = changed.filter(|key| !CHANGEABLE.contains(key)).collect();
+        if !waiting.is_empty() {
+            tracing::warn!(
+                "these settings changed, and need a restart: {}",
+                waiting.join(", ")
+            );
+        }
+    }
+}
+
+/// The signal that has settings read anew.
+///
+/// # Errors
+/// Its handler cannot be installed.
+pub fn on_hangup() -> std::io::Result<Signal> {
+    signal(SignalKind::hangup())
+}

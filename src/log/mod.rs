@@ -1,0 +1,115 @@
+//! The log: what happens becomes lines, and a thread of its own brings them to standard error.
+//!
+//! Whatever becomes of standard error (its reader goes away, or stops reading; the terminal is
+//! closed; its disk is full) costs lines, and never a request or the end of the process. Lines
+//! that cannot be written at once wait in a bounded buffer; what has no room there, or cannot be
+//! written, is [counted](dropped).
+
+mod lines;
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+use lines::{Lines, Sink};
+
+/// How long the end of the process waits for lines to be written.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+static LINES: Lines = Lines::new();
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why a log cannot be begun, or its filter not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The directives of the filter are none.
+    #[error("log: {text:?} is no filter: {reason}")]
+    Filter {
+        /// The directives.
+        text: String,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The thread cannot be started.
+    #[error("cannot start the thread of the log: {0}")]
+    Thread(io::Error),
+    /// The process has a log already.
+    #[error("the log was begun before")]
+    Begun,
+}
+
+/// Which lines there are; it can be changed while the process runs.
+pub struct Filter(reload::Handle<EnvFilter, Registry>);
+
+impl Filter {
+    /// Reads directives such as `wharf=debug,info`.
+    ///
+    /// # Errors
+    /// They are none.
+    pub fn read(text: &str) -> Result<EnvFilter, LogError> {
+        EnvFilter::try_new(text).map_err(|error| LogError::Filter {
+            text: text.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Changes which lines there are from now on.
+    pub fn set(&self, filter: EnvFilter) {
+        // It fails only where the log has ended, which it does with the process.
+        let _ = self.0.reload(filter);
+    }
+}
+
+/// Begins the log of this process, with the lines that `filter` names.
+///
+/// # Errors
+/// The filter cannot be read, or there is a log already.
+pub fn start(format: Format, filter: &str) -> Result<Filter, LogError> {
+    let filter = Filter::read(filter)?;
+    LINES.start().map_err(LogError::Thread)?;
+    let colour = format == Format::Text
+        && io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let sink = move || Sink::new(&LINES, format, colour);
+    let (filter, handle) = reload::Layer::new(filter);
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = fmt::layer().log_internal_errors(false).with_writer(sink);
+    match format {
+        Format::Text => {
+            let layer = layer.with_ansi(colour).with_target(false);
+            registry.with(layer).try_init()
+        }
+        Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    }
+    .map_err(|_| LogError::Begun)?;
+    // The usual hook writes to standard error itself, and waits for its reader.
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a panic: {}", text.unwrap_or("without a text"));
+    }));
+    Ok(Filter(handle))
+}
+
+/// How many lines were dropped since the start of the process.
+pub fn dropped() -> u64 {
+    LINES.dropped()
+}
+
+/// Waits until what was logged so far is written or dropped, no longer than `patience`.
+pub fn flush(patience: Duration) {
+    LINES.flush(patience);
+}

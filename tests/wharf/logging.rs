@@ -1,0 +1,263 @@
+//! The log: what becomes of standard error costs lines, and never a request or the end.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::support::{Connection, Form, Server, Setup, WHARF, end_of, signal, wait_until};
+
+/// A server whose standard error is somebody else's affair.
+struct Unread {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Unread {
+    fn start(stderr: Stdio) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let child = Command::new(WHARF)
+            .args(["--listen", "unix:socket", "--shutdown-grace", "5s"])
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
+        let unread = Unread { child, dir };
+        wait_until("it listens", || {
+            UnixStream::connect(unread.socket()).is_ok()
+        });
+        unread
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    /// The answer to one request.
+    fn ask(&self, head: &str, body: &[u8]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let length = body.len();
+        let head =
+            format!("{head}Host: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[track_caller]
+    fn upload(&self) {
+        let form = Form::new().file("f", "a.txt", b"content");
+        let head = format!(
+            "POST /upload HTTP/1.1\r\nContent-Type: {}\r\n",
+            form.content_type()
+        );
+        let answer = self.ask(&head, &form.body());
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    }
+
+    /// Asks for what makes long lines, one request after the other, until lines are dropped.
+    fn fill(&self) {
+        let path = "x".repeat(6000);
+        wait_until("lines are dropped", || {
+            let mut stream = UnixStream::connect(self.socket()).unwrap();
+            for _ in 0..100 {
+                write!(stream, "HEAD /{path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    answer.extend(byte);
+                }
+                assert!(answer.starts_with(b"HTTP/1.1 404 "));
+            }
+            self.dropped() > 0
+        });
+    }
+
+    fn dropped(&self) -> u64 {
+        let metrics = self.ask("GET /metrics HTTP/1.1\r\n", b"");
+        let mut lines = metrics.lines();
+        let value = lines.find_map(|line| line.strip_prefix("wharf_log_lines_dropped_total "));
+        value.expect("the metric").parse().unwrap()
+    }
+
+    /// It stores and ends as if somebody read its log.
+    fn goes_on(self) {
+        let stored = 30;
+        for _ in 0..stored {
+            self.upload();
+        }
+        self.fill();
+        self.upload();
+        signal(&self.child, Signal::TERM);
+        let Unread { child, dir } = self;
+        assert_eq!(end_of(child).code, Some(0));
+        assert_eq!(manifests(&dir.path().join("upload")), stored + 1);
+    }
+}
+
+fn manifests(store: &Path) -> usize {
+    let folders = std::fs::read_dir(store).unwrap().map(Result::unwrap);
+    let folders = folders.filter(|folder| folder.file_name() != ".wharf");
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).unwrap());
+    files
+        .filter(|file| file.as_ref().unwrap().path().extension() == Some("json".as_ref()))
+        .count()
+}
+
+#[test]
+fn a_reader_that_goes_away_costs_lines() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let server = Unread::start(writer.into());
+    reader.read_exact(&mut [0; 10]).unwrap();
+    drop(reader);
+    server.goes_on();
+}
+
+#[test]
+fn a_full_disk_costs_lines() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    Unread::start(full.into()).goes_on();
+}
+
+#[test]
+fn a_reader_that_stops_reading_costs_lines() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    Unread::start(writer.into()).goes_on();
+    drop(reader);
+}
+
+#[test]
+fn the_log_says_what_it_lost() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let server = Unread::start(writer.into());
+    server.fill();
+    let log = std::thread::spawn(move || {
+        let mut log = String::new();
+        reader.read_to_string(&mut log).unwrap();
+        log
+    });
+    wait_until("it reads on", || server.dropped() > 0);
+    signal(&server.child, Signal::TERM);
+    assert_eq!(end_of(server.child).code, Some(0));
+    let log = log.join().unwrap();
+    assert!(log.contains("lines of the log were dropped lines="));
+    assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
+    assert!(log.ends_with("ended\n"), "{log}");
+}
+
+#[test]
+fn what_is_logged_acts_on_nobodys_terminal() {
+    let ask = |server: &Server| {
+        let mut connection = Connection::open(server.address);
+        let path = "/a\u{202e}b\u{2028}c\u{9b}2Jd";
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let _ = connection.response(false);
+        server.get("/healthz");
+        server.says("/healthz 200");
+        server.log()
+    };
+    let acts = |c: char| c.is_control() && c != '\n' || ('\u{2028}'..='\u{202e}').contains(&c);
+    let text = ask(&Server::start());
+    assert!(!text.contains(acts), "{text}");
+    assert!(
+        text.contains(r"/a\u{202e}b\u{2028}c\u{9b}2Jd 404"),
+        "{text}"
+    );
+    let json = ask(&Server::with(&["--log-format", "json"]));
+    assert!(!json.contains(acts), "{json}");
+    for line in json.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let ms = line["ms"].as_f64().unwrap_or_default().to_string();
+        assert!(
+            ms.split_once('.')
+                .is_none_or(|(_, decimals)| decimals.len() <= 3)
+        );
+    }
+    assert!(json.contains(r"/a\u202eb\u2028c\u009b2Jd 404"), "{json}");
+}
+
+#[test]
+fn counters_are_text_unless_openmetrics_is_asked_for() {
+    let server = Server::start();
+    server.upload(&Form::new().file("f", "a", b"x"));
+    let plain = server.get("/metrics");
+    assert_eq!(
+        plain.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = plain.text();
+    assert!(
+        text.contains("# TYPE wharf_requests_total counter\n"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("# EOF") && !text.contains("# UNIT"),
+        "{text}"
+    );
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let asked = server.request("GET", "/metrics", &[("Accept", accept)], b"");
+    assert!(
+        asked
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    assert!(asked.text().ends_with("# EOF\n"));
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(text.as_bytes()).unwrap();
+    drop(stdin);
+    let checked = promtool.wait_with_output().unwrap();
+    let said = [checked.stdout, checked.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(
+        checked.status.success() && said.is_empty(),
+        "{said}\n{text}"
+    );
+}
+
+#[test]
+fn secrets_and_unknown_variables_in_what_commands_say() {
+    let said = |setup: &Setup, args: &[&str]| {
+        let out = setup.run(args);
+        let texts = [out.stdout, out.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(!texts.concat().contains("s3cret"), "{texts:?}");
+        texts
+    };
+    let setup = Setup::new()
+        .env("WHARF_NO_SUCH", "1")
+        .env("WHARF_S3_ENDPOINT", "http://me:s3cret@127.0.0.1:1")
+        .env("WHARF_REDIS", "redis://:s3cret/#s3cret@127.0.0.1:1/2");
+    for command in ["config", "check", "list"] {
+        let [out, err] = said(&setup, &[command]);
+        let warning = "the environment variable WHARF_NO_SUCH is no setting";
+        assert!(err.contains(warning), "{command}: {err}");
+        assert!(command != "config" || out.contains("s3_endpoint = \"http://***@127.0.0.1:1\""));
+        assert!(command != "config" || out.contains("redis = \"redis://***@127.0.0.1:1/2\""));
+    }
+    for (name, value) in [
+        ("WHARF_S3_ENDPOINT", "me:s3cret@127.0.0.1"),
+        ("WHARF_REDIS", "http://me:s3cret@127.0.0.1"),
+        ("WHARF_REDIS", "redis://:s3cret@127.0.0.1:x"),
+    ] {
+        let [_, err] = said(&Setup::new().env(name, value), &["config"]);
+        assert!(err.contains(&name[6..].to_lowercase()), "{err}");
+    }
+    // What keeps it from starting is said once.
+    let [_, err] = said(&setup, &["serve", "--listen", "127.0.0.1:0"]);
+    let reasons = err.matches("refused").count();
+    assert!(err.contains("127.0.0.1:1") && reasons == 1, "{err}");
+}

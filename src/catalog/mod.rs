@@ -123,7 +123,7 @@ pub trait Catalog: Send + Sync + 'static {
     /// is not over at `now` and is none of `skip`. It is a hint: its manifest decides.
     ///
     /// # Errors
-    /// [`CatalogError::Rebuilding`] when there is none, and one could be unknown.
+    /// [`CatalogError::Rebuilding`] while a newer one could be unknown.
     async fn newest(
         &self,
         name: &FileName,
@@ -213,8 +213,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// What of it was not compared with the store since it could last have missed something.
     async fn gaps(&self) -> Result<Gaps, CatalogError>;
 
-    /// Marks `gaps` as mended: all their folders were compared since they were asked for.
-    async fn mended(&self, gaps: Gaps) -> Result<(), CatalogError>;
+    /// Marks `gaps` as mended: all their folders were compared since they were asked for. Answers
+    /// `false` where something was lost again meanwhile, and the gap stays.
+    async fn mended(&self, gaps: Gaps) -> Result<bool, CatalogError>;
 
     /// How far the regular comparison has come; `None` where none is needed, because nobody else
     /// has the store.

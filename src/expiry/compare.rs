@@ -64,7 +64,11 @@ pub async fn compare(
         }
         compared += folder(uploads, *prefix).await?;
     }
-    uploads.catalog().mended(gaps).await?;
+    if !uploads.catalog().mended(gaps).await? {
+        tracing::warn!(
+            "the index lost something while it was compared; the leader compares it again"
+        );
+    }
     Ok(Some(compared))
 }
 

@@ -131,13 +131,20 @@ impl Comparison {
             }
             compared += folder(&self.uploads, *prefix).await?;
         }
-        self.uploads.catalog().mended(gaps).await?;
+        let whole = self.uploads.catalog().mended(gaps).await?;
         let (uploads, damaged) = (compared.uploads, compared.damaged);
-        tracing::info!(uploads, damaged, "the index is complete");
-        if self.options.alone {
+        match whole {
+            true => tracing::info!(uploads, damaged, "the index is complete"),
+            false => tracing::warn!(
+                uploads,
+                damaged,
+                "the index lost something while it was compared; it is compared again"
+            ),
+        }
+        if whole && self.options.alone {
             self.scan.finished_at = self.clock.now();
         }
-        Ok(true)
+        Ok(whole)
     }
 
     /// Goes on with the regular comparison until its end, or until the index needs another.

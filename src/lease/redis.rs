@@ -17,6 +17,8 @@ use crate::redis::{Error, Events, Link, Message};
 
 /// How long one operation may take.
 const PATIENCE: Duration = Duration::from_millis(400);
+/// How long the release may take: the step under way, then one more.
+const RELEASING: Duration = Duration::from_secs(2);
 /// How often followers try, whatever they were told.
 const BACKSTOP: Duration = Duration::from_secs(1);
 /// Followers try again up to so much later than they could, so that not all try at once.
@@ -44,9 +46,12 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('SET', KEYS[2], string.format('%.0f', epoch))
 return {1, epoch}";
 
-/// Prolongs the lock, if it is ours. Key: lock. Arguments: token, milliseconds to live.
+/// Prolongs the lock, if it is ours. Key: lock. Arguments: token, milliseconds to live. Answers 1,
+/// or 0 when another has it, or 2 when nobody has.
 const RENEW: &str = r"#!lua flags=allow-oom
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local holder = redis.call('GET', KEYS[1])
+if not holder then return 2 end
+if holder ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
 /// Gives the lock back, if it is ours, and says so. Key: lock. Arguments: token, channel.
@@ -100,6 +105,27 @@ pub struct RedisLease {
     ended: CancellationToken,
 }
 
+/// However the keeping ends, nobody leads by the claim any more, and whoever waits for the release
+/// goes on.
+struct Ended<'a>(&'a RedisLease);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.claims.send_replace(None);
+        self.0.ended.cancel();
+    }
+}
+
+/// The answer to a renewal.
+enum Renewed {
+    /// It is ours for longer.
+    Kept,
+    /// Another instance has it.
+    Taken,
+    /// Nobody has it: Redis has lost the key, or it was too late.
+    Gone,
+}
+
 /// The answer to a try.
 enum Tried {
     /// It is ours, and was asked for at this time.
@@ -138,6 +164,7 @@ impl RedisLease {
 
     /// Tries for the lease and keeps it, until it is released.
     pub async fn keep(&self) {
+        let _ended = Ended(self);
         let mut messages = self.messages.resubscribe();
         while !self.ending.is_cancelled() {
             let pause = tokio::select! {
@@ -157,16 +184,15 @@ impl RedisLease {
             tokio::select! {
                 () = self.ending.cancelled() => {}
                 () = tokio::time::sleep(pause) => {}
-                () = self.released(&mut messages) => tracing::debug!("the lease was given back"),
+                () = self.released(&mut messages) => tracing::debug!("another instance released the lease"),
             }
         }
         self.give_back().await;
-        self.ended.cancel();
     }
 
     /// Keeps a claim, last renewed at `renewed`, until it is lost or given up.
     async fn lead(&self, epoch: u64, mut renewed: Uptime) {
-        tracing::info!(epoch, "this instance cleans up now");
+        tracing::info!(epoch, "acquired lease: this instance cleans up now");
         let claim = self.claim(epoch, renewed);
         let left = claim.left().as_millis();
         tracing::trace!(epoch, left, "the lease is taken");
@@ -184,10 +210,10 @@ impl RedisLease {
                 kept = self.renew() => kept,
             };
             match kept {
-                Ok(true) => {
+                Ok(Renewed::Kept) => {
                     renewed = sent;
                     if std::mem::take(&mut troubled) {
-                        tracing::info!(epoch, "prolonged the lease after all");
+                        tracing::info!(epoch, "renewed lease after all");
                     }
                     let claim = self.claim(epoch, sent);
                     let left = claim.left().as_millis();
@@ -195,7 +221,10 @@ impl RedisLease {
                     self.claims.send_replace(Some(claim));
                     continue;
                 }
-                Ok(false) => tracing::warn!(epoch, "another has the lease"),
+                Ok(Renewed::Taken) => {
+                    tracing::warn!(epoch, "lost lease: held by another instance");
+                }
+                Ok(Renewed::Gone) => tracing::warn!(epoch, "lost lease: its key is gone"),
                 // While it is still ours by our reckoning it may yet be prolonged.
                 Err(error) if renewed.elapsed() < self.options.ttl * 5 / 8 => {
                     tracing::debug!(%error, "cannot prolong the lease");
@@ -203,7 +232,7 @@ impl RedisLease {
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
-                Err(error) => tracing::warn!(epoch, %error, "the lease cannot be prolonged"),
+                Err(error) => tracing::warn!(epoch, %error, "lost lease: it cannot be renewed"),
             }
             self.claims.send_replace(None);
             return;
@@ -234,10 +263,14 @@ impl RedisLease {
         })
     }
 
-    async fn renew(&self) -> Result<bool, Error> {
+    async fn renew(&self) -> Result<Renewed, Error> {
         let keys = [self.options.key.clone()];
-        let kept: u8 = self.ask(RENEW, &keys, &self.ttl()).await?;
-        Ok(kept == 1)
+        let answer: u8 = self.ask(RENEW, &keys, &self.ttl()).await?;
+        Ok(match answer {
+            1 => Renewed::Kept,
+            2 => Renewed::Gone,
+            _ => Renewed::Taken,
+        })
     }
 
     /// Ends our claim, and the lock if it is ours.
@@ -246,9 +279,9 @@ impl RedisLease {
         let keys = [self.options.key.clone()];
         let args = [self.token.clone(), self.channel.clone()];
         match self.ask::<u8>(RELEASE, &keys, &args).await {
-            Ok(1) => tracing::info!("gave the lease back"),
+            Ok(1) => tracing::info!("released lease"),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the lease ends by itself"),
+            Err(error) => tracing::warn!(%error, "cannot release the lease; it ends by itself"),
         }
     }
 
@@ -296,28 +329,15 @@ impl Lease for RedisLease {
 
     async fn release(&self) {
         self.ending.cancel();
-        self.ended.cancelled().await;
+        // Every step of the keeper has its own bound; this one holds whatever became of it.
+        if tokio::time::timeout(RELEASING, self.ended.cancelled())
+            .await
+            .is_err()
+        {
+            tracing::error!("the task that keeps the lease does not end; the lease ends by itself");
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_epoch_lies_beside_the_lock() {
-        for (key, epoch) in [
-            ("wharf:{lead}:lock", "wharf:{lead}:epoch"),
-            ("{jobs}/cleaner", "{jobs}:epoch"),
-            ("cleaner", "{cleaner}:epoch"),
-            ("a{}b", "{a{}b}:epoch"),
-        ] {
-            let options = Options {
-                key: key.to_owned(),
-                ttl: BACKSTOP,
-                instance: String::new(),
-            };
-            assert_eq!(options.epoch_key(), epoch);
-        }
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use ::redis::{Client, ConnectionInfo, FromRedisValue as _, PushInfo, PushKind, c
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use super::link::settings;
+use super::connection::settings;
 use super::{Error, Link};
 
 /// How often is asked which servers there are.

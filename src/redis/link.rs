@@ -4,27 +4,14 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::redis::aio::{ConnectionLike, MultiplexedConnection};
-use ::redis::cluster::ClusterClient;
-use ::redis::cluster_async::ClusterConnection;
-use ::redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, ToRedisArgs, Value, cmd,
-    io::tcp::TcpSettings,
-};
+use ::redis::{Cmd, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::probe::{Server, servers};
+use super::connection::{COMMAND, Connection, late};
+use super::probe::Server;
 use super::{Address, Error};
-use crate::model::Timestamp;
 
-/// How long a connection may take.
-const CONNECTING: Duration = Duration::from_millis(500);
-/// How long one server may take to answer one command.
-const ANSWER: Duration = Duration::from_millis(500);
-/// How long a command may take altogether.
-const COMMAND: Duration = Duration::from_secs(1);
 /// How often is asked whether all is well.
 const LOOK: Duration = Duration::from_secs(1);
 /// The same while it is not.
@@ -32,6 +19,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// After so long without an answer of a cluster its client is made anew, from the addresses of
 /// the settings: those it has learned may lead nowhere any more.
 const GIVEN_UP: Duration = Duration::from_secs(3);
+/// On so many connections is asked whether all is well before it is not.
+const TRIES: u32 = 4;
 /// How far the clock of Redis may be from ours.
 const SKEW: Duration = Duration::from_secs(1);
 
@@ -47,7 +36,9 @@ struct Inner {
 struct Shared {
     address: Address,
     /// Guards the connection. A std mutex: held to clone or to replace it.
-    connection: Mutex<Option<Connection>>,
+    slot: Mutex<Slot>,
+    /// Held by the one who connects anew. A tokio mutex: others wait for the same connection.
+    renewing: tokio::sync::Mutex<()>,
     /// Why Redis cannot be used now; `None` when it can.
     trouble: watch::Sender<Option<String>>,
     /// The run ids of all servers that hold keys.
@@ -58,10 +49,11 @@ struct Shared {
     quiet: bool,
 }
 
-#[derive(Clone)]
-enum Connection {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
+/// The connection that there is now.
+struct Slot {
+    /// Counts those that were opened or given up.
+    number: u64,
+    connection: Option<Connection>,
 }
 
 /// Why Redis cannot be used from the start.
@@ -108,14 +100,19 @@ impl Link {
             address: address.clone(),
             source,
         };
-        let mut connection = open(&address).await.map_err(unreachable)?;
-        let servers = ask(&mut connection).await.map_err(unreachable)?;
+        let mut connection = Connection::open(&address).await.map_err(unreachable)?;
+        let servers = connection.servers().await.map_err(unreachable)?;
         if let Some(reason) = servers.iter().find_map(Server::unfit) {
             return Err(ConnectError::Unfit { address, reason });
         }
+        let slot = Slot {
+            number: 0,
+            connection: Some(connection),
+        };
         let shared = Arc::new(Shared {
             address,
-            connection: Mutex::new(Some(connection)),
+            slot: Mutex::new(slot),
+            renewing: tokio::sync::Mutex::default(),
             trouble: watch::Sender::new(None),
             servers: watch::Sender::new(run_ids(servers)),
             doubt: Notify::new(),
@@ -130,31 +127,29 @@ impl Link {
         &self.0.shared.address
     }
 
-    /// Runs a command.
+    /// Runs a command, which must be one that may run twice without harm: on a connection that
+    /// turns out to be broken it may have been run, and is tried once more on another.
     ///
     /// # Errors
-    /// Redis refuses it, or did not answer in time: then nobody knows whether it was run.
+    /// Redis refuses it, or did not answer in time: then it may have been run all the same.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         let shared = &self.0.shared;
-        let Some(mut connection) = shared.connection().clone() else {
-            let trouble = shared.trouble.borrow().clone();
-            let trouble = trouble.unwrap_or_else(|| "there is no connection".to_owned());
-            return Err(io::Error::new(io::ErrorKind::NotConnected, trouble).into());
-        };
-        let answer = async {
-            match &mut connection {
-                Connection::Single(connection) => connection.req_packed_command(command).await,
-                Connection::Cluster(connection) => connection.req_packed_command(command).await,
-            }
-        };
-        let answer = match tokio::time::timeout(COMMAND, answer).await {
-            Ok(answer) => answer.and_then(|value| Ok(T::from_redis_value(value)?)),
-            Err(_) => Err(late()),
-        };
-        if answer.as_ref().is_err_and(|error| error.is_io_error()) {
+        let (number, connection) = shared.current();
+        let mut connection = connection.ok_or_else(|| shared.away())?;
+        let mut answer = connection.run(command).await;
+        if answer
+            .as_ref()
+            .is_err_and(|error| connection.is_broken(error))
+        {
+            let again = async { shared.renew(number).await?.run(command).await };
+            answer = tokio::time::timeout(COMMAND, again)
+                .await
+                .unwrap_or_else(|_| Err(late()));
+        }
+        if answer.as_ref().is_err_and(Error::is_io_error) {
             shared.doubt.notify_one();
         }
-        answer
+        Ok(T::from_redis_value(answer?)?)
     }
 
     /// Runs a script on `keys`, all of one hash tag (EVAL: a server that has just taken over
@@ -180,6 +175,15 @@ impl Link {
     pub fn ready(&self) -> Result<(), String> {
         let trouble = self.0.shared.trouble.borrow();
         trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// Returns when Redis, which cannot be used now or will not be, can be used again.
+    pub async fn restored(&self) {
+        let mut trouble = self.0.shared.trouble.subscribe();
+        let went = trouble.wait_for(Option::is_some).await.is_ok();
+        if !went || trouble.wait_for(Option::is_none).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The run ids of the servers that hold keys, as they change: one that has restarted, or
@@ -253,11 +257,48 @@ impl Drop for Inner {
 }
 
 impl Shared {
-    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
         // Nothing between a lock and its release can panic.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection, and its number.
+    fn current(&self) -> (u64, Option<Connection>) {
+        let slot = self.slot();
+        (slot.number, slot.connection.clone())
+    }
+
+    /// Puts a connection, or none, in the place of that of this number; not of a later one.
+    fn replace(&self, number: u64, connection: Option<Connection>) {
+        let mut slot = self.slot();
+        if slot.number == number {
+            slot.number += 1;
+            slot.connection = connection;
+        }
+    }
+
+    /// A connection in the place of that of this number, which is broken or none: one for all who
+    /// ask. When it fails, all of them fail, and the monitor tries again.
+    async fn renew(&self, number: u64) -> Result<Connection, Error> {
+        let _turn = self.renewing.lock().await;
+        let (now, connection) = self.current();
+        if now != number {
+            return connection.ok_or_else(|| self.away());
+        }
+        let opened = Connection::open(&self.address).await;
+        self.replace(number, opened.as_ref().ok().cloned());
+        if opened.is_ok() {
+            // Another server, or another run of it, may be at its end.
+            self.doubt.notify_one();
+        }
+        opened
+    }
+
+    /// What is said where there is no connection.
+    fn away(&self) -> Error {
+        let trouble = self.trouble.borrow().clone();
+        let trouble = trouble.unwrap_or_else(|| "there is no connection".to_owned());
+        io::Error::new(io::ErrorKind::NotConnected, trouble).into()
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
@@ -275,69 +316,17 @@ impl Shared {
     }
 }
 
-/// How every connection to one server behaves.
-pub(super) fn settings() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECTING))
-        .set_response_timeout(Some(ANSWER))
-}
-
-async fn open(address: &Address) -> Result<Connection, Error> {
-    if address.cluster {
-        let client = ClusterClient::builder(address.nodes.clone())
-            .retries(3)
-            .min_retry_wait(20)
-            .max_retry_wait(300)
-            .connection_timeout(CONNECTING)
-            .response_timeout(ANSWER)
-            .overall_response_timeout(Some(COMMAND))
-            .tcp_settings(TcpSettings::default().set_nodelay(true))
-            .build()?;
-        return Ok(Connection::Cluster(client.get_async_connection().await?));
-    }
-    let node = address.nodes.first().ok_or_else(late)?.clone();
-    let tcp = node.tcp_settings().clone().set_nodelay(true);
-    let client = Client::open(node.set_tcp_settings(tcp))?;
-    let settings = settings();
-    let connection = client.get_multiplexed_async_connection_with_config(&settings);
-    Ok(Connection::Single(connection.await?))
-}
-
-/// Asks all servers that hold keys what they are.
-async fn ask(connection: &mut Connection) -> Result<Vec<Server>, Error> {
-    let mut info = cmd("INFO");
-    info.arg("server").arg("memory");
-    let answer = async {
-        match connection {
-            Connection::Single(connection) => connection.req_packed_command(&info).await,
-            Connection::Cluster(connection) => {
-                let masters = (MultipleNodeRoutingInfo::AllMasters, None);
-                connection
-                    .route_command(info, RoutingInfo::MultiNode(masters))
-                    .await
-            }
-        }
-    };
-    let value = tokio::time::timeout(COMMAND, answer)
-        .await
-        .map_err(|_| late())??;
-    Ok(servers(&value))
-}
-
 fn run_ids(servers: Vec<Server>) -> Vec<String> {
     let mut ids: Vec<String> = servers.into_iter().map(|server| server.run_id).collect();
     ids.sort();
     ids
 }
 
-fn late() -> Error {
-    io::Error::new(io::ErrorKind::TimedOut, "Redis did not answer in time").into()
-}
-
 /// Looks after the connection for ever.
 async fn monitor(shared: Arc<Shared>) {
     let mut last_well = Instant::now();
     loop {
+        let (number, _) = shared.current();
         let result = look(&shared).await;
         let pause = match result {
             Ok(trouble) => {
@@ -350,7 +339,7 @@ async fn monitor(shared: Arc<Shared>) {
                 let address = &shared.address;
                 shared.set_trouble(Some(format!("Redis at {address} does not answer: {error}")));
                 if !address.cluster || last_well.elapsed() > GIVEN_UP {
-                    *shared.connection() = None;
+                    shared.replace(number, None);
                     last_well = Instant::now();
                 }
                 LOOK_AGAIN
@@ -363,21 +352,26 @@ async fn monitor(shared: Arc<Shared>) {
     }
 }
 
-/// Connects where there is no connection, and asks whether all is well; answers what is not.
+/// Connects where there is no connection, and asks whether all is well; answers what is not. A
+/// connection that somebody cuts is no trouble as long as another can be had.
 async fn look(shared: &Shared) -> Result<Option<String>, Error> {
-    let known = shared.connection().clone();
-    let mut connection = match known {
-        Some(connection) => connection,
-        None => {
-            let opened = tokio::time::timeout(CONNECTING * 2, open(&shared.address)).await;
-            opened.map_err(|_| late())??
+    let mut tries = TRIES;
+    let (found, skew) = loop {
+        let (number, known) = shared.current();
+        let mut connection = match known {
+            Some(connection) => connection,
+            None => shared.renew(number).await?,
+        };
+        tries -= 1;
+        match connection.inspect().await {
+            Err(error) if connection.is_broken(&error) && tries > 0 => {
+                shared.renew(number).await?;
+            }
+            inspected => break inspected?,
         }
     };
-    let found = ask(&mut connection).await?;
     let unfit = found.iter().find_map(Server::unfit);
     let ids = run_ids(found);
-    let skew = skew(&mut connection).await?;
-    *shared.connection() = Some(connection);
     shared.servers.send_if_modified(|known| {
         let changed = *known != ids;
         *known = ids;
@@ -391,27 +385,4 @@ async fn look(shared: &Shared) -> Result<Option<String>, Error> {
         )));
     }
     Ok(unfit)
-}
-
-/// How far the clock of Redis is from ours.
-async fn skew(connection: &mut Connection) -> Result<Duration, Error> {
-    let time = cmd("TIME");
-    let before = Timestamp::from(std::time::SystemTime::now());
-    let answer = async {
-        match connection {
-            Connection::Single(connection) => connection.req_packed_command(&time).await,
-            Connection::Cluster(connection) => {
-                use ::redis::cluster_routing::SingleNodeRoutingInfo::RandomPrimary;
-                let routing = RoutingInfo::SingleNode(RandomPrimary);
-                connection.route_command(time, routing).await
-            }
-        }
-    };
-    let value = tokio::time::timeout(COMMAND, answer)
-        .await
-        .map_err(|_| late())??;
-    let after = Timestamp::from(std::time::SystemTime::now());
-    let (seconds, micros): (i64, i64) = FromRedisValue::from_redis_value(value)?;
-    let theirs = Timestamp::from_millis(seconds * 1000 + micros / 1000);
-    Ok(theirs.since(after).max(before.since(theirs)))
 }

@@ -2,6 +2,7 @@
 //! server, or a cluster of them.
 
 mod address;
+mod connection;
 mod events;
 mod link;
 mod probe;

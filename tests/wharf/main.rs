@@ -27,6 +27,7 @@ mod faulty;
 mod floors;
 mod instances;
 mod logging;
+mod known;
 mod lost;
 mod manage;
 mod many;

@@ -262,16 +262,13 @@ impl Catalog for EmbeddedCatalog {
         now: Timestamp,
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError> {
+        // What is missing may be newer than all that would be found.
+        self.require_complete()?;
         let search = || self.search(name, now, skip);
-        let newest = if skip.is_empty() {
-            self.names.newest(name, now, search)?
-        } else {
-            search()?.map(|(id, _)| id)
-        };
-        if newest.is_none() {
-            self.require_complete()?;
+        if skip.is_empty() {
+            return self.names.newest(name, now, search);
         }
-        Ok(newest)
+        Ok(search()?.map(|(id, _)| id))
     }
 
     async fn list(
@@ -401,9 +398,9 @@ impl Catalog for EmbeddedCatalog {
         Ok(gaps)
     }
 
-    async fn mended(&self, _gaps: Gaps) -> Result<(), CatalogError> {
+    async fn mended(&self, _gaps: Gaps) -> Result<bool, CatalogError> {
         self.shared.complete.store(true, Ordering::Release);
-        Ok(())
+        Ok(true)
     }
 
     async fn close(&self, whole: bool) -> Result<(), CatalogError> {

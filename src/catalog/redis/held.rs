@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use ::redis::cmd;
+use futures_util::future::join_all;
 
 use super::shards::Shards;
 use super::{HOLD, scripts};
@@ -86,21 +87,27 @@ impl Held {
             let State { open, uses } = &mut *state;
             (due(open, self.refresh), due(uses, RENEW))
         };
-        for id in open {
-            let key = self.shards.of(&id, &["open"]);
-            let mut set = cmd("SET");
-            set.arg(&key)
-                .arg("")
-                .arg("PX")
-                .arg((self.refresh * 3).as_millis() as u64);
-            // The next try comes soon enough.
-            let _ = self.link.run::<()>(&set).await;
-        }
-        for (id, hold) in uses {
-            let key = self.shards.of(&id, &["taken"]);
-            let args = [hold.to_string(), HOLD.as_millis().to_string()];
-            let _ = self.link.eval::<u8>(scripts::HOLD, &key, &args).await;
-        }
+        // All at once: one server that is slow delays what lies on it, and nothing else. They are
+        // no more than there are connections.
+        let open = join_all(open.iter().map(|id| self.show(id)));
+        let uses = join_all(uses.iter().map(|(id, hold)| self.prolong(id, *hold)));
+        tokio::join!(open, uses);
+    }
+
+    /// Shows that an upload is under way.
+    async fn show(&self, id: &UploadId) {
+        let mut set = cmd("SET");
+        set.arg(self.shards.of(id, &["open"])).arg("");
+        set.arg("PX").arg((self.refresh * 3).as_millis() as u64);
+        // The next try comes soon enough.
+        let _ = self.link.run::<()>(&set).await;
+    }
+
+    /// Holds a use for longer, unless it was given back since.
+    pub async fn prolong(&self, id: &UploadId, hold: u64) {
+        let key = self.shards.of(id, &["taken"]);
+        let args = [hold.to_string(), HOLD.as_millis().to_string()];
+        let _ = self.link.eval::<u8>(scripts::HOLD, &key, &args).await;
     }
 }
 

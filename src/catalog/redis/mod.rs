@@ -393,12 +393,14 @@ impl Catalog for RedisCatalog {
         Ok(Gaps { prefixes, state })
     }
 
-    async fn mended(&self, gaps: Gaps) -> Result<(), CatalogError> {
+    async fn mended(&self, gaps: Gaps) -> Result<bool, CatalogError> {
+        let mut whole = true;
         for (tag, mark) in gaps.state {
             let key = [self.shards.key(&tag, "built")];
-            self.eval::<u8>(scripts::MENDED, &key, &[mark]).await?;
+            let mended: u8 = self.eval(scripts::MENDED, &key, &[mark]).await?;
+            whole &= mended == 1;
         }
-        Ok(())
+        Ok(whole)
     }
 
     async fn scan(&self) -> Result<Option<Scan>, CatalogError> {

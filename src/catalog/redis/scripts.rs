@@ -125,11 +125,12 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 0";
 
-/// Holds a use for longer. Key: taken. Arguments: reservation, for how long.
+/// Holds a use for longer, unless it was given back meanwhile. Key: taken. Arguments: reservation,
+/// for how long.
 pub const HOLD: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[2]), ARGV[1])
+redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[2]), ARGV[1])
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
 /// Ends a reservation. Keys: taken, record. Arguments: reservation, uses of the manifest.
@@ -159,8 +160,11 @@ return {0, built}";
 
 /// Says that a shard is whole, if the mark of its comparison is still there, and the server still
 /// the same: what was lost meanwhile has taken the mark with it. Key: built. Argument: the mark.
+/// Answers whether it is whole, by this call or another's.
 pub const MENDED: &str = r"#!lua
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-if redis.call('GET', KEYS[1]) ~= ARGV[1] or string.sub(ARGV[1], 1, #run) ~= run then return 0 end
+local built = redis.call('GET', KEYS[1])
+if built == run then return 1 end
+if built ~= ARGV[1] or string.sub(ARGV[1], 1, #run) ~= run then return 0 end
 redis.call('SET', KEYS[1], run)
 return 1";

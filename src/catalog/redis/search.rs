@@ -25,11 +25,12 @@ impl RedisCatalog {
             let args = [before, last, CANDIDATES.to_string()];
             let (whole, found): (u8, Vec<(String, String)>) =
                 self.eval(scripts::NEWEST, &keys, &args).await?;
+            // What is missing may be newer than all that was found.
+            if whole != 1 {
+                return Err(CatalogError::Rebuilding);
+            }
             let Some((id, created)) = found.last() else {
-                return match whole {
-                    1 => Ok(None),
-                    _ => Err(CatalogError::Rebuilding),
-                };
+                return Ok(None);
             };
             (last, before) = (id.clone(), created.clone());
             for id in found.iter().filter_map(|(id, _)| id.parse().ok()) {

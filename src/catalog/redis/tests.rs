@@ -53,12 +53,9 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
         .expect("the restart is noticed");
     let now = Timestamp::from_millis(5);
     let newest = async |name: &[u8]| catalog.newest(&FileName::from_upload(name), now, &[]).await;
-    assert_eq!(
-        newest(b"a").await.unwrap(),
-        Some(upload.id),
-        "a hint stays one"
-    );
-    assert!(matches!(newest(b"b").await, Err(CatalogError::Rebuilding)));
+    for name in [b"a", b"b"] {
+        assert!(matches!(newest(name).await, Err(CatalogError::Rebuilding)));
+    }
     let listed = catalog.list(None, 9, now).await;
     assert!(matches!(listed, Err(CatalogError::Rebuilding)));
     // What was found out about the server before is not what it is now.
@@ -67,7 +64,7 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
     while catalog.stats().await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    catalog.mended(early).await.unwrap();
+    assert!(!catalog.mended(early).await.unwrap());
     assert_eq!(catalog.gaps().await.unwrap().prefixes.len(), Prefix::COUNT);
     redis.kill();
     let away = catalog.find(&upload.id).await;
@@ -86,14 +83,63 @@ async fn what_is_lost_during_a_comparison_has_to_be_compared_again() {
     let catalog = catalog(&link, 0).await;
     let gaps = catalog.gaps().await.unwrap();
     redis.cli(&["FLUSHALL"]);
-    catalog.mended(gaps).await.unwrap();
+    assert!(!catalog.mended(gaps).await.unwrap(), "it was lost");
     assert_eq!(catalog.gaps().await.unwrap().prefixes.len(), Prefix::COUNT);
     // Two who compare at the same time do not keep each other from their ends.
     let (one, other) = (catalog.gaps().await.unwrap(), catalog.gaps().await.unwrap());
     assert_eq!(one, other);
-    catalog.mended(one).await.unwrap();
-    catalog.mended(other).await.unwrap();
+    assert!(catalog.mended(one).await.unwrap());
+    assert!(catalog.mended(other).await.unwrap());
     assert!(catalog.gaps().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_use_given_back_while_it_is_renewed_stays_given_back() {
+    let redis = server::Redis::start();
+    let link = Link::connect(Address::parse(&redis.url()).unwrap())
+        .await
+        .unwrap();
+    let catalog = catalog(&link, 0).await;
+    let mut upload = conformance::manifest(1, &["a"]);
+    upload.max_downloads = Some(1);
+    catalog.record(&upload).await.unwrap();
+    let reserve = async || catalog.reserve(&upload, HOLD).await.unwrap();
+    let Reserved::Held(hold) = reserve().await else {
+        panic!("it is free");
+    };
+    catalog.held.prolong(&upload.id, hold).await;
+    assert_eq!(reserve().await, Reserved::Busy);
+    catalog.give_back(&upload.id, hold).await.unwrap();
+    // It was on its way, and comes late.
+    catalog.held.prolong(&upload.id, hold).await;
+    assert!(matches!(reserve().await, Reserved::Held(_)));
+}
+
+#[tokio::test]
+async fn a_command_outlives_its_connection() {
+    let redis = server::Redis::start();
+    let link = Link::connect(Address::parse(&redis.url()).unwrap())
+        .await
+        .unwrap();
+    let catalog = catalog(&link, 0).await;
+    catalog.mended(catalog.gaps().await.unwrap()).await.unwrap();
+    for millis in 1..20 {
+        redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let upload = conformance::manifest(millis, &["a"]);
+        let now = Timestamp::from_millis(100);
+        let name = FileName::from_upload(b"a");
+        assert!(catalog.record(&upload).await.unwrap());
+        redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let (newest, found, listed) = tokio::join!(
+            catalog.newest(&name, now, &[]),
+            catalog.find(&upload.id),
+            catalog.list(None, 1, now)
+        );
+        assert_eq!(newest.unwrap(), Some(upload.id));
+        assert_eq!(found.unwrap().unwrap().id, upload.id);
+        assert_eq!(listed.unwrap()[0].id, upload.id);
+        assert_eq!(catalog.ready(), Ok(()));
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,133 @@
+//! A connection to one server, or to all of a cluster.
+
+use std::io;
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionLike, MultiplexedConnection};
+use ::redis::cluster::ClusterClient;
+use ::redis::cluster_async::ClusterConnection;
+use ::redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, cmd, io::tcp::TcpSettings,
+};
+
+use super::probe::{Server, servers};
+use super::{Address, Error};
+use crate::model::Timestamp;
+
+/// How long a connection may take.
+const CONNECTING: Duration = Duration::from_millis(500);
+/// How long one server may take to answer one command.
+const ANSWER: Duration = Duration::from_millis(500);
+/// How long a command may take altogether.
+pub const COMMAND: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+pub enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+/// How every connection to one server behaves.
+pub fn settings() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECTING))
+        .set_response_timeout(Some(ANSWER))
+}
+
+impl Connection {
+    /// Connects.
+    pub async fn open(address: &Address) -> Result<Self, Error> {
+        let opened = tokio::time::timeout(CONNECTING * 2, open(address)).await;
+        opened.map_err(|_| late())?
+    }
+
+    /// Runs a command.
+    pub async fn run(&mut self, command: &Cmd) -> Result<Value, Error> {
+        let answer = async {
+            match self {
+                Connection::Single(connection) => connection.req_packed_command(command).await,
+                Connection::Cluster(connection) => connection.req_packed_command(command).await,
+            }
+        };
+        within(answer).await
+    }
+
+    /// Asks all servers that hold keys what they are.
+    pub async fn servers(&mut self) -> Result<Vec<Server>, Error> {
+        let mut info = cmd("INFO");
+        info.arg("server").arg("memory");
+        let answer = async {
+            match self {
+                Connection::Single(connection) => connection.req_packed_command(&info).await,
+                Connection::Cluster(connection) => {
+                    let masters = (MultipleNodeRoutingInfo::AllMasters, None);
+                    let routing = RoutingInfo::MultiNode(masters);
+                    connection.route_command(info, routing).await
+                }
+            }
+        };
+        Ok(servers(&within(answer).await?))
+    }
+
+    /// Asks all servers that hold keys what they are, and how far their clock is from ours.
+    pub async fn inspect(&mut self) -> Result<(Vec<Server>, Duration), Error> {
+        Ok((self.servers().await?, self.skew().await?))
+    }
+
+    /// How far the clock of Redis is from ours.
+    async fn skew(&mut self) -> Result<Duration, Error> {
+        let time = cmd("TIME");
+        let before = Timestamp::from(std::time::SystemTime::now());
+        let answer = async {
+            match self {
+                Connection::Single(connection) => connection.req_packed_command(&time).await,
+                Connection::Cluster(connection) => {
+                    let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
+                    connection.route_command(time, routing).await
+                }
+            }
+        };
+        let value = within(answer).await?;
+        let after = Timestamp::from(std::time::SystemTime::now());
+        let (seconds, micros): (i64, i64) = FromRedisValue::from_redis_value(value)?;
+        let theirs = Timestamp::from_millis(seconds * 1000 + micros / 1000);
+        Ok(theirs.since(after).max(before.since(theirs)))
+    }
+
+    /// Whether `error` says that this connection has come to its end, and another may do: the
+    /// client of a cluster makes others by itself.
+    pub fn is_broken(&self, error: &Error) -> bool {
+        matches!(self, Connection::Single(_)) && error.is_io_error() && !error.is_timeout()
+    }
+}
+
+async fn open(address: &Address) -> Result<Connection, Error> {
+    if address.cluster {
+        let client = ClusterClient::builder(address.nodes.clone())
+            .retries(3)
+            .min_retry_wait(20)
+            .max_retry_wait(300)
+            .connection_timeout(CONNECTING)
+            .response_timeout(ANSWER)
+            .overall_response_timeout(Some(COMMAND))
+            .tcp_settings(TcpSettings::default().set_nodelay(true))
+            .build()?;
+        return Ok(Connection::Cluster(client.get_async_connection().await?));
+    }
+    let node = address.nodes.first().ok_or_else(late)?.clone();
+    let tcp = node.tcp_settings().clone().set_nodelay(true);
+    let client = Client::open(node.set_tcp_settings(tcp))?;
+    let settings = settings();
+    let connection = client.get_multiplexed_async_connection_with_config(&settings);
+    Ok(Connection::Single(connection.await?))
+}
+
+async fn within(answer: impl Future<Output = Result<Value, Error>>) -> Result<Value, Error> {
+    let answer = tokio::time::timeout(COMMAND, answer).await;
+    answer.map_err(|_| late())?
+}
+
+pub fn late() -> Error {
+    io::Error::new(io::ErrorKind::TimedOut, "Redis did not answer in time").into()
+}

@@ -6,6 +6,11 @@ mod connection;
 mod events;
 mod link;
 mod probe;
+/// Real servers, for the tests of all who use them.
+#[cfg(test)]
+#[path = "../../tests/wharf/support/redis.rs"]
+#[expect(dead_code, reason = "the tests of the binary use the rest")]
+pub mod testing;
 
 pub use address::{Address, AddressError};
 pub use events::{Events, Message, expired};

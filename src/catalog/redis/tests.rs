@@ -1,10 +1,6 @@
 use super::*;
 use crate::catalog::conformance;
-use crate::redis::Address;
-
-#[path = "../../../tests/wharf/support/redis.rs"]
-#[expect(dead_code, reason = "the tests of the binary use the rest")]
-mod server;
+use crate::redis::{Address, testing as server};
 
 async fn catalog(link: &Link, count: u32) -> RedisCatalog {
     let events = Events::listen(link, Vec::new());

@@ -1,9 +1,5 @@
 use super::*;
-use crate::redis::Address;
-
-#[path = "../../../tests/wharf/support/redis.rs"]
-#[expect(dead_code, reason = "the tests of the binary use the rest")]
-mod server;
+use crate::redis::{Address, testing as server};
 
 #[test]
 fn the_epoch_lies_beside_the_lock() {

@@ -10,7 +10,7 @@ mod probe;
 #[cfg(test)]
 #[path = "../../tests/wharf/support/redis.rs"]
 #[expect(dead_code, reason = "the tests of the binary use the rest")]
-pub mod testing;
+pub(crate) mod testing;
 
 pub use address::{Address, AddressError};
 pub use events::{Events, Message, expired};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -221,14 +221,13 @@ impl App {
         let counted = expiry::Metrics::default();
         let http = self.http(&shutdown, counted.clone());
         let workers = Arc::new(Workers::start()?);
-        let server = Server {
-            front: http.clone().front(&addresses(&listeners)?),
-            timeouts: Timeouts::new(self.options.http.idle_timeout),
-            connections: Arc::new(Semaphore::new(self.options.max_connections)),
-            stop: shutdown.stop.clone(),
-            abort: shutdown.abort.clone(),
-            tracker: connections.clone(),
-        };
+        let server = Server::new(
+            http.clone().front(&addresses(&listeners)?),
+            Timeouts::new(self.options.http.idle_timeout),
+            self.options.max_connections,
+            connections.clone(),
+            (shutdown.stop.clone(), shutdown.abort.clone()),
+        );
         let mut tasks = JoinSet::new();
         self.spawn_tasks(&mut tasks, &shutdown, counted);
         // Until the index is complete names do not resolve: a small store is compared before

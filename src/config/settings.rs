@@ -146,6 +146,8 @@ pub static SETTINGS: &[Setting] = &[
     row(LIMITS, "max_fields_size", "1MiB", "SIZE", "The most that the text fields of one form hold together"),
     row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once"),
     row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once"),
+    row(LIMITS, "max_uploads_per_client", "none", "COUNT", "The most uploads under way at once from one address; in any case half of max_uploads while three quarters of them are taken"),
+    row(LIMITS, "min_rate", "1KiB", "SIZE", "How many bytes a second an upload has to bring while its client is waited for, over a minute; the slowest below it is ended for others while three quarters of max_uploads or max_connections are taken"),
     row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to all but those who give the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().mask(Mask::BehindColon),
     row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET lines from this file"),
     row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id"),

@@ -10,6 +10,7 @@ use http::Uri;
 use super::aws::{self, Profiles};
 use super::load::{ConfigError, Loaded};
 use crate::http::access::{Access, Rule, Scope};
+use crate::http::admission::Limits;
 use crate::http::cors::Site;
 use crate::http::hosts::HostPattern;
 use crate::http::origin::Trusted;
@@ -186,7 +187,11 @@ impl Reader<'_> {
             cors_origins: self.list("cors_origin", Site::parse)?,
             access: Access::new(rules),
             idle_timeout: self.duration("idle_timeout")?,
-            max_uploads: self.count("max_uploads")?,
+            limits: Limits {
+                uploads: self.count("max_uploads")?,
+                per_client: self.optional_count("max_uploads_per_client")?,
+                min_rate: self.size("min_rate")?,
+            },
             instance,
         })
     }
@@ -237,6 +242,13 @@ impl Reader<'_> {
             Ok(count) if count > 0 => Ok(count),
             _ => Err(format!("{text:?} is not a whole number above 0")),
         })
+    }
+
+    fn optional_count(&self, key: &'static str) -> Result<Option<usize>, ConfigError> {
+        match self.text(key) {
+            "none" => Ok(None),
+            _ => self.count(key).map(Some),
+        }
     }
 
     fn duration(&self, key: &'static str) -> Result<Duration, ConfigError> {

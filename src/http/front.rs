@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 use tower::ServiceExt as _;
 use tower_http::cors::{Cors, CorsLayer};
 
@@ -15,6 +16,7 @@ use super::hosts::Hosts;
 use super::log::{Begun, Logged};
 use super::origin::Peer;
 use super::problem::Problem;
+use super::server::Stream;
 use super::{App, coding, cross_site};
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
@@ -51,12 +53,23 @@ impl Front {
         begun.end(&self.app, response)
     }
 
+    /// Makes room for others: ends the slowest of the uploads that are too slow, if one is.
+    pub fn make_room(&self) {
+        self.app.admission.end_slowest();
+    }
+
     async fn pass(&self, request: Request) -> Response {
         if let Err(problem) = self.refuse(&request) {
             return problem.into_response();
         }
         if *request.method() == Method::OPTIONS && !is_preflight(&request) {
             return self.options(request).await;
+        }
+        if let Some(stream) = self.needs_turn(&request)
+            && !stream.take_turn().await
+        {
+            let detail = "as many answers as there may be over HTTP/2 wait for their readers";
+            return Problem::unavailable(detail).into_response();
         }
         let Ok(response) = self.routes.clone().oneshot(request).await;
         response
@@ -81,6 +94,20 @@ impl Front {
             answer.headers_mut().insert(header::ALLOW, allowed);
         }
         answer
+    }
+
+    /// The stream whose request has to wait until there is room for one more answer: one of many
+    /// on a connection of HTTP/2. Every `GET` counts, whatever it asks for, but the probes.
+    fn needs_turn(&self, request: &Request) -> Option<Arc<Stream>> {
+        if request.version() != Version::HTTP_2 || request.method() != Method::GET {
+            return None;
+        }
+        let path = request.uri().path();
+        let path = path.strip_prefix(&self.app.options.base_path);
+        match path {
+            Some("/healthz" | "/readyz") => None,
+            _ => Stream::current(),
+        }
     }
 }
 

@@ -28,16 +28,36 @@ const ID_LIMIT: usize = 64;
 
 /// Counts bytes of a request's body as they are read.
 #[derive(Debug, Clone, Default)]
-pub struct Received(Arc<AtomicU64>);
+pub struct Received(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    bytes: AtomicU64,
+    client: Option<IpAddr>,
+}
 
 impl Received {
-    /// Adds `bytes`.
-    pub fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+    /// Of a request from `client`; `None` where its address is not one client's.
+    fn of(client: Option<IpAddr>) -> Self {
+        Received(Arc::new(Counted {
+            bytes: AtomicU64::new(0),
+            client,
+        }))
     }
 
-    fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// The client it comes from; `None` where the address is not one client's.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.client
+    }
+
+    /// Adds `bytes`.
+    pub fn add(&self, bytes: u64) {
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many there were.
+    pub fn get(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -54,7 +74,7 @@ impl Begun {
         let start = Instant::now();
         let (uri, headers) = (request.uri(), request.headers());
         let origin = Origin::of(peer, uri, headers, &app.options.trusted_proxies);
-        let received = Received::default();
+        let received = Received::of(origin.one_client(&app.options.trusted_proxies));
         let begun = Begun {
             accept: Accept::of(headers),
             language: Language::of(uri.query(), headers),
@@ -191,6 +211,13 @@ pub struct Logged {
     body: Body,
     /// Boxed: a connection that waits for a request keeps the room of the last answer.
     line: Box<Line>,
+}
+
+impl Logged {
+    /// Says that not all of it reached the reader, although all was handed over.
+    pub fn broken_off(&mut self) {
+        self.line.whole = false;
+    }
 }
 
 impl http_body::Body for Logged {

@@ -3,6 +3,7 @@
 
 mod accept;
 pub mod access;
+pub mod admission;
 mod api;
 mod coding;
 mod conditional;
@@ -40,7 +41,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Delivery;
@@ -51,6 +52,7 @@ use crate::manage::Manage;
 use crate::model::Clock;
 use crate::repository::Repository;
 use access::{Access, Scope};
+use admission::{Admission, Limits};
 use cors::Site;
 pub use front::Front;
 use hosts::{HostPattern, Hosts};
@@ -75,8 +77,8 @@ pub struct Options {
     pub access: Access,
     /// How long a body may make no progress.
     pub idle_timeout: Duration,
-    /// The most uploads at once.
-    pub max_uploads: usize,
+    /// Which uploads may run at once.
+    pub limits: Limits,
     /// The name of this process.
     pub instance: String,
 }
@@ -93,7 +95,7 @@ pub struct Shared {
     repository: Repository,
     clock: Clock,
     options: Options,
-    uploads: Arc<Semaphore>,
+    admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
     trouble: watch::Receiver<Option<String>>,
@@ -152,9 +154,7 @@ impl App {
             abort,
         } = parts;
         App(Arc::new(Shared {
-            uploads: Arc::new(Semaphore::new(
-                options.max_uploads.min(Semaphore::MAX_PERMITS),
-            )),
+            admission: Admission::new(options.limits),
             options,
             metrics: Arc::new(Metrics::new(&expiry)),
             draining: AtomicBool::new(false),

@@ -87,6 +87,15 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// The client's address where it is one client's: not that of this machine, nor of a proxy,
+    /// which may have many behind it.
+    pub(super) fn one_client(&self, proxies: &Trusted) -> Option<IpAddr> {
+        self.client
+            .filter(|client| !client.is_loopback() && !proxies.contains(*client))
+    }
+}
+
 /// The last value of a field that a proxy sets.
 fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let value = headers.get_all(name).iter().next_back()?;

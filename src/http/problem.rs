@@ -212,6 +212,17 @@ impl Problem {
         .with(header::RETRY_AFTER, RETRY_AFTER)
     }
 
+    /// 429, where a client has as much as one may have.
+    pub fn too_many(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many",
+            "Too many at once",
+            detail,
+        )
+        .with(header::RETRY_AFTER, RETRY_AFTER)
+    }
+
     fn no_space(inside: String) -> Self {
         let detail = "there is no room for the upload";
         let mut problem = Self::new(
@@ -404,6 +415,13 @@ impl From<BodyError> for Problem {
                 "The body stopped",
                 text,
             ),
+            BodyError::TooSlow => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "too-slow",
+                "The body came too slowly",
+                text,
+            )
+            .with(header::RETRY_AFTER, RETRY_AFTER),
             BodyError::Broken(_) => Self::new(
                 StatusCode::BAD_REQUEST,
                 "broken-body",

@@ -1,6 +1,8 @@
 //! A request's body as the use cases read it: frames, each within the idle time-out.
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use http_body::Body as _;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::App;
+use super::admission::Pace;
 use super::log::Received;
 use super::problem::Problem;
 use super::server::Deadline;
@@ -23,17 +26,26 @@ pub struct Frames {
     idle: Duration,
     deadline: Deadline,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
+    pace: Arc<Pace>,
 }
 
 impl Frames {
-    /// Reads `body` until `abort`; each frame may take `idle`.
-    pub fn new(body: Body, received: Received, idle: Duration, abort: CancellationToken) -> Self {
+    /// Reads `body` until `abort`, or until it is ended because it comes at too slow a `pace`; each
+    /// frame may take `idle`.
+    pub fn new(
+        body: Body,
+        received: Received,
+        idle: Duration,
+        abort: CancellationToken,
+        pace: Arc<Pace>,
+    ) -> Self {
         Frames {
             body,
             received,
             idle,
             deadline: Deadline::after(idle),
             abort: Box::pin(abort.cancelled_owned()),
+            pace,
         }
     }
 }
@@ -52,7 +64,8 @@ impl Stream for Frames {
                     };
                     self.received.add(data.len() as u64);
                     let idle = self.idle;
-                    self.deadline.set(idle);
+                    let now = self.deadline.set(idle);
+                    self.pace.came(now);
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -60,7 +73,10 @@ impl Stream for Frames {
                     return Poll::Ready(Some(Err(broken)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => {}
+                Poll::Pending => self.pace.waits(),
+            }
+            if self.pace.poll_ended(cx).is_ready() {
+                return Poll::Ready(Some(Err(BodyError::TooSlow)));
             }
             if self.deadline.poll(cx).is_ready() {
                 let idle = BodyError::Idle(self.idle.as_secs());
@@ -82,8 +98,12 @@ impl App {
         limit: usize,
     ) -> Result<Result<Bytes, axum::Error>, Problem> {
         let idle = self.options.idle_timeout;
-        let read = tokio::time::timeout(idle, axum::body::to_bytes(body, limit)).await;
-        read.map_err(|_| BodyError::Idle(idle.as_secs()).into())
+        let mut deadline = Deadline::after(idle);
+        tokio::select! {
+            biased;
+            read = axum::body::to_bytes(body, limit) => Ok(read),
+            () = poll_fn(|cx| deadline.poll(cx)) => Err(BodyError::Idle(idle.as_secs()).into()),
+        }
     }
 }
 

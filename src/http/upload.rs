@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::accept::Accept;
+use super::admission::{Admitted, Refused};
 use super::extract::Segments;
 use super::log::Received;
 use super::metrics::UnderWay;
@@ -61,8 +62,8 @@ pub async fn raw(
     let options = app.ingest.options();
     refuse_long(&headers, "max_request_size", options.max_request_size)?;
     refuse_long(&headers, "max_file_size", options.max_file_size)?;
-    let _slot = Slot::take(&app)?;
-    let frames = app.frames(body, received);
+    let slot = Slot::take(&app, &received).await?;
+    let frames = app.frames(body, received, &slot);
     let receipt = app.ingest.raw(file, frames, request).await?;
     app.metrics.stored(receipt.manifest.files().count());
     Ok(app.created(&origin, &headers, &receipt))
@@ -70,24 +71,34 @@ pub async fn raw(
 
 /// One of the uploads that may run at once.
 struct Slot {
-    _permit: tokio::sync::OwnedSemaphorePermit,
+    admitted: Admitted,
     _under_way: UnderWay,
 }
 
 impl Slot {
-    fn take(app: &App) -> Result<Self, Problem> {
+    async fn take(app: &App, received: &Received) -> Result<Self, Problem> {
         if let Some(reason) = app.unready() {
             // A full disk says so itself, with a status of its own.
             if app.repository.store().ready().is_ok() {
                 return Err(Problem::unavailable(reason));
             }
         }
-        let permit = app.uploads.clone().try_acquire_owned().map_err(|_| {
-            let max = app.options.max_uploads;
-            Problem::unavailable(format!("max_uploads ({max}) are under way"))
+        let admitted = app
+            .admission
+            .admit(received.client(), received.clone())
+            .await;
+        let most = app.options.limits.uploads;
+        let admitted = admitted.map_err(|refused| match refused {
+            Refused::Full => Problem::unavailable(format!("max_uploads ({most}) are under way")),
+            Refused::Half => Problem::unavailable(format!(
+                "one address may have half of max_uploads ({most}) while most are under way"
+            )),
+            Refused::Client(most) => Problem::too_many(format!(
+                "max_uploads_per_client ({most}) are under way from this address"
+            )),
         })?;
         Ok(Slot {
-            _permit: permit,
+            admitted,
             _under_way: app.metrics.under_way(),
         })
     }
@@ -106,19 +117,20 @@ impl App {
         let request = upload_request(query, headers)?;
         let options = self.ingest.options();
         refuse_long(headers, "max_request_size", options.max_request_size)?;
-        let _slot = Slot::take(self)?;
-        let frames = self.frames(body, received);
+        let slot = Slot::take(self, &received).await?;
+        let frames = self.frames(body, received, &slot);
         let receipt = self.ingest.form(boundary, frames, request).await?;
         self.metrics.stored(receipt.manifest.files().count());
         Ok(receipt)
     }
 
-    fn frames(&self, body: Body, received: Received) -> Frames {
+    fn frames(&self, body: Body, received: Received, slot: &Slot) -> Frames {
         Frames::new(
             body,
             received,
             self.options.idle_timeout,
             self.abort.clone(),
+            slot.admitted.pace(),
         )
     }
 

@@ -11,6 +11,9 @@ pub enum BodyError {
     /// Nothing came for the idle time-out.
     #[error("the body made no progress for {0} s")]
     Idle(u64),
+    /// It came too slowly, while others could not begin.
+    #[error("the body comes slower than min_rate, and others wait for its place")]
+    TooSlow,
     /// The connection broke, or the transfer coding did.
     #[error("the body broke off: {0}")]
     Broken(String),

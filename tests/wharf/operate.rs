@@ -1,5 +1,4 @@
 use std::process::Command;
-use std::time::Duration;
 
 use crate::support::{Connection, Form, Server, Setup, noise, wait_until};
 
@@ -259,28 +258,6 @@ fn cleartext_http_2() {
         .find(|line| line.starts_with("content-length: "));
     assert_ne!(length, Some("content-length: 0"), "{head}");
     assert!(length.is_some(), "{head}");
-}
-
-#[test]
-fn connections_wait_at_their_limit() {
-    let server = Server::with(&["--max-connections", "2"]);
-    let mut first = Connection::open(server.address);
-    first.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_eq!(first.response(false).unwrap().status, 200);
-    let second = Connection::open(server.address);
-    let mut third = Connection::open(server.address);
-    third.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
-    third
-        .stream()
-        .set_read_timeout(Some(Duration::from_millis(300)))
-        .unwrap();
-    assert!(third.response(false).is_none(), "the third waits");
-    drop(second);
-    third
-        .stream()
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .unwrap();
-    assert_eq!(third.response(false).unwrap().status, 200);
 }
 
 #[test]

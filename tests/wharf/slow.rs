@@ -134,7 +134,7 @@ fn a_slow_reader_is_not() {
     assert!(answer.ends_with(&content), "{} bytes", answer.len());
 }
 
-fn over_http_2(server: &Server, what: &str, path: &str) -> String {
+pub fn over_http_2(server: &Server, what: &str, path: &str) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wharf/clients/http2.mjs");
     let out = server.run("node", &[script, &server.url(""), what, path]);
     String::from_utf8(out).unwrap().trim().to_owned()
@@ -219,4 +219,73 @@ fn a_reader_that_stops_is_dropped_over_http_2_as_well() {
     });
     curl.kill().unwrap();
     curl.wait().unwrap();
+}
+
+/// The server is frozen for longer than the idle time-out, while what the client sends waits in
+/// the socket: the client made progress.
+#[test]
+fn a_body_that_came_while_the_server_was_frozen_is_read() {
+    let server = Server::with(&["--idle-timeout", "1s"]);
+    let form = Form::new().file("f", "frozen.bin", &noise(200_000, 3));
+    let body = form.body();
+    let mut uploads: Vec<Connection> = (0..12)
+        .map(|_| Connection::announcing(server.address, &form))
+        .collect();
+    for upload in &mut uploads {
+        upload.send(&body[..100_000]);
+    }
+    server.signal(19);
+    for upload in &mut uploads {
+        upload.send(&body[100_000..]);
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    server.signal(18);
+    for upload in &mut uploads {
+        assert_eq!(upload.response(false).unwrap().status, 201);
+    }
+}
+
+/// A client that reads no answer before it has sent all (Java's HttpClient) sees why its form is
+/// refused, and one that keeps its connection goes on.
+#[test]
+fn a_small_rest_of_a_refused_body_is_read_before_the_answer() {
+    let server = Server::start();
+    let mut connection = Connection::open(server.address);
+    let head = |media_type: &str, length: &str| {
+        format!(
+            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n{length}\r\n\r\n"
+        )
+    };
+    let rest = noise(60_000, 5);
+    for (media_type, status) in [
+        ("text/plain", 415),
+        ("multipart/form-data; boundary=B", 400),
+    ] {
+        connection.send(head(media_type, "Content-Length: 60000").as_bytes());
+        // No answer before the body is there.
+        for piece in rest.chunks(20_000) {
+            std::thread::sleep(Duration::from_millis(100));
+            connection.send(piece);
+        }
+        let answer = connection.response(false).unwrap();
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("connection"), None);
+    }
+    // The same in chunks.
+    connection.send(head("text/plain", "Transfer-Encoding: chunked").as_bytes());
+    connection.send(b"5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(connection.response(false).unwrap().status, 415);
+    // What was not asked for is not waited for, nor is what is long.
+    for length in [
+        "Content-Length: 60000\r\nExpect: 100-continue",
+        "Content-Length: 70000",
+    ] {
+        let mut connection = Connection::open(server.address);
+        connection.send(head("text/plain", length).as_bytes());
+        let answer = connection.response(false).unwrap();
+        assert_eq!(answer.status, 415, "{length}");
+        assert_eq!(answer.header("connection"), Some("close"), "{length}");
+    }
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(connection.response(false).unwrap().status, 200);
 }

@@ -141,7 +141,7 @@ pub fn all() -> impl Iterator<Item = Operation> {
 }
 
 fn uploading() -> Vec<Described> {
-    let limits = [401, 403, 408, 413, 415, 507];
+    let limits = [401, 403, 408, 413, 415, 429, 507];
     let created = || [("application/json", reference("Created"))];
     vec![
         Described::new(

@@ -1,46 +1,73 @@
 //! What a connection is at, shared by its transport and its requests.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// How long a head that was begun may still come when the server ends.
-const QUIET: Duration = Duration::from_secs(1);
-/// The most that one poll of a body gives over HTTP/2: about as much must be taken before the next,
-/// and so polls tell a slow reader from one that stopped. Frames are no longer unless a client asks
-/// (RFC 9113 section 4.2).
-const PIECE: usize = 16 * 1024;
+pub const QUIET: Duration = Duration::from_secs(1);
 
 /// What a connection is at.
 #[derive(Debug, Default)]
 pub struct Phase {
     /// Requests whose answers are not yet handed over.
     active: AtomicUsize,
-    /// Those of them whose answers have begun.
-    answering: AtomicUsize,
     /// Requests that have begun: each is the end of a head.
     begun: AtomicU64,
-    /// How often answers were asked for more.
-    asked: AtomicU64,
     /// Whether a write waits: for the end of an answer, perhaps, that is handed over.
     writing: AtomicBool,
     http2: AtomicBool,
     linger: AtomicBool,
+    /// Since when it waits for a request, in milliseconds of [`millis`]; 0 while it does not.
+    idle_since: AtomicU64,
+    /// Notified when the connection is to make room for another.
+    leave: Notify,
 }
 
 impl Phase {
+    /// That of a connection which waits for its first request.
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        let phase = Self::default();
+        phase.idle(Some(Instant::now()));
+        Arc::new(phase)
+    }
+
+    /// Says since when the connection waits for a request; `None` when it does not.
+    pub fn idle(&self, since: Option<Instant>) {
+        self.idle_since
+            .store(since.map_or(0, millis), Ordering::Relaxed);
+    }
+
+    /// Since when it waits for a request, as a number that grows with time; `None` when it does not.
+    pub fn idle_since(&self) -> Option<u64> {
+        Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    }
+
+    /// Asks the connection to make room for another.
+    pub fn ask_to_leave(&self) {
+        self.leave.notify_one();
+    }
+
+    /// Returns when the connection is to make room for another.
+    pub async fn asked_to_leave(&self) {
+        self.leave.notified().await;
     }
 
     /// Whether a request is being answered.
     pub fn is_active(&self) -> bool {
         self.active.load(Ordering::Relaxed) > 0 || self.writing.load(Ordering::Relaxed)
+    }
+
+    /// Whether a write waits: the socket takes no more.
+    pub fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Relaxed)
     }
 
     /// Says whether a write waits.
@@ -58,68 +85,57 @@ impl Phase {
         self.http2.load(Ordering::Relaxed)
     }
 
-    /// Says that part of a request's body was not read.
-    pub fn linger(&self) {
-        self.linger.store(true, Ordering::Relaxed);
-    }
-
     /// Whether the rest of a body is to be read and dropped before the connection closes.
     pub fn lingers(&self) -> bool {
         self.linger.load(Ordering::Relaxed)
     }
 
-    /// Returns when nothing is under way: no request but, at most, the beginning of a head. Only
-    /// the end of the server asks.
-    pub async fn quiet(&self) {
+    /// Returns when nothing is under way: no request but, at most, the beginning of a head. It looks
+    /// each `pause`, and first after one.
+    pub async fn quiet(&self, pause: Duration) {
         loop {
-            tokio::time::sleep(QUIET).await;
+            tokio::time::sleep(pause).await;
             if !self.is_active() && !self.lingers() {
                 return;
             }
         }
     }
-
-    /// Returns when all that is under way are answers of which nothing is taken for `idle`: over
-    /// HTTP/2 a reader's stop cannot be seen at the socket, nor one answer be ended alone.
-    pub async fn stalled(&self, idle: Duration) {
-        let mut before = None;
-        loop {
-            tokio::time::sleep(idle).await;
-            let answering = self.answering.load(Ordering::Relaxed);
-            let alone = answering > 0 && answering == self.active.load(Ordering::Relaxed);
-            let now = alone.then(|| self.asked.load(Ordering::Relaxed));
-            if now.is_some() && now == before {
-                return;
-            }
-            before = now;
-        }
-    }
 }
 
-/// A request that is being answered.
-pub struct Tracked(Arc<Phase>);
+/// Milliseconds of `instant` on the clock of this process, more than 0.
+fn millis(instant: Instant) -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let since = instant.saturating_duration_since(*START);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1) + 1
+}
 
-impl Tracked {
+/// A request that is being answered, to the end of its answer.
+pub struct Active(Arc<Phase>);
+
+impl Active {
+    /// Begins with the request's head.
     pub fn begin(phase: Arc<Phase>, http2: bool) -> Self {
         phase.active.fetch_add(1, Ordering::Relaxed);
         phase.begun.fetch_add(1, Ordering::Relaxed);
         phase.http2.store(http2, Ordering::Relaxed);
-        Tracked(phase)
+        Active(phase)
     }
 
-    /// Goes on to the end of the response's body.
+    /// Says that part of the request's body was not read.
+    pub fn linger(&self) {
+        self.0.linger.store(true, Ordering::Relaxed);
+    }
+
+    /// Goes on to the end of `body`.
     pub fn follow<B>(self, body: B) -> Followed<B> {
-        self.0.answering.fetch_add(1, Ordering::Relaxed);
-        self.0.asked.fetch_add(1, Ordering::Relaxed);
         Followed {
             body,
-            rest: Bytes::new(),
-            active: self,
+            _active: self,
         }
     }
 }
 
-impl Drop for Tracked {
+impl Drop for Active {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
     }
@@ -128,19 +144,7 @@ impl Drop for Tracked {
 /// A response's body, followed to its end.
 pub struct Followed<B> {
     body: B,
-    /// What of its last frame was not yet given.
-    rest: Bytes,
-    active: Tracked,
-}
-
-impl<B> Followed<B> {
-    /// As much of `data` as one poll gives; the rest is kept.
-    fn piece(&mut self, mut data: Bytes) -> Bytes {
-        if self.active.0.is_http2() && data.len() > PIECE {
-            self.rest = data.split_off(PIECE);
-        }
-        data
-    }
+    _active: Active,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Followed<B> {
@@ -151,32 +155,14 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Followed<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        self.active.0.asked.fetch_add(1, Ordering::Relaxed);
-        if !self.rest.is_empty() {
-            let rest = std::mem::take(&mut self.rest);
-            return Poll::Ready(Some(Ok(Frame::data(self.piece(rest)))));
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        Poll::Ready(frame.map(|frame| Ok(frame?.map_data(|data| self.piece(data)))))
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
-        let rest = self.rest.len() as u64;
-        if let Some(upper) = hint.upper() {
-            hint.set_upper(upper + rest);
-        }
-        hint.set_lower(hint.lower() + rest);
-        hint
-    }
-}
-
-impl<B> Drop for Followed<B> {
-    fn drop(&mut self) {
-        self.active.0.answering.fetch_sub(1, Ordering::Relaxed);
+        self.body.size_hint()
     }
 }

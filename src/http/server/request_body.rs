@@ -1,35 +1,51 @@
-//! A request's body, which remembers whether it was read to its end.
+//! A request's body, which remembers whether it was read to its end, and gives back what was not.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Version};
+use http::{Request, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::timeout;
+
+/// How much of a refused body is read before the answer, so that the connection is kept, and a
+/// client that does not read before it has sent all sees the answer.
+const SMALL_REST: u64 = 64 * 1024;
+/// How long such a rest may take, and how long nothing of it may come.
+const REST_TIME: Duration = Duration::from_secs(3);
+const REST_SILENCE: Duration = Duration::from_secs(1);
 
 /// An HTTP/2 stream that was reset with the code for no error.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream was reset")]
 struct Reset;
 
-/// Whether part of a body was left unread.
-#[derive(Debug, Clone)]
-pub struct Unread(Arc<AtomicBool>);
+/// What was left unread of a body.
+#[derive(Debug)]
+pub struct Unread(Arc<Shared>);
 
-impl Unread {
-    pub fn is_unread(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
+/// What a body and those who wait for its end share.
+#[derive(Debug)]
+struct Shared {
+    unread: AtomicBool,
+    /// Whether a client that waits for 100 (Continue) before it sends anything still waits.
+    awaits_100: AtomicBool,
+    /// What is left of the body when its reader is done with it. A std mutex: held to put it there
+    /// and to take it.
+    rest: Mutex<Option<Incoming>>,
 }
 
 /// A body that remembers whether it was read to its end.
 struct Remembering {
-    incoming: Incoming,
+    /// Until it is given back.
+    incoming: Option<Incoming>,
     http2: bool,
-    unread: Unread,
+    shared: Arc<Shared>,
 }
 
 /// A request with a body that remembers whether it was read, if it has one.
@@ -37,15 +53,59 @@ pub fn remember(request: Request<Incoming>) -> (Request<axum::body::Body>, Optio
     if request.body().is_end_stream() {
         return (request.map(|_| axum::body::Body::empty()), None);
     }
-    let unread = Unread(Arc::new(AtomicBool::new(true)));
     let http2 = request.version() == Version::HTTP_2;
+    let expects = request.headers().contains_key(header::EXPECT);
+    let shared = Arc::new(Shared {
+        unread: AtomicBool::new(true),
+        awaits_100: AtomicBool::new(expects),
+        rest: Mutex::new(None),
+    });
     let remembering = |incoming| Remembering {
-        incoming,
+        incoming: Some(incoming),
         http2,
-        unread: unread.clone(),
+        shared: Arc::clone(&shared),
     };
     let request = request.map(|incoming| axum::body::Body::new(remembering(incoming)));
-    (request, Some(unread))
+    (request, Some(Unread(shared)))
+}
+
+impl Unread {
+    /// Reads what is left, if it is little. True when the body is at its end.
+    pub async fn finish(self) -> bool {
+        if !self.0.unread.load(Ordering::Relaxed) {
+            return true;
+        }
+        // Reading would send the 100.
+        if self.0.awaits_100.load(Ordering::Relaxed) {
+            return false;
+        }
+        let rest = self.0.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(rest) = { rest }.take() else {
+            return false;
+        };
+        let announced = rest.size_hint().exact();
+        if announced.is_some_and(|len| len > SMALL_REST) {
+            return false;
+        }
+        timeout(REST_TIME, drain(rest)).await.unwrap_or(false)
+    }
+}
+
+/// Reads `body`. True at its end, unless that is too far away.
+async fn drain(mut body: Incoming) -> bool {
+    let mut left = SMALL_REST;
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let len = match timeout(REST_SILENCE, frame).await {
+            Ok(None) => return true,
+            Ok(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            Ok(Some(Err(_))) | Err(_) => return false,
+        };
+        match left.checked_sub(len) {
+            Some(less) => left = less,
+            None => return false,
+        }
+    }
 }
 
 impl Body for Remembering {
@@ -56,22 +116,40 @@ impl Body for Remembering {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
-        let polled = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if polled.is_none() || self.incoming.is_end_stream() {
-            self.unread.0.store(false, Ordering::Relaxed);
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else {
+            return Poll::Ready(None);
+        };
+        this.shared.awaits_100.store(false, Ordering::Relaxed);
+        let polled = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let ended = incoming.is_end_stream();
+        if polled.is_none() || ended {
+            this.shared.unread.store(false, Ordering::Relaxed);
         }
         // hyper takes a reset for the end of a body, where its code is that of no error.
-        if polled.is_none() && self.http2 && !self.incoming.is_end_stream() {
+        if polled.is_none() && this.http2 && !ended {
             return Poll::Ready(Some(Err(Reset.into())));
         }
         Poll::Ready(polled.map(|frame| Ok(frame?)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl Drop for Remembering {
+    fn drop(&mut self) {
+        // Over HTTP/2 the stream tells the client that no more is wanted.
+        if self.shared.unread.load(Ordering::Relaxed) && !self.http2 {
+            let rest = self.shared.rest.lock();
+            *rest.unwrap_or_else(PoisonError::into_inner) = self.incoming.take();
+        }
     }
 }

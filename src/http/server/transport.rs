@@ -10,7 +10,6 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::phase::Phase;
 use super::version::First;
@@ -56,6 +55,9 @@ struct Reading {
 struct Writing {
     waits: bool,
     looks: u32,
+    /// Whether the last attempt found room in a buffer that is not called writable: there may be
+    /// room for more.
+    filling: bool,
     deadline: Deadline,
 }
 
@@ -70,8 +72,8 @@ enum Awaits {
 }
 
 struct Lingering {
-    end: Pin<Box<Sleep>>,
-    silence: Pin<Box<Sleep>>,
+    end: Deadline,
+    silence: Deadline,
 }
 
 impl<T> Transport<T> {
@@ -85,6 +87,7 @@ impl<T> Transport<T> {
         let writing = Writing {
             waits: false,
             looks: 0,
+            filling: false,
             deadline: Deadline::after(timeouts.idle),
         };
         Transport {
@@ -118,7 +121,8 @@ impl<T> Transport<T> {
                 Awaits::Head => self.timeouts.head,
                 Awaits::Request | Awaits::Answer => self.timeouts.keep_alive,
             };
-            self.reading.deadline.set(limit);
+            let since = self.reading.deadline.set(limit);
+            self.phase.idle((now == Awaits::Request).then_some(since));
         }
         if now == Awaits::Answer || received {
             return Poll::Pending;
@@ -148,6 +152,7 @@ impl<T: AsFd> Transport<T> {
     ) -> Poll<io::Result<usize>> {
         let waited = self.writing.waits;
         if written.is_ready() {
+            self.writing.filling = false;
             if waited {
                 self.waits(false);
                 // Then it is time to wait for the next request, which reading does.
@@ -160,25 +165,34 @@ impl<T: AsFd> Transport<T> {
             self.waits(true);
             self.writing.looks = 0;
             self.writing.deadline.set(pause);
+            if std::mem::take(&mut self.writing.filling)
+                && let Some(sent) = self.attempt(data)
+            {
+                return Poll::Ready(sent);
+            }
         }
         loop {
             ready!(self.writing.deadline.poll(cx));
-            match send(
-                &self.stream,
-                data,
-                SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-            ) {
-                Err(Errno::AGAIN) if self.writing.looks + 1 == LOOKS => {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-                Err(Errno::AGAIN) => {
-                    self.writing.looks += 1;
-                    self.writing.deadline.set(pause);
-                }
-                sent => {
-                    self.waits(false);
-                    return Poll::Ready(sent.map_err(io::Error::from));
-                }
+            if let Some(sent) = self.attempt(data) {
+                return Poll::Ready(sent);
+            }
+            self.writing.looks += 1;
+            if self.writing.looks == LOOKS {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.writing.deadline.set(pause);
+        }
+    }
+
+    /// Sends what there is room for, and does not wait; `None` if there is none at all.
+    fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match send(&self.stream, data, flags) {
+            Err(Errno::AGAIN) => None,
+            sent => {
+                self.writing.filling = true;
+                self.waits(false);
+                Some(sent.map_err(io::Error::from))
             }
         }
     }
@@ -262,24 +276,23 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
             }
         }
         let lingering = this.lingering.get_or_insert_with(|| Lingering {
-            end: Box::pin(sleep(LINGER)),
-            silence: Box::pin(sleep(LINGER_SILENCE)),
+            end: Deadline::after(LINGER),
+            silence: Deadline::after(LINGER_SILENCE),
         });
         let mut dropped = [0; 16 * 1024];
         loop {
-            if lingering.end.as_mut().poll(cx).is_ready() {
+            if lingering.end.poll(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
             let mut buf = ReadBuf::new(&mut dropped);
             match Pin::new(&mut this.stream).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
-                    let later = Instant::now() + LINGER_SILENCE;
-                    lingering.silence.as_mut().reset(later);
+                    lingering.silence.set(LINGER_SILENCE);
                 }
                 // The client is done, or gone.
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
                 Poll::Pending => {
-                    ready!(lingering.silence.as_mut().poll(cx));
+                    ready!(lingering.silence.poll(cx));
                     return Poll::Ready(Ok(()));
                 }
             }

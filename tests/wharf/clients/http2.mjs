@@ -53,7 +53,39 @@ const tasks = {
     await new Promise(begun => unread.once("response", begun));
     console.log(await read(client.request({ ":path": path }), 5));
   },
+  /** Sends a file slowly, beside an answer that nobody reads; the unread one ends alone. */
+  async upload() {
+    const unread = client.request({ ":path": path });
+    await new Promise(begun => unread.once("response", begun));
+    const reset = new Promise(ended => unread.once("close", () => ended(unread.rstCode)));
+    const status = await put("/files/beside.bin", {}, 16);
+    // RFC 9113 section 7: CANCEL is 8.
+    console.log(`${status} ${await reset}`);
+  },
+  /** Reads all; how much it was. */
+  async whole() {
+    let bytes = 0;
+    for await (const piece of client.request({ ":path": path })) bytes += piece.length;
+    console.log(bytes);
+  },
+  /** Sends a file without waiting for the 100 that it asks for. */
+  async expect() {
+    console.log(await put(path, { expect: "100-continue" }, 2));
+  },
 };
+
+/** The status of a file that is sent in so many pieces, one each 250 ms. */
+async function put(path, headers, pieces) {
+  const stream = client.request({ ":method": "PUT", ":path": path, ...headers });
+  const status = new Promise(answered => stream.once("response", head => answered(head[":status"])));
+  for (let piece = 0; piece < pieces; piece++) {
+    stream.write(Buffer.alloc(1000, "x"));
+    await sleep(250);
+  }
+  stream.end();
+  stream.resume();
+  return status;
+}
 
 await tasks[what]();
 client.destroy();

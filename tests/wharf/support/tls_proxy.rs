@@ -78,6 +78,15 @@ impl TlsProxy {
     }
 
     pub fn haproxy(server: &Server) -> Self {
+        Self::haproxy_with(server, "")
+    }
+
+    /// HAProxy that speaks HTTP/2 to wharf, as the file says.
+    pub fn haproxy_http_2(server: &Server) -> Self {
+        Self::haproxy_with(server, "proto h2 ")
+    }
+
+    fn haproxy_with(server: &Server, proto: &str) -> Self {
         let (dir, address) = prepare();
         let pem = dir.path().join("both.pem");
         let [cert, key] =
@@ -93,13 +102,23 @@ impl TlsProxy {
                     );
                 }
                 line if line.starts_with("server wharf1 ") => {
-                    text += &format!("\tserver wharf1 {} check\n", server.address);
+                    text += &format!("\tserver wharf1 {} {proto}check\n", server.address);
                 }
                 line if line.starts_with("server wharf") => {}
                 _ => text += &format!("{line}\n"),
             }
         }
         assert!(text.contains(&server.address.to_string()) && text.contains(&address.to_string()));
+        if !proto.is_empty() {
+            // As the file says, and with the streams of all clients on the same connections.
+            for (place, more) in [
+                ("global\n", "\ttune.h2.max-concurrent-streams 32\n"),
+                ("balance leastconn\n", "\thttp-reuse always\n"),
+            ] {
+                assert!(text.contains(place));
+                text = text.replace(place, &format!("{place}{more}"));
+            }
+        }
         // Where wharf has a base path, its readiness has it too.
         let config = dir.path().join("haproxy.cfg");
         std::fs::write(&config, text.replace("GET /readyz", "GET /base/readyz")).unwrap();

@@ -1,0 +1,336 @@
+//! Which uploads may run: so many at once, and where they become scarce, those that come.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::log::Received;
+
+/// Over which time a rate is taken.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How often in that time it is noted how far an upload is.
+const MARKS: u32 = 6;
+/// How long a client must have been waited for before it is called slow.
+const FAIR: Duration = Duration::from_secs(10);
+/// How long a new upload waits for the place of one that was ended.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// What there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Uploads at once.
+    pub uploads: usize,
+    /// Uploads of one client at once; `None` is any number.
+    pub per_client: Option<usize>,
+    /// Bytes a second that a client has to send while it is waited for, where uploads are scarce.
+    pub min_rate: Option<u64>,
+}
+
+/// Why an upload may not begin.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// As many as there may be are under way.
+    Full,
+    /// Uploads are scarce, and its client has half of them.
+    Half,
+    /// Its client has as many as one may have.
+    Client(usize),
+}
+
+/// The uploads under way.
+#[derive(Debug)]
+pub struct Admission {
+    limits: Limits,
+    permits: Arc<Semaphore>,
+    /// A std mutex: held to add or take one, and to look at all when they are scarce or counted by
+    /// client. An upload that is told to end is only woken meanwhile.
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    next: u64,
+    paces: HashMap<u64, Arc<Pace>>,
+}
+
+/// An upload that was admitted, until it is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    number: u64,
+    pace: Arc<Pace>,
+    admission: Arc<Admission>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    /// One with these limits.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Admission {
+            permits: Arc::new(Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS))),
+            limits,
+            under_way: Mutex::default(),
+        })
+    }
+
+    /// Admits the upload of `client`, which is `None` where the address is not one client's. Where
+    /// three quarters of the uploads are under way, the slowest that is too slow is ended for it.
+    ///
+    /// # Errors
+    /// It may not begin now.
+    pub async fn admit(
+        self: &Arc<Self>,
+        client: Option<IpAddr>,
+        received: Received,
+    ) -> Result<Admitted, Refused> {
+        let client = client.map(network);
+        let most = self.limits.uploads;
+        let scarce = self.count() >= most - most / 4;
+        self.refuse_greedy(client, scarce)?;
+        let ended = scarce && self.end_slowest();
+        let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) if ended => {
+                let next = Arc::clone(&self.permits).acquire_owned();
+                let next = tokio::time::timeout(LEAVING, next).await;
+                let next = next.map_err(|_| Refused::Full)?;
+                next.expect("the semaphore is never closed")
+            }
+            Err(_) => return Err(Refused::Full),
+        };
+        let pace = Arc::new(Pace::new(client, received));
+        let mut under_way = self.under_way();
+        let number = under_way.next;
+        under_way.next += 1;
+        under_way.paces.insert(number, Arc::clone(&pace));
+        drop(under_way);
+        Ok(Admitted {
+            number,
+            pace,
+            admission: Arc::clone(self),
+            _permit: permit,
+        })
+    }
+
+    /// How many are under way.
+    fn count(&self) -> usize {
+        self.limits
+            .uploads
+            .saturating_sub(self.permits.available_permits())
+    }
+
+    fn refuse_greedy(&self, client: Option<IpAddr>, scarce: bool) -> Result<(), Refused> {
+        let per_client = self.limits.per_client;
+        if client.is_none() || (per_client.is_none() && !scarce) {
+            return Ok(());
+        }
+        let under_way = self.under_way();
+        let own = under_way.paces.values();
+        let own = own.filter(|pace| pace.client == client).count();
+        drop(under_way);
+        match per_client {
+            Some(most) if own >= most => Err(Refused::Client(most)),
+            _ if scarce && own >= (self.limits.uploads / 2).max(1) => Err(Refused::Half),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the upload that is the slowest of those below the least rate. False if none is.
+    pub fn end_slowest(&self) -> bool {
+        let Some(least) = self.limits.min_rate else {
+            return false;
+        };
+        let now = Instant::now();
+        let under_way = self.under_way();
+        let rates = under_way
+            .paces
+            .values()
+            .filter_map(|pace| Some((pace.rate(now)?, pace)));
+        let slowest = rates
+            .filter(|(rate, _)| *rate < least)
+            .min_by_key(|(rate, _)| *rate);
+        if let Some((_, pace)) = slowest {
+            pace.end();
+        }
+        slowest.is_some()
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        // A panic cannot leave the map half changed.
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admitted {
+    /// How fast it comes.
+    pub fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.admission.under_way().paces.remove(&self.number);
+    }
+}
+
+/// What is one client: an address, or in IPv6 the network that one subscriber has at least.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+    }
+}
+
+/// How fast an upload comes, while its client is waited for: not the disk, nor a digest, nor Redis.
+/// Its task writes here when it begins and ends to wait, and nothing for a block that is there.
+#[derive(Debug)]
+pub struct Pace {
+    client: Option<IpAddr>,
+    received: Received,
+    begun: Instant,
+    /// Milliseconds for which the client was waited for, without the wait that goes on.
+    waited: AtomicU64,
+    /// Since when it is waited for, in milliseconds since `begun`, + 1; 0 while it is not.
+    waiting: AtomicU64,
+    /// When the next mark is due, in milliseconds since `begun`.
+    next_mark: AtomicU64,
+    /// A std mutex: held for a push or a look.
+    marks: Mutex<VecDeque<Mark>>,
+    ended: AtomicBool,
+    task: AtomicWaker,
+}
+
+/// How far an upload was at some time.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// All in milliseconds since its beginning, and in bytes.
+    at: u64,
+    waited: u64,
+    received: u64,
+}
+
+impl Pace {
+    fn new(client: Option<IpAddr>, received: Received) -> Self {
+        Pace {
+            client,
+            begun: Instant::now(),
+            waited: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            next_mark: AtomicU64::new(span(WINDOW / MARKS)),
+            marks: Mutex::new(VecDeque::new()),
+            ended: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+            received,
+        }
+    }
+
+    /// Says that the client is waited for.
+    pub fn waits(&self) {
+        // Only its own task writes it.
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            let since = self.at(Instant::now()) + 1;
+            self.waiting.store(since, Ordering::Relaxed);
+        }
+    }
+
+    /// Says that something came, after it was counted as received.
+    pub fn came(&self, now: Instant) {
+        let since = self.waiting.load(Ordering::Relaxed);
+        if since == 0 {
+            return;
+        }
+        let at = self.at(now);
+        let waited = at.saturating_sub(since - 1);
+        self.waited.fetch_add(waited, Ordering::Relaxed);
+        self.waiting.store(0, Ordering::Relaxed);
+        if at >= self.next_mark.load(Ordering::Relaxed) {
+            self.mark(at);
+        }
+    }
+
+    fn mark(&self, at: u64) {
+        self.next_mark
+            .store(at + span(WINDOW / MARKS), Ordering::Relaxed);
+        let mut marks = self.marks();
+        marks.push_back(Mark {
+            at,
+            waited: self.waited.load(Ordering::Relaxed),
+            received: self.received.get(),
+        });
+        // The oldest that is left is as old as the window.
+        while marks.len() > 1 && marks[1].at + span(WINDOW) <= at {
+            marks.pop_front();
+        }
+    }
+
+    /// Bytes a second over the last time, of the time in which the client was waited for; `None`
+    /// where that was too short to say.
+    fn rate(&self, now: Instant) -> Option<u64> {
+        let at = self.at(now);
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        let open = if waiting == 0 {
+            0
+        } else {
+            at.saturating_sub(waiting - 1)
+        };
+        let marks = self.marks();
+        let within = marks.iter().rev();
+        let base = within
+            .copied()
+            .find(|mark| mark.at + span(WINDOW) <= at)
+            .unwrap_or(Mark {
+                at: 0,
+                waited: 0,
+                received: 0,
+            });
+        drop(marks);
+        let waited = (self.waited.load(Ordering::Relaxed) + open).saturating_sub(base.waited);
+        let received = self.received.get().saturating_sub(base.received);
+        (waited >= span(FAIR)).then(|| received.saturating_mul(1000) / waited)
+    }
+
+    /// Tells its task to end it.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Ready when the upload was ended for others.
+    pub fn poll_ended(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.task.register(cx.waker());
+        if self.ended.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+
+    fn at(&self, now: Instant) -> u64 {
+        span(now.saturating_duration_since(self.begun))
+    }
+
+    fn marks(&self) -> MutexGuard<'_, VecDeque<Mark>> {
+        // A panic cannot leave the list half changed.
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// In milliseconds.
+fn span(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

@@ -1,0 +1,189 @@
+//! The connections there may be, and which of them gives way when there are no more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::phase::Phase;
+
+/// How long one that was asked to leave may take before another is asked as well.
+const LEAVING: Duration = Duration::from_millis(50);
+/// For how many at once it is found out that they wait longest: a look at all connections for each
+/// new one would be the work of an attacker's choice.
+const FOUND: usize = 128;
+
+/// All connections of a server.
+#[derive(Debug)]
+pub struct Connections {
+    max: usize,
+    permits: Arc<Semaphore>,
+    open: Mutex<Open>,
+}
+
+/// A std mutex guards it: it is held to add or take one, and to look at all when all permits are
+/// taken; nobody is woken meanwhile but the one that is asked to leave.
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    phases: HashMap<u64, Arc<Phase>>,
+    /// Those that waited longest at the last look: since when, and their numbers, the longest last.
+    longest: Vec<(u64, u64)>,
+}
+
+/// One connection of those there may be.
+#[derive(Debug)]
+pub struct Connection {
+    number: u64,
+    /// What it is at.
+    pub phase: Arc<Phase>,
+    all: Arc<Connections>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connections {
+    /// At most `max` at once.
+    pub fn new(max: usize) -> Arc<Self> {
+        let max = max.min(Semaphore::MAX_PERMITS);
+        Arc::new(Connections {
+            max,
+            permits: Arc::new(Semaphore::new(max)),
+            open: Mutex::default(),
+        })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.max - self.permits.available_permits()
+    }
+
+    /// Whether three quarters of them are taken.
+    pub fn are_scarce(&self) -> bool {
+        self.count() >= self.max - self.max / 4
+    }
+
+    /// Admits one more. While there are as many as there may be, the one that waits longest for a
+    /// request is asked to leave; where all are busy, `make_room` may end one; else this waits.
+    pub async fn admit(self: &Arc<Self>, make_room: impl Fn()) -> Connection {
+        let permit = self.permit(make_room).await;
+        let phase = Phase::new();
+        let mut open = self.open();
+        let number = open.next;
+        open.next += 1;
+        open.phases.insert(number, Arc::clone(&phase));
+        drop(open);
+        Connection {
+            number,
+            phase,
+            all: Arc::clone(self),
+            _permit: permit,
+        }
+    }
+
+    async fn permit(&self, make_room: impl Fn()) -> OwnedSemaphorePermit {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return permit;
+        }
+        loop {
+            if !self.open().ask_one_to_leave() {
+                make_room();
+            }
+            let next = Arc::clone(&self.permits).acquire_owned();
+            if let Ok(permit) = tokio::time::timeout(LEAVING, next).await {
+                return permit.expect("the semaphore is never closed");
+            }
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        // A panic cannot leave the map half changed.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Asks the one that waits longest for a request to leave. False if none does.
+    fn ask_one_to_leave(&mut self) -> bool {
+        for find in [false, true] {
+            if find {
+                self.find_longest();
+            }
+            while let Some((since, number)) = self.longest.pop() {
+                let Some(phase) = self.phases.get(&number) else {
+                    continue;
+                };
+                // Since it was found it may have had a request.
+                if phase.idle_since() == Some(since) {
+                    // It is asked once: if it is still there the next time, another is asked.
+                    phase.idle(None);
+                    phase.ask_to_leave();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn find_longest(&mut self) {
+        let idle = |(number, phase): (&u64, &Arc<Phase>)| Some((phase.idle_since()?, *number));
+        self.longest.extend(self.phases.iter().filter_map(idle));
+        self.longest.sort_unstable();
+        self.longest.truncate(FOUND);
+        self.longest.shrink_to(FOUND);
+        self.longest.reverse();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.all.open().phases.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_that_waits_longest_gives_way() {
+        let connections = Connections::new(4);
+        assert!(!connections.are_scarce());
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            open.push(connections.admit(|| panic!("there is room")).await);
+        }
+        assert!(connections.are_scarce() && connections.count() == 4);
+        for (age, connection) in [5, 20, 3, 10].into_iter().zip(&open) {
+            tokio::time::advance(SECOND).await;
+            let since = Instant::now() + (20 - age) * SECOND;
+            connection.phase.idle(Some(since));
+        }
+        // The one that would be first is answering.
+        open[1].phase.idle(None);
+        let longest = open.remove(3);
+        let leaves = async {
+            longest.phase.asked_to_leave().await;
+            drop(longest);
+        };
+        let (admitted, ()) = tokio::join!(connections.admit(|| panic!("one is idle")), leaves);
+        assert!(admitted.phase.idle_since().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_all_are_busy_a_new_one_waits() {
+        let connections = Connections::new(1);
+        let busy = connections.admit(|| {}).await;
+        busy.phase.idle(None);
+        let asked = std::cell::Cell::new(0);
+        let admission = connections.admit(|| asked.set(asked.get() + 1));
+        assert!(timeout(SECOND, admission).await.is_err());
+        assert!(asked.get() > 0);
+        drop(busy);
+        connections.admit(|| {}).await;
+    }
+}

@@ -1,0 +1,228 @@
+//! One connection, from its first byte to its end.
+
+use std::convert::Infallible;
+use std::os::fd::AsFd;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::Server;
+use super::executor::{Stream, Streams};
+use super::listen::Socket;
+use super::phase::{Active, Followed, Phase, QUIET};
+use super::portions::Portions;
+use super::request_body::remember;
+use super::transport::Transport;
+use crate::http::Front;
+use crate::http::log::Logged;
+use crate::http::origin::Peer;
+
+/// What the buffers of all connections hold together, as long as each has its least, in bytes.
+const BUFFERS: usize = 6 * 1024 * 1024;
+/// More in one read makes nothing faster; less would send one block of a file at a time.
+const MOST_BUFFER: usize = 400 * 1024;
+/// The longest head of a request: a URI may have 64 KiB (the `http` crate), as 100 names to be
+/// downloaded can, and fields come on top.
+const LEAST_BUFFER: usize = 72 * 1024;
+/// Beyond so many connections memory counts for more than speed, and one reads no more than
+/// `CROWDED_READ` at once: hyper's buffers stay at 32 KiB then, and would be 64 KiB otherwise.
+const CROWD: usize = 256;
+const CROWDED_READ: usize = 28 * 1024;
+
+/// The most streams of one connection. A proxy that has more requests opens another.
+const STREAMS: u32 = 32;
+/// How much of an answer waits to be sent in one stream, about.
+const SEND_BUFFER: usize = 64 * 1024;
+/// How much a client may send ahead of what is read, in one stream and on one connection: all
+/// streams of a connection wait no longer for one that is not read.
+const WINDOW: u32 = 1024 * 1024;
+/// The same beyond a `CROWD` of connections.
+const CROWDED_WINDOW: u32 = 128 * 1024;
+/// How many streams may be reset because of what a client does wrong, before its connection ends.
+const FAULTS: usize = 128;
+/// How soon a connection that was asked to leave is looked at, to see whether a request came in
+/// the same moment.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
+impl Server {
+    pub(super) async fn serve_socket(&self, socket: Socket, peer: Peer, phase: &Arc<Phase>) {
+        let failed = match socket {
+            Socket::Tcp(stream) => match TcpStream::from_std(stream) {
+                Ok(stream) => return self.serve(stream, peer, phase).await,
+                Err(error) => error,
+            },
+            Socket::Unix(stream) => match UnixStream::from_std(stream) {
+                Ok(stream) => return self.serve(stream, peer, phase).await,
+                Err(error) => error,
+            },
+        };
+        tracing::error!(?peer, error = %failed, "a connection cannot be served");
+    }
+
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
+        peer: Peer,
+        phase: &Arc<Phase>,
+    ) {
+        let connections = self.connections.count().max(1);
+        let most = if connections > CROWD {
+            CROWDED_READ
+        } else {
+            MOST_BUFFER
+        };
+        let mut transport = Transport::new(stream, most, Arc::clone(phase), self.timeouts);
+        let http2 = tokio::select! {
+            biased;
+            http2 = transport.speaks_http2() => http2,
+            () = self.stop.cancelled() => return,
+            () = phase.asked_to_leave() => return,
+        };
+        let io = TokioIo::new(transport);
+        let ended = match http2 {
+            Ok(None) => return,
+            Ok(Some(false)) => self.serve_http1(io, peer, phase, connections).await,
+            // Boxed: a task has room for its largest state, and most are of HTTP/1.1.
+            Ok(Some(true)) => Box::pin(self.serve_http2(io, peer, phase, connections)).await,
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = ended {
+            // Requests that broke have their own line; this is what came before or between them.
+            tracing::debug!(?peer, error, "connection ended");
+        }
+    }
+
+    async fn serve_http1(
+        &self,
+        io: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+        peer: Peer,
+        phase: &Arc<Phase>,
+        connections: usize,
+    ) -> Result<(), String> {
+        let service = service_fn(|request| {
+            let active = Active::begin(Arc::clone(phase), false);
+            // A connection that waits for a request has no room for an answer.
+            Box::pin(answer(&self.front, request, peer, active))
+        });
+        // The transport times heads and idle connections itself: hyper's timer runs in both.
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size((BUFFERS / connections).clamp(LEAST_BUFFER, MOST_BUFFER))
+            .half_close(true)
+            .serve_connection(io, service);
+        let end = http1::Connection::graceful_shutdown;
+        self.follow(connection, end, phase).await
+    }
+
+    async fn serve_http2(
+        &self,
+        io: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+        peer: Peer,
+        phase: &Arc<Phase>,
+        connections: usize,
+    ) -> Result<(), String> {
+        let service = service_fn(|request| {
+            let active = Active::begin(Arc::clone(phase), true);
+            answer_stream(Arc::clone(&self.front), request, peer, active)
+        });
+        let window = if connections > CROWD {
+            CROWDED_WINDOW
+        } else {
+            WINDOW
+        };
+        let connection = http2::Builder::new(Streams::new(self, Arc::clone(phase)))
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_send_buf_size(SEND_BUFFER)
+            .initial_stream_window_size(window)
+            .initial_connection_window_size(2 * window)
+            .max_header_list_size(LEAST_BUFFER as u32)
+            .max_local_error_reset_streams(FAULTS)
+            .serve_connection(io, service);
+        let end = http2::Connection::graceful_shutdown;
+        self.follow(connection, end, phase).await
+    }
+
+    /// Follows a connection to its end, which `end` brings about when the server ends, or when
+    /// another one needs its place.
+    async fn follow<C>(
+        &self,
+        connection: C,
+        end: fn(Pin<&mut C>),
+        phase: &Phase,
+    ) -> Result<(), String>
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let mut connection = pin!(connection);
+        let pause = tokio::select! {
+            // What has come is looked at before the end: a request may be among it.
+            biased;
+            ended = connection.as_mut() => return ended.map_err(|error| error_chain(&error)),
+            () = self.abort.cancelled() => return Ok(()),
+            () = self.stop.cancelled() => QUIET,
+            () = phase.asked_to_leave() => AT_ONCE,
+        };
+        end(connection.as_mut());
+        tokio::select! {
+            ended = connection.as_mut() => ended.map_err(|error| error_chain(&error)),
+            () = self.abort.cancelled() => Ok(()),
+            () = phase.quiet(pause) => Ok(()),
+        }
+    }
+}
+
+/// Answers the one request that a connection of HTTP/1.1 is at.
+async fn answer(
+    front: &Front,
+    request: Request<Incoming>,
+    peer: Peer,
+    active: Active,
+) -> Result<Response<Followed<Logged>>, Infallible> {
+    let (request, unread) = remember(request);
+    let mut response = front.answer(peer, request).await;
+    // A client that stopped has been waited for long enough.
+    let stopped = response.status() == StatusCode::REQUEST_TIMEOUT;
+    if let Some(unread) = unread
+        && (stopped || !unread.finish().await)
+    {
+        // What still comes of the body is drained by the transport when the connection ends.
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        active.linger();
+    }
+    Ok(response.map(|body| active.follow(body)))
+}
+
+/// Answers a request in the task of its stream.
+async fn answer_stream(
+    front: Arc<Front>,
+    request: Request<Incoming>,
+    peer: Peer,
+    active: Active,
+) -> Result<Response<Portions>, Infallible> {
+    let stream = Stream::current().expect("each stream runs in a task of its own");
+    let (request, _) = remember(request);
+    let response = Box::pin(front.answer(peer, request)).await;
+    Ok(response.map(|body| Portions::new(body, stream, active)))
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,147 @@
+//! More clients than there is room for: who waits, and who gives way.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{Connection, Form, Server, noise, try_request, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn an_idle_connection_gives_way_to_a_new_one() {
+    let server = Server::with(&["--max-connections", "50"]);
+    server.upload(&Form::new().file("f", "big.bin", &noise(16 << 20, 4)));
+    // One that is answered, and one that has been.
+    let mut busy = Connection::open(server.address);
+    busy.send(b"GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut kept = Connection::open(server.address);
+    kept.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(kept.response(false).unwrap().status, 200);
+    let idle: Vec<TcpStream> = (0..60)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    assert_eq!(server.get("/healthz").status, 200);
+    // The first that were idle are closed, and those that had work to do are not.
+    assert!(kept.is_closed());
+    assert_eq!(busy.response(false).unwrap().body.len(), 16 << 20);
+    drop(idle);
+}
+
+#[test]
+fn where_all_are_busy_a_new_one_waits() {
+    let server = Server::with(&["--max-connections", "2"]);
+    let form = Form::new().file("f", "a", b"x");
+    let mut busy = [0, 1].map(|_| Connection::announcing(server.address, &form));
+    let waiting = {
+        let address = server.address;
+        std::thread::spawn(move || try_request(address, PATIENCE, "GET", "/healthz", &[], b""))
+    };
+    // A moment in which it would be answered, if it did not wait.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!waiting.is_finished(), "the third waits");
+    for connection in &mut busy {
+        connection.send(&form.body());
+        assert_eq!(connection.response(false).unwrap().status, 201);
+    }
+    assert_eq!(waiting.join().unwrap().unwrap().status, 200);
+}
+
+/// Five who send a byte every four seconds have all uploads there may be.
+#[test]
+fn slow_uploads_give_way_where_there_is_no_room() {
+    let server = Server::with(&["--max-uploads", "5", "--idle-timeout", "5s"]);
+    let form = Form::new().file("f", "slow.bin", &noise(100_000, 2));
+    let mut slow: Vec<Connection> = (0..5)
+        .map(|_| Connection::announcing(server.address, &form))
+        .collect();
+    let streams: Vec<TcpStream> = slow
+        .iter()
+        .map(|connection| connection.stream().try_clone().unwrap())
+        .collect();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let drip = std::thread::spawn(move || {
+        use std::io::Write as _;
+        while stopped.recv_timeout(Duration::from_secs(4)).is_err() {
+            for mut stream in &streams {
+                // One that gave way is closed.
+                let _ = stream.write_all(b"-");
+            }
+        }
+    });
+    let other = Form::new().file("f", "other.bin", b"quick");
+    let mut refused = 0;
+    wait_until("another upload gets in", || {
+        let answer = server.post_to("/upload", &other, &[]);
+        if answer.status == 503 {
+            assert!(answer.header("retry-after").is_some());
+            refused += 1;
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        answer.status == 201
+    });
+    assert!(refused > 0, "at first nobody was too slow");
+    server.says("408");
+    stop.send(()).unwrap();
+    drip.join().unwrap();
+    let mut ended = 0;
+    for connection in &mut slow {
+        let patience = Some(Duration::from_millis(100));
+        connection.stream().set_read_timeout(patience).unwrap();
+        if let Some(answer) = connection.response(false) {
+            assert_eq!((answer.status, answer.code().as_str()), (408, "too-slow"));
+            assert!(answer.header("retry-after").is_some());
+            ended += 1;
+        }
+    }
+    assert_eq!(ended, 1, "the slowest goes, and no other");
+}
+
+/// Where there is room, nobody is too slow: the same five, and a sixth.
+#[test]
+fn where_there_is_room_they_stay() {
+    let server = Server::with(&["--max-uploads", "50", "--min-rate", "1GiB"]);
+    let form = Form::new().file("f", "slow.bin", b"x");
+    let mut slow: Vec<Connection> = (0..5)
+        .map(|_| Connection::announcing(server.address, &form))
+        .collect();
+    // Longer than a client has to be waited for before it is called slow.
+    std::thread::sleep(Duration::from_secs(11));
+    server.upload(&Form::new().file("f", "other.bin", b"quick"));
+    for connection in &mut slow {
+        connection.send(&form.body());
+        assert_eq!(connection.response(false).unwrap().status, 201);
+    }
+}
+
+/// Behind a trusted proxy a client is the address that the proxy names.
+#[test]
+fn one_address_has_no_more_uploads_than_are_set() {
+    let server = Server::with(&[
+        "--trusted-proxies",
+        "127.0.0.1",
+        "--max-uploads-per-client",
+        "1",
+    ]);
+    let form = Form::new().file("f", "a", b"x");
+    let announce = |client: &str| {
+        let mut connection = Connection::open(server.address);
+        let (media_type, length) = (form.content_type(), form.body().len());
+        connection.send(
+            format!(
+                "POST /upload HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\
+                 Content-Type: {media_type}\r\nContent-Length: {length}\r\n\
+                 Expect: 100-continue\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        let answer = connection.response(false).unwrap();
+        (answer.status, connection)
+    };
+    let (status, mut first) = announce("192.0.2.1");
+    assert_eq!(status, 100);
+    assert_eq!(announce("192.0.2.1").0, 429);
+    assert_eq!(announce("192.0.2.2").0, 100);
+    first.send(&form.body());
+    assert_eq!(first.response(false).unwrap().status, 201);
+    wait_until("its place is free", || announce("192.0.2.1").0 == 100);
+}

@@ -1,0 +1,50 @@
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+
+/// A client of HTTP/2 that asks for much and reads nothing: the windows of its streams and its
+/// connection are as large as they can be (RFC 9113 section 6.9.1).
+pub struct Unread {
+    stream: TcpStream,
+    next: u32,
+}
+
+const LARGEST: u32 = (1 << 31) - 1;
+
+impl Unread {
+    pub fn open(address: SocketAddr) -> Self {
+        let mut unread = Unread {
+            stream: TcpStream::connect(address).unwrap(),
+            next: 1,
+        };
+        unread.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        // SETTINGS_INITIAL_WINDOW_SIZE, and the window of the connection.
+        unread.frame(4, 0, 0, &[&[0, 4], &LARGEST.to_be_bytes()[..]].concat());
+        unread.frame(8, 0, 0, &(LARGEST - 65_535).to_be_bytes());
+        unread
+    }
+
+    /// Asks for `path`, at most 127 bytes long, `times` times.
+    pub fn get(&mut self, path: &str, times: usize) {
+        // `:method: GET` and `:scheme: http` of the static table; `:path` and `:authority` as they
+        // are, with names of that table (RFC 7541 sections 6.1 and 6.2.2).
+        let mut head = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
+        head.extend_from_slice(path.as_bytes());
+        head.extend_from_slice(b"\x01\x01x");
+        for _ in 0..times {
+            let stream = self.next;
+            self.next += 2;
+            // END_STREAM and END_HEADERS.
+            self.frame(1, 0x5, stream, &head);
+        }
+    }
+
+    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [&len[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        self.send(&[&head, payload].concat());
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+}

@@ -12,6 +12,17 @@ export function announce(text) {
   document.getElementById("status").textContent = text;
 }
 
+/** Has the buttons of questions in `root` that keep things as they are close the question. */
+export function keepable(root) {
+  for (const button of root.querySelectorAll(".keep-it")) {
+    button.onclick = () => {
+      const question = button.closest("details");
+      question.open = false;
+      question.querySelector("summary").focus();
+    };
+  }
+}
+
 /** Copies the text of a button's field, where the browser allows it; else marks it. */
 export async function copyLink(button, text, field) {
   try {

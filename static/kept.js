@@ -1,6 +1,6 @@
 // The uploads made in this browser, kept in it alone, with the keys that delete them.
 
-import { announce, base, copyLink, copyOf } from "./dom.js";
+import { announce, base, copyLink, copyOf, keepable } from "./dom.js";
 import { request } from "./transfer.js";
 import { say, size, time, title, until } from "./words.js";
 
@@ -104,9 +104,10 @@ function rowOf(upload) {
   };
   find(".copy").onclick = event => copyLink(event.target, link.href);
   find(".forget").onclick = () => forget(upload.id);
-  const gone = find(".delete");
-  gone.ariaLabel = say("delete_what", { what });
-  gone.onclick = () => attempt(async () => {
+  find(".delete-it summary").ariaLabel = say("delete_what", { what });
+  find(".delete-it .question").textContent = say("delete_sure", { what, size: size(upload.bytes) });
+  keepable(row);
+  find(".delete").onclick = () => attempt(async () => {
     await remove(upload);
     announce(say("deleted_what", { what }));
   });

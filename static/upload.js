@@ -1,14 +1,12 @@
 // The page of an upload: copying, saving all files at once, changes by who sent it from here.
 
-import { announce, base, copyLink } from "./dom.js";
+import { announce, base, copyLink, keepable } from "./dom.js";
 import * as kept from "./kept.js";
-import { Failure } from "./transfer.js";
-import { count, say, time, until } from "./words.js";
+import { saveWith } from "./save.js";
+import { say, time, until } from "./words.js";
 
 const heading = document.getElementById("upload");
-const { id, bytes, expires } = heading.dataset;
-/** The most that is fetched as one form, in bytes: all of it is held by the browser meanwhile. */
-const WHOLE = 1 << 30;
+const { id, expires } = heading.dataset;
 
 for (const element of document.querySelectorAll("time")) element.textContent = time(element.dateTime);
 const showDeadline = expires => {
@@ -22,63 +20,8 @@ copy.disabled = false;
 copy.onclick = () => copyLink(copy, link.value, link);
 link.onfocus = () => link.select();
 
-function click(href, name) {
-  const anchor = Object.assign(document.createElement("a"), { href, download: name });
-  anchor.click();
-}
-
-/** Fetches the whole form in one request and saves its files. */
-async function saveForm() {
-  let response;
-  try {
-    response = await fetch(`${base}/download/${id}`);
-  } catch {
-    throw new Failure("lost");
-  }
-  if (!response.ok) throw Failure.of(response.status, await response.text());
-  let form;
-  try {
-    form = await response.formData();
-  } catch {
-    throw new Failure("lost");
-  }
-  const files = [...form.values()].filter(value => value instanceof File);
-  for (const file of files) {
-    const address = URL.createObjectURL(file);
-    click(address, file.name);
-    // The browser reads it some time after the click.
-    setTimeout(() => URL.revokeObjectURL(address), 60_000);
-  }
-  return files.length;
-}
-
-/** Has the browser fetch one file after the other. */
-function saveEach() {
-  const links = document.querySelectorAll(".files .about a");
-  for (const { href } of links) click(href, "");
-  return links.length;
-}
-
 const save = document.getElementById("save");
-if (save) {
-  const label = save.textContent;
-  const trouble = document.getElementById("save-trouble");
-  save.disabled = false;
-  save.onclick = async () => {
-    save.disabled = true;
-    save.textContent = say("saving");
-    trouble.textContent = "";
-    try {
-      // One form is one download, where downloads are counted.
-      const whole = "limited" in heading.dataset || Number(bytes) <= WHOLE;
-      announce(count("saved", whole ? await saveForm() : saveEach()));
-    } catch (failure) {
-      trouble.textContent = say("save_failed", { why: failure.text });
-    }
-    save.textContent = label;
-    save.disabled = false;
-  };
-}
+if (save) saveWith(save, id, "limited" in heading.dataset);
 
 // What cannot be shown leaves no hole.
 for (const picture of document.querySelectorAll("img.thumb, img.preview")) {
@@ -97,6 +40,7 @@ for (const picture of document.querySelectorAll("img.thumb, img.preview")) {
 
 if (document.getElementById("changed")) history.replaceState(null, "", location.pathname);
 
+keepable(document.getElementById("manage"));
 const own = kept.all().find(upload => upload.id === id);
 if (own) {
   // This browser knows the token: nobody has to type it.

@@ -21,7 +21,9 @@ pub fn manifest(millis: i64, names: &[&str]) -> Manifest {
             name: FileName::from_upload(name.as_bytes()),
             original: name.as_bytes().to_vec().into(),
             size: 10,
+            extended: None,
             media_type: "text/plain".to_owned(),
+            given_type: None,
             sha256: None,
         },
     };

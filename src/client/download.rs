@@ -360,5 +360,5 @@ pub(super) fn shown(name: &[u8]) -> String {
 
 /// What a file that came is called here.
 fn file_name(file: &RawFileName, field: &[u8]) -> FileName {
-    FileName::from_upload(&display_name(file.as_bytes().unwrap_or(field)))
+    FileName::from_upload(&file.display(field))
 }

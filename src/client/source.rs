@@ -12,6 +12,8 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::{ClientError, blocking};
+use crate::form::is_media_type;
+use crate::model::media_type::guess;
 
 /// The field that files are sent in, unless said otherwise.
 const FIELD: &str = "file";
@@ -100,7 +102,7 @@ impl FilePart {
     /// # Errors
     /// It is no media type (RFC 9110 section 8.3.1).
     pub fn media_type(mut self, media_type: &str) -> Result<Self, ClientError> {
-        if media_type.parse::<mime::Mime>().is_err() {
+        if !is_media_type(media_type.as_bytes()) {
             let reason = format!("{media_type:?} is no media type such as text/plain");
             return Err(ClientError::Setup(reason));
         }
@@ -118,9 +120,8 @@ impl FilePart {
 
     pub(super) fn content_type(&self) -> String {
         let name = String::from_utf8_lossy(&self.name);
-        let guess = || mime_guess::from_path(&*name).first_or_octet_stream();
         let given = self.media_type.clone();
-        given.unwrap_or_else(|| guess().essence_str().to_owned())
+        given.unwrap_or_else(|| guess(&name).to_owned())
     }
 }
 

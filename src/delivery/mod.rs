@@ -86,7 +86,7 @@ impl Delivery {
         let file = Elsewhere {
             id,
             name: &file.name,
-            media_type: &file.media_type,
+            media_type: file.served_type(),
             disposition,
             size: file.size,
             lives,

@@ -259,6 +259,7 @@ fn out_part<'a>(part: &'a Part, digest: Option<&'a str>) -> OutPart<'a> {
         Part::Field(field) => OutPart {
             name: field.field.as_bytes(),
             filename: None,
+            extended: None,
             content_type: field.media_type.as_deref(),
             content_length: field.value.as_bytes().len() as u64,
             repr_digest: None,
@@ -266,7 +267,8 @@ fn out_part<'a>(part: &'a Part, digest: Option<&'a str>) -> OutPart<'a> {
         Part::File { field, file } => OutPart {
             name: field.as_bytes(),
             filename: Some(file.original.as_bytes()),
-            content_type: Some(&file.media_type),
+            extended: file.extended.as_deref(),
+            content_type: file.part_type(),
             content_length: file.size,
             repr_digest: digest,
         },
@@ -284,6 +286,12 @@ fn fingerprint(kind: &[u8], selected: &[Selected]) -> [u8; 32] {
         let name = file.as_ref().map_or("", FileName::as_str);
         hasher.update((name.len() as u64).to_be_bytes());
         hasher.update(name);
+        // An older version ignores these, and would send other bytes under the same `ETag`.
+        let newer =
+            |(_, file): &(_, &StoredFile)| file.extended.is_some() || file.given_type.is_some();
+        if kind == b"form" && manifest.files().any(|file| newer(&file)) {
+            hasher.update(b"as it came");
+        }
     }
     hasher.finalize().into()
 }

@@ -56,23 +56,34 @@ impl Delivery {
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store or the index fails.
     pub async fn newest(&self, text: &str) -> Result<Selected, DeliveryError> {
-        let not_found = || DeliveryError::NotFound(text.to_owned());
-        if !self.options.shared_names {
-            return Err(not_found());
+        let mut newest: Option<Selected> = None;
+        if self.options.shared_names {
+            for name in FileName::asked(text) {
+                let found = self.newest_stored(name).await?;
+                let age = |selected: &Selected| {
+                    let manifest = &selected.manifest;
+                    (manifest.created_at, manifest.id)
+                };
+                newest = newest.into_iter().chain(found).max_by_key(age);
+            }
         }
-        let name = FileName::from_upload(text.as_bytes());
+        newest.ok_or_else(|| DeliveryError::NotFound(text.to_owned()))
+    }
+
+    /// The newest file that is stored under this very name.
+    async fn newest_stored(&self, name: FileName) -> Result<Option<Selected>, DeliveryError> {
         let mut skip = Vec::new();
         loop {
             let now = self.clock.now();
             let newest = self.uploads.catalog().newest(&name, now, &skip).await?;
-            let id = newest.ok_or_else(not_found)?;
+            let Some(id) = newest else { return Ok(None) };
             match self.uploads.get(&id).await? {
                 Some(manifest) if !manifest.is_over(now) && manifest.file(&name).is_some() => {
-                    return Ok(Selected {
+                    return Ok(Some(Selected {
                         manifest,
                         file: Some(name),
                         by_name: true,
-                    });
+                    }));
                 }
                 // The index is behind: an older one may be the newest now.
                 Some(_) => {}
@@ -96,13 +107,12 @@ impl Delivery {
             DeliveryError::NotFound(_) => not_found(),
             error => error,
         })?;
-        let name = FileName::from_upload(name.as_bytes());
-        if manifest.file(&name).is_none() {
-            return Err(not_found());
-        }
+        // What stands as it was asked for is meant, also beside one that is called so today.
+        let stored = FileName::asked(name).filter(|name| manifest.file(name).is_some());
+        let file = Some(stored.last().ok_or_else(not_found)?);
         Ok(Selected {
             manifest,
-            file: Some(name),
+            file,
             by_name: false,
         })
     }

@@ -7,7 +7,9 @@ use super::params::{self, ParamFault, Params, Unquoted};
 /// The longest boundary of RFC 2046 section 5.1.1, in bytes.
 const BOUNDARY_LIMIT: usize = 70;
 
-/// A boundary of RFC 2046 section 5.1.1: 1 to 70 bytes of its set, the last one not a space.
+/// A boundary of RFC 2046 section 5.1.1: 1 to 70 bytes of its set, the last one not a space. The
+/// characters of an HTTP token are taken as well: `*****` stands in a snippet that very many
+/// Android programs carry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Boundary(Box<str>);
 
@@ -26,8 +28,8 @@ pub enum ContentTypeError {
     /// A `boundary` of more than 70 bytes.
     #[error("the boundary of the Content-Type has {0} bytes, more than the 70 of RFC 2046")]
     LongBoundary(usize),
-    /// A byte that RFC 2046 does not allow there.
-    #[error("the boundary of the Content-Type holds '{}', which RFC 2046 does not allow there", .0.escape_ascii())]
+    /// A byte that neither RFC 2046 nor an HTTP token has.
+    #[error("the boundary of the Content-Type holds '{}', which neither RFC 2046 nor an HTTP token allows", .0.escape_ascii())]
     BadBoundary(u8),
     /// More than one `boundary` parameter.
     #[error("the Content-Type has two boundaries")]
@@ -38,7 +40,7 @@ pub enum ContentTypeError {
 }
 
 impl Boundary {
-    /// Checks `boundary` against RFC 2046 section 5.1.1.
+    /// Checks `boundary` against RFC 2046 section 5.1.1, and the characters of an HTTP token.
     ///
     /// # Errors
     /// [`EmptyBoundary`](ContentTypeError::EmptyBoundary),
@@ -90,7 +92,7 @@ impl Boundary {
         if last == b' ' {
             return Err(ContentTypeError::BadBoundary(last));
         }
-        let text = str::from_utf8(boundary).expect("the bytes of the RFC 2046 set are ASCII");
+        let text = str::from_utf8(boundary).expect("the bytes of a boundary are ASCII");
         Ok(Boundary(text.into()))
     }
 
@@ -105,9 +107,11 @@ impl Boundary {
     }
 }
 
-/// `bchars` of RFC 2046 section 5.1.1.
+/// `bchars` of RFC 2046 section 5.1.1, or `tchar` of RFC 9110 section 5.6.2.
 fn is_boundary(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || b"'()+_,-./:=? ".contains(&byte)
+        || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -141,6 +145,8 @@ mod tests {
                 "----WebKitFormBoundary7MA4",
             ),
             ("multipart/form-data; boundary=B;", "B"),
+            ("multipart/form-data;boundary=*****", "*****"),
+            ("multipart/form-data; boundary=!#$%&'^`|~", "!#$%&'^`|~"),
             ("\tmultipart/form-data; boundary=B ", "B"),
         ] {
             assert_eq!(read(value).as_deref(), Ok(boundary), "{value}");
@@ -173,7 +179,8 @@ mod tests {
                 "multipart/form-data; boundary=\"B\\\"C\"",
                 BadBoundary(b'"'),
             ),
-            ("multipart/form-data; boundary=B*", BadBoundary(b'*')),
+            ("multipart/form-data; boundary=B@", BadBoundary(b'@')),
+            ("multipart/form-data; boundary={B}", BadBoundary(b'{')),
             ("multipart/form-data; boundary=B\u{7f}", BadBoundary(0x7f)),
             (
                 "multipart/form-data; boundary=B; Boundary=B",

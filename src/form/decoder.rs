@@ -5,12 +5,8 @@ use bytes::{Buf, Bytes};
 use super::Boundary;
 use super::error::{DecodeError, DecodeErrorKind, Fault};
 use super::headers::{HeadReader, PartHead};
+use super::outside::{Epilogue, Preamble};
 use super::scan::{Line, Scan, Scanner};
-
-/// The most bytes that may stand before the first delimiter.
-pub const PREAMBLE_LIMIT: usize = 8 * 1024;
-/// The most bytes that may follow the line of the close delimiter.
-pub const EPILOGUE_LIMIT: usize = 64 * 1024;
 
 /// What the decoder found in the body, in its order: for each part `Part`, any number of `Data`,
 /// `PartEnd`.
@@ -42,8 +38,10 @@ pub struct Decoder {
     offset: u64,
     /// The part we are in, from 1; 0 before the first.
     part: usize,
-    /// Bytes of the preamble or the epilogue so far.
-    dropped: usize,
+    /// What stands before the first delimiter.
+    preamble: Preamble,
+    /// What stands behind the close delimiter.
+    epilogue: Epilogue,
     failed: Option<DecodeError>,
 }
 
@@ -64,6 +62,8 @@ impl Decoder {
     pub fn new(boundary: Boundary) -> Self {
         let scanner = Scanner::new(&boundary);
         let head = HeadReader::new(scanner.dash_boundary());
+        let preamble = Preamble::new(scanner.dash_boundary());
+        let epilogue = Epilogue::new(scanner.dash_boundary());
         Decoder {
             scanner,
             head,
@@ -71,7 +71,8 @@ impl Decoder {
             frame: Bytes::new(),
             offset: 0,
             part: 0,
-            dropped: 0,
+            preamble,
+            epilogue,
             failed: None,
         }
     }
@@ -130,6 +131,10 @@ impl Decoder {
         let fault = match self.state {
             State::Epilogue | State::Delimiter(Line::Padding { close: true, .. }) => return Ok(()),
             State::Head => self.head.cut_short(self.offset),
+            State::Data if self.part == 0 => match self.preamble.check() {
+                Ok(()) => Fault::new(DecodeErrorKind::Truncated, self.offset),
+                Err(fault) => fault,
+            },
             _ => Fault::new(DecodeErrorKind::Truncated, self.offset),
         };
         Err(self.fail(fault))
@@ -169,15 +174,14 @@ impl Decoder {
         self.offset += (before - self.frame.len()) as u64;
         match scan {
             Scan::More => {}
-            Scan::Delimiter => self.state = State::Delimiter(Line::Boundary),
-            Scan::Data(data) if self.part > 0 => return Ok(Some(Event::Data(data))),
-            Scan::Data(preamble) => {
-                self.dropped += preamble.len();
-                if self.dropped > PREAMBLE_LIMIT {
-                    let at = PREAMBLE_LIMIT as u64;
-                    return Err(Fault::new(DecodeErrorKind::PreambleTooLong, at));
+            Scan::Delimiter => {
+                if self.part == 0 {
+                    self.preamble.check()?;
                 }
+                self.state = State::Delimiter(Line::Boundary);
             }
+            Scan::Data(data) if self.part > 0 => return Ok(Some(Event::Data(data))),
+            Scan::Data(preamble) => self.preamble.push(&preamble)?,
         }
         Ok(None)
     }
@@ -195,13 +199,18 @@ impl Decoder {
             Line::Padding {
                 close: true,
                 len: 0,
-            } => self.part > 0,
+            } => {
+                if self.part == 0 {
+                    self.preamble.check_empty()?;
+                }
+                self.part > 0
+            }
             Line::End { close: true } => {
                 self.state = State::Epilogue;
-                self.dropped = 0;
                 false
             }
             Line::End { close: false } => {
+                self.preamble.forget();
                 self.part += 1;
                 self.state = State::Head;
                 self.head.begin(self.offset);
@@ -224,12 +233,7 @@ impl Decoder {
     }
 
     fn epilogue(&mut self) -> Result<Option<Event>, Fault> {
-        let room = EPILOGUE_LIMIT - self.dropped;
-        if self.frame.len() > room {
-            let at = self.offset + room as u64;
-            return Err(Fault::new(DecodeErrorKind::EpilogueTooLong, at));
-        }
-        self.dropped += self.frame.len();
+        self.epilogue.read(&self.frame, self.offset)?;
         self.offset += self.frame.len() as u64;
         self.frame = Bytes::new();
         Ok(None)

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
+use super::encoded_word;
 use super::error::{DecodeErrorKind, quote};
-use super::params::{Param, Params, Unquoted};
+use super::params::{Param, Params, Unquoted, hex_byte};
 
 /// The name a file came under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +18,44 @@ pub enum RawFileName {
     Plain(Bytes),
     /// From a `filename*` that stood alone, decoded. It may hold anything, NUL and CR LF included.
     Extended(String),
+    /// From a `filename` that is as a whole made of encoded words (RFC 2047): .NET, PowerShell and
+    /// Spring send such for a name that is not ASCII, most with a `filename*` beside it. Boxed,
+    /// because it is seldom.
+    Encoded(Box<EncodedFileName>),
     /// A `filename*` stood alone and could not be decoded: the name is to be made from the
     /// field's.
     Unreadable,
 }
 
+/// A file name in encoded words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedFileName {
+    /// `filename`, as it came.
+    pub plain: Bytes,
+    /// The value of the `filename*` beside it, as it came, where that is well-formed.
+    pub extended: Option<String>,
+    /// The name that was meant.
+    pub name: String,
+}
+
 impl RawFileName {
-    /// The bytes of the name; `None` when there is none to be had.
+    /// The bytes of the name as it came; `None` when there is none to be had.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
             RawFileName::Plain(name) => Some(name),
             RawFileName::Extended(name) => Some(name.as_bytes()),
+            RawFileName::Encoded(encoded) => Some(&encoded.plain),
             RawFileName::Unreadable => None,
+        }
+    }
+
+    /// The name for people, of a file that came in `field`: see [`display_name`].
+    pub fn display<'a>(&'a self, field: &'a [u8]) -> Cow<'a, [u8]> {
+        match self {
+            RawFileName::Plain(name) => display_name(name),
+            RawFileName::Extended(name) => Cow::Borrowed(name.as_bytes()),
+            RawFileName::Encoded(encoded) => Cow::Borrowed(encoded.name.as_bytes()),
+            RawFileName::Unreadable => display_name(field),
         }
     }
 }
@@ -62,7 +89,7 @@ pub(super) fn parse(value: &[u8]) -> Result<Disposition, (usize, DecodeErrorKind
         } else if is(b"filename") {
             plain.replace(value()).is_some()
         } else if is(b"filename*") {
-            extended.replace(decode_extended(&param)).is_some()
+            extended.replace(Extended::of(&param)).is_some()
         } else {
             let key = param.name.to_ascii_lowercase();
             if is_continued(&key) {
@@ -76,16 +103,50 @@ pub(super) fn parse(value: &[u8]) -> Result<Disposition, (usize, DecodeErrorKind
             return Err((param.at, DecodeErrorKind::DuplicateParameter(shown)));
         }
     }
-    // RFC 7578 section 4.2 forbids `filename*`: beside a plain one it says nothing.
     let file = match (plain, extended) {
-        (Some(plain), _) => Some(RawFileName::Plain(plain)),
-        (None, Some(Some(decoded))) => Some(RawFileName::Extended(decoded)),
+        (Some(plain), extended) => Some(plain_name(plain, extended.flatten())),
+        (None, Some(Some(extended))) => Some(RawFileName::Extended(extended.decoded)),
         (None, Some(None)) => Some(RawFileName::Unreadable),
         (None, None) => None,
     };
     match name {
         Some(name) => Ok(Disposition { name, file }),
         None => Err((0, DecodeErrorKind::NoName)),
+    }
+}
+
+/// RFC 7578 section 4.2 forbids `filename*`: beside a plain name it says nothing, unless that one
+/// is there only for programs that cannot read more than ASCII.
+fn plain_name(plain: Bytes, extended: Option<Extended>) -> RawFileName {
+    if !encoded_word::is_encoded(&plain) {
+        return RawFileName::Plain(plain);
+    }
+    let (extended, name) = match extended {
+        Some(Extended { raw, decoded }) => (Some(raw), Some(decoded)),
+        None => (None, encoded_word::decode(&plain)),
+    };
+    match name {
+        None => RawFileName::Plain(plain),
+        Some(name) => RawFileName::Encoded(Box::new(EncodedFileName {
+            plain,
+            extended,
+            name,
+        })),
+    }
+}
+
+/// A well-formed `filename*`.
+struct Extended {
+    raw: String,
+    decoded: String,
+}
+
+impl Extended {
+    fn of(param: &Param<'_>) -> Option<Self> {
+        Some(Extended {
+            decoded: decode_extended(param)?,
+            raw: str::from_utf8(&param.value).ok()?.to_owned(),
+        })
     }
 }
 
@@ -118,19 +179,11 @@ fn decode_extended(param: &Param<'_>) -> Option<String> {
             decoded.push(*byte);
             continue;
         }
-        let [high, low, after @ ..] = rest else {
-            return None;
-        };
-        decoded.push(hex(*high)? << 4 | hex(*low)?);
+        let (code, after) = rest.split_first_chunk()?;
+        decoded.push(hex_byte(*code)?);
         rest = after;
     }
     String::from_utf8(decoded).ok()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// `attr-char` of RFC 8187 section 3.2.1: what stands for itself in an `ext-value`.

@@ -12,6 +12,8 @@ pub struct OutPart<'a> {
     pub name: &'a [u8],
     /// The file name, as it came in; `None` for a text field.
     pub filename: Option<&'a [u8]>,
+    /// The value of a `filename*` beside it, as it came in; what is no token is left out.
+    pub extended: Option<&'a str>,
     /// `Content-Type`, if known.
     pub content_type: Option<&'a str>,
     /// The exact length of the content, in bytes.
@@ -40,7 +42,12 @@ pub fn content_type(boundary: &Boundary) -> String {
 /// left as it is; readers that unescape `\\` would lose one of two in a row, or take one at
 /// the end together with the closing quote, so there each is doubled.
 pub fn part_head(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> Vec<u8> {
-    let mut head = disposition(boundary, first, part.name, part.filename, push_name);
+    let names = Names {
+        field: part.name,
+        file: part.filename,
+        extended: part.extended,
+    };
+    let mut head = disposition(boundary, first, &names, push_name);
     if let Some(content_type) = part.content_type {
         push_header(&mut head, "Content-Type", content_type);
     }
@@ -66,7 +73,12 @@ pub fn upload_part_head(
     filename: Option<&[u8]>,
     content_type: Option<&str>,
 ) -> Vec<u8> {
-    let mut head = disposition(boundary, first, name, filename, push_quoted);
+    let names = Names {
+        field: name,
+        file: filename,
+        extended: None,
+    };
+    let mut head = disposition(boundary, first, &names, push_quoted);
     if let Some(content_type) = content_type {
         push_header(&mut head, "Content-Type", content_type);
     }
@@ -74,27 +86,39 @@ pub fn upload_part_head(
     head
 }
 
+/// What a `Content-Disposition` says.
+struct Names<'a> {
+    field: &'a [u8],
+    file: Option<&'a [u8]>,
+    extended: Option<&'a str>,
+}
+
 /// The delimiter line and the `Content-Disposition` of a part.
 fn disposition(
     boundary: &Boundary,
     first: bool,
-    name: &[u8],
-    filename: Option<&[u8]>,
+    names: &Names<'_>,
     push_name: fn(&mut Vec<u8>, &[u8]),
 ) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256 + name.len());
+    let mut head = Vec::with_capacity(256 + names.field.len());
     if !first {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"--");
     head.extend_from_slice(boundary.as_bytes());
     head.extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"");
-    push_name(&mut head, name);
-    if let Some(filename) = filename {
+    push_name(&mut head, names.field);
+    if let Some(filename) = names.file {
         head.extend_from_slice(b"\"; filename=\"");
         push_name(&mut head, filename);
     }
-    head.extend_from_slice(b"\"\r\n");
+    head.push(b'"');
+    let token = |value: &&str| value.bytes().all(is_token);
+    if let Some(extended) = names.extended.filter(token) {
+        head.extend_from_slice(b"; filename*=");
+        head.extend_from_slice(extended.as_bytes());
+    }
+    head.extend_from_slice(b"\r\n");
     head
 }
 
@@ -225,6 +249,7 @@ mod tests {
         OutPart {
             name,
             filename,
+            extended: None,
             content_type,
             content_length: 0,
             repr_digest,
@@ -247,6 +272,7 @@ mod tests {
         let part = OutPart {
             name: b"file1",
             filename: Some(b"part1.txt"),
+            extended: None,
             content_type: Some("text/plain"),
             content_length: 15,
             repr_digest: Some("sha-256=:AA==:"),

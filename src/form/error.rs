@@ -24,6 +24,19 @@ pub enum DecodeErrorKind {
     /// The preamble passes [`PREAMBLE_LIMIT`].
     #[error("no delimiter in the first {PREAMBLE_LIMIT} bytes")]
     PreambleTooLong,
+    /// A line of the preamble that begins as a delimiter of another boundary would, or as one that
+    /// lacks a dash: parts could stand there.
+    #[error("a line before the first delimiter begins like a delimiter of another boundary")]
+    PreambleDashes,
+    /// `--B` within a line of the preamble: parts could stand there.
+    #[error("the boundary stands before the first delimiter, and not at the start of a line")]
+    PreambleBoundary,
+    /// Text before a close delimiter that comes first: it could be a part.
+    #[error("text before a close delimiter that no other delimiter comes before")]
+    ClosedFirst,
+    /// A line of the epilogue that begins with `--B`: parts could stand there.
+    #[error("a line after the close delimiter begins with the boundary")]
+    EpilogueBoundary,
     /// The epilogue passes [`EPILOGUE_LIMIT`].
     #[error("more than {EPILOGUE_LIMIT} bytes after the close delimiter")]
     EpilogueTooLong,
@@ -82,9 +95,22 @@ pub enum DecodeErrorKind {
     /// put the pieces together the part would be another one.
     #[error("the Content-Disposition of the part has the parameter {0}, cut as in RFC 2231")]
     ContinuedParameter(String),
-    /// An encoding other than 7bit, 8bit and binary (RFC 7578 section 4.7).
-    #[error("the part has the Content-Transfer-Encoding {0}; only 7bit, 8bit and binary are read")]
+    /// An encoding other than 7bit, 8bit and binary (RFC 7578 section 4.7), and than
+    /// quoted-printable of a text field.
+    #[error(
+        "the part has the Content-Transfer-Encoding {0}; only 7bit, 8bit and binary are read, \
+         and quoted-printable of a text field"
+    )]
     TransferEncoding(String),
+    /// A text field that is no quoted-printable text (RFC 2045 section 6.7), and should be.
+    #[error("the part is not the quoted-printable text that its Content-Transfer-Encoding says")]
+    QuotedPrintable,
+    /// A content coding: what it codes would be stored as if it were the file.
+    #[error("the part has the Content-Encoding {0}; only identity is read")]
+    ContentEncoding(String),
+    /// Several files in one part, as RFC 7578 section 4.3 advises against.
+    #[error("the part is a multipart/mixed without a file name; give each file a part of its own")]
+    Mixed,
     /// The body ends before the close delimiter.
     #[error("the body ends before the close delimiter")]
     Truncated,
@@ -93,7 +119,9 @@ pub enum DecodeErrorKind {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.kind, self.part) {
-            (DecodeErrorKind::EpilogueTooLong, _) => f.write_str("after the last part")?,
+            (DecodeErrorKind::EpilogueTooLong | DecodeErrorKind::EpilogueBoundary, _) => {
+                f.write_str("after the last part")?
+            }
             (_, 0) => f.write_str("before the first part")?,
             (_, part) => write!(f, "part {part}")?,
         }

@@ -29,6 +29,9 @@ pub struct PartHead {
     /// `Content-Length`, where it is a number. The decoder does not go by it: a part ends at its
     /// delimiter.
     pub content_length: Option<u64>,
+    /// Whether the content of a text field is quoted-printable (RFC 2045 section 6.7), to be read
+    /// with [`quoted_printable`](super::quoted_printable).
+    pub quoted_printable: bool,
     /// `Repr-Digest` as it came (RFC 9530 section 3).
     pub repr_digest: Option<Bytes>,
     /// `Content-Digest` as it came (RFC 9530 section 2).
@@ -59,6 +62,8 @@ struct Draft {
     disposition: Option<Disposition>,
     content_type: Option<Bytes>,
     content_length: Option<u64>,
+    /// Where the `Content-Transfer-Encoding` stands that says so.
+    quoted_printable: Option<u64>,
     repr_digest: Option<Bytes>,
     content_digest: Option<Bytes>,
 }
@@ -201,12 +206,17 @@ impl HeadReader {
         let Some(disposition) = draft.disposition else {
             return Err(Fault::new(DecodeErrorKind::NoDisposition, self.line_at));
         };
+        if let (Some(at), Some(_)) = (draft.quoted_printable, &disposition.file) {
+            let shown = "quoted-printable".to_owned();
+            return Err(Fault::new(DecodeErrorKind::TransferEncoding(shown), at));
+        }
         Ok(PartHead {
             number,
             name: disposition.name,
             file: disposition.file,
             content_type: draft.content_type,
             content_length: draft.content_length,
+            quoted_printable: draft.quoted_printable.is_some(),
             repr_digest: draft.repr_digest,
             content_digest: draft.content_digest,
         })
@@ -233,13 +243,17 @@ impl Draft {
             b"content-digest" => self.content_digest = Some(copied()),
             b"content-transfer-encoding" => {
                 // Anything else would be stored undecoded as if it were the file.
-                let plain = [&b"7bit"[..], b"8bit", b"binary"];
-                if !plain.iter().any(|known| value.eq_ignore_ascii_case(known)) {
-                    return Err(Fault::new(
-                        DecodeErrorKind::TransferEncoding(quote(value)),
-                        at,
-                    ));
+                let plain = [&b"7bit"[..], b"8bit", b"binary", b"7-bit", b"8-bit"];
+                if value.eq_ignore_ascii_case(b"quoted-printable") {
+                    self.quoted_printable = Some(at);
+                } else if !plain.iter().any(|known| value.eq_ignore_ascii_case(known)) {
+                    let kind = DecodeErrorKind::TransferEncoding(quote(value));
+                    return Err(Fault::new(kind, at));
                 }
+            }
+            b"content-encoding" if !value.eq_ignore_ascii_case(b"identity") => {
+                let kind = DecodeErrorKind::ContentEncoding(quote(value));
+                return Err(Fault::new(kind, at));
             }
             _ => {}
         }

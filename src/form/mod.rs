@@ -31,18 +31,25 @@
 mod boundary;
 mod decoder;
 mod disposition;
+mod encoded_word;
 mod encoder;
 mod error;
 mod headers;
+mod media_type;
+mod outside;
 mod params;
+mod quoted_printable;
 mod scan;
 
 pub use boundary::{Boundary, ContentTypeError};
-pub use decoder::{Decoder, EPILOGUE_LIMIT, Event, PREAMBLE_LIMIT};
-pub use disposition::{RawFileName, attachment, display_name};
+pub use decoder::{Decoder, Event};
+pub use disposition::{EncodedFileName, RawFileName, attachment, display_name};
 pub use encoder::{
     EncodedForm, EncodedPart, OutPart, close, content_type, part_head, upload_part_head,
 };
 pub use error::{DecodeError, DecodeErrorKind};
 pub use headers::{HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT, PartHead};
+pub use media_type::is_media_type;
+pub use outside::{EPILOGUE_LIMIT, PREAMBLE_LIMIT};
 pub use params::ParamFault;
+pub use quoted_printable::quoted_printable;

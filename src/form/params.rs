@@ -208,6 +208,15 @@ fn is_loose(byte: u8) -> bool {
     !matches!(byte, b' ' | b'\t' | b';' | b'"')
 }
 
+/// The byte that two hexadecimal digits, in either case, stand for.
+pub(super) fn hex_byte([high, low]: [u8; 2]) -> Option<u8> {
+    let digit = |digit: u8| {
+        let value = char::from(digit).to_digit(16)?;
+        u8::try_from(value).ok()
+    };
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
 /// `value` without spaces and tabs around it.
 pub(super) fn trim(value: &[u8]) -> &[u8] {
     let start = run(value, is_space);

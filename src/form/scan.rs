@@ -115,7 +115,8 @@ impl Scanner {
     }
 }
 
-/// The rest of a line that begins with `--B`: `--` or nothing, then padding, then CRLF.
+/// The rest of a line that begins with `--B`: `--` or nothing, then padding, then CRLF; behind
+/// `--` a bare LF will do.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Line {
     /// Right behind the boundary.
@@ -148,6 +149,8 @@ impl Line {
         };
         match byte {
             b'\r' => Ok(Line::Cr { close }),
+            // Most readers take it, and behind the close delimiter nothing can be lost.
+            b'\n' if close => Ok(Line::End { close }),
             b'\n' => Err(DecodeErrorKind::BareLf),
             b' ' | b'\t' if len == LINE_LIMIT => Err(DecodeErrorKind::PaddingTooLong),
             b' ' | b'\t' => Ok(Line::Padding {

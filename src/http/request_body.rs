@@ -25,6 +25,9 @@ pub struct Frames {
     received: Received,
     idle: Duration,
     deadline: Deadline,
+    /// Whether somebody waits for the client. While wharf waits for the disk, for memory or for
+    /// another machine, no time of the client's passes.
+    waiting: bool,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
     pace: Arc<Pace>,
 }
@@ -44,6 +47,7 @@ impl Frames {
             received,
             idle,
             deadline: Deadline::after(idle),
+            waiting: false,
             abort: Box::pin(abort.cancelled_owned()),
             pace,
         }
@@ -66,6 +70,7 @@ impl Stream for Frames {
                     let idle = self.idle;
                     let now = self.deadline.set(idle);
                     self.pace.came(now);
+                    self.waiting = false;
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -74,6 +79,11 @@ impl Stream for Frames {
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => self.pace.waits(),
+            }
+            if !self.waiting {
+                self.waiting = true;
+                let idle = self.idle;
+                self.deadline.set(idle);
             }
             if self.pace.poll_ended(cx).is_ready() {
                 return Poll::Ready(Some(Err(BodyError::TooSlow)));

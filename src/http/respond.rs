@@ -168,16 +168,16 @@ impl Answer {
 fn content_type(this: &Representation, inline: bool) -> String {
     match &this.kind {
         Kind::Form(boundary) => form::content_type(boundary),
-        Kind::Raw(file) if inline && is_shown_as_text(&file.media_type) => {
+        Kind::Raw(file) if inline && is_shown_as_text(file.served_type()) => {
             // A browser that is told no charset takes text for windows-1252.
-            match file.media_type.split_once(';') {
+            match file.served_type().split_once(';') {
                 Some((_, given)) if given.to_ascii_lowercase().contains("charset=") => {
                     format!("text/plain;{given}")
                 }
                 _ => "text/plain; charset=utf-8".to_owned(),
             }
         }
-        Kind::Raw(file) => file.media_type.clone(),
+        Kind::Raw(file) => file.served_type().to_owned(),
     }
 }
 
@@ -205,7 +205,7 @@ fn disposition(this: &Representation, inline: bool) -> Option<String> {
     match &this.kind {
         Kind::Form(_) => None,
         Kind::Raw(file) => {
-            let inline = inline && is_inert(&file.media_type);
+            let inline = inline && is_inert(file.served_type());
             Some(form::attachment(file.name.as_str(), inline))
         }
     }
@@ -221,7 +221,7 @@ fn essence(media_type: &str) -> String {
 /// called plain, and would save it under its own name.
 fn is_shown_as_text(media_type: &str) -> bool {
     let essence = essence(media_type);
-    essence.starts_with("text/") && is_inert(&essence)
+    (essence.starts_with("text/") || is_json_lines(&essence)) && is_inert(&essence)
 }
 
 /// Whether a browser shows this media type without running anything in it.
@@ -233,8 +233,16 @@ pub(super) fn is_inert(media_type: &str) -> bool {
         "text" => !["html", "xml", "xsl", "script"]
             .iter()
             .any(|language| essence.ends_with(language)),
-        _ => matches!(essence.as_str(), "application/pdf" | "application/json"),
+        _ => {
+            matches!(essence.as_str(), "application/pdf" | "application/json")
+                || is_json_lines(&essence)
+        }
     }
+}
+
+/// JSON documents, one a line.
+pub(super) fn is_json_lines(essence: &str) -> bool {
+    matches!(essence, "application/jsonl" | "application/x-ndjson")
 }
 
 /// Sets a field. What is no field value, which a media type cannot be, is left out.

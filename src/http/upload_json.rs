@@ -58,7 +58,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
             field: name(field),
             name: &file.name,
             size: file.size,
-            media_type: &file.media_type,
+            media_type: file.served_type(),
             sha256: file.sha256,
             url: file_url(manifest, file, base),
         })

@@ -62,6 +62,9 @@ pub enum IngestError {
         /// What was announced.
         expected: String,
     },
+    /// Other uploads hold all the memory there is for text.
+    #[error("the text fields of other uploads take all the memory there is for them")]
+    NoMemory,
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),

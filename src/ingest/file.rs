@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use futures_core::Stream;
-use mime::Mime;
 
 use super::error::{BodyError, IngestError};
 use super::quota::Claim;
 use super::source::{Frames, compare};
 use super::{Ingest, Options, Receipt, Request};
+use crate::form::is_media_type;
+use crate::model::media_type::guess;
 use crate::model::units::format_size;
 use crate::model::{Digest, FileName, Part, RawText, StoredFile};
 use crate::store::{Received, Staged};
@@ -47,12 +48,15 @@ impl Ingest {
             claim: &mut begun.claim,
         };
         let received = store_file(target, name.clone(), &limits, frames).await?;
+        let given = file.media_type.as_deref().and_then(media_type);
         let part = Part::File {
             field: b"file"[..].into(),
             file: StoredFile {
-                media_type: media_type(file.media_type.as_deref(), &name),
+                media_type: given.unwrap_or_else(|| guess(name.as_str()).to_owned()),
+                given_type: None,
                 name,
                 original: file.name,
+                extended: None,
                 size: received.size,
                 sha256: received.sha256,
             },
@@ -134,17 +138,16 @@ pub async fn store_file(
     Ok(received)
 }
 
-/// The media type of a file: as given, else guessed from its name (RFC 7578 section 4.4).
-pub fn media_type(given: Option<&[u8]>, name: &FileName) -> String {
-    given.and_then(given_media_type).unwrap_or_else(|| {
-        let guess = mime_guess::from_path(name.as_str()).first_or_octet_stream();
-        guess.essence_str().to_owned()
-    })
+/// A media type as it came, when it is one.
+pub fn media_type(given: &[u8]) -> Option<String> {
+    header_text(given).filter(|_| is_media_type(given))
 }
 
-/// A media type as given, when it is one: it goes out again as a header.
-pub fn given_media_type(given: &[u8]) -> Option<String> {
+/// The value of a part's header as it came, when it can go out again as one that everybody reads.
+pub fn header_text(given: &[u8]) -> Option<String> {
+    let plain = |&byte: &u8| (b' '..=b'~').contains(&byte) || byte == b'\t';
     let text = str::from_utf8(given).ok()?.trim();
-    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-    (printable && text.parse::<Mime>().is_ok()).then(|| text.to_owned())
+    text.bytes()
+        .all(|byte| plain(&byte))
+        .then(|| text.to_owned())
 }

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::error::{BodyError, IngestError, place};
-use super::file::{Content, Limits, Target, given_media_type, media_type, store_file};
+use super::file::{Content, Limits, Target, header_text, media_type, store_file};
 use super::options::Given;
 use super::source::{Frames, Source};
-use super::{Ingest, Options, Receipt, Request};
-use crate::form::{Boundary, Event, PartHead, RawFileName, display_name};
+use super::{Held, Ingest, Options, Receipt, Request};
+use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quoted_printable};
+use crate::model::media_type::{essence, guess};
 use crate::model::units::format_size;
 use crate::model::{Digest, Distinct, Field, FileName, Part, RawText, StoredFile, expected_sha256};
 
@@ -39,10 +40,11 @@ impl Ingest {
             files: 0,
             fields: 0,
             fields_size: 0,
+            held: &mut begun.held,
         };
         while let Some(event) = form.source.next().await? {
             let Event::Part(head) = event else { continue };
-            form.count_names(&head)?;
+            form.count_names(&head).await?;
             match &head.file {
                 None => form.field(*head).await?,
                 Some(_) => {
@@ -71,6 +73,7 @@ struct Form<'a, S> {
     files: usize,
     fields: usize,
     fields_size: u64,
+    held: &'a mut Held,
 }
 
 impl<S> Form<'_, S>
@@ -78,11 +81,15 @@ where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
 {
     /// Counts the names, which are kept in memory like the values of text fields.
-    fn count_names(&mut self, head: &PartHead) -> Result<(), IngestError> {
+    async fn count_names(&mut self, head: &PartHead) -> Result<(), IngestError> {
         let filename = head.file.as_ref().and_then(RawFileName::as_bytes);
-        let optional = [filename, head.content_type.as_deref()];
+        let extended = extended(head);
+        let extended = extended.map(String::as_bytes);
+        let optional = [filename, extended, head.content_type.as_deref()];
         let size: usize = optional.into_iter().flatten().map(<[u8]>::len).sum();
-        self.count_text(head.number, size + head.name.len())
+        let size = size + head.name.len();
+        self.count_text(head.number, size)?;
+        self.held.part(size).await
     }
 
     fn count_text(&mut self, part: usize, bytes: usize) -> Result<(), IngestError> {
@@ -101,6 +108,11 @@ where
     async fn field(&mut self, head: PartHead) -> Result<(), IngestError> {
         let part = head.number;
         let expected = expected(&head)?;
+        let media_type = head.content_type.as_deref().and_then(header_text);
+        let is_mixed = |it: &String| essence(it).eq_ignore_ascii_case("multipart/mixed");
+        if media_type.as_ref().is_some_and(is_mixed) {
+            return Err(self.source.fault(part, DecodeErrorKind::Mixed));
+        }
         self.fields += 1;
         if self.fields > self.options.max_fields {
             return Err(IngestError::limit(
@@ -116,7 +128,13 @@ where
                 return Err(IngestError::limit(part, "max_field_size", format_size(max)));
             }
             self.count_text(part, data.len())?;
+            self.held.take(data.len()).await?;
             value.extend_from_slice(&data);
+        }
+        if head.quoted_printable {
+            let decoded = quoted_printable(&value);
+            let fault = || self.source.fault(part, DecodeErrorKind::QuotedPrintable);
+            value = decoded.ok_or_else(fault)?;
         }
         for expected in expected.into_iter().flatten() {
             super::source::compare(part, expected, sha256(&value))?;
@@ -125,10 +143,11 @@ where
             let name = String::from_utf8_lossy(&head.name);
             return self.given.set(&name, &String::from_utf8_lossy(&value));
         }
+        value.shrink_to_fit();
         self.parts.push(Part::Field(Field {
             field: head.name.into(),
             value: value.into(),
-            media_type: head.content_type.as_deref().and_then(given_media_type),
+            media_type,
         }));
         Ok(())
     }
@@ -138,6 +157,7 @@ where
         let expected = expected(&head)?;
         let first = self.source.data().await?;
         let (original, name) = file_name(&head);
+        let extended = extended(&head).cloned();
         // A file input of a browser that was left empty.
         if first.is_none() && original.as_bytes().is_empty() {
             return Ok(());
@@ -158,12 +178,15 @@ where
             source: &mut self.source,
         };
         let received = store_file(target, name.clone(), &limits, content).await?;
+        let (media_type, given_type) = types(head.content_type.as_deref(), &name);
         self.parts.push(Part::File {
             field: head.name.into(),
             file: StoredFile {
-                media_type: media_type(head.content_type.as_deref(), &name),
+                media_type,
+                given_type,
                 name,
                 original,
+                extended,
                 size: received.size,
                 sha256: received.sha256,
             },
@@ -195,19 +218,36 @@ where
 
 /// The name of a file as it came, and its safe form.
 fn file_name(head: &PartHead) -> (RawText, FileName) {
-    let raw = match &head.file {
-        Some(RawFileName::Plain(name)) => {
-            return (
-                name.clone().into(),
-                FileName::from_upload(&display_name(name)),
-            );
-        }
-        Some(RawFileName::Extended(name)) => name.clone().into_bytes(),
-        // A `filename*` that cannot be read: the name is made from the field's.
-        Some(RawFileName::Unreadable) | None => display_name(&head.name).into_owned(),
+    // A `filename*` that cannot be read: the name is made from the field's.
+    let file = head.file.as_ref().unwrap_or(&RawFileName::Unreadable);
+    let display = file.display(&head.name);
+    let name = FileName::from_upload(&display);
+    let original = match file {
+        RawFileName::Plain(name) => name.clone(),
+        RawFileName::Encoded(encoded) => encoded.plain.clone(),
+        RawFileName::Extended(_) | RawFileName::Unreadable => display.into_owned().into(),
     };
-    let name = FileName::from_upload(&raw);
-    (raw.into(), name)
+    (original.into(), name)
+}
+
+/// The `filename*` that the form gives back beside the name.
+fn extended(head: &PartHead) -> Option<&String> {
+    match &head.file {
+        Some(RawFileName::Encoded(encoded)) => encoded.extended.as_ref(),
+        _ => None,
+    }
+}
+
+/// The media type of a file: as given, else guessed from its name (RFC 7578 section 4.4), with
+/// what was given then.
+fn types(given: Option<&[u8]>, name: &FileName) -> (String, Option<String>) {
+    match given.and_then(media_type) {
+        Some(media_type) => (media_type, None),
+        None => {
+            let given = given.and_then(header_text).unwrap_or_default();
+            (guess(name.as_str()).to_owned(), Some(given))
+        }
+    }
 }
 
 /// The digests that the headers of a part announce.

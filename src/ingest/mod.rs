@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod form;
+mod memory;
 mod options;
 mod quota;
 mod source;
@@ -20,6 +21,7 @@ use crate::store::Staged;
 
 pub use error::{BodyError, IngestError};
 pub use file::RawFile;
+use memory::{Held, Memory};
 pub use options::{Given, OPTION_NAMES, UploadOptions};
 use quota::{Claim, Quota};
 
@@ -72,6 +74,8 @@ struct Begun {
     staged: Box<dyn Staged>,
     /// What of the cap it takes.
     claim: Claim,
+    /// What of the memory for text it takes.
+    held: Held,
     /// Says to all instances that it is under way.
     _open: Box<dyn Send + Sync>,
 }
@@ -83,6 +87,7 @@ pub struct Ingest {
     clock: Clock,
     options: Arc<Options>,
     quota: Quota,
+    memory: Memory,
 }
 
 impl Ingest {
@@ -90,6 +95,7 @@ impl Ingest {
     pub fn new(uploads: Repository, clock: Clock, options: Options) -> Self {
         Ingest {
             quota: Quota::new(options.max_total_size),
+            memory: Memory::new(options.max_fields_size),
             options: Arc::new(options),
             uploads,
             clock,
@@ -108,6 +114,7 @@ impl Ingest {
             id,
             staged: self.uploads.store().stage(id).await?,
             claim,
+            held: self.memory.begin(),
             _open: self.uploads.catalog().open(id),
         })
     }
@@ -137,11 +144,12 @@ impl Ingest {
         let Begun {
             staged,
             claim,
+            held,
             _open,
             ..
         } = begun;
-        // What it takes of the cap, and says to the other instances, lasts until it is stored.
-        let held = (claim, _open);
+        // What it takes of the cap and of the memory, and says to the other instances, lasts until it is stored.
+        let held = (claim, held, _open);
         self.uploads
             .commit(staged, Arc::clone(&manifest), held)
             .await?;

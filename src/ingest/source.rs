@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{BodyError, IngestError, place};
-use crate::form::{Boundary, Decoder, Event};
+use crate::form::{Boundary, DecodeError, DecodeErrorKind, Decoder, Event};
 use crate::model::Digest;
 use crate::model::units::format_size;
 
@@ -103,6 +103,12 @@ where
                 }
             }
         }
+    }
+
+    /// What is wrong with the part that has just been read.
+    pub fn fault(&self, part: usize, kind: DecodeErrorKind) -> IngestError {
+        let offset = self.decoder.offset();
+        DecodeError { kind, part, offset }.into()
     }
 
     /// The next bytes of the part's content; `None` at its end.

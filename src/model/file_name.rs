@@ -12,6 +12,8 @@ use unicode_normalization::UnicodeNormalization as _;
 const LIMIT: usize = 200;
 /// An extension longer than this is text with a dot in it.
 const EXTENSION_LIMIT: usize = 32;
+/// Bytes that are kept free for the number of a twin, ` (12345678)`.
+const MARK: usize = 11;
 /// What a name becomes of which nothing is left.
 const NAMELESS: &str = "file";
 
@@ -20,9 +22,13 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Characters of `conout$`.
 const LONGEST_DEVICE: usize = 7;
 
-/// A safe file name: one path component of at most 200 bytes, in NFC, without control
-/// characters, bidirectional overrides, leading dots, trailing dots or spaces, and not a device
-/// of Windows.
+/// What Windows allows in no name, beside what separates components and controls (Microsoft,
+/// "Naming Files, Paths, and Namespaces"). `:` begins another stream of the same file there.
+const FORBIDDEN: [char; 7] = ['<', '>', ':', '"', '|', '?', '*'];
+
+/// A safe file name: one path component of at most 200 bytes, in NFC, without invisible
+/// characters, leading dots, trailing dots or spaces, with `_` for what Windows forbids, and not a
+/// device of Windows. One that an older version stored may have more: [`parse`](Self::parse).
 ///
 /// ```
 /// use wharf::model::FileName;
@@ -30,6 +36,7 @@ const LONGEST_DEVICE: usize = 7;
 /// assert_eq!(FileName::from_upload(b"C:\\My Files\\r\xc3\xa9sum\xc3\xa9.pdf").as_str(), "résumé.pdf");
 /// assert_eq!(FileName::from_upload(b"../../etc/passwd").as_str(), "passwd");
 /// assert_eq!(FileName::from_upload(b".bashrc").as_str(), "_.bashrc");
+/// assert_eq!(FileName::from_upload(b"12:30?.txt").as_str(), "12_30_.txt");
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(Arc<str>);
@@ -46,8 +53,11 @@ impl FileName {
         let text = String::from_utf8_lossy(name);
         let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
         let mut clean = composed(last);
-        if clean.contains(is_removed) {
-            let kept: String = clean.chars().filter(|&c| !is_removed(c)).collect();
+        if clean.contains(is_removed) || clean.contains(FORBIDDEN) {
+            let kept = clean.chars().filter(|&c| !is_removed(c));
+            let kept: String = kept
+                .map(|c| if FORBIDDEN.contains(&c) { '_' } else { c })
+                .collect();
             // Removing a character can bring two together that compose.
             clean = composed(&kept).into_owned().into();
         }
@@ -67,11 +77,20 @@ impl FileName {
     /// It is too long or not one path component, is hidden, or has characters that no name keeps.
     pub fn parse(text: &str) -> Result<Self, FileNameError> {
         let one = !text.is_empty() && text.len() <= LIMIT && !text.contains(['/', '\\']);
-        if one && !text.starts_with('.') && !text.contains(is_removed) {
+        if one && !text.starts_with('.') && !text.contains(is_never_kept) {
             Ok(FileName(text.into()))
         } else {
             Err(FileNameError(text.to_owned()))
         }
+    }
+
+    /// The names that the file may have in the store which somebody calls `text`: its safe form
+    /// and, where an older version kept what is removed or replaced today, the text itself.
+    pub fn asked(text: &str) -> impl Iterator<Item = Self> + use<> {
+        let safe = Self::from_upload(text.as_bytes());
+        let same = safe.as_str() == text;
+        let older = if same { None } else { Self::parse(text).ok() };
+        std::iter::once(safe).chain(older)
     }
 
     /// The name as text.
@@ -85,11 +104,12 @@ impl FileName {
         composed(&self.0.to_uppercase().to_lowercase()).into_owned()
     }
 
-    /// `a.txt` as `a (2).txt`.
+    /// `a.txt` as `a (2).txt`. Long stems are cut alike for every number, so that names that have
+    /// one number in common have all.
     fn numbered(&self, number: usize) -> Self {
         let (stem, extension) = split_extension(&self.0);
         let mark = format!(" ({number})");
-        let room = LIMIT - mark.len() - extension.len();
+        let room = LIMIT - mark.len().max(MARK) - extension.len();
         let stem = stem[..floor(stem, room)].trim_end();
         FileName(format!("{stem}{mark}{extension}").into())
     }
@@ -100,19 +120,20 @@ impl FileName {
 #[derive(Debug, Default)]
 pub struct Distinct {
     taken: HashSet<String>,
-    /// The number to try next for a name that came before, so that a thousand twins cost a
-    /// thousand looks and not half a million.
+    /// The number to try next, by what all numbered forms of a name have in common: a thousand
+    /// twins cost a thousand looks and not half a million, and so do names that differ only
+    /// where they are cut.
     next: HashMap<String, usize>,
 }
 
 impl Distinct {
     /// `name`, or what it is called beside the names given out before.
     pub fn name(&mut self, name: FileName) -> FileName {
-        let folded = name.folded();
-        if self.taken.insert(folded.clone()) {
+        if self.taken.insert(name.folded()) {
             return name;
         }
-        let next = self.next.entry(folded).or_insert(2);
+        let series = name.numbered(1).folded();
+        let next = self.next.entry(series).or_insert(2);
         loop {
             let candidate = name.numbered(*next);
             *next += 1;
@@ -123,10 +144,36 @@ impl Distinct {
     }
 }
 
-/// Control characters, and those that turn the direction of text (Unicode Annex 9).
-fn is_removed(c: char) -> bool {
+/// Control characters, and those that turn the direction of text (Unicode Annex 9): no version
+/// has kept them.
+fn is_never_kept(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What nobody sees: two names that differ in it look the same. Beside the above these are
+/// `Default_Ignorable_Code_Point` of Unicode (zero width, selectors, tags, fillers, the BOM) and
+/// the marks of annotations.
+fn is_removed(c: char) -> bool {
+    is_never_kept(c)
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200d}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 /// Unicode's normalization form C, which ASCII is in.
@@ -258,7 +305,18 @@ mod tests {
             ("ab\u{202e}gpj.exe", "abgpj.exe"),
             ("e\u{301}.txt", "é.txt"),
             ("e\u{200e}\u{301}.txt", "é.txt"),
-            ("<b>\"x\".svg", "<b>\"x\".svg"),
+            ("<b>\"x\".svg", "_b__x_.svg"),
+            ("a:b", "a_b"),
+            ("c:con", "c_con"),
+            ("C:\\dir\\nul:.txt", "nul_.txt"),
+            ("a|b?*", "a_b__"),
+            ("a\u{200b}\u{feff}b\u{e0041}.t\u{ad}xt", "ab.txt"),
+            ("\u{200d}\u{2060}", "file"),
+            ("co\u{200b}n", "_con"),
+            (".\u{feff}.", "file"),
+            ("a.txt\u{200b}.", "a.txt"),
+            // The first composes to one that is allowed.
+            ("<\u{338} <\u{200b}\u{338}", "\u{226e} _\u{338}"),
         ] {
             assert_eq!(safe(name), expected, "{name:?}");
         }
@@ -289,7 +347,7 @@ mod tests {
 
     #[test]
     fn what_is_stored_is_one_component() {
-        for name in ["aux.txt", "a ", "e\u{301}"] {
+        for name in ["aux.txt", "a ", "e\u{301}", "a:b", "a\u{200b}<b>"] {
             assert_eq!(FileName::parse(name).unwrap().as_str(), name);
         }
         for name in [
@@ -308,6 +366,30 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_asked_for_as_it_is_stored_today_and_as_it_was() {
+        let asked = |text: &str| -> Vec<String> {
+            FileName::asked(text).map(|name| name.to_string()).collect()
+        };
+        assert_eq!(asked("a.txt"), ["a.txt"]);
+        assert_eq!(asked("a:b"), ["a_b", "a:b"]);
+        assert_eq!(asked("dir/a.txt"), ["a.txt"]);
+        assert_eq!(asked("..\u{202e}"), ["file"]);
+    }
+
+    #[test]
+    fn twins_that_differ_where_they_are_cut_are_numbered_on() {
+        let mut names = Distinct::default();
+        let long = |i: usize| format!("{}{i:03}.txt", "x".repeat(193));
+        for name in (0..500).chain(0..500).map(long) {
+            names.name(FileName::from_upload(name.as_bytes()));
+        }
+        assert_eq!(names.taken.len(), 1000);
+        // One series for all, which has gone on without trying a number twice.
+        let next: Vec<usize> = names.next.values().copied().collect();
+        assert_eq!(next, [502]);
+    }
+
+    #[test]
     fn twins_are_numbered() {
         let mut names = Distinct::default();
         let mut name = |text: &str| {
@@ -323,7 +405,7 @@ mod tests {
         assert_eq!(name("noext"), "noext (2)");
         let long = "x".repeat(300) + ".bin";
         assert_eq!(name(&long).len(), LIMIT);
-        assert_eq!(name(&long).len(), LIMIT);
+        assert_eq!(name(&long).len(), LIMIT - MARK + " (2)".len());
     }
 
     proptest! {
@@ -343,6 +425,26 @@ mod tests {
             let second = names.name(name);
             prop_assert_ne!(&first, &second);
             prop_assert!(stays(&second), "{second}");
+        }
+
+        #[test]
+        fn names_of_one_form_are_distinct_to_every_file_system(
+            texts in prop::collection::vec(
+                "(a|A|\u{e9}|e\u{301}|ß|SS|Σ|ς|x{190}|x{190}[a-c]{3,20})( \\([1-3]\\))?(\\.txt|\\.TXT)?",
+                1..40,
+            )
+        ) {
+            let mut names = Distinct::default();
+            let mut seen = HashSet::new();
+            for text in &texts {
+                let name = names.name(FileName::from_upload(text.as_bytes()));
+                prop_assert!(stays(&name), "{name}");
+                // NFC, and case folded both ways.
+                let lower: String = name.as_str().to_lowercase().nfc().collect();
+                let upper: String = name.as_str().to_uppercase().nfc().collect();
+                prop_assert!(seen.insert(("lower", lower)), "{name} in {texts:?}");
+                prop_assert!(seen.insert(("upper", upper)), "{name} in {texts:?}");
+            }
         }
 
         #[test]

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::digest::parse_hex;
+use super::media_type::{guess, is_unknown};
 use super::{Digest, FileName, RawText, Timestamp, UploadId};
 
 /// The layout of a manifest that this version writes, and the newest it reads.
@@ -96,7 +97,7 @@ pub struct Field {
     pub field: RawText,
     /// The value, as it came.
     pub value: RawText,
-    /// Its `Content-Type`, where the part gave one.
+    /// Its `Content-Type` as it came, where the part gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
 }
@@ -110,10 +111,37 @@ pub struct StoredFile {
     pub original: RawText,
     /// Bytes.
     pub size: u64,
-    /// Its media type, as given by the part or guessed from the name.
+    /// The value of the `filename*` that came beside the name, where the name was in encoded
+    /// words (RFC 2047): the form gives back both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extended: Option<String>,
+    /// Its media type, as given by the part or guessed from the name. It is
+    /// [served](Self::served_type) as something else where it says nothing.
     pub media_type: String,
+    /// What the part gave in the place of a media type, where that is none: nothing, when it is
+    /// empty. The form gives back this, not the guess.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_type: Option<String>,
     /// Its digest; `None` where digests are off and the client gave none.
     pub sha256: Option<Digest>,
+}
+
+impl StoredFile {
+    /// The media type that the file is served with: as it came or, where that says nothing,
+    /// guessed from the name.
+    pub fn served_type(&self) -> &str {
+        if is_unknown(&self.media_type) {
+            guess(self.name.as_str())
+        } else {
+            &self.media_type
+        }
+    }
+
+    /// What the part that brought the file gave as its `Content-Type`.
+    pub fn part_type(&self) -> Option<&str> {
+        let given = self.given_type.as_ref().unwrap_or(&self.media_type);
+        Some(given.as_str()).filter(|given| !given.is_empty())
+    }
 }
 
 /// 128 random bits. As text and in JSON: 32 hexadecimal digits.
@@ -214,8 +242,10 @@ mod tests {
                     file: StoredFile {
                         name: FileName::from_upload(b"../part1.txt"),
                         original: b"../part1.txt"[..].into(),
+                        extended: None,
                         size: 15,
                         media_type: "text/plain".into(),
+                        given_type: None,
                         sha256: None,
                     },
                 },
@@ -225,7 +255,51 @@ mod tests {
         assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
         assert!(manifest.delete_token.matches("secret"));
         assert!(!manifest.delete_token.matches("secreu"));
+        // What an older version writes has fewer members, and gives the same.
+        assert!(!json.contains("extended") && !json.contains("given_type"));
         let forged = json.replace("\"part1.txt\"", "\"../part1.txt\"");
         assert!(serde_json::from_str::<Manifest>(&forged).is_err());
+    }
+
+    #[test]
+    fn a_type_that_says_nothing_is_guessed_and_given_back_as_it_came() {
+        let file = |name: &str, media_type: &str, given: Option<&str>| StoredFile {
+            name: FileName::from_upload(name.as_bytes()),
+            original: name.as_bytes().to_vec().into(),
+            extended: None,
+            size: 1,
+            media_type: media_type.to_owned(),
+            given_type: given.map(str::to_owned),
+            sha256: None,
+        };
+        for (name, media_type, given, served, part) in [
+            ("a.png", "text/css", None, "text/css", Some("text/css")),
+            (
+                "a.png",
+                "application/octet-stream",
+                None,
+                "image/png",
+                Some("application/octet-stream"),
+            ),
+            (
+                "a",
+                "application/octet-stream",
+                None,
+                "application/octet-stream",
+                Some("application/octet-stream"),
+            ),
+            ("a.png", "image/png", Some(""), "image/png", None),
+            (
+                "a.png",
+                "image/png",
+                Some("image"),
+                "image/png",
+                Some("image"),
+            ),
+        ] {
+            let file = file(name, media_type, given);
+            assert_eq!(file.served_type(), served, "{file:?}");
+            assert_eq!(file.part_type(), part, "{file:?}");
+        }
     }
 }

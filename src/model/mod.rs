@@ -4,6 +4,7 @@ mod digest;
 mod file_name;
 mod id;
 mod manifest;
+pub mod media_type;
 mod plain;
 mod raw;
 mod stored;

@@ -38,7 +38,10 @@ fn part_weight(part: &Part) -> usize {
         + match part {
             Part::Field(field) => field.field.as_bytes().len() + field.value.as_bytes().len(),
             Part::File { field, file } => {
-                field.as_bytes().len() + file.original.as_bytes().len() + file.name.as_str().len()
+                let optional = [&file.extended, &file.given_type];
+                let optional = optional.into_iter().flatten().map(String::len);
+                let names = file.original.as_bytes().len() + file.name.as_str().len();
+                field.as_bytes().len() + names + optional.sum::<usize>()
             }
         }
 }

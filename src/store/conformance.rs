@@ -40,7 +40,9 @@ pub async fn stage(
             name: name(text),
             original: text.as_bytes().to_vec().into(),
             size: received.size,
+            extended: None,
             media_type: "text/plain".to_owned(),
+            given_type: None,
             sha256: received.sha256,
         };
         parts.push(Part::File {

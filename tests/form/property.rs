@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use wharf::form::{Boundary, EncodedForm, OutPart, RawFileName, content_type};
+use wharf::form::{Boundary, EncodedForm, OutPart, RawFileName, close, content_type, part_head};
 
 use super::{decode, soak};
 
@@ -71,6 +71,7 @@ proptest! {
         let out = parts.iter().map(|part| OutPart {
             name: &part.name,
             filename: part.file.as_deref(),
+            extended: None,
             content_type: None,
             content_length: part.content.len() as u64,
             repr_digest: None,
@@ -101,11 +102,15 @@ proptest! {
             Just(b"\r\n--B".to_vec()),
             Just(b"--B\r\n".to_vec()),
             Just(b"--B--".to_vec()),
+            Just(b"-B\r\n".to_vec()),
+            Just(b"\n".to_vec()),
             Just(b"\r\n\r\n".to_vec()),
             Just(b"Content-Disposition: form-data; name=a".to_vec()),
             Just(b"; filename*=UTF-8''%41".to_vec()),
             Just(b"; filename=\"x\\\"".to_vec()),
+            Just(b"; filename=\"=?utf-8?Q?=41?=\"".to_vec()),
             Just(b"\r\nContent-Type: a/b".to_vec()),
+            Just(b"\r\nContent-Transfer-Encoding: quoted-printable".to_vec()),
         ], 0..14),
         cuts in prop::collection::vec(any::<usize>(), 0..8),
     ) {
@@ -122,5 +127,34 @@ proptest! {
             prop_assert!((1..=70).contains(&boundary.as_bytes().len()));
         }
         let _ = Boundary::from_content_type(&value);
+    }
+
+    #[test]
+    fn parts_that_are_sent_are_read_or_the_form_is_refused(
+        parts in sent(),
+        before in "(\\PC{0,8}|\r|\n|-|--|--B|-B){0,4}",
+        after in "(\\PC{0,8}|\r|\n|-|--|--B|-B){0,4}",
+    ) {
+        // Whatever stands around a form of parts: they are all there, or it is a fault.
+        let boundary = Boundary::new("B").unwrap();
+        let mut body = before.into_bytes();
+        for (i, part) in parts.iter().enumerate() {
+            body.extend(part_head(&boundary, i == 0, &OutPart {
+                name: &part.name,
+                filename: part.file.as_deref(),
+                extended: None,
+                content_type: None,
+                content_length: part.content.len() as u64,
+                repr_digest: None,
+            }));
+            body.extend_from_slice(&part.content);
+        }
+        body.extend(close(&boundary, !parts.is_empty()));
+        body.extend_from_slice(after.as_bytes());
+        let whole = decode("B", [&body[..]]);
+        prop_assert_eq!(decode("B", body.chunks(1)), whole.clone());
+        if let Ok(decoded) = whole {
+            prop_assert!(decoded.len() >= parts.len(), "{} of {} parts", decoded.len(), parts.len());
+        }
     }
 }

@@ -78,27 +78,70 @@ fn bodies_begin_with_a_delimiter_or_with_a_line_end_first() {
 fn preambles_are_ignored_up_to_their_limit() {
     let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--");
     assert_eq!(
-        accepted(&format!("This is MIME.\r\nno --B here\r\n{body}")),
+        accepted(&format!("This is MIME.\r\nno -- here - B\r\n\r\n{body}")),
         one("x")
     );
     let fits = "p".repeat(PREAMBLE_LIMIT);
     assert_eq!(accepted(&format!("{fits}\r\n{body}")), one("x"));
     refused(&format!("{fits}p\r\n{body}"), PreambleTooLong);
-    // In the middle of a line it is preamble; the close delimiter then ends an empty form.
-    assert_eq!(accepted(&format!("text {body}")), []);
-    refused("preamble\n--B--", Truncated);
+    refused("preamble\r\n-", Truncated);
+}
+
+#[test]
+fn preambles_in_which_parts_would_be_lost() {
+    let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--");
+    for before in ["\n", "\r", "\u{feff}", "x", " ", "text "] {
+        refused(&format!("{before}{body}"), PreambleBoundary);
+    }
+    refused("preamble\n--B--", PreambleBoundary);
+    refused(&format!("no --B here\r\n{body}"), PreambleBoundary);
+    // A dash is missing: the next delimiter may be one of a part, or the last.
+    let second = format!("--B\r\n{A}\r\n\r\ny\r\n--B--");
+    refused(&body[1..], PreambleDashes);
+    refused(&format!("-B\r\n{A}\r\n\r\nx\r\n{second}"), PreambleDashes);
+    refused(&format!("B\r\n{A}\r\n\r\nx\r\n--B--"), ClosedFirst);
+    for line in ["--other\r\n", "text\n--\r\n", "text\r--x\r\n", "--"] {
+        refused(&format!("{line}\r\n{body}"), PreambleDashes);
+    }
+    refused(&format!("--C\r\n{A}\r\n\r\nx\r\n--C--\r\n"), PreambleDashes);
+    for before in ["x", "\n", "\r", "\r\nx", "\r\n\n"] {
+        refused(&format!("{before}\r\n--B--\r\n"), ClosedFirst);
+    }
+    refused(
+        &format!("--C{}", "x".repeat(PREAMBLE_LIMIT)),
+        PreambleDashes,
+    );
 }
 
 #[test]
 fn epilogues_are_dropped_up_to_their_limit() {
     let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--\r\n");
-    assert_eq!(
-        accepted(&format!("{body}epilogue\r\n--B\r\n--B--\r\nmore")),
-        one("x")
-    );
+    for epilogue in ["epilogue\r\n-- B --B\r\nmore", "\r\n--b", "--", "\n-B\n"] {
+        assert_eq!(accepted(&format!("{body}{epilogue}")), one("x"));
+    }
+    for lost in [
+        "--B",
+        "epilogue\r\n--B\r\n--B--\r\nmore",
+        "\n--Bx",
+        "x\r--B--",
+    ] {
+        refused(&format!("{body}{lost}"), EpilogueBoundary);
+        refused(&format!("--B--\r\n{lost}"), EpilogueBoundary);
+    }
     let fits = "e".repeat(EPILOGUE_LIMIT);
     assert_eq!(accepted(&format!("{body}{fits}")), one("x"));
     refused(&format!("{body}{fits}e"), EpilogueTooLong);
+    refused(&format!("{body}{fits}\n--B"), EpilogueTooLong);
+}
+
+#[test]
+fn a_close_delimiter_may_end_with_a_bare_line_feed() {
+    let body = format!("--B\r\n{A}\r\n\r\nx\r\n--B--");
+    for end in ["\n", " \n", "\nepilogue"] {
+        assert_eq!(accepted(&format!("{body}{end}")), one("x"));
+    }
+    assert_eq!(accepted("--B--\n"), []);
+    refused(&format!("{body}\n--B"), EpilogueBoundary);
 }
 
 #[test]
@@ -166,7 +209,7 @@ fn an_empty_form() {
     assert_eq!(accepted("--B--\r\n"), []);
     assert_eq!(accepted("--B--"), []);
     assert_eq!(accepted("\r\n--B--\r\n"), []);
-    assert_eq!(accepted("preamble\r\n--B-- \r\nepilogue"), []);
+    assert_eq!(accepted("\r\n\r\n--B-- \r\nepilogue"), []);
 }
 
 #[test]
@@ -174,7 +217,10 @@ fn bare_line_ends() {
     refused(&format!("--B\n{A}\r\n\r\nx\r\n--B--\r\n"), BareLf);
     refused(&format!("--B\r\n{A}\n\r\nx\r\n--B--\r\n"), BareLf);
     refused(&format!("--B\r\n{A}\r\n\nx\r\n--B--\r\n"), BareLf);
-    refused(&format!("--B\r\n{A}\r\n\r\nx\r\n--B--\n"), BareLf);
+    refused(
+        &format!("--B\r\n{A}\r\n\r\nx\r\n--B\n{A}\r\n\r\n\r\n--B--"),
+        BareLf,
+    );
     refused(&format!("--B\r{A}\r\n\r\nx\r\n--B--\r\n"), BareCr);
     refused(&format!("--B\r\n{A}\r; x=y\r\n\r\nx\r\n--B--\r\n"), BareCr);
     refused(&format!("--B\r\n{A}\0\r\n\r\nx\r\n--B--\r\n"), Nul);
@@ -290,6 +336,70 @@ fn extended_names() {
     }
 }
 
+/// Names that are not ASCII, as .NET's HttpClient, PowerShell 7, Spring and JavaMail send them.
+#[test]
+fn names_in_encoded_words() {
+    let read = |disposition: &str| {
+        let head = disposed(disposition).head;
+        let file = head.file.expect("a file");
+        let RawFileName::Encoded(encoded) = &file else {
+            panic!("{file:?}");
+        };
+        let shown = String::from_utf8(file.display(&head.name).into_owned()).unwrap();
+        assert_eq!(file.as_bytes(), Some(&encoded.plain[..]));
+        (shown, encoded.extended.clone())
+    };
+    for (disposition, name, extended) in [
+        (
+            "form-data; name=file; filename=\"=?utf-8?B?w7ZmZmVudGxpY2gudHh0?=\"; \
+             filename*=utf-8''%C3%B6ffentlich.txt",
+            "öffentlich.txt",
+            Some("utf-8''%C3%B6ffentlich.txt"),
+        ),
+        (
+            "form-data; name=\"file\"; filename*=UTF-8''r%C3%A9sum%C3%A9.pdf; \
+             filename=\"=?UTF-8?Q?r=C3=A9sum=C3=A9.pdf?=\"",
+            "résumé.pdf",
+            Some("UTF-8''r%C3%A9sum%C3%A9.pdf"),
+        ),
+        // The words say nothing that can be read: the other does.
+        (
+            "form-data; name=a; filename=\"=?koi8-r?B?1A==?=\"; filename*=UTF-8''t",
+            "t",
+            Some("UTF-8''t"),
+        ),
+        (
+            "form-data; name=a; filename=\"=?UTF-8?Q?=C3=A9_x.txt?=\"; filename*=nonsense",
+            "é x.txt",
+            None,
+        ),
+        (
+            "form-data; name=a; filename=\"=?ISO-8859-1?Q?caf=E9?= =?us-ascii?B?LnR4dA==?=\"",
+            "café.txt",
+            None,
+        ),
+    ] {
+        let extended = extended.map(str::to_owned);
+        assert_eq!(
+            read(disposition),
+            (name.to_owned(), extended),
+            "{disposition}"
+        );
+    }
+    for plain in ["=?koi8-r?B?1A==?=", "=?UTF-8?Q?a?=.txt", "x =?UTF-8?Q?a?="] {
+        let part = disposed(&format!("form-data; name=a; filename=\"{plain}\""));
+        assert_eq!(
+            part.head.file,
+            Some(RawFileName::Plain(plain.to_owned().into()))
+        );
+    }
+    let both = disposed("form-data; name=a; filename=\"=?UTF-8?Q?a?=.txt\"; filename*=UTF-8''b");
+    assert_eq!(
+        both.head.file,
+        Some(RawFileName::Plain("=?UTF-8?Q?a?=.txt".into()))
+    );
+}
+
 #[test]
 fn what_is_given_twice_or_goes_on_behind_a_quote() {
     refused(
@@ -334,12 +444,25 @@ fn names_that_are_not_utf_8() {
 
 #[test]
 fn transfer_encodings() {
-    for encoding in ["7bit", "8BIT", " binary "] {
+    for encoding in ["7bit", "8BIT", " binary ", "7-bit", "8-Bit"] {
         accepted(&with_head(&format!(
             "{A}\r\nContent-Transfer-Encoding: {encoding}"
         )));
     }
-    for encoding in ["base64", "quoted-printable", "x"] {
+    let quoted = "Content-Transfer-Encoding: Quoted-Printable";
+    let part = verdict(with_head(&format!("{A}\r\n{quoted}")).as_bytes()).unwrap();
+    assert!(part[0].head.quoted_printable);
+    assert!(!disposed("form-data; name=a").head.quoted_printable);
+    refused(
+        &with_head(&format!("{quoted}\r\n{A}; filename=b")),
+        TransferEncoding("quoted-printable".to_owned()),
+    );
+    for coding in ["gzip", "identity, gzip", ""] {
+        let body = with_head(&format!("{A}\r\nContent-Encoding: {coding}"));
+        refused(&body, ContentEncoding(coding.to_owned()));
+    }
+    accepted(&with_head(&format!("{A}\r\nContent-Encoding: Identity")));
+    for encoding in ["base64", "x"] {
         let body = with_head(&format!("{A}\r\nContent-Transfer-Encoding: {encoding}"));
         refused(&body, TransferEncoding(encoding.to_owned()));
     }

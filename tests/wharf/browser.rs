@@ -10,7 +10,7 @@ use crate::support::{Browser, Form, Server, noise, wait_until};
 #[test]
 fn a_form_is_sent_prolonged_and_deleted_without_javascript() {
     let server = Server::start();
-    let names = ["first.txt", "na\u{ef}ve <b>.bin"];
+    let names = ["first.txt", "na\u{ef}ve &lt;b&gt;.bin"];
     for (i, name) in names.iter().enumerate() {
         std::fs::write(server.dir().join(name), noise(200_000 * i + 10, 1)).unwrap();
     }
@@ -28,13 +28,13 @@ fn a_form_is_sent_prolonged_and_deleted_without_javascript() {
     let source = browser.source();
     assert!(
         source.contains("first.txt")
-            && source.contains("na\u{ef}ve &lt;b&gt;.bin")
+            && source.contains("na\u{ef}ve &amp;lt;b&amp;gt;.bin")
             && source.contains("a note"),
         "{source}"
     );
     assert_eq!(server.files().len(), 3);
     assert_eq!(
-        server.get("/files/na%C3%AFve%20%3Cb%3E.bin").body,
+        server.get("/files/na%C3%AFve%20&lt;b&gt;.bin").body,
         noise(200_010, 1)
     );
     assert!(source.contains("class=\"until\">until 20"), "{source}");
@@ -70,7 +70,10 @@ fn a_form_is_sent_prolonged_and_deleted_without_javascript() {
     assert!(deadline().is_null());
     browser.click("nav a");
     browser.click("#manage summary");
-    browser.click("#manage .danger");
+    // Once to be asked, and once more.
+    browser.click("#manage summary.danger");
+    assert_eq!(server.files().len(), 3);
+    browser.click("#manage button.danger");
     wait_until("the page after the deletion", || {
         browser.source().contains("is gone")
     });
@@ -88,9 +91,10 @@ fn a_token_is_typed_without_javascript() {
         browser.open(&server.url(&path));
         browser.click("#manage summary");
         browser.type_into("#manage [name=token]", token);
+        browser.click("#manage summary.danger");
         browser.click(button);
     };
-    manage("not the token", "#manage .danger");
+    manage("not the token", "#manage button.danger");
     wait_until("the page of the error", || {
         let source = browser.source();
         source.contains("404") && source.contains("the delete token is not right")
@@ -102,7 +106,7 @@ fn a_token_is_typed_without_javascript() {
         browser.url().ends_with("?changed")
     });
     assert!(server.get(&path).json()["expires_at"].is_string());
-    manage(token, "#manage .danger");
+    manage(token, "#manage button.danger");
     wait_until("the page after the deletion", || {
         browser.source().contains("is gone")
     });

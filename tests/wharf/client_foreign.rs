@@ -101,7 +101,9 @@ fn forms_come_from_go() {
         "na\u{ef}ve \u{20ac} \u{65e5}\u{672c}.bin",
         "quote\"and space.bin",
     ] {
-        let content = std::fs::read(dir.path().join(name)).unwrap();
+        // As the server would store it: Windows forbids the quote.
+        let here = dir.path().join(name.replace('"', "_"));
+        let content = std::fs::read(here).unwrap();
         assert!(content == name.repeat(100_000).as_bytes(), "{name}");
     }
     assert_eq!(download(dir.path(), &["nothing"]).code, Some(5));

@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::support::{Connection, Form, Server, Setup, noise, soak, wait_until};
@@ -188,4 +188,48 @@ fn many_uploads_of_many_files_within_the_budget_of_descriptors() {
     assert_eq!(server.files().len() as u64, uploads * 1001);
     assert_eq!(server.staged(), 0);
     assert_eq!(server.get("/files/999.txt").body, noise(1000, 999));
+}
+
+/// Each sends as much text as it may, and then no more: together they would take 150 MiB.
+#[test]
+fn text_of_uploads_that_stop_takes_bounded_memory() {
+    let server = Server::start();
+    let value = "\u{1}".repeat(60_000);
+    let form = (0..17).fold(Form::new(), |form, i| form.text(&format!("t{i}"), &value));
+    let body = form.body();
+    let head = format!(
+        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        form.content_type(),
+        body.len()
+    );
+    let sent = [head.as_bytes(), &body[..body.len() - 10]].concat();
+    let before = server.memory().1;
+    let connections: Vec<TcpStream> = (0..120)
+        .map(|_| TcpStream::connect(server.address).unwrap())
+        .collect();
+    let (answers, answered) = std::sync::mpsc::channel();
+    for connection in &connections {
+        let (mut connection, sent) = (connection.try_clone().unwrap(), sent.clone());
+        let answers = answers.clone();
+        // It may stand still: the server reads no more than it may keep.
+        std::thread::spawn(move || {
+            let mut start = [0; 12];
+            let written = connection.write_all(&sent);
+            let read = written.and_then(|()| connection.read_exact(&mut start));
+            let _ = answers.send(read.map(|()| start));
+        });
+    }
+    // Some waited for the others, in vain.
+    let first = answered.recv_timeout(std::time::Duration::from_secs(120));
+    assert_eq!(&first.unwrap().unwrap(), b"HTTP/1.1 503");
+    let grown = server.memory().1.saturating_sub(before);
+    assert!(grown < 110 << 10, "{grown} KiB");
+    // What is small takes nothing of it.
+    server.upload(&Form::new().text("a", "b").file("f", "a.txt", b"x"));
+    // When they are gone, there is room for all.
+    for connection in connections {
+        connection.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+    server.upload(&form);
+    assert_eq!(server.files().len(), 3);
 }

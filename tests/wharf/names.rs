@@ -104,7 +104,7 @@ fn control_characters_in_names_are_refused_or_removed() {
         b"y",
     );
     let json = server.upload(&encoded);
-    assert_eq!(json["files"][0]["name"], "ab\".txt");
+    assert_eq!(json["files"][0]["name"], "ab_.txt");
     assert_eq!(json["files"][1]["name"], "ab.txt");
 }
 

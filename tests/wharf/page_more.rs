@@ -202,6 +202,7 @@ fn one_sign_in_is_for_all_the_pages() {
         "'readable' in document.getElementById('history').dataset",
     );
     browser.click("#history summary");
+    browser.click("#history .delete-it summary");
     browser.click("#history .delete");
     browser.wait_for("it is gone", "document.getElementById('history').hidden");
     assert_eq!(server.files().len(), 2);
@@ -242,6 +243,7 @@ fn nobody_is_asked_for_a_password_unasked() {
     browser.click("#history summary");
     browser.click("#history .prolong");
     server.says("PATCH /uploads/");
+    browser.click("#history .delete-it summary");
     browser.click("#history .delete");
     browser.wait_for("it is gone", "document.getElementById('history').hidden");
     assert_eq!(server.files(), [""; 0]);

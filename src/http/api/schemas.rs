@@ -49,7 +49,7 @@ pub fn all() -> Value {
                 "field": { "type": "string", "description": "The name of the form's field" },
                 "name": { "type": "string", "description": "The name it is stored under" },
                 "size": count,
-                "type": { "type": "string", "description": "The media type" },
+                "type": { "type": "string", "description": "The media type, as the part gave it; guessed from the name where it gave none or application/octet-stream" },
                 "sha256": nullable(digest.clone()),
                 "url": { "type": "string", "format": "uri-reference" },
             },

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::{Reader, qr, words};
 use crate::form::display_name;
-use crate::http::respond::is_inert;
+use crate::http::respond::{is_inert, is_json_lines};
 use crate::http::upload_json;
 use crate::ingest;
+use crate::model::media_type::essence;
 use crate::model::{Manifest, StoredFile};
 
 /// The largest picture that is loaded to be shown small, in bytes.
@@ -30,9 +31,9 @@ pub struct View<'a> {
 
 /// How a browser can show a file in a page without running anything in it.
 fn preview(file: &StoredFile) -> Option<&'static str> {
-    let essence = file.media_type.split(';').next().unwrap_or_default();
-    let essence = essence.trim().to_ascii_lowercase();
-    if !is_inert(&file.media_type) || file.size == 0 {
+    let media_type = file.served_type();
+    let essence = essence(media_type).to_ascii_lowercase();
+    if !is_inert(media_type) || file.size == 0 {
         return None;
     }
     match essence.split('/').next()? {
@@ -40,7 +41,7 @@ fn preview(file: &StoredFile) -> Option<&'static str> {
         "video" => Some("video"),
         "audio" => Some("audio"),
         "text" => Some("text"),
-        _ if essence == "application/json" => Some("text"),
+        _ if essence == "application/json" || is_json_lines(&essence) => Some("text"),
         _ => None,
     }
     .filter(|&kind| kind != "text" || file.size <= MAX_TEXT)
@@ -73,7 +74,7 @@ pub fn values(reader: &Reader, view: &View) -> Value {
                 "field": text(field.as_bytes()),
                 "size": words::size(file.size),
                 "bytes": file.size,
-                "type": file.media_type,
+                "type": file.served_type(),
                 "sha256": file.sha256,
                 "url": upload_json::file_url(manifest, file, base),
                 "ending": ending(name),
@@ -112,7 +113,6 @@ pub fn values(reader: &Reader, view: &View) -> Value {
         "files": files,
         "fields": fields,
         "size": words::size(manifest.size()),
-        "bytes": manifest.size(),
         "created_at": manifest.created_at.to_string(),
         "created": words::minute(manifest.created_at),
         "expires_at": manifest.expires_at.map(|time| time.to_string()),
@@ -157,7 +157,9 @@ mod tests {
                 name: FileName::from_upload(b"x"),
                 original: b"x"[..].into(),
                 size: 1,
+                extended: None,
                 media_type: media_type.to_owned(),
+                given_type: None,
                 sha256: None,
             };
             assert_eq!(preview(&file), expected, "{media_type}");

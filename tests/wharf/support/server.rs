@@ -42,6 +42,11 @@ impl Setup {
         self
     }
 
+    /// The folder of its own.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// Stores there, not in the folder of its own.
     pub fn store(mut self, dir: &Path) -> Self {
         self.store = Some(dir.to_owned());

@@ -1,0 +1,136 @@
+//! The memory that text takes while uploads are under way: names, types and the values of text
+//! fields stay in it to the commit, so what all uploads hold together has a bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::IngestError;
+
+/// What each upload may hold without asking, in bytes: as good as all forms need no more.
+const OWN: usize = 16 * 1024;
+/// What all uploads may hold together beyond that, in bytes.
+const SHARED: usize = 48 << 20;
+/// What an upload asks for at once, in bytes.
+const STEP: usize = 64 * 1024;
+/// What a part takes beside its text, in bytes.
+const PART: usize = 256;
+/// How long an upload waits for others to end. It may hold some already, as they may: whoever has
+/// waited so long is refused, and what it held is free for the next.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What uploads under way may hold of text.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    shared: Arc<Semaphore>,
+}
+
+/// What one upload holds; given back when it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    memory: Memory,
+    used: usize,
+    shared: Option<OwnedSemaphorePermit>,
+}
+
+impl Memory {
+    /// `max` is the most that one upload may hold, in bytes.
+    pub fn new(max: u64) -> Self {
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let shared = SHARED
+            .max(max.saturating_mul(2))
+            .min(Semaphore::MAX_PERMITS);
+        Memory {
+            shared: Arc::new(Semaphore::new(shared)),
+        }
+    }
+
+    /// Begins an upload.
+    pub fn begin(&self) -> Held {
+        Held {
+            memory: self.clone(),
+            used: 0,
+            shared: None,
+        }
+    }
+}
+
+impl Held {
+    /// Adds a part with so many bytes of text.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn part(&mut self, bytes: usize) -> Result<(), IngestError> {
+        self.take(PART + bytes).await
+    }
+
+    /// Adds `bytes` of text; waits while other uploads hold all there is.
+    ///
+    /// # Errors
+    /// It has waited too long.
+    pub async fn take(&mut self, bytes: usize) -> Result<(), IngestError> {
+        self.used += bytes;
+        let shared = self.shared.as_ref().map_or(0, |held| held.num_permits());
+        let missing = self.used.saturating_sub(OWN + shared);
+        if missing == 0 {
+            return Ok(());
+        }
+        let more = u32::try_from(missing.next_multiple_of(STEP)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.memory.shared).acquire_many_owned(more);
+        let more = tokio::time::timeout(PATIENCE, more).await;
+        let more = more.map_err(|_| IngestError::NoMemory)?;
+        let more = more.map_err(IngestError::internal)?;
+        match &mut self.shared {
+            Some(held) => held.merge(more),
+            None => self.shared = Some(more),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn small_forms_never_wait_and_large_ones_for_each_other() {
+        let memory = Memory::new(1 << 20);
+        let mut all: Vec<Held> = Vec::new();
+        // Each wants 1 MiB, and all have a part of it: nobody can go on.
+        for _ in 0..SHARED / STEP {
+            let mut held = memory.begin();
+            held.take(OWN + 1).await.unwrap();
+            all.push(held);
+        }
+        let mut small = memory.begin();
+        small.part(OWN - PART).await.unwrap();
+        let mut last = all.pop().unwrap();
+        let waits = tokio::spawn(async move {
+            last.take(STEP).await?;
+            last.take(STEP).await.map(|()| last)
+        });
+        tokio::task::yield_now().await;
+        assert!(!waits.is_finished());
+        all.truncate(all.len() - 2);
+        let last = waits.await.unwrap().unwrap();
+        assert_eq!(last.used, OWN + 1 + 2 * STEP);
+        // One that waits in vain gives back what it holds.
+        let refused = all[0].take(STEP).await;
+        assert!(matches!(refused, Err(IngestError::NoMemory)), "{refused:?}");
+        let more = all[1].take(STEP);
+        tokio::pin!(more);
+        assert!(tokio::time::timeout(STEP_TIME, &mut more).await.is_err());
+        drop(last);
+        more.await.unwrap();
+    }
+
+    const STEP_TIME: Duration = Duration::from_secs(1);
+
+    #[tokio::test]
+    async fn what_one_upload_may_hold_is_there() {
+        let max = 3 * SHARED;
+        let mut held = Memory::new(max as u64).begin();
+        held.take(max).await.unwrap();
+    }
+}

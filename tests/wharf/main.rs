@@ -49,6 +49,7 @@ mod s3_faults;
 mod s3_fleet;
 mod s3_second;
 mod s3_tls;
+mod s3_words;
 mod signals;
 mod slow;
 mod streams;

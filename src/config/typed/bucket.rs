@@ -16,9 +16,16 @@ impl Reader<'_> {
     ) -> Result<Option<object::Options>, ConfigError> {
         let endpoint = self.parsed("s3_endpoint", |text| match text {
             "none" => Ok(None),
-            text if is_url(text) => Ok(Some(aws::without_user(text))),
-            text => Err(format!("{text:?} begins with neither http:// nor https://")),
+            text => check_endpoint(text).map(|()| Some(aws::without_user(text))),
         })?;
+        for (name, text) in &aws {
+            if name.starts_with("aws_endpoint_url") {
+                check_endpoint(text).map_err(|reason| {
+                    let name = name.to_ascii_uppercase();
+                    self.0.refuse("s3_endpoint", format!("{name}: {reason}"))
+                })?;
+            }
+        }
         let memory = self.size("s3_memory")?.unwrap_or(u64::MAX);
         if memory < object::Options::LEAST_MEMORY {
             let reason = format!("less than {} bytes", object::Options::LEAST_MEMORY);
@@ -42,12 +49,20 @@ impl Reader<'_> {
     }
 }
 
-fn is_url(text: &str) -> bool {
-    let uri: Result<http::Uri, _> = text.parse();
-    uri.is_ok_and(|uri| {
-        let known = matches!(uri.scheme_str(), Some("http" | "https"));
-        known && uri.authority().is_some() && uri.query().is_none()
-    })
+/// Refuses what no request can be sent to.
+fn check_endpoint(text: &str) -> Result<(), String> {
+    let url: url::Url = text
+        .parse()
+        .map_err(|error| format!("{text:?} is no address: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(format!(
+            "{text:?} begins with neither http:// nor https:// and a host"
+        ));
+    }
+    match url.query() {
+        None => Ok(()),
+        Some(_) => Err(format!("{text:?} has a query")),
+    }
 }
 
 /// `s3://BUCKET` or `s3://BUCKET/PREFIX`.
@@ -75,6 +90,26 @@ fn bucket_and_prefix(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn endpoints_are_addresses() {
+        for text in [
+            "http://127.0.0.1:9000",
+            "https://s3.example/base",
+            "http://[::1]:1",
+        ] {
+            assert_eq!(check_endpoint(text), Ok(()), "{text}");
+        }
+        for text in [
+            "http://127.0.0.1:70000",
+            "localhost:9000",
+            "ftp://a",
+            "http://",
+            "http://a?b",
+        ] {
+            assert!(check_endpoint(text).unwrap_err().contains(text), "{text}");
+        }
+    }
 
     #[test]
     fn places_are_a_bucket_and_a_prefix() {

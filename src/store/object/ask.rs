@@ -35,6 +35,8 @@ pub enum Unanswered {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Page {
+    /// Not to be left out: an answer that is none, from something before the store, has none.
+    is_truncated: bool,
     next_continuation_token: Option<String>,
     #[serde(default)]
     contents: Vec<Content>,
@@ -85,6 +87,7 @@ impl Client {
             .signed_url_opts(Method::GET, key, SIGNED_FOR, &options)
             .await;
         let url = signed.map_err(|error| failed(&sort("signing", &error)))?;
+        let url = self.as_it_is_sent(url);
         let (mut head, body) = HttpRequest::new(HttpRequestBody::empty()).into_parts();
         head.uri = url.as_str().parse().map_err(|error| failed(&error))?;
         let request = HttpRequest::from_parts(head, body);
@@ -98,8 +101,13 @@ impl Client {
         // Its code alone: an answer can repeat the request, its signature and all.
         let text = String::from_utf8_lossy(&body);
         let code = element(&text, "Code").unwrap_or_default();
-        // What is not implemented (501) will not be the next time.
-        let passes = matches!(head.status.as_u16(), 408 | 429 | 500 | 502..);
+        // What is not implemented (501) will not be the next time. A refusal without a code is not
+        // the store's own, and a bucket that is gone may be back.
+        let passes = matches!(head.status.as_u16(), 408 | 429 | 500 | 502..)
+            || matches!(
+                code,
+                "" | "NoSuchBucket" | "RequestTimeout" | "OperationAborted"
+            );
         match passes {
             true => Err(failed(&format!("{}: {code}", head.status))),
             false => Err(Unanswered::Refused(head.status.as_u16(), code.to_owned())),
@@ -139,8 +147,21 @@ impl Client {
                 }
             }
         }
-        Ok((listed, page.next_continuation_token))
+        let next = page.next_continuation_token.filter(|_| page.is_truncated);
+        if page.is_truncated
+            && (next.as_deref().is_none_or(str::is_empty) || next.as_deref() == token)
+        {
+            return Err(no_end(&format!("listing {begin}*")));
+        }
+        Ok((listed, next))
     }
+}
+
+/// A listing says that there is more, and not where.
+pub fn no_end(doing: &str) -> StoreError {
+    StoreError::Unavailable(format!(
+        "{doing}: the store says that there is more, and does not say where it goes on"
+    ))
 }
 
 /// A time in an answer; one that cannot be told is taken for a new one.
@@ -168,8 +189,10 @@ mod tests {
         let changed = time(&page.contents[0].last_modified);
         assert_eq!(changed.as_millis(), 1_289_422_114_000);
         assert!(time(&page.contents[1].last_modified) > changed);
-        let none = "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>";
+        let none = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
         let page: Page = quick_xml::de::from_str(none).unwrap();
-        assert!(page.contents.is_empty() && page.next_continuation_token.is_none());
+        assert!(page.contents.is_empty() && !page.is_truncated);
+        let other = "<html><body>It works</body></html>";
+        assert!(quick_xml::de::from_str::<Page>(other).is_err());
     }
 }

@@ -170,6 +170,13 @@ impl BucketBlob {
         };
         let found = self.client.open(&self.key, options).await;
         let found = found.map_err(|error| sort(&format!("reading {}", self.key), &error))?;
+        // A store may pass over If-Match.
+        if found.meta.e_tag != self.tag {
+            let key = &self.key;
+            return Err(StoreError::Damaged(format!(
+                "{key} was replaced while it was read"
+            )));
+        }
         self.stream = found.into_stream();
         Ok(())
     }

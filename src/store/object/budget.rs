@@ -1,13 +1,15 @@
 //! The memory that uploads have in common.
 
+mod shares;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::parts::PART;
+use shares::{Share, Shares};
 
 /// The size of a [`Block`], in bytes, and what the budget is counted in: a slow client holds no
 /// more than this beyond what it has sent.
@@ -15,14 +17,13 @@ pub const BLOCK: usize = 64 * 1024;
 
 /// The bytes that all uploads of the process together may hold for their parts.
 ///
-/// An upload takes what it needs bit by bit, as its bytes come, so that slow clients hold no more
-/// than they have sent. Many that each hold half a part could then wait for each other for ever:
-/// so one whole part is kept in reserve. Whoever takes the reserve can end its part, send it, and
-/// give back all it held.
+/// An upload takes blocks as its bytes come, so that slow clients hold no more than they have
+/// sent. The blocks go to few parts at a time: a part that was begun comes before one that was
+/// not, and a new one begins only while those that were begun leave room for all of it (see
+/// [`Shares`]). Where slow clients hold everything, one whole part is kept in reserve.
 #[derive(Debug)]
 pub struct Budget {
-    free: Arc<Semaphore>,
-    reserve: Arc<Semaphore>,
+    shares: Arc<Shares>,
     /// Whose turn it is to wait for a large part.
     turn: Arc<Semaphore>,
     /// For whole small files, which are held already: they wait for the store alone, and never for
@@ -83,13 +84,21 @@ impl Drop for Block {
     }
 }
 
-/// What of the budget is taken; dropped, it is given back.
+/// What one part has of the budget; dropped, it is given back.
 #[derive(Debug, Default)]
 pub struct Held {
-    free: Option<OwnedSemaphorePermit>,
-    reserve: Option<OwnedSemaphorePermit>,
+    share: Option<Share>,
     turn: Option<OwnedSemaphorePermit>,
     small: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    /// Says that the part is whole: it takes no more.
+    pub fn whole(&mut self) {
+        if let Some(share) = &self.share {
+            share.whole();
+        }
+    }
 }
 
 impl Budget {
@@ -102,25 +111,25 @@ impl Budget {
         let all = ((bytes - PART) / BLOCK).min(Semaphore::MAX_PERMITS);
         let small = all / 16;
         Budget {
-            free: Arc::new(Semaphore::new(all - small)),
-            reserve: Arc::new(Semaphore::new(1)),
+            shares: Shares::new(all - small, PART / BLOCK),
             turn: Arc::new(Semaphore::new(1)),
             small: Arc::new(Semaphore::new(small)),
             pool: Arc::default(),
         }
     }
 
-    /// Takes a block more, if it is free. Whoever has the reserve has one part, to be sent.
+    /// Takes a block more, if it is free and no other part that was begun needs it. A part that
+    /// has the reserve is to be sent.
     pub fn try_block(&self, held: &mut Held) -> Option<Block> {
-        if held.reserve.is_some() {
-            return None;
-        }
-        self.try_take(held, BLOCK).then(|| self.fetch())
+        let share = held.share.get_or_insert_with(|| Share::new(&self.shares));
+        share.try_take().then(|| self.fetch())
     }
 
-    /// Takes a block more, once it is free; see [`take`](Self::take).
+    /// Takes a block more, once there is one for this part. All that is held until it is given
+    /// back may be no more than [`PART`].
     pub async fn block(&self, held: &mut Held) -> Block {
-        self.take(held, BLOCK).await;
+        let share = held.share.get_or_insert_with(|| Share::new(&self.shares));
+        share.take().await;
         self.fetch()
     }
 
@@ -128,17 +137,17 @@ impl Budget {
     /// One upload at a time waits, and has its turn until it gives back what it holds: many that
     /// wait, each with half of a large part, would get nowhere.
     pub async fn patient_block(&self, held: &mut Held, patience: Duration) -> Option<Block> {
-        if held.reserve.is_some() {
+        let share = held.share.get_or_insert_with(|| Share::new(&self.shares));
+        if share.has_reserve() {
             return None;
         }
-        let closed = "the semaphores are never closed";
+        let turn = &mut held.turn;
         let waiting = async {
-            if held.turn.is_none() {
-                let turn = Arc::clone(&self.turn).acquire_owned().await;
-                held.turn = Some(turn.expect(closed));
+            if turn.is_none() {
+                let permit = Arc::clone(&self.turn).acquire_owned().await;
+                *turn = Some(permit.expect("the semaphores are never closed"));
             }
-            let permit = Arc::clone(&self.free).acquire_many_owned(units(BLOCK));
-            held.add(permit.await.expect(closed));
+            share.take_free().await;
         };
         tokio::time::timeout(patience, waiting).await.ok()?;
         Some(self.fetch())
@@ -146,7 +155,8 @@ impl Budget {
 
     /// Takes what a small file of so many bytes needs on its way, once that is free.
     pub async fn small(&self, held: &mut Held, bytes: usize) {
-        let permit = Arc::clone(&self.small).acquire_many_owned(units(bytes.max(1)));
+        let blocks = u32::try_from(bytes.max(1).div_ceil(BLOCK)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.small).acquire_many_owned(blocks);
         held.small = Some(permit.await.expect("the semaphores are never closed"));
     }
 
@@ -157,112 +167,164 @@ impl Budget {
             pool: Arc::clone(&self.pool),
         }
     }
-
-    /// Takes `bytes` more if they are free; answers whether they were.
-    fn try_take(&self, held: &mut Held, bytes: usize) -> bool {
-        if held.reserve.is_some() {
-            return true;
-        }
-        let permit = Arc::clone(&self.free).try_acquire_many_owned(units(bytes));
-        permit.is_ok_and(|permit| {
-            held.add(permit);
-            true
-        })
-    }
-
-    /// Takes `bytes` more, once they are free. All that is held until it is given back may be no
-    /// more than [`PART`].
-    pub async fn take(&self, held: &mut Held, bytes: usize) {
-        if self.try_take(held, bytes) {
-            return;
-        }
-        let closed = "the semaphores are never closed";
-        tokio::select! {
-            biased;
-            permit = Arc::clone(&self.free).acquire_many_owned(units(bytes)) => {
-                held.add(permit.expect(closed));
-            }
-            permit = Arc::clone(&self.reserve).acquire_owned() => {
-                held.reserve = Some(permit.expect(closed));
-            }
-        }
-    }
-}
-
-impl Held {
-    fn add(&mut self, permit: OwnedSemaphorePermit) {
-        match &mut self.free {
-            Some(held) => held.merge(permit),
-            None => self.free = Some(permit),
-        }
-    }
-}
-
-fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
-    const STEP: usize = PART / 8;
+    const BLOCKS: usize = PART / BLOCK;
 
-    #[tokio::test]
+    /// Takes all blocks of a part.
+    async fn fill(budget: &Budget, held: &mut Held) {
+        for _ in 0..BLOCKS {
+            budget.block(held).await;
+            tokio::task::yield_now().await;
+        }
+        held.whole();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn parts_that_fill_the_budget_do_not_wait_for_each_other() {
         let budget = Arc::new(Budget::new(Budget::LEAST));
-        // Far more parts than there is room for, all begun before any is whole.
         let parts: Vec<_> = (0..50)
             .map(|_| {
                 let budget = Arc::clone(&budget);
-                tokio::spawn(async move {
-                    let mut held = Held::default();
-                    for _ in 0..PART / STEP {
-                        budget.take(&mut held, STEP).await;
-                        tokio::task::yield_now().await;
-                    }
-                })
+                tokio::spawn(async move { fill(&budget, &mut Held::default()).await })
             })
             .collect();
         for part in parts {
             part.await.unwrap();
         }
         let small = budget.small.available_permits();
-        assert_eq!(budget.free.available_permits() + small, 2 * PART / BLOCK);
-        assert_eq!(budget.reserve.available_permits(), 1);
+        assert_eq!(budget.shares.free() + small, 2 * BLOCKS);
+        assert!(budget.shares.has_reserve());
     }
 
-    #[tokio::test]
-    async fn what_is_not_free_is_waited_for() {
-        let budget = Budget::new(0);
-        let (mut first, mut second, mut third) = Default::default();
-        let free = budget.free.available_permits() * BLOCK;
-        assert!(budget.try_take(&mut first, free));
-        assert!(!budget.try_take(&mut second, 1));
-        budget.take(&mut second, 1).await;
-        assert!(second.reserve.is_some() && budget.try_take(&mut second, PART));
-        assert!(budget.try_block(&mut second).is_none(), "it is to be sent");
-        // Small files go past all that.
-        let mut small = Held::default();
-        budget.small(&mut small, BLOCK).await;
-        {
-            let waiting = budget.take(&mut third, 1);
-            tokio::pin!(waiting);
-            assert!(futures_util::poll!(&mut waiting).is_pending());
-            drop(first);
-            waiting.await;
+    /// The store takes a second for a part. However many uploads want to send, as many parts are
+    /// under way as there is memory for.
+    #[tokio::test(start_paused = true)]
+    async fn memory_goes_to_whole_parts_however_many_upload() {
+        // 24 parts, of which one is in reserve, and a little more than one for small files.
+        const PARTS: usize = 24;
+        const SENT: usize = 2000;
+        let mut best = Duration::MAX;
+        for uploads in [10, 20, 40, 100, 1000] {
+            let budget = Arc::new(Budget::new((PARTS * PART) as u64));
+            let left = Arc::new(AtomicUsize::new(SENT));
+            let begun = tokio::time::Instant::now();
+            let clients: Vec<_> = (0..uploads)
+                .map(|_| {
+                    let (budget, left) = (Arc::clone(&budget), Arc::clone(&left));
+                    tokio::spawn(async move {
+                        let mut parts = tokio::task::JoinSet::new();
+                        let mut sent = 0;
+                        let down = |left: usize| left.checked_sub(1);
+                        while left
+                            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, down)
+                            .is_ok()
+                        {
+                            let mut held = Held::default();
+                            fill(&budget, &mut held).await;
+                            parts.spawn(async move {
+                                tokio::time::sleep(Duration::from_secs(1)).await;
+                                drop(held);
+                            });
+                            sent += 1;
+                            while parts.len() >= 4 {
+                                parts.join_next().await;
+                            }
+                        }
+                        parts.join_all().await;
+                        sent
+                    })
+                })
+                .collect();
+            let mut each = Vec::new();
+            for client in clients {
+                each.push(client.await.unwrap());
+            }
+            let took = begun.elapsed();
+            best = best.min(took);
+            let (least, most) = (each.iter().min().unwrap(), each.iter().max().unwrap());
+            println!("{uploads} uploads: {took:?}, {least} to {most} parts each");
+            assert!(
+                took.as_secs_f64() <= best.as_secs_f64() / 0.9,
+                "{uploads}: {took:?}"
+            );
+            let fair = SENT / uploads;
+            assert!(
+                *least + 4 >= fair / 2 && *most <= 2 * fair + 6,
+                "{least} to {most}"
+            );
         }
-        assert!(third.free.is_some());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn slow_clients_hold_what_they_have_sent() {
+        let budget = Budget::new(24 * PART as u64);
+        // Far more than there are parts, each with a little, and none goes on.
+        let mut slow: Vec<Held> = (0..400).map(|_| Held::default()).collect();
+        for held in &mut slow {
+            budget.block(held).await;
+        }
+        // One that is fast is not kept from sending part after part.
+        for _ in 0..50 {
+            fill(&budget, &mut Held::default()).await;
+        }
+        // Where they hold everything, one goes on in the reserve.
+        for held in &mut slow {
+            while budget.try_block(held).is_some() {}
+        }
+        assert_eq!(budget.shares.free(), 0);
+        for _ in 0..3 {
+            fill(&budget, &mut Held::default()).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_is_given_up_gives_everything_back() {
+        let budget = Arc::new(Budget::new(0));
+        let all = budget.shares.free();
+        let mut parts = Vec::new();
+        for _ in 0..20 {
+            let budget = Arc::clone(&budget);
+            parts.push(tokio::spawn(async move {
+                let mut held = Held::default();
+                fill(&budget, &mut held).await;
+                std::future::pending::<()>().await;
+            }));
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        // Some are whole, some wait in the middle, some have not begun.
+        for part in parts {
+            part.abort();
+            let _ = part.await;
+        }
+        assert_eq!(budget.shares.free(), all);
+        assert!(budget.shares.has_reserve());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_files_go_past_all_that() {
+        let budget = Budget::new(0);
+        let (mut first, mut second) = (Held::default(), Held::default());
+        fill(&budget, &mut first).await;
+        while budget.try_block(&mut first).is_some() {}
+        fill(&budget, &mut second).await;
+        assert!(!budget.shares.has_reserve());
+        budget.small(&mut Held::default(), BLOCK).await;
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn one_at_a_time_waits_for_a_large_part() {
         const PATIENCE: Duration = Duration::from_millis(20);
         let budget = Budget::new(0);
         let (mut others, mut first, mut second) = Default::default();
-        let free = budget.free.available_permits() * BLOCK;
-        assert!(budget.try_take(&mut others, free));
-        // Nothing is free.
+        while budget.try_block(&mut others).is_some() {}
+        assert_eq!(budget.shares.free(), 0);
         assert!(budget.patient_block(&mut first, PATIENCE).await.is_none());
         {
             let large = budget.patient_block(&mut first, PATIENCE);
@@ -274,14 +336,7 @@ mod tests {
         // There is enough, and it is not the second one's turn until the first has sent.
         let refused = budget.patient_block(&mut second, PATIENCE).await;
         assert!(refused.is_none());
-        assert!(budget.try_block(&mut second).is_some());
         drop(first);
         assert!(budget.patient_block(&mut second, PATIENCE).await.is_some());
-        let mut sending = Held {
-            reserve: Arc::clone(&budget.reserve).try_acquire_owned().ok(),
-            ..Held::default()
-        };
-        let more = budget.patient_block(&mut sending, PATIENCE).await;
-        assert!(more.is_none(), "it is to be sent");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{HttpClient, HttpConnector as _, ReqwestConnector};
+use object_store::client::{HttpClient, HttpConnector as _};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use object_store::{
@@ -14,8 +14,11 @@ use object_store::{
     RetryConfig,
 };
 
+use url::Url;
+
 use super::Options;
-use super::error::{is_absent, is_lost_on_the_way, sort, words};
+use super::connector::Connector;
+use super::error::{is_absent, is_bare_404, is_to_be_repeated, sort, words};
 use crate::store::StoreError;
 
 /// How long an answer may take to begin, and to go on.
@@ -41,6 +44,8 @@ pub struct Client {
     bulk: AmazonS3,
     /// For requests that are signed here.
     http: HttpClient,
+    /// Whether requests go out without a signature.
+    unsigned: bool,
 }
 
 /// A small object as it was read.
@@ -83,6 +88,8 @@ impl Client {
         }
         let value = |key| builder.get_config_value(&key);
         let endpoint = value(AmazonS3ConfigKey::S3Endpoint).or(value(AmazonS3ConfigKey::Endpoint));
+        let skipped = value(AmazonS3ConfigKey::SkipSignature);
+        let unsigned = skipped.is_some_and(|skipped| skipped == "true");
         let style = AmazonS3ConfigKey::VirtualHostedStyleRequest;
         let chosen = options
             .settings
@@ -99,9 +106,15 @@ impl Client {
             }
             _ => {}
         }
+        if unsigned {
+            // Nothing is signed with it: without any, one would be looked for.
+            builder = builder.with_access_key_id("unsigned");
+            builder = builder.with_secret_access_key("unsigned");
+        }
         let client = AmazonS3ConfigKey::Client;
         let bulk = builder
             .with_bucket_name(&options.bucket)
+            .with_http_connector(Connector)
             .with_retry(retries())
             .with_config(client(ClientConfigKey::Timeout), EVER);
         let s3 = bulk
@@ -113,10 +126,27 @@ impl Client {
             .build()?;
         let http = http.with_allow_http(true);
         Ok(Client {
-            http: ReqwestConnector::default().connect(&http)?,
+            http: Connector.connect(&http)?,
             s3,
             bulk,
+            unsigned,
         })
+    }
+
+    /// Whether requests go out without a signature.
+    pub fn is_unsigned(&self) -> bool {
+        self.unsigned
+    }
+
+    /// A signed address as it is to be sent: without the signature where none is wanted.
+    pub fn as_it_is_sent(&self, mut url: Url) -> Url {
+        if self.unsigned {
+            let plain = url.query_pairs();
+            let plain = plain.filter(|(name, _)| !name.starts_with("X-Amz-"));
+            let plain: Vec<(String, String)> = plain.map(|(a, b)| (a.into(), b.into())).collect();
+            url.query_pairs_mut().clear().extend_pairs(plain);
+        }
+        url
     }
 
     /// For what this client has no words for.
@@ -158,9 +188,26 @@ impl Client {
 
     /// What is known of an object; `None` when there is none.
     pub async fn head(&self, key: &Path) -> Result<Option<ObjectMeta>, StoreError> {
-        match self.s3.head(key).await {
+        let looked = match self.s3.head(key).await {
+            // Only the answer to a GET has words.
+            Err(error) if is_bare_404(&error) => {
+                let options = GetOptions::new().with_range(Some(0..1_u64));
+                self.get(key, options).await.map(|found| found.meta)
+            }
+            looked => looked,
+        };
+        match looked {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(sort(&format!("looking at {key}"), &error)),
+        }
+    }
+
+    /// The ETag of an object; `None` when there may be none, which only reading it tells.
+    pub async fn tag(&self, key: &Path) -> Result<Option<String>, StoreError> {
+        match self.s3.head(key).await {
+            Ok(meta) => Ok(meta.e_tag),
+            Err(error) if is_absent(&error) || is_bare_404(&error) => Ok(None),
             Err(error) => Err(sort(&format!("looking at {key}"), &error)),
         }
     }
@@ -196,8 +243,9 @@ impl Client {
 
     /// Begins a file of several parts.
     pub async fn begin(&self, key: &Path) -> Result<String, StoreError> {
-        let begun = self.s3.create_multipart(key).await;
-        begun.map_err(|error| sort(&format!("beginning {key}"), &error))
+        // One whose answer was lost has no parts, and is removed when it is stale.
+        let begin = || self.s3.create_multipart(key);
+        hurry(&format!("beginning {key}"), 0, begin).await
     }
 
     /// Stores one part.
@@ -284,7 +332,7 @@ async fn hurry<T, F: Future<Output = Result<T, Error>>>(
     let patience = patience(len);
     for again in (0..TRIES).rev() {
         match tokio::time::timeout(patience, transfer()).await {
-            Ok(Err(error)) if again > 0 && is_lost_on_the_way(&error) => {
+            Ok(Err(error)) if again > 0 && is_to_be_repeated(&error) => {
                 tracing::info!("{doing} is tried again: {}", words(&error));
             }
             Ok(result) => return result.map_err(|error| sort(doing, &error)),

@@ -38,11 +38,24 @@ fn status(text: &str) -> Option<u16> {
     rest.split_once(' ')?.0.parse().ok()
 }
 
-/// Whether an error says that there is no such key. That there is no bucket says nothing of its
-/// keys.
+/// Whether an error says that there is no such key, or no such upload of parts. A bare 404 says
+/// nothing: whatever stands before the store answers with it too, and so does a bucket that is
+/// gone.
 pub fn is_absent(error: &Error) -> bool {
+    let text = error.to_string();
     matches!(error, Error::NotFound { .. })
-        && !error.to_string().contains("<Code>NoSuchBucket</Code>")
+        && matches!(element(&text, "Code"), Some("NoSuchKey" | "NoSuchUpload"))
+}
+
+/// Whether an error is a 404 without a word, as the answer to a HEAD is: whether there is no such
+/// key is still to be asked.
+pub fn is_bare_404(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. }) && element(&error.to_string(), "Code").is_none()
+}
+
+/// Whether another change of the same key was under way, and this one was not made.
+pub fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::AlreadyExists { .. })
 }
 
 /// Whether a conditional change was refused, as far as the answer tells.
@@ -58,12 +71,16 @@ pub fn is_outside(error: &Error) -> bool {
     status(&error.to_string()) == Some(416)
 }
 
-/// Whether the store says of what was sent that it came too slowly, or not as it was: that it is to
-/// be sent again.
-pub fn is_lost_on_the_way(error: &Error) -> bool {
+/// Whether a request is to be sent again that the library does not: the store says that it came
+/// too slowly, or not as it was, or that another change is under way (409); or its answer broke off.
+pub fn is_to_be_repeated(error: &Error) -> bool {
     let text = error.to_string();
     let code = element(&text, "Code");
-    status(&text) == Some(400) && matches!(code, Some("RequestTimeout" | "BadDigest"))
+    // The library's words for an answer whose head came and whose body did not.
+    let cut = status(&text).is_none() && text.contains("response body");
+    let lost = status(&text) == Some(400) && matches!(code, Some("RequestTimeout" | "BadDigest"));
+    let conflict = is_conflict(error) && code == Some("OperationAborted");
+    cut || lost || conflict
 }
 
 /// What is said with the status 400 and passes all the same (Amazon S3, Error responses).
@@ -114,7 +131,7 @@ mod tests {
             "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>",
         );
         assert!(matches!(sort("x", &late), StoreError::Unavailable(_)));
-        assert!(is_lost_on_the_way(&late) && !is_lost_on_the_way(&wrong));
+        assert!(is_to_be_repeated(&late) && !is_to_be_repeated(&wrong));
         let named = generic(
             "Error performing GET http://x/status%20code:%20507%20 - Server returned non-2xx status code: 403 Forbidden: ",
         );
@@ -130,5 +147,10 @@ mod tests {
         assert!(is_absent(&absent(
             "NoSuchBucket.txt: <Code>NoSuchKey</Code>"
         )));
+        assert!(!is_absent(&absent("404 page not found")));
+        assert!(is_bare_404(&absent("404 page not found")));
+        assert!(!is_bare_404(&absent("<Code>NoSuchBucket</Code>")));
+        let cut = generic("Error getting create multipart response body: HTTP error: end of file");
+        assert!(is_to_be_repeated(&cut));
     }
 }

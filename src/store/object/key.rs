@@ -6,7 +6,7 @@ use std::time::Duration;
 use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVersion};
 
 use super::Inner;
-use super::error::{is_refusal, sort, words};
+use super::error::{is_conflict, is_refusal, sort, words};
 use crate::model::{Manifest, Salt, Stored, UploadId};
 use crate::store::{Replaced, StoreError, Version, to_json};
 
@@ -56,8 +56,8 @@ impl Inner {
     }
 
     pub async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
-        let meta = self.client.head(&self.layout.manifest(id)).await?;
-        Ok(meta.and_then(|meta| meta.e_tag).map(Version))
+        let tag = self.client.tag(&self.layout.manifest(id)).await?;
+        Ok(tag.map(Version))
     }
 
     /// Puts `json` at a key where nothing stands.
@@ -70,7 +70,7 @@ impl Inner {
             let Err(error) = put else {
                 return Ok(Created::Done);
             };
-            match self.tagged(id).await? {
+            match self.read_back(id).await? {
                 Some(found) if found.write.as_ref() == Some(&write) => return Ok(Created::Done),
                 Some(found) => return Ok(Created::Taken(found.stored)),
                 None if is_refusal(&error) && again > 0 => {
@@ -91,24 +91,53 @@ impl Inner {
         json: Vec<u8>,
     ) -> Result<Replaced, StoreError> {
         let write = write_id()?;
-        let mode = PutMode::Update(UpdateVersion {
-            e_tag: Some(known.tag.clone()),
-            version: None,
-        });
-        let Err(error) = self.put(id, json, mode, &write).await else {
-            return Ok(Replaced::Done);
-        };
-        match self.tagged(id).await? {
-            Some(found) if found.write.as_ref() == Some(&write) => Ok(Replaced::Done),
-            None => Ok(Replaced::Gone),
-            Some(found) if matches!(found.stored, Stored::Gone(_)) => Ok(Replaced::Gone),
-            Some(found) if found.tag != known.tag => Ok(Replaced::Changed),
-            // It may still come.
-            Some(_) => Err(StoreError::Unavailable(format!(
-                "replacing {id}: {}",
-                words(&error)
-            ))),
+        let mut pause = PAUSE;
+        for again in (0..TRIES).rev() {
+            let mode = PutMode::Update(UpdateVersion {
+                e_tag: Some(known.tag.clone()),
+                version: None,
+            });
+            let Err(error) = self.put(id, json.clone(), mode, &write).await else {
+                return Ok(Replaced::Done);
+            };
+            match self.read_back(id).await? {
+                Some(found) if found.write.as_ref() == Some(&write) => return Ok(Replaced::Done),
+                None => return Ok(Replaced::Gone),
+                Some(found) if matches!(found.stored, Stored::Gone(_)) => {
+                    return Ok(Replaced::Gone);
+                }
+                Some(found) if found.tag != known.tag => return Ok(Replaced::Changed),
+                Some(_) if is_conflict(&error) && again > 0 => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                // It may still come.
+                Some(_) => {
+                    let said = words(&error);
+                    return Err(StoreError::Unavailable(format!("replacing {id}: {said}")));
+                }
+            }
         }
+        unreachable!("the last try returns")
+    }
+
+    /// What stands at a key behind a change without an answer. Where that comes damaged it is read
+    /// again; then the outcome is unknown, which is no damage.
+    async fn read_back(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
+        let mut pause = PAUSE;
+        for again in (0..TRIES).rev() {
+            match self.tagged(id).await {
+                Err(StoreError::Damaged(_)) if again > 0 => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(StoreError::Damaged(why)) => {
+                    return Err(StoreError::Unavailable(format!("reading back: {why}")));
+                }
+                read => return read,
+            }
+        }
+        unreachable!("the last try returns")
     }
 
     pub async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {

@@ -15,6 +15,7 @@ mod ask;
 mod blob;
 mod budget;
 mod client;
+mod connector;
 mod error;
 mod identity;
 mod key;
@@ -257,7 +258,7 @@ impl Store for BucketStore {
     }
 
     async fn elsewhere(&self, file: &Elsewhere<'_>) -> Result<Option<String>, StoreError> {
-        match self.0.redirect {
+        match self.0.redirect && !self.0.client.is_unsigned() {
             true => self.0.elsewhere(file).await.map(Some),
             false => Ok(None),
         }

@@ -67,7 +67,8 @@ impl Gathered {
 
     /// All bytes, and what they hold of the budget.
     fn take(&mut self) -> Part {
-        let gathered = std::mem::take(self);
+        let mut gathered = std::mem::take(self);
+        gathered.held.whole();
         let last = gathered.last.map(Block::freeze);
         Part {
             content: PutPayload::from_iter(gathered.full.into_iter().chain(last)),

@@ -6,7 +6,7 @@ use object_store::path::Path;
 use serde::Deserialize;
 
 use super::Inner;
-use super::ask::{Unanswered, time};
+use super::ask::{Unanswered, no_end, time};
 use crate::model::{Timestamp, UploadId};
 use crate::store::StoreError;
 
@@ -90,10 +90,14 @@ impl Inner {
                     begun: time(&upload.initiated),
                 })
             }));
-            match (page.next_key_marker, page.next_upload_id_marker) {
-                (Some(key), Some(upload)) if page.is_truncated => markers = Some((key, upload)),
-                _ => return Ok(found),
+            if !page.is_truncated {
+                return Ok(found);
             }
+            let next = page.next_key_marker.zip(page.next_upload_id_marker);
+            if next.is_none() || next == markers {
+                return Err(no_end(&format!("listing unfinished files of {begin}*")));
+            }
+            markers = next;
         }
     }
 
@@ -127,10 +131,14 @@ impl Inner {
             };
             let times = page.part.iter().map(|part| time(&part.last_modified));
             newest = times.fold(newest, Timestamp::max);
-            match page.next_part_number_marker {
-                Some(next) if page.is_truncated => marker = Some(next),
-                _ => return newest,
+            if !page.is_truncated {
+                return newest;
             }
+            if page.next_part_number_marker.is_none() || page.next_part_number_marker == marker {
+                tracing::warn!(key = %file.key, "the list of an unfinished file's parts has no end; it stays for now");
+                return NOW;
+            }
+            marker = page.next_part_number_marker;
         }
     }
 

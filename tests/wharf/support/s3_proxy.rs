@@ -25,6 +25,12 @@ pub enum Trouble {
     Unconditional,
     /// It arrives without the metadata of its user.
     WithoutMetadata,
+    /// An answer of something before the server, which says so in plain text.
+    Plain(u16),
+    /// It is to be sent to this address.
+    Redirect(String),
+    /// The server answers, and this text becomes that on the way.
+    Rewrite(&'static str, &'static str),
 }
 
 /// A request as the proxy sees it.
@@ -34,6 +40,8 @@ pub struct Asked {
     pub path: String,
     /// Which request of this server it is, from 0.
     pub number: usize,
+    /// Whether it has a signature.
+    pub signed: bool,
 }
 
 impl Asked {
@@ -149,7 +157,12 @@ fn serve(client: TcpStream, port: u16, state: &State) -> Option<()> {
         method: words.next()?.to_owned(),
         path: words.next()?.to_owned(),
         number: 0,
+        signed: false,
     };
+    asked.signed = asked.path.contains("X-Amz-Signature=")
+        || head
+            .iter()
+            .any(|line| line.to_ascii_lowercase().starts_with("authorization:"));
     let trouble = {
         let mut all = state.asked.lock().unwrap();
         asked.number = all.len();
@@ -171,10 +184,29 @@ fn serve(client: TcpStream, port: u16, state: &State) -> Option<()> {
             xml.len()
         )
     };
-    match trouble {
+    match trouble.clone() {
         Trouble::SlowDown => return client.write_all(answer(503, "SlowDown").as_bytes()).ok(),
         Trouble::Answer(status, code) => {
             return client.write_all(answer(status, code).as_bytes()).ok();
+        }
+        Trouble::Plain(status) => {
+            let text = format!(
+                "HTTP/1.1 {status} No\r\nContent-Type: text/plain\r\nContent-Length: 13\r\nConnection: close\r\n\r\n"
+            );
+            // The answer to a HEAD has no body.
+            let body = if asked.method == "HEAD" {
+                ""
+            } else {
+                "no such route"
+            };
+            return client.write_all((text + body).as_bytes()).ok();
+        }
+        Trouble::Redirect(address) => {
+            let text = format!(
+                "HTTP/1.1 307 No\r\nLocation: {address}{}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                asked.path
+            );
+            return client.write_all(text.as_bytes()).ok();
         }
         Trouble::Delay(time) => std::thread::sleep(time),
         _ => {}
@@ -188,6 +220,13 @@ fn serve(client: TcpStream, port: u16, state: &State) -> Option<()> {
         head.retain(|line| !line.to_ascii_lowercase().starts_with(begin));
     }
     head.insert(1, "Connection: close\r\n".to_owned());
+    if !asked.signed {
+        // The server behind looks whether there is a signature, and not whether it is right.
+        head.insert(
+            1,
+            "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n".to_owned(),
+        );
+    }
     let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
     server.write_all(head.concat().as_bytes()).ok()?;
     server.write_all(&body).ok()?;
@@ -213,6 +252,14 @@ fn forward(server: TcpStream, mut client: TcpStream, trouble: &Trouble) -> Optio
     match trouble {
         Trouble::LoseAnswer => return None,
         Trouble::Truncate(len) => body.truncate(*len),
+        Trouble::Rewrite(from, to) => {
+            body = String::from_utf8_lossy(&body)
+                .replace(from, to)
+                .into_bytes();
+            head.retain(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
+            let length = format!("Content-Length: {}\r\n", body.len());
+            head.insert(1, length);
+        }
         _ => {}
     }
     client.write_all(head.concat().as_bytes()).ok()?;

@@ -175,6 +175,7 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         generation: 1,
         id: UploadId::generate().expect("random bits"),
         created_at: now(),
+        order: None,
         expires_at: Some(deadline),
         max_downloads: None,
         used: 0,

@@ -18,6 +18,7 @@ pub fn manifest(i: usize) -> Manifest {
         generation: 1,
         id: UploadId::generate().expect("randomness"),
         created_at: Timestamp::from_millis(i as i64),
+        order: None,
         expires_at: i
             .is_multiple_of(2)
             .then(|| Timestamp::from_millis(4_000_000_000_000 + i as i64)),

@@ -314,6 +314,12 @@ impl App {
             uploads.mend(stopped).await;
             Ok(())
         });
+        let (uploads, stopped) = (self.repository.clone(), stop());
+        let stale_after = self.options.stale_after;
+        tasks.spawn(async move {
+            uploads.keep_notes(stale_after, stopped).await;
+            Ok(())
+        });
     }
 
     /// Returns when the index lacks nothing.

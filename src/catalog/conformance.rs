@@ -32,6 +32,7 @@ pub fn manifest(millis: i64, names: &[&str]) -> Manifest {
         generation: 1,
         id: UploadId::generate().unwrap(),
         created_at: at(millis),
+        order: None,
         expires_at: None,
         max_downloads: None,
         used: 0,

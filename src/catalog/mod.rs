@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 mod embedded;
+mod orders;
 mod record;
 mod redis;
 
@@ -108,6 +109,17 @@ pub trait Catalog: Send + Sync + 'static {
     /// answers `false` and changes nothing. Seen by every call after it.
     async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
 
+    /// The [order](Manifest::order) that an upload is to have which is committed now, as far as it
+    /// is known without asking elsewhere.
+    fn order(&self, manifest: &Manifest) -> Timestamp;
+
+    /// The same as [`record`](Self::record) for an upload that is committed now. Answers whether
+    /// its order is above those of all others of its names; if not, [`order`](Self::order) knows a
+    /// better one from now on.
+    async fn admit(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
+        self.record(manifest).await.map(|_| true)
+    }
+
     /// The same for an upload that was changed: one that is not recorded stays so, for it may
     /// have been removed since. Then it answers `false`.
     async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
@@ -119,8 +131,7 @@ pub trait Catalog: Send + Sync + 'static {
     /// What is recorded of `id`.
     async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError>;
 
-    /// The upload with a file of that name that was committed last (by milliseconds, then id),
-    /// is not over at `now` and is none of `skip`. It is a hint: its manifest decides.
+    /// The upload with a file of that name that was committed last (by its order, then id), is not over at `now` and is none of `skip`. It is a hint: its manifest decides.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while a newer one could be unknown.
@@ -176,6 +187,11 @@ pub trait Catalog: Send + Sync + 'static {
     /// Restores the mark of an upload that goes on.
     async fn mark(&self, _manifest: &Manifest) -> Result<(), CatalogError> {
         Ok(())
+    }
+
+    /// Returns when an index that could not be reached can be reached again.
+    async fn restored(&self) {
+        std::future::pending().await
     }
 
     /// Returns when what was recorded in the last minute may have been lost.

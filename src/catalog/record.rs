@@ -10,6 +10,9 @@ use crate::model::{FileName, Manifest, Timestamp, UploadId};
 pub struct Record {
     pub generation: u64,
     pub created_at: Timestamp,
+    /// What decides which upload of a name is the newest, where it is not when it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     /// Whether all its downloads are used.
     pub spent: bool,
@@ -35,6 +38,7 @@ impl Record {
         Record {
             generation: manifest.generation,
             created_at: manifest.created_at,
+            order: Some(manifest.order()).filter(|order| *order != manifest.created_at),
             expires_at: manifest.expires_at,
             spent,
             due: if spent {
@@ -45,6 +49,11 @@ impl Record {
             size: manifest.size(),
             names,
         }
+    }
+
+    /// What decides which upload of a name is the newest.
+    pub fn order(&self) -> Timestamp {
+        self.order.unwrap_or(self.created_at)
     }
 
     pub fn is_alive(&self, now: Timestamp) -> bool {

@@ -100,7 +100,7 @@ impl Delivery {
     /// The index is being rebuilt, or the store fails.
     pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Result<Page, DeliveryError> {
         let now = self.clock.now();
-        let mut entries = self.uploads.catalog().list(after, limit + 1, now).await?;
+        let mut entries = self.uploads.list(after, limit + 1, now).await?;
         let more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| more).map(|entry| Cursor {

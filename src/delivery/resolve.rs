@@ -62,7 +62,7 @@ impl Delivery {
                 let found = self.newest_stored(name).await?;
                 let age = |selected: &Selected| {
                     let manifest = &selected.manifest;
-                    (manifest.created_at, manifest.id)
+                    (manifest.order(), manifest.id)
                 };
                 newest = newest.into_iter().chain(found).max_by_key(age);
             }
@@ -75,7 +75,7 @@ impl Delivery {
         let mut skip = Vec::new();
         loop {
             let now = self.clock.now();
-            let newest = self.uploads.catalog().newest(&name, now, &skip).await?;
+            let newest = self.uploads.newest(&name, now, &skip).await?;
             let Some(id) = newest else { return Ok(None) };
             match self.uploads.get(&id).await? {
                 Some(manifest) if !manifest.is_over(now) && manifest.file(&name).is_some() => {

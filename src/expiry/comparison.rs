@@ -22,6 +22,8 @@ const REST: Duration = Duration::from_secs(3600);
 /// The same in a store that nobody else changes: an index that was closed cleanly lacks nothing
 /// there, unless a person or a backup has changed the store meanwhile, or something went wrong.
 const REST_ALONE: Duration = Duration::from_secs(24 * 3600);
+/// How often a leader looks for uploads that others have left unindexed.
+const RECALL: Duration = Duration::from_secs(60);
 /// A regular comparison pauses after each folder for this many times what the folder took, so
 /// that it takes a fifth of the store's time at most.
 const PAUSES: u32 = 4;
@@ -39,6 +41,8 @@ pub struct Comparison {
     leftovers: bool,
     /// How far the comparison has come, where the index does not keep it.
     scan: Scan,
+    /// Under which claim, and when, was looked for uploads that others have left unindexed.
+    recalled: Option<(u64, Instant)>,
 }
 
 impl Comparison {
@@ -57,6 +61,7 @@ impl Comparison {
             trouble,
             leftovers: options.alone,
             scan: Scan::default(),
+            recalled: None,
             clock,
             options,
         };
@@ -95,7 +100,11 @@ impl Comparison {
 
     /// Mends what is missing, then does what the regular comparison has to do.
     async fn step(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
-        if self.trouble.borrow().is_some() || !self.fill_gaps(claim).await? {
+        if self.trouble.borrow().is_some() {
+            return Ok(());
+        }
+        self.recall(claim).await?;
+        if !self.fill_gaps(claim).await? {
             return Ok(());
         }
         match self.uploads.catalog().scan().await? {
@@ -114,6 +123,19 @@ impl Comparison {
             false => REST,
         };
         rest.min(self.options.stale_after)
+    }
+
+    /// Takes up what other instances have left unindexed: first of all, and now and then, for one
+    /// of them may have ended since.
+    async fn recall(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+        let recent = self
+            .recalled
+            .is_some_and(|(epoch, at)| epoch == claim.epoch && at.elapsed() < RECALL);
+        if !recent {
+            self.uploads.recall().await?;
+            self.recalled = Some((claim.epoch, Instant::now()));
+        }
+        Ok(())
     }
 
     /// Compares what the index may have lost. Answers `false` when it was given up.
@@ -176,6 +198,8 @@ impl Comparison {
             self.keep(scan).await?;
             tokio::time::sleep((start.elapsed() * PAUSES).min(longest)).await;
         }
+        // Notes of uploads under way that ended with their process are removed by the look.
+        self.uploads.noted(self.stale()).await?;
         scan = Scan {
             next: 0,
             finished_at: self.clock.now(),
@@ -237,9 +261,16 @@ impl Comparison {
         before: Timestamp,
         claim: &Claim,
     ) -> Result<(), ExpiryError> {
-        let (store, catalog) = (self.uploads.store(), self.uploads.catalog());
-        for orphan in store.orphans(prefix, before).await? {
-            if catalog.is_open(&orphan.id).await? {
+        let store = self.uploads.store();
+        let orphans = store.orphans(prefix, before).await?;
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        // The index may have lost what it was told of uploads under way, or may not have been
+        // told: the store knows of those that have lasted for long.
+        let noted = self.uploads.noted(self.stale()).await?;
+        for orphan in orphans {
+            if noted.contains(&orphan.id) || self.uploads.is_open(&orphan.id).await? {
                 continue;
             }
             if !self.holds(claim) {

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, UploadId};
-use crate::repository::Repository;
+use crate::repository::{Open, Repository};
 use crate::store::Staged;
 
 pub use error::{BodyError, IngestError};
@@ -77,7 +77,7 @@ struct Begun {
     /// What of the memory for text it takes.
     held: Held,
     /// Says to all instances that it is under way.
-    _open: Box<dyn Send + Sync>,
+    _open: Open,
 }
 
 /// Receives uploads.
@@ -115,7 +115,7 @@ impl Ingest {
             staged: self.uploads.store().stage(id).await?,
             claim,
             held: self.memory.begin(),
-            _open: self.uploads.catalog().open(id),
+            _open: self.uploads.open(id),
         })
     }
 
@@ -134,6 +134,7 @@ impl Ingest {
             generation: 1,
             id: begun.id,
             created_at,
+            order: None,
             expires_at: lifetime.map(|span| created_at.after(span)),
             max_downloads: options.max_downloads,
             used: 0,

@@ -1,6 +1,7 @@
 //! The truth about one upload.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -13,6 +14,9 @@ use super::{Digest, FileName, RawText, Timestamp, UploadId};
 /// The layout of a manifest that this version writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
 
+/// How far the order of an upload may be above its creation.
+const AHEAD: Duration = Duration::from_secs(3600);
+
 /// The record of one upload, stored beside its files as JSON. An upload without one does not
 /// exist: writing it is the commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,8 +27,11 @@ pub struct Manifest {
     pub generation: u64,
     /// The upload.
     pub id: UploadId,
-    /// When it was committed.
+    /// When it was committed, by the clock.
     pub created_at: Timestamp,
+    /// Its [order](Self::order), where that is not when it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Timestamp>,
     /// From when on it does not exist any more.
     pub expires_at: Option<Timestamp>,
     /// How many downloads it allows.
@@ -40,6 +47,39 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What decides which upload of a name is the newest: the one of the highest order. It is
+    /// above `created_at` where the clock was behind that of another upload of one of its names,
+    /// by no more than an hour.
+    pub fn order(&self) -> Timestamp {
+        let latest = self.created_at.after(AHEAD);
+        self.order.map_or(self.created_at, |order| {
+            order.clamp(self.created_at, latest)
+        })
+    }
+
+    /// Gives it an order.
+    pub fn follow(&mut self, order: Timestamp) {
+        self.order = (order > self.created_at).then_some(order);
+    }
+
+    /// The order of an upload created at `at`, where `newest` is the highest of all others of its
+    /// names.
+    pub fn order_behind(at: Timestamp, newest: Timestamp) -> Timestamp {
+        let next = newest.after(Duration::from_millis(1));
+        next.clamp(at, at.after(AHEAD))
+    }
+
+    /// The highest order that an upload created at `at` can have.
+    pub fn latest_order(at: Timestamp) -> Timestamp {
+        at.after(AHEAD)
+    }
+
+    /// Whether `newest` is so far from an upload created at `at` that only a wrong clock explains
+    /// it.
+    pub fn is_ahead(at: Timestamp, newest: Timestamp) -> bool {
+        newest > at.after(AHEAD)
+    }
+
     /// Whether the upload has come to its deadline, or to the last of its downloads.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|deadline| deadline <= now)
@@ -226,6 +266,7 @@ mod tests {
             generation: 1,
             id: UploadId::generate().unwrap(),
             created_at: Timestamp::from_millis(1_795_396_450_123),
+            order: None,
             expires_at: None,
             max_downloads: Some(2),
             used: 0,
@@ -257,6 +298,17 @@ mod tests {
         assert!(!manifest.delete_token.matches("secreu"));
         // What an older version writes has fewer members, and gives the same.
         assert!(!json.contains("extended") && !json.contains("given_type"));
+        // As an earlier version reads and writes it: without an order, and passing over what it
+        // does not know.
+        assert!(!json.contains("order"));
+        let later = Manifest {
+            order: Some(Timestamp::from_millis(1_795_396_450_124)),
+            ..manifest.clone()
+        };
+        let json_later = serde_json::to_string(&later).unwrap();
+        assert!(json_later.contains("\"order\":1795396450124,"));
+        let newer = json_later.replace("\"order\"", "\"of a later version\"");
+        assert_eq!(serde_json::from_str::<Manifest>(&newer).unwrap(), manifest);
         let forged = json.replace("\"part1.txt\"", "\"../part1.txt\"");
         assert!(serde_json::from_str::<Manifest>(&forged).is_err());
     }

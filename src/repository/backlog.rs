@@ -1,35 +1,52 @@
 //! What the index has missed, or may have lost.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Repository, RepositoryError};
-use crate::model::UploadId;
-use crate::store::StoreError;
+use crate::model::{FileName, Manifest, UploadId};
+use crate::store::{Note, StoreError};
 
 /// How long a change is remembered: an index that is replicated may lose its last seconds when
 /// another server takes over.
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many are remembered; what is older is left to the regular comparison.
 const MOST: usize = 100_000;
-/// The pause before what was missed is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
+/// The pause before what was missed is tried again, doubled each time.
+const AGAIN: Duration = Duration::from_millis(20);
+/// The longest of them.
+const AGAIN_LONGEST: Duration = Duration::from_millis(500);
+/// How many uploads are indexed at once.
+const AT_ONCE: usize = 16;
 
 /// The uploads to be indexed again.
 #[derive(Debug, Default)]
 pub struct Backlog {
-    /// Guards both collections. A std mutex: held for an insertion or a look.
+    hasher: RandomState,
+    /// Whether there are any, so that who asks need not lock.
+    behind: AtomicBool,
+    /// Guards what there is. A std mutex: held for an insertion or a look.
     state: Mutex<State>,
     wake: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    missed: HashSet<UploadId>,
+    /// Each with the number of the change that was missed last.
+    missed: HashMap<UploadId, u64>,
+    changes: u64,
+    /// The names of uploads that the index lacks, as hashes, until nothing is missed.
+    names: HashSet<u64>,
+    /// Whether there are more than those.
+    any_name: bool,
     recent: VecDeque<(Instant, UploadId)>,
 }
 
@@ -49,15 +66,45 @@ impl Backlog {
         }
     }
 
-    /// Remembers a change that the index does not know.
-    pub fn missed(&self, id: UploadId) {
+    /// Remembers a change that the index does not know, and the names that it may lack.
+    pub fn missed(&self, id: UploadId, manifest: Option<&Manifest>) {
         let mut state = self.lock();
-        // More than that only a comparison can mend, which every loss of this length brings.
-        if state.missed.len() < MOST {
-            state.missed.insert(id);
+        for (_, file) in manifest.into_iter().flat_map(Manifest::files) {
+            if state.names.len() >= MOST {
+                state.any_name = true;
+                break;
+            }
+            state.names.insert(self.hasher.hash_one(file.name.as_str()));
         }
+        state.miss(id);
+        self.behind.store(true, Ordering::Release);
         drop(state);
         self.wake.notify_one();
+    }
+
+    /// Remembers an upload of another instance that the index may lack, and whose names are not
+    /// known yet.
+    pub fn recalled(&self, id: UploadId) {
+        let mut state = self.lock();
+        state.any_name = true;
+        state.miss(id);
+        self.behind.store(true, Ordering::Release);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Whether the index lacks something that it was to be told.
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    /// Whether a newer upload of this name than those in the index may be one that it lacks.
+    pub fn has(&self, name: &FileName) -> bool {
+        if !self.is_behind() {
+            return false;
+        }
+        let state = self.lock();
+        state.any_name || state.names.contains(&self.hasher.hash_one(name.as_str()))
     }
 
     /// Takes what was recorded lately for missed.
@@ -65,19 +112,30 @@ impl Backlog {
         let mut state = self.lock();
         let now = Instant::now();
         let recent = std::mem::take(&mut state.recent).into_iter();
-        let recent = recent.filter(|(at, _)| now.duration_since(*at) <= REMEMBERED);
-        state.missed.extend(recent.map(|(_, id)| id));
+        for (_, id) in recent.filter(|(at, _)| now.duration_since(*at) <= REMEMBERED) {
+            state.miss(id);
+        }
+        self.behind
+            .store(!state.missed.is_empty(), Ordering::Release);
     }
 
-    /// Whether the index lacks nothing, as far as this process knows.
-    pub fn is_empty(&self) -> bool {
-        self.lock().missed.is_empty()
+    /// All that was missed.
+    pub fn all(&self) -> Vec<(UploadId, u64)> {
+        let state = self.lock();
+        state.missed.iter().map(|(id, at)| (*id, *at)).collect()
     }
 
-    /// Takes what was missed. What is not made up for comes back with the drop of the answer.
-    pub(super) fn take(&self) -> Missed<'_> {
-        let ids = self.lock().missed.drain().collect();
-        Missed { backlog: self, ids }
+    /// Lets go of what is settled, unless it was missed again since.
+    fn settled(&self, id: &UploadId, change: u64) {
+        let mut state = self.lock();
+        if state.missed.get(id) == Some(&change) {
+            state.missed.remove(id);
+        }
+        if state.missed.is_empty() {
+            state.names.clear();
+            state.any_name = false;
+            self.behind.store(false, Ordering::Release);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -86,28 +144,12 @@ impl Backlog {
     }
 }
 
-/// What was missed, and is being made up for.
-pub(super) struct Missed<'a> {
-    backlog: &'a Backlog,
-    ids: Vec<UploadId>,
-}
-
-impl Missed<'_> {
-    /// The next one, until it is [done](Self::done).
-    pub fn next(&self) -> Option<UploadId> {
-        self.ids.last().copied()
-    }
-
-    /// Takes the next one off.
-    pub fn done(&mut self) {
-        self.ids.pop();
-    }
-}
-
-impl Drop for Missed<'_> {
-    fn drop(&mut self) {
-        for id in self.ids.drain(..) {
-            self.backlog.missed(id);
+impl State {
+    fn miss(&mut self, id: UploadId) {
+        self.changes += 1;
+        // More than that only a comparison can mend, which every loss of this length brings.
+        if self.missed.len() < MOST || self.missed.contains_key(&id) {
+            self.missed.insert(id, self.changes);
         }
     }
 }
@@ -116,6 +158,13 @@ impl Repository {
     /// Makes up for what the index has missed or lost, until `stop`.
     pub async fn mend(&self, stop: CancellationToken) {
         let backlog = &self.0.backlog;
+        let recalled = tokio::select! {
+            () = stop.cancelled() => return,
+            recalled = self.recall() => recalled,
+        };
+        if let Err(error) = recalled {
+            tracing::warn!(%error, "cannot look for uploads that were left unindexed; the next leader does");
+        }
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -129,34 +178,71 @@ impl Repository {
         }
     }
 
+    /// Takes up what other instances, or an earlier life of this one, have left unindexed.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn recall(&self) -> Result<(), StoreError> {
+        if !self.0.shared {
+            return Ok(());
+        }
+        for (id, _) in self.0.store.notes(Note::Unindexed).await? {
+            self.0.backlog.recalled(id);
+        }
+        Ok(())
+    }
+
     /// Indexes what was missed, until nothing is left.
     async fn make_up(&self) {
         let backlog = &self.0.backlog;
-        let mut mended = 0;
-        while !backlog.is_empty() {
-            let mut missed = backlog.take();
-            let mut failed = false;
-            while let Some(id) = missed.next()
-                && !failed
-            {
-                match self.index(&id, &[]).await {
-                    Ok(_) => mended += 1,
-                    // Nothing can be said of it; the comparison reports it.
-                    Err(RepositoryError::Store(StoreError::Damaged(_))) => {}
-                    Err(_) => {
-                        failed = true;
-                        continue;
-                    }
-                }
-                missed.done();
+        let (mut mended, mut pause) = (0, AGAIN);
+        loop {
+            let missed = backlog.all();
+            if missed.is_empty() {
+                break;
             }
-            drop(missed);
-            if failed {
-                tokio::time::sleep(AGAIN).await;
+            if self.index_all(missed, &mut mended).await {
+                pause = AGAIN;
+                continue;
+            }
+            // As soon as the index is back, or may be.
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN_LONGEST),
+                () = self.0.catalog.restored() => pause = AGAIN,
             }
         }
         if mended > 0 {
             tracing::info!(mended, "the index has what it had missed");
         }
+    }
+
+    /// Indexes these, and counts them. Answers whether all of them are settled.
+    async fn index_all(&self, missed: Vec<(UploadId, u64)>, mended: &mut u64) -> bool {
+        let mut indexed = stream::iter(missed)
+            .map(async |(id, number)| (id, number, self.index(&id, &[]).await))
+            .buffer_unordered(AT_ONCE);
+        while let Some((id, number, result)) = indexed.next().await {
+            match result {
+                Ok(_) => *mended += 1,
+                // Nothing can be said of it now; the comparison reports it, and its note stays.
+                Err(RepositoryError::Store(StoreError::Damaged(_) | StoreError::Io { .. })) => {
+                    self.0.backlog.settled(&id, number);
+                    continue;
+                }
+                Err(_) => return false,
+            }
+            self.settle(&id, number).await;
+        }
+        true
+    }
+
+    /// Lets go of a change that was missed and made up for.
+    pub(super) async fn settle(&self, id: &UploadId, number: u64) {
+        if self.0.shared
+            && let Err(error) = self.0.store.unnote(Note::Unindexed, id).await
+        {
+            tracing::debug!(%id, %error, "a note of an upload that is indexed stays for now");
+        }
+        self.0.backlog.settled(id, number);
     }
 }

@@ -108,6 +108,11 @@ impl Change {
         self.index = Index::Behind;
     }
 
+    /// Says that the index has learnt of it.
+    pub(super) fn index_knows(&mut self) {
+        self.index = Index::Knows;
+    }
+
     /// Replaces the manifest; see [`Store::replace`](crate::store::Store::replace).
     pub(super) async fn replace(&mut self, manifest: &Manifest) -> Result<Replaced, StoreError> {
         let before = std::mem::replace(&mut self.index, Index::Behind);
@@ -148,8 +153,10 @@ impl Change {
     pub(super) async fn record_update(&mut self, manifest: &Manifest) -> Result<(), CatalogError> {
         let updated = self.inner.catalog.update(manifest).await;
         // An upload that is not in the index may be what another instance missed.
-        if self.index != Index::Same && matches!(updated, Ok(true)) {
-            self.index = Index::Knows;
+        match updated {
+            _ if self.index == Index::Same => {}
+            Ok(true) => self.index = Index::Knows,
+            _ => self.inner.backlog.missed(self.id, Some(manifest)),
         }
         updated.map(drop)
     }
@@ -169,7 +176,7 @@ impl Drop for Change {
         inner.manifests.let_go(&self.id);
         match self.index {
             Index::Same => {}
-            Index::Behind => inner.backlog.missed(self.id),
+            Index::Behind => inner.backlog.missed(self.id, None),
             Index::Knows => inner.backlog.recorded(self.id),
         }
         inner.changes.lock().changes.remove(&self.number);

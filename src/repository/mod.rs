@@ -8,25 +8,26 @@
 mod backlog;
 mod cache;
 mod changes;
+mod commit;
 #[cfg(test)]
 pub mod slowed;
 #[cfg(test)]
 mod tests;
+mod under_way;
 mod uses;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-
-use crate::catalog::{Catalog, CatalogError};
-use crate::model::{Clock, FileName, Manifest, Reason, Stored, Tombstone, UploadId};
+use crate::catalog::{Catalog, CatalogError, Cursor, Entry};
+use crate::model::{Clock, FileName, Manifest, Reason, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Orphan, Replaced, Staged, Store, StoreError};
 use backlog::Backlog;
 use cache::Manifests;
 use changes::{Change, Changes};
+use under_way::UnderWay;
 
+pub use under_way::Open;
 pub use uses::{Taken, Use};
 
 /// How long a commit waits for the index, which can follow later.
@@ -44,7 +45,10 @@ struct Inner {
     manifests: Manifests,
     backlog: Backlog,
     changes: Changes,
+    under_way: UnderWay,
     clock: Clock,
+    /// Whether other processes have all this too.
+    shared: bool,
 }
 
 impl std::fmt::Debug for Repository {
@@ -111,7 +115,9 @@ impl Repository {
             manifests: Manifests::new(shared),
             backlog: Backlog::default(),
             changes: Changes::default(),
+            under_way: UnderWay::default(),
             clock,
+            shared,
         }))
     }
 
@@ -123,6 +129,44 @@ impl Repository {
     /// The index, to be asked: changes are the repository's.
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
         &self.0.catalog
+    }
+
+    /// The newest upload with a file of that name: see [`Catalog::newest`].
+    ///
+    /// # Errors
+    /// The index fails, or may lack a newer one.
+    pub async fn newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        skip: &[UploadId],
+    ) -> Result<Option<UploadId>, CatalogError> {
+        let backlog = &self.0.backlog;
+        // Before the index is asked: what is made up for meanwhile is in its answer, or not.
+        let behind = backlog.is_behind();
+        if backlog.has(name) {
+            return Err(CatalogError::Rebuilding);
+        }
+        match self.0.catalog.newest(name, now, skip).await? {
+            None if behind => Err(CatalogError::Rebuilding),
+            newest => Ok(newest),
+        }
+    }
+
+    /// Up to `limit` uploads, newest first, behind `after`: see [`Catalog::list`].
+    ///
+    /// # Errors
+    /// The index fails, or may lack some.
+    pub async fn list(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Entry>, CatalogError> {
+        if self.0.backlog.is_behind() {
+            return Err(CatalogError::Rebuilding);
+        }
+        self.0.catalog.list(after, limit, now).await
     }
 
     /// The manifest of an upload, whether or not it is over.
@@ -260,79 +304,25 @@ impl Repository {
         }
         // What the last of the changes could not tell the index, it may be told now.
         let _ = tokio::time::timeout(PATIENCE, self.make_up_at_the_end()).await;
-        let whole = ended && self.0.backlog.is_empty();
+        let whole = ended && !self.0.backlog.is_behind();
         let closed = tokio::time::timeout(AT_THE_END, self.0.catalog.close(whole)).await;
         closed.unwrap_or_else(|_| Err(CatalogError::Unavailable("it cannot be written".to_owned())))
     }
 
     /// Indexes what was missed, once no changes are begun any more.
     async fn make_up_at_the_end(&self) {
-        let mut missed = self.0.backlog.take();
-        while let Some(id) = missed.next() {
+        for (id, number) in self.0.backlog.all() {
             let mut change = Change::begin(&self.0, "comparison", id);
             if change.index(&[]).await.is_err() {
                 return;
             }
-            missed.done();
+            drop(change);
+            self.settle(&id, number).await;
         }
     }
 }
 
 impl Change {
-    async fn commit(
-        mut self,
-        staged: Box<dyn Staged>,
-        manifest: &Manifest,
-    ) -> Result<(), StoreError> {
-        let id = manifest.id;
-        match AssertUnwindSafe(staged.commit(manifest))
-            .catch_unwind()
-            .await
-        {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                if error.is_unknown() {
-                    self.index_is_behind();
-                }
-                return Err(error);
-            }
-            Err(panic) => {
-                let error = StoreError::panicked(format!("committing {id}"), &*panic);
-                self.take_back(manifest).await;
-                return Err(error);
-            }
-        }
-        match tokio::time::timeout(PATIENCE, self.record(manifest)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%id, %error, "stored, but not yet in the index"),
-            Err(_) => {
-                tracing::error!(%id, "stored, but not yet in the index: it does not answer");
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes what a commit has left that panicked half-way.
-    async fn take_back(&mut self, manifest: &Manifest) {
-        let (id, at) = (manifest.id, manifest.created_at);
-        let files = manifest.files().map(|(_, file)| file.name.clone());
-        let orphaned = Tombstone::orphaned(id, files.collect(), at);
-        let taken_back = match self.bury(&orphaned).await {
-            // It had its manifest already, and nobody was told of it.
-            Ok(Replaced::Changed) => {
-                let failed = Tombstone::of(manifest, Reason::Failed, at);
-                self.bury(&failed).await
-            }
-            buried => buried,
-        };
-        match taken_back {
-            Ok(_) => tracing::error!(%id, "a commit failed half-way, and was taken back"),
-            Err(error) => {
-                tracing::error!(%id, %error, "a commit failed half-way, and cannot be taken back; the next comparison does it");
-            }
-        }
-    }
-
     async fn update(
         mut self,
         mut change: impl FnMut(&mut Manifest) -> bool + Send,

@@ -13,7 +13,8 @@ use crate::catalog::{Catalog, EmbeddedCatalog};
 use crate::model::{Clock, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::disk::{Durability, Options};
 use crate::store::{
-    Blob, DiskStore, FileSink, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version,
+    Blob, DiskStore, FileSink, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId,
+    Version,
 };
 
 /// How many turns of other tasks a step takes before it is done, and again before its answer.
@@ -115,7 +116,7 @@ impl Bench {
             let orphans = self.disk.orphans(prefix, later).await.unwrap();
             assert_eq!(orphans, [], "files without a manifest");
         }
-        assert!(self.uploads.0.backlog.is_empty());
+        assert!(!self.uploads.0.backlog.is_behind());
         live
     }
 }
@@ -205,6 +206,18 @@ impl Store for Slowed {
 
     async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
         self.0.orphans(prefix, before).await
+    }
+
+    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        slowly!(self.0.note(note, id))
+    }
+
+    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
+        slowly!(self.0.notes(note))
+    }
+
+    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        slowly!(self.0.unnote(note, id))
     }
 
     async fn identity(&self) -> Result<Option<StoreId>, StoreError> {

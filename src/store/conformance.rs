@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{FileSink, Found, Replaced, Staged, Store, StoreError, StoreId};
+use super::{FileSink, Found, Note, Replaced, Staged, Store, StoreError, StoreId};
 use crate::model::{
     FileName, Manifest, Part, Prefix, Reason, SCHEMA, Salt, Stored, StoredFile, Timestamp,
     TokenHash, Tombstone, UploadId,
@@ -55,6 +55,7 @@ pub async fn stage(
         generation: 1,
         id,
         created_at: Timestamp::from_millis(1),
+        order: None,
         expires_at: None,
         max_downloads: None,
         used: 0,
@@ -297,6 +298,7 @@ pub async fn shared(store: &dyn Store) {
     a_tombstone_stays_until_it_is_forgotten(store).await;
     what_was_given_up_is_not_committed(store).await;
     versions_differ(store).await;
+    notes_stay_until_they_are_taken_away(store).await;
     it_knows_itself(store).await;
 }
 
@@ -375,6 +377,37 @@ async fn versions_differ(store: &dyn Store) {
         seen.pop(),
         "a tombstone is another version"
     );
+}
+
+async fn notes_stay_until_they_are_taken_away(store: &dyn Store) {
+    let ids = [(); 2].map(|()| UploadId::generate().unwrap());
+    let noted = async |note| {
+        let notes = store.notes(note).await.unwrap();
+        let mut noted: Vec<UploadId> = notes.into_iter().map(|(id, _)| id).collect();
+        noted.sort();
+        noted
+    };
+    assert_eq!(noted(Note::Unindexed).await, []);
+    store.unnote(Note::Unindexed, &ids[0]).await.unwrap();
+    let before = Timestamp::from(std::time::SystemTime::now());
+    for id in ids.iter().chain(&ids) {
+        store.note(Note::Unindexed, id).await.unwrap();
+    }
+    let mut all = ids;
+    all.sort();
+    assert_eq!(noted(Note::Unindexed).await, all);
+    assert_eq!(noted(Note::UnderWay).await, [], "of another kind");
+    // To the second, as a bucket tells it.
+    let second = std::time::Duration::from_secs(1);
+    for (_, left) in store.notes(Note::Unindexed).await.unwrap() {
+        assert!(left >= before.before(second));
+    }
+    for id in &ids {
+        store.unnote(Note::Unindexed, id).await.unwrap();
+        store.unnote(Note::Unindexed, id).await.unwrap();
+    }
+    assert_eq!(noted(Note::Unindexed).await, []);
+    assert!(all_ids(store).await.is_empty(), "a note is no upload");
 }
 
 async fn it_knows_itself(store: &dyn Store) {

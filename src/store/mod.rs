@@ -120,6 +120,15 @@ pub trait Store: Send + Sync + 'static {
     /// them.
     async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError>;
 
+    /// Leaves a note on an upload, for all who have the store, or renews it. Durable.
+    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError>;
+
+    /// The notes of one kind, and when each was left or renewed, by the clock of the store.
+    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError>;
+
+    /// Takes a note away; one that is not there is a success.
+    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError>;
+
     /// Who it is; `None` when it was never told. Looks the whole way from its address.
     ///
     /// # Errors
@@ -134,6 +143,24 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends what discarded uploads have left to be done; called once, at the end.
     async fn close(&self) {}
+}
+
+/// What is noted of an upload beside the uploads: `.wharf/unindexed/<id>`, `.wharf/open/<id>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// It is committed, and the index was not told.
+    Unindexed,
+    /// It is under way, whatever its files look like.
+    UnderWay,
+}
+
+impl Note {
+    fn folder(self) -> &'static str {
+        match self {
+            Note::Unindexed => "unindexed",
+            Note::UnderWay => "open",
+        }
+    }
 }
 
 /// A version of the key of an upload, to be compared with another.

@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use redb::Database;
 use tokio::sync::Notify;
 
+use super::orders::Orders;
 use super::record::Record;
 use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Stats};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
@@ -46,6 +47,7 @@ pub struct EmbeddedCatalog {
     shared: Arc<Shared>,
     writer: Writer,
     names: Names,
+    orders: Orders,
     /// Guards the uses held by downloads under way. A std mutex: held for a look.
     holds: Mutex<Holds>,
     clock: Clock,
@@ -93,6 +95,7 @@ impl EmbeddedCatalog {
             written: Notify::new(),
             closing: AtomicBool::new(false),
         });
+        let orders = Orders::new(opened.latest);
         let writer = Writer::start(Arc::clone(&shared)).map_err(OpenError::Io)?;
         if !opened.checked {
             check::start(Arc::clone(&shared)).map_err(OpenError::Io)?;
@@ -101,6 +104,7 @@ impl EmbeddedCatalog {
             shared,
             writer,
             names: Names::default(),
+            orders,
             holds: Mutex::default(),
             clock,
         })
@@ -143,6 +147,7 @@ impl EmbeddedCatalog {
 
     async fn put(&self, manifest: &Manifest, create: bool) -> Result<bool, CatalogError> {
         let record = Record::of(manifest);
+        self.orders.told(manifest);
         let mut newer = false;
         self.change(&manifest.id, |before| {
             newer = match &before {
@@ -189,10 +194,24 @@ impl EmbeddedCatalog {
                 .filter_map(|(id, change)| change.as_ref().map(|record| (record, id)))
                 .filter(|(record, _)| record.is_alive(now) && record.names.contains(name))
                 .filter(|(_, id)| !skip.contains(id))
-                .map(|(record, id)| (record.created_at, *id, record.expires_at))
+                .map(|(record, id)| (record.order(), *id, record.expires_at))
                 .max();
             let stored = snapshot.newest(name, now, &hidden)?;
             Ok(recent.max(stored).map(|(_, id, end)| (id, end)))
+        })
+    }
+
+    /// The highest order of these names.
+    fn latest(&self, names: &[&FileName]) -> Result<Option<Timestamp>, CatalogError> {
+        self.view(|snapshot, pending| {
+            let records = pending.iter().filter_map(|(_, change)| change.as_ref());
+            let of_one =
+                |record: &&Arc<Record>| names.iter().any(|name| record.names.contains(name));
+            let mut latest = records.filter(of_one).map(|record| record.order()).max();
+            for name in names {
+                latest = latest.max(snapshot.latest(name)?);
+            }
+            Ok(latest)
         })
     }
 
@@ -239,6 +258,13 @@ fn failed(error: impl Into<redb::Error>) -> CatalogError {
 impl Catalog for EmbeddedCatalog {
     async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
         self.put(manifest, true).await
+    }
+
+    fn order(&self, manifest: &Manifest) -> Timestamp {
+        self.orders.of(manifest, |names| {
+            // Best effort: what cannot be read is said by who reads names.
+            self.latest(names).ok().flatten()
+        })
     }
 
     async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError> {

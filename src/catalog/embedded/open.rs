@@ -10,6 +10,7 @@ use redb::{
 
 use super::tables::{Snapshot, Tables};
 use crate::catalog::Stats;
+use crate::model::{Manifest, Timestamp};
 
 /// The layout of the tables; another one is begun anew.
 const SCHEMA: u64 = 1;
@@ -44,6 +45,8 @@ pub enum OpenError {
 pub struct Opened {
     pub database: Database,
     pub stats: Stats,
+    /// No name has an order above this.
+    pub latest: Timestamp,
     /// Whether it was closed cleanly.
     pub complete: bool,
     /// Whether all of it was read; else it may still turn out to be damaged.
@@ -105,7 +108,9 @@ fn open_file(path: &Path) -> Result<Opened, redb::Error> {
         Some(stats) => stats,
         None => Snapshot::of(&database)?.count(|| false)?,
     };
+    let last = Snapshot::of(&database)?.last()?;
     Ok(Opened {
+        latest: last.map_or(Timestamp::default(), Manifest::latest_order),
         database,
         stats,
         complete,

@@ -18,7 +18,7 @@ type Bytes = &'static [u8];
 const UPLOADS: TableDefinition<Bytes, Bytes> = TableDefinition::new("uploads");
 /// Time and id, in the order of the commits.
 const BY_TIME: TableDefinition<Bytes, ()> = TableDefinition::new("by_time");
-/// Name, NUL, time, id: the newest of a name is the last with it.
+/// Name, NUL, order, id: the newest of a name is the last with it.
 const BY_NAME: TableDefinition<Bytes, ()> = TableDefinition::new("by_name");
 /// Time to be looked at, and id.
 const BY_DUE: TableDefinition<Bytes, ()> = TableDefinition::new("by_due");
@@ -77,8 +77,9 @@ impl<'t> Tables<'t> {
         if let Some(record) = before {
             let time = time_key(record.created_at, id);
             self.by_time.remove(&time[..])?;
+            let order = time_key(record.order(), id);
             for name in &record.names {
-                self.by_name.remove(&name_key(name, &time)[..])?;
+                self.by_name.remove(&name_key(name, &order)[..])?;
             }
             if let Some(due) = record.due {
                 self.by_due.remove(&time_key(due, id)[..])?;
@@ -90,8 +91,9 @@ impl<'t> Tables<'t> {
             self.uploads.insert(key, &value[..])?;
             let time = time_key(record.created_at, id);
             self.by_time.insert(&time[..], ())?;
+            let order = time_key(record.order(), id);
             for name in &record.names {
-                self.by_name.insert(&name_key(name, &time)[..], ())?;
+                self.by_name.insert(&name_key(name, &order)[..], ())?;
             }
             if let Some(due) = record.due {
                 self.by_due.insert(&time_key(due, id)[..], ())?;
@@ -115,8 +117,26 @@ impl Snapshot {
         value.map(|value| decode(value.value())).transpose()
     }
 
-    /// The newest upload with that name that is alive and not `hidden`, when it was committed and
-    /// when it is over.
+    /// When the last upload was committed.
+    pub fn last(&self) -> Result<Option<Timestamp>, redb::Error> {
+        let table = self.0.open_table(BY_TIME)?;
+        let last = table.last()?;
+        Ok(last.and_then(|(key, _)| read_time_key(key.value()).map(|(time, _)| time)))
+    }
+
+    /// The highest order of a name.
+    pub fn latest(&self, name: &FileName) -> Result<Option<Timestamp>, redb::Error> {
+        let (first, last) = (name_key(name, &[]), name_key(name, &[LAST]));
+        let table = self.0.open_table(BY_NAME)?;
+        let Some(key) = table.range(&first[..]..&last[..])?.next_back() else {
+            return Ok(None);
+        };
+        let key = key?.0;
+        Ok(read_time_key(&key.value()[first.len()..]).map(|(order, _)| order))
+    }
+
+    /// The newest upload with that name that is alive and not `hidden`, its order and when it is
+    /// over.
     pub fn newest(
         &self,
         name: &FileName,

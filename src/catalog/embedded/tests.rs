@@ -158,3 +158,27 @@ async fn a_writer_that_died_is_no_secret() {
     let recorded = catalog.record(&manifest(1, &["a"])).await;
     assert!(matches!(recorded, Err(super::CatalogError::Failed(_))));
 }
+
+#[tokio::test]
+async fn a_name_gives_the_later_upload_though_the_clock_was_set_back_since_the_last_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let catalog = open(&path);
+    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.record(&manifest(5000, &["a"])).await.unwrap();
+    let mut later = manifest(1000, &["a", "b"]);
+    later.follow(catalog.order(&later));
+    assert!(later.order() > Timestamp::from_millis(5000));
+    assert!(catalog.admit(&later).await.unwrap());
+    let name = FileName::from_upload(b"a");
+    let newest = catalog.newest(&name, Timestamp::from_millis(1001), &[]);
+    assert_eq!(newest.await.unwrap(), Some(later.id));
+    catalog.close(true).await.unwrap();
+    drop(catalog);
+    let catalog = open(&path);
+    let next = Manifest::order_behind(Timestamp::from_millis(1000), later.order());
+    assert_eq!(catalog.order(&manifest(1000, &["b"])), next);
+    assert_eq!(catalog.order(&manifest(1000, &["c"])).as_millis(), 1000);
+    let newest = catalog.newest(&name, Timestamp::from_millis(1001), &[]);
+    assert_eq!(newest.await.unwrap(), Some(later.id));
+}

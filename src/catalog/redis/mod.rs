@@ -6,6 +6,7 @@
 //! may have lost some of it, and then a miss is no answer.
 
 mod held;
+mod put;
 mod scripts;
 mod search;
 mod shards;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 
-use super::record::Record;
+use super::orders::Orders;
 use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Scan, Stats};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 use crate::redis::{self, Events, Keys, Link, Message};
@@ -37,6 +38,7 @@ pub struct RedisCatalog {
     events: Events,
     shards: Shards,
     held: Arc<Held>,
+    orders: Orders,
     /// Told when a deadline was recorded here.
     earlier: Notify,
     /// The ends of marks. A tokio mutex: held by the one cleaner while it waits.
@@ -63,6 +65,8 @@ impl RedisCatalog {
             events,
             shards,
             held,
+            // Those that others give are found when an upload is admitted.
+            orders: Orders::new(Timestamp::default()),
         }
     }
 
@@ -87,58 +91,6 @@ impl RedisCatalog {
         let asked = tags.map(async |tag| self.eval(script, &keys(&tag), args).await);
         join_all(asked).await.into_iter().collect()
     }
-
-    async fn put(&self, manifest: &Manifest, create: bool) -> Result<bool, CatalogError> {
-        let record = Record::of(manifest);
-        if create {
-            self.name(&manifest.id, &record).await?;
-        }
-        let (id, marked) = (&manifest.id, self.events.of_keys());
-        let time = |time: Option<Timestamp>| time.map_or(String::new(), millis);
-        let names: String = record.names.iter().map(|name| format!("/{name}")).collect();
-        let args = [
-            id.to_string(),
-            record.generation.to_string(),
-            millis(record.created_at),
-            time(record.expires_at),
-            time(record.due),
-            record.size.to_string(),
-            u8::from(record.spent).to_string(),
-            names,
-            u8::from(create).to_string(),
-            u8::from(marked).to_string(),
-        ];
-        let keys = self
-            .shards
-            .of(id, &["upload", "due!", "all!", "bytes!", "marker"]);
-        let newer: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
-        if record.due.is_some() {
-            self.earlier.notify_one();
-        }
-        Ok(newer == 1)
-    }
-
-    async fn name(&self, id: &UploadId, record: &Record) -> Result<(), CatalogError> {
-        let args = [millis(record.created_at), id.to_string()];
-        self.each_name(scripts::NAME, &record.names, &args).await
-    }
-
-    /// Runs `script` on the keys of `names`.
-    async fn each_name(
-        &self,
-        script: &str,
-        names: &[FileName],
-        args: &[String],
-    ) -> Result<(), CatalogError> {
-        let shards = self.shards.of_names(names);
-        let asked = shards
-            .iter()
-            .map(|keys| self.eval::<u8>(script, keys, args));
-        join_all(asked)
-            .await
-            .into_iter()
-            .try_for_each(|done| done.map(drop))
-    }
 }
 
 fn millis(time: Timestamp) -> String {
@@ -160,11 +112,23 @@ fn failed(error: redis::Error) -> CatalogError {
 #[async_trait]
 impl Catalog for RedisCatalog {
     async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
-        self.put(manifest, true).await
+        self.put(manifest, true).await.map(|(newer, _)| newer)
+    }
+
+    fn order(&self, manifest: &Manifest) -> Timestamp {
+        self.orders.of(manifest, |_| None)
+    }
+
+    async fn admit(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
+        let (_, highest) = self.put(manifest, true).await?;
+        if let Some(highest) = highest {
+            self.orders.seen(manifest, highest);
+        }
+        Ok(highest.is_none())
     }
 
     async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError> {
-        self.put(manifest, false).await
+        self.put(manifest, false).await.map(|(newer, _)| newer)
     }
 
     async fn forget(&self, id: &UploadId, names: &[FileName]) -> Result<(), CatalogError> {
@@ -179,7 +143,7 @@ impl Catalog for RedisCatalog {
         all.sort();
         all.dedup();
         let args = [id.to_string()];
-        self.each_name(scripts::UNNAME, &all, &args).await?;
+        self.each_name::<u8>(scripts::UNNAME, &all, &args).await?;
         let keys = ["upload", "due!", "all!", "bytes!", "marker", "taken"];
         let keys = self.shards.of(id, &keys);
         self.eval::<u8>(scripts::FORGET, &keys, &args).await?;
@@ -285,6 +249,10 @@ impl Catalog for RedisCatalog {
         set.arg(self.shards.of(&manifest.id, &["marker"]));
         set.arg("").arg("PXAT").arg(millis(deadline));
         self.link.run(&set).await.map_err(failed)
+    }
+
+    async fn restored(&self) {
+        self.link.restored().await;
     }
 
     async fn lost(&self) {

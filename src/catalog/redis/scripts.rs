@@ -38,10 +38,20 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
 return 1";
 
-/// Says of some names that an upload has files of them. Keys: the names. Arguments: created, id.
+/// Says of some names that an upload has files of them. Keys: the names. Arguments: its order, id.
+/// Answers the highest order of all others of these names that is not below its own, else nothing.
 pub const NAME: &str = r"#!lua
-for _, key in ipairs(KEYS) do redis.call('ZADD', key, ARGV[1], ARGV[2]) end
-return 1";
+local highest = ''
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, ARGV[1], ARGV[2])
+  local last = redis.call('ZREVRANGE', key, 0, 1, 'WITHSCORES')
+  for i = 1, #last, 2 do
+    local order = last[i + 1]
+    if last[i] ~= ARGV[2] and tonumber(order) >= tonumber(ARGV[1])
+      and (highest == '' or tonumber(order) > tonumber(highest)) then highest = order end
+  end
+end
+return highest";
 
 /// Takes that back. Keys: the names. Argument: id.
 pub const UNNAME: &str = r"#!lua flags=allow-oom
@@ -49,9 +59,9 @@ for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end
 return 1";
 
 /// Uploads with a file of a name, the newest first. Keys: name, built. Arguments: before which
-/// time, and there before which id, how many. Answers whether all of them are known, and each
-/// with its time.
-pub const NEWEST: &str = r"#!lua
+/// order, and there before which id, how many. Answers whether all of them are known, and each
+/// with its order.
+pub const NEWEST: &str = r"#!lua flags=no-writes
 local found, at = {}, 0
 while #found < 2 * ARGV[3] do
   local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', at, ARGV[3])
@@ -68,7 +78,7 @@ local whole = redis.call('GET', KEYS[2]) == string.match(redis.call('INFO', 'ser
 return {whole and 1 or 0, found}";
 
 /// Whether an upload may be alive, by its record. Keys: record, built. Argument: now.
-pub const ALIVE: &str = r"#!lua
+pub const ALIVE: &str = r"#!lua flags=no-writes
 local record = redis.call('HMGET', KEYS[1], 'g', 'e', 'x')
 if not record[1] then return 1 end
 if record[3] ~= '1' and (record[2] == '' or tonumber(record[2]) > tonumber(ARGV[1])) then return 1 end
@@ -78,7 +88,7 @@ return whole and 0 or 1";
 /// Uploads that are alive, the newest first. Keys: all, built, and what a record's key begins
 /// with (records share its hash tag). Arguments: before which time, and there before which id, how
 /// many, now. Answers nothing when some could be unknown, else id and record of each.
-pub const LIST: &str = r"#!lua
+pub const LIST: &str = r"#!lua flags=no-writes
 if redis.call('GET', KEYS[2]) ~= string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') then return false end
 local found, at = {}, 0
 while #found < tonumber(ARGV[3]) do
@@ -142,7 +152,7 @@ end
 return 1";
 
 /// What a shard holds. Keys: all, bytes.
-pub const STATS: &str = r"#!lua
+pub const STATS: &str = r"#!lua flags=no-writes
 return {redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[2]) or '0'}";
 
 /// Whether a shard is whole; if not, marks it as being compared. Key: built. Answers 1, or 0 and

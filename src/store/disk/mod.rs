@@ -6,6 +6,8 @@
 //! upload/.wharf/lock           held by the one server on this directory, or by all that share it
 //! upload/.wharf/store.json     who the store is, where it is shared
 //! upload/.wharf/stage/         what had no room as an unnamed file
+//! upload/.wharf/unindexed/     ids of uploads that the index was not told of, where it is shared
+//! upload/.wharf/open/          ids of uploads that have been under way for long, likewise
 //! ```
 //!
 //! Files are written without a name (`O_TMPFILE`, open(2)) into the folder they end in, and
@@ -21,6 +23,7 @@ mod detour;
 mod identity;
 mod key;
 mod layout;
+mod notes;
 mod opened;
 mod prepared;
 mod removal;
@@ -48,7 +51,9 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::{Blob, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names};
+use super::{
+    Blob, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names,
+};
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use blob::Wanted;
 use blocks::Blocks;
@@ -337,6 +342,20 @@ impl Store for DiskStore {
     async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
         self.blocking(move |inner| inner.orphans(prefix, before))
             .await
+    }
+
+    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.note(note, &id)).await
+    }
+
+    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
+        self.blocking(move |inner| inner.notes(note)).await
+    }
+
+    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.unnote(note, &id)).await
     }
 
     async fn identity(&self) -> Result<Option<StoreId>, StoreError> {

@@ -4,6 +4,8 @@
 //! prefix/0c/0c8r…-part1.txt    a file: its upload's id, then its name
 //! prefix/0c/0c8r….json         the manifest, put last: If-None-Match: *
 //! prefix/.wharf/store.json     who the store is
+//! prefix/.wharf/unindexed/     ids of uploads that the index was not told of
+//! prefix/.wharf/open/          ids of uploads that have been under way for long
 //! ```
 //!
 //! A file goes to the store while it arrives. Until the manifest is put nothing of an upload
@@ -21,6 +23,7 @@ mod identity;
 mod key;
 mod layout;
 mod multipart;
+mod notes;
 mod parts;
 mod probe;
 mod removal;
@@ -42,7 +45,7 @@ use async_trait::async_trait;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Blob, Elsewhere, Found, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version,
+    Blob, Elsewhere, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version,
 };
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use budget::Budget;
@@ -274,6 +277,18 @@ impl Store for BucketStore {
 
     async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
         self.0.orphans(prefix, before).await
+    }
+
+    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        self.0.note(note, id).await
+    }
+
+    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
+        self.0.notes(note).await
+    }
+
+    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        self.0.unnote(note, id).await
     }
 
     async fn identity(&self) -> Result<Option<StoreId>, StoreError> {

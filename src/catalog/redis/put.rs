@@ -1,0 +1,72 @@
+//! What is told of one upload: its names first, then its record.
+
+use ::redis::FromRedisValue;
+use futures_util::future::join_all;
+
+use super::{RedisCatalog, millis, scripts};
+use crate::catalog::CatalogError;
+use crate::catalog::record::Record;
+use crate::model::{FileName, Manifest, Timestamp, UploadId};
+
+impl RedisCatalog {
+    /// Records an upload; answers whether that was new, and the highest order of all others of
+    /// its names that is not below its own.
+    pub async fn put(
+        &self,
+        manifest: &Manifest,
+        create: bool,
+    ) -> Result<(bool, Option<Timestamp>), CatalogError> {
+        let record = Record::of(manifest);
+        let mut highest = None;
+        if create {
+            self.orders.told(manifest);
+            highest = self.name(&manifest.id, &record).await?;
+        }
+        let (id, marked) = (&manifest.id, self.events.of_keys());
+        let time = |time: Option<Timestamp>| time.map_or(String::new(), millis);
+        let names: String = record.names.iter().map(|name| format!("/{name}")).collect();
+        let args = [
+            id.to_string(),
+            record.generation.to_string(),
+            millis(record.created_at),
+            time(record.expires_at),
+            time(record.due),
+            record.size.to_string(),
+            u8::from(record.spent).to_string(),
+            names,
+            u8::from(create).to_string(),
+            u8::from(marked).to_string(),
+        ];
+        let keys = self
+            .shards
+            .of(id, &["upload", "due!", "all!", "bytes!", "marker"]);
+        let newer: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
+        if record.due.is_some() {
+            self.earlier.notify_one();
+        }
+        Ok((newer == 1, highest))
+    }
+
+    async fn name(
+        &self,
+        id: &UploadId,
+        record: &Record,
+    ) -> Result<Option<Timestamp>, CatalogError> {
+        let args = [millis(record.order()), id.to_string()];
+        let highest: Vec<String> = self.each_name(scripts::NAME, &record.names, &args).await?;
+        let highest = highest.iter().filter_map(|order| order.parse().ok());
+        Ok(highest.max().map(Timestamp::from_millis))
+    }
+
+    /// Runs `script` on the keys of `names`.
+    pub async fn each_name<T: FromRedisValue>(
+        &self,
+        script: &str,
+        names: &[FileName],
+        args: &[String],
+    ) -> Result<Vec<T>, CatalogError> {
+        let shards = self.shards.of_names(names);
+        let asked = shards.iter().map(|keys| self.eval(script, keys, args));
+        join_all(asked).await.into_iter().collect()
+    }
+}

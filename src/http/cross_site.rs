@@ -3,10 +3,10 @@
 use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 
-use super::App;
 use super::cors::{Site, is_named};
 use super::origin::Origin;
 use super::problem::Problem;
+use super::{App, page};
 
 /// Refuses what changes something when a browser says that another site sent it: by
 /// `Sec-Fetch-Site` (W3C Fetch Metadata), else by `Origin`. Sites that `cors_origin` names may.
@@ -16,6 +16,7 @@ use super::problem::Problem;
 pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
     let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     if changes.contains(request.method())
+        && !is_to_be_proven(app, request)
         && let Some(origin) = request.extensions().get::<Origin>()
         && is_foreign(
             request.headers(),
@@ -28,6 +29,24 @@ pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
         ));
     }
     Ok(())
+}
+
+/// Whether this is a form whose field says where it comes from: it is read with the body.
+fn is_to_be_proven(app: &App, request: &Request) -> bool {
+    let path = request.uri().path().strip_prefix(&*app.options.base_path);
+    let form = request.method() == Method::POST && matches!(path, Some("/upload" | "/upload/"));
+    form && proof(request.headers()).is_some()
+}
+
+/// What a field of the form has to say, where nothing else tells which site sent it: a page that
+/// a proxy gives out with `Referrer-Policy: no-referrer` posts its form with `Origin: null` (Fetch,
+/// "append a request `Origin` header"), and over plain HTTP browsers send no `Sec-Fetch-Site`. The
+/// cookie has the same, and comes with no other site's request (`SameSite=Strict`).
+pub fn proof(headers: &HeaderMap) -> Option<&str> {
+    let null = |origin: &http::HeaderValue| origin == "null";
+    let nameless =
+        headers.get(header::ORIGIN).is_some_and(null) && !headers.contains_key("sec-fetch-site");
+    page::form_token(headers).filter(|_| nameless)
 }
 
 fn is_foreign(headers: &HeaderMap, own: &str, named: &[Site]) -> bool {

@@ -397,6 +397,7 @@ impl From<IngestError> for Problem {
                 "The upload is too large",
                 text,
             ),
+            IngestError::OtherSite(_) => Self::cross_site(text),
             IngestError::NoMemory => Self::unavailable(text),
             IngestError::Body(error) => error.into(),
             IngestError::Store(error) => error.into(),

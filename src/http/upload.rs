@@ -14,7 +14,7 @@ use super::metrics::UnderWay;
 use super::origin::Origin;
 use super::problem::Problem;
 use super::request_body::Frames;
-use super::{App, page, upload_json};
+use super::{App, cross_site, page, upload_json};
 use crate::form::Boundary;
 use crate::ingest::{Given, RawFile, Receipt, Request};
 use crate::model::units::format_size;
@@ -184,6 +184,7 @@ fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<Request, P
     Ok(Request {
         given,
         content_digest,
+        proof: cross_site::proof(headers).map(str::to_owned),
     })
 }
 

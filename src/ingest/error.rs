@@ -62,6 +62,11 @@ pub enum IngestError {
         /// What was announced.
         expected: String,
     },
+    /// The form does not say what a form of this server's page says.
+    #[error(
+        "this may be the form of another site: its field {0} is not that of this server's page"
+    )]
+    OtherSite(&'static str),
     /// Other uploads hold all the memory there is for text.
     #[error("the text fields of other uploads take all the memory there is for them")]
     NoMemory,

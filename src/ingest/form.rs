@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use futures_core::Stream;
+use subtle::ConstantTimeEq as _;
 
 use super::error::{BodyError, IngestError, place};
 use super::file::{Content, Limits, Target, header_text, media_type, store_file};
@@ -12,6 +13,10 @@ use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quote
 use crate::model::media_type::{essence, guess};
 use crate::model::units::format_size;
 use crate::model::{Digest, Distinct, Field, FileName, Part, RawText, StoredFile, expected_sha256};
+
+/// The field that says that a form is of this server's own page. It is read only where nothing
+/// else tells, and never kept.
+pub const FORM_FIELD: &str = "wharf_form";
 
 impl Ingest {
     /// Stores a `multipart/form-data` body as one upload.
@@ -41,6 +46,7 @@ impl Ingest {
             fields: 0,
             fields_size: 0,
             held: &mut begun.held,
+            proof: request.proof,
         };
         while let Some(event) = form.source.next().await? {
             let Event::Part(head) = event else { continue };
@@ -56,6 +62,7 @@ impl Ingest {
                 }
             }
         }
+        form.check_proof()?;
         let (given, parts) = (form.given, form.parts);
         let options = request.given.or(given).parse(&self.options)?;
         self.commit(begun, parts, options).await
@@ -74,12 +81,22 @@ struct Form<'a, S> {
     fields: usize,
     fields_size: u64,
     held: &'a mut Held,
+    /// What [`FORM_FIELD`] must say; `None` when it has, or need not.
+    proof: Option<String>,
 }
 
 impl<S> Form<'_, S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
 {
+    /// Whether the form comes from where it must.
+    fn check_proof(&self) -> Result<(), IngestError> {
+        match self.proof {
+            None => Ok(()),
+            Some(_) => Err(IngestError::OtherSite(FORM_FIELD)),
+        }
+    }
+
     /// Counts the names, which are kept in memory like the values of text fields.
     async fn count_names(&mut self, head: &PartHead) -> Result<(), IngestError> {
         let filename = head.file.as_ref().and_then(RawFileName::as_bytes);
@@ -139,6 +156,11 @@ where
         for expected in expected.into_iter().flatten() {
             super::source::compare(part, expected, sha256(&value))?;
         }
+        if head.name == FORM_FIELD {
+            let said = |proof: &String| bool::from(proof.as_bytes().ct_eq(&value));
+            self.proof = self.proof.take().filter(|proof| !said(proof));
+            return Ok(());
+        }
         if Given::is_option(&head.name) {
             let name = String::from_utf8_lossy(&head.name);
             return self.given.set(&name, &String::from_utf8_lossy(&value));
@@ -155,6 +177,8 @@ where
     async fn file(&mut self, head: PartHead, target: Target<'_>) -> Result<(), IngestError> {
         let part = head.number;
         let expected = expected(&head)?;
+        // The page has the field before its files: nothing of another's is received.
+        self.check_proof()?;
         let first = self.source.data().await?;
         let (original, name) = file_name(&head);
         let extended = extended(&head).cloned();

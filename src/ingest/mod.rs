@@ -21,6 +21,7 @@ use crate::store::Staged;
 
 pub use error::{BodyError, IngestError};
 pub use file::RawFile;
+pub use form::FORM_FIELD;
 use memory::{Held, Memory};
 pub use options::{Given, OPTION_NAMES, UploadOptions};
 use quota::{Claim, Quota};
@@ -57,6 +58,8 @@ pub struct Request {
     pub given: Given,
     /// What the whole body must hash to (RFC 9530 section 2).
     pub content_digest: Option<Digest>,
+    /// What the field [`FORM_FIELD`] of the form must say, if it must.
+    pub proof: Option<String>,
 }
 
 /// A committed upload.
@@ -149,7 +152,8 @@ impl Ingest {
             _open,
             ..
         } = begun;
-        // What it takes of the cap and of the memory, and says to the other instances, lasts until it is stored.
+        // What it takes of the cap and of the memory, and says to the other instances, lasts until
+        // it is stored.
         let held = (claim, held, _open);
         self.uploads
             .commit(staged, Arc::clone(&manifest), held)
@@ -162,7 +166,10 @@ impl Ingest {
 }
 
 /// 128 random bits, fit for a URL and a header.
-fn new_token() -> Result<String, IngestError> {
+///
+/// # Errors
+/// The operating system has no randomness to give.
+pub fn new_token() -> Result<String, IngestError> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(IngestError::internal)?;
     Ok(URL_SAFE_NO_PAD.encode(bits))

@@ -1,7 +1,6 @@
 //! The name of a stored file: one path component, whatever the client sent.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// The most bytes of UTF-8 a name may have.
-const LIMIT: usize = 200;
+pub(super) const LIMIT: usize = 200;
 /// An extension longer than this is text with a dot in it.
 const EXTENSION_LIMIT: usize = 32;
 /// Bytes that are kept free for the number of a twin, ` (12345678)`.
-const MARK: usize = 11;
+pub(super) const MARK: usize = 11;
 /// What a name becomes of which nothing is left.
 const NAMELESS: &str = "file";
 
@@ -99,48 +98,19 @@ impl FileName {
     }
 
     /// What two names share when a file system that folds case could take one for the other.
-    fn folded(&self) -> String {
+    pub(super) fn folded(&self) -> String {
         // Upper case first joins what lower case alone keeps apart (`ß` and `SS`).
         composed(&self.0.to_uppercase().to_lowercase()).into_owned()
     }
 
     /// `a.txt` as `a (2).txt`. Long stems are cut alike for every number, so that names that have
     /// one number in common have all.
-    fn numbered(&self, number: usize) -> Self {
+    pub(super) fn numbered(&self, number: usize) -> Self {
         let (stem, extension) = split_extension(&self.0);
         let mark = format!(" ({number})");
         let room = LIMIT - mark.len().max(MARK) - extension.len();
         let stem = stem[..floor(stem, room)].trim_end();
         FileName(format!("{stem}{mark}{extension}").into())
-    }
-}
-
-/// Gives each file of one form a name of its own: the second `a.txt` becomes `a (2).txt`. Names
-/// that differ in case alone count as the same.
-#[derive(Debug, Default)]
-pub struct Distinct {
-    taken: HashSet<String>,
-    /// The number to try next, by what all numbered forms of a name have in common: a thousand
-    /// twins cost a thousand looks and not half a million, and so do names that differ only
-    /// where they are cut.
-    next: HashMap<String, usize>,
-}
-
-impl Distinct {
-    /// `name`, or what it is called beside the names given out before.
-    pub fn name(&mut self, name: FileName) -> FileName {
-        if self.taken.insert(name.folded()) {
-            return name;
-        }
-        let series = name.numbered(1).folded();
-        let next = self.next.entry(series).or_insert(2);
-        loop {
-            let candidate = name.numbered(*next);
-            *next += 1;
-            if self.taken.insert(candidate.folded()) {
-                return candidate;
-            }
-        }
     }
 }
 
@@ -269,7 +239,7 @@ impl<'de> Deserialize<'de> for FileName {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -278,7 +248,7 @@ mod tests {
         FileName::from_upload(name.as_bytes()).to_string()
     }
 
-    fn stays(name: &FileName) -> bool {
+    pub fn stays(name: &FileName) -> bool {
         FileName::from_upload(name.as_str().as_bytes()) == *name
             && FileName::parse(name.as_str()) == Ok(name.clone())
     }
@@ -376,38 +346,6 @@ mod tests {
         assert_eq!(asked("..\u{202e}"), ["file"]);
     }
 
-    #[test]
-    fn twins_that_differ_where_they_are_cut_are_numbered_on() {
-        let mut names = Distinct::default();
-        let long = |i: usize| format!("{}{i:03}.txt", "x".repeat(193));
-        for name in (0..500).chain(0..500).map(long) {
-            names.name(FileName::from_upload(name.as_bytes()));
-        }
-        assert_eq!(names.taken.len(), 1000);
-        // One series for all, which has gone on without trying a number twice.
-        let next: Vec<usize> = names.next.values().copied().collect();
-        assert_eq!(next, [502]);
-    }
-
-    #[test]
-    fn twins_are_numbered() {
-        let mut names = Distinct::default();
-        let mut name = |text: &str| {
-            names
-                .name(FileName::from_upload(text.as_bytes()))
-                .to_string()
-        };
-        assert_eq!(name("a.txt"), "a.txt");
-        assert_eq!(name("A.TXT"), "A (2).TXT");
-        assert_eq!(name("a (2).txt"), "a (2) (2).txt");
-        assert_eq!(name("a.txt"), "a (3).txt");
-        assert_eq!(name("noext"), "noext");
-        assert_eq!(name("noext"), "noext (2)");
-        let long = "x".repeat(300) + ".bin";
-        assert_eq!(name(&long).len(), LIMIT);
-        assert_eq!(name(&long).len(), LIMIT - MARK + " (2)".len());
-    }
-
     proptest! {
         #[test]
         fn any_bytes_give_a_name_that_stays_as_it_is(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
@@ -420,31 +358,9 @@ mod tests {
             let name = FileName::from_upload(text.as_bytes());
             prop_assert!(name.as_str().len() <= LIMIT && !name.as_str().is_empty());
             prop_assert!(stays(&name), "{name}");
-            let mut names = Distinct::default();
-            let first = names.name(name.clone());
-            let second = names.name(name);
-            prop_assert_ne!(&first, &second);
+            let second = name.numbered(2);
+            prop_assert_ne!(&name, &second);
             prop_assert!(stays(&second), "{second}");
-        }
-
-        #[test]
-        fn names_of_one_form_are_distinct_to_every_file_system(
-            texts in prop::collection::vec(
-                "(a|A|\u{e9}|e\u{301}|ß|SS|Σ|ς|x{190}|x{190}[a-c]{3,20})( \\([1-3]\\))?(\\.txt|\\.TXT)?",
-                1..40,
-            )
-        ) {
-            let mut names = Distinct::default();
-            let mut seen = HashSet::new();
-            for text in &texts {
-                let name = names.name(FileName::from_upload(text.as_bytes()));
-                prop_assert!(stays(&name), "{name}");
-                // NFC, and case folded both ways.
-                let lower: String = name.as_str().to_lowercase().nfc().collect();
-                let upper: String = name.as_str().to_uppercase().nfc().collect();
-                prop_assert!(seen.insert(("lower", lower)), "{name} in {texts:?}");
-                prop_assert!(seen.insert(("upper", upper)), "{name} in {texts:?}");
-            }
         }
 
         #[test]

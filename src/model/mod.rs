@@ -1,6 +1,7 @@
 //! Pure types, parsed once: an id, a name or a digest that exists is a good one. No I/O.
 
 mod digest;
+mod distinct;
 mod file_name;
 mod id;
 mod manifest;
@@ -12,7 +13,8 @@ mod time;
 pub mod units;
 
 pub use digest::{Digest, DigestHeaderError, expected_sha256};
-pub use file_name::{Distinct, FileName, FileNameError};
+pub use distinct::Distinct;
+pub use file_name::{FileName, FileNameError};
 pub use id::{IdError, Prefix, UploadId};
 pub use manifest::{Field, Manifest, Part, SCHEMA, Salt, StoredFile, TokenHash};
 pub use plain::{is_active, plain, plain_json};

@@ -1,6 +1,7 @@
 //! The grammar of `multipart/form-data`: every line of its table, properties, a second opinion.
 
 mod differential;
+mod heads;
 mod property;
 mod table;
 

@@ -285,3 +285,62 @@ fn a_store_of_an_older_version_keeps_its_names_and_gets_types() {
     assert_eq!(server.get("/files/a_b_c_.png").text(), "new");
     assert_eq!(server.get(&format!("/files/{id}/{address}")).text(), "old");
 }
+
+/// A proxy that adds `Referrer-Policy: no-referrer` has browsers send `Origin: null`, and over plain
+/// HTTP nothing else says where a form comes from.
+#[test]
+fn the_form_of_the_page_is_known_by_its_field() {
+    let server = Server::start();
+    let page = server.get("/");
+    let set = page.header("set-cookie").unwrap();
+    assert!(set.contains("HttpOnly; SameSite=Strict"), "{set}");
+    let cookie = ("Cookie", set.split(';').next().unwrap());
+    let text = page.text();
+    let (_, field) = text.split_once("name=\"wharf_form\" value=\"").unwrap();
+    let token = field.split('"').next().unwrap();
+    let send = |field: &str, headers: &[(&str, &str)]| {
+        let form = match field {
+            "" => Form::new(),
+            field => Form::new().text("wharf_form", field),
+        };
+        let form = form.file("file", "a.txt", b"a").text("note", "x");
+        server.post_to("/upload", &form, headers)
+    };
+    let null = ("Origin", "null");
+    let stored = send(token, &[null, cookie]);
+    assert_eq!(stored.status, 201, "{}", stored.text());
+    assert_eq!(
+        stored.json()["fields"],
+        serde_json::json!({ "note": ["x"] })
+    );
+    let (foreign, site) = (
+        ("Origin", "http://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+    );
+    for (field, headers) in [
+        ("", &[null, cookie][..]),
+        ("another-one-of-that-length", &[null, cookie]),
+        (token, &[null]),
+        (token, &[null, cookie, site]),
+        (token, &[foreign, cookie]),
+    ] {
+        let refused = send(field, headers);
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (403, "cross-site")
+        );
+    }
+    let text = Form::new().text("note", "x");
+    assert_eq!(
+        server.post_to("/upload", &text, &[null, cookie]).status,
+        403
+    );
+    assert_eq!(server.files().len(), 2);
+    // Where the head says enough, the field is not asked for, and not kept.
+    let own = ("Origin", &*server.url(""));
+    assert_eq!(send("", &[own]).status, 201);
+    // The browser keeps its cookie, and the page repeats it.
+    let again = server.request("GET", "/", &[cookie], b"");
+    assert_eq!(again.header("set-cookie"), None);
+    assert!(again.text().contains(token));
+}

@@ -1,4 +1,5 @@
-//! The two cookies: an upload's delete token, for its page alone, and a chosen language.
+//! The three cookies: an upload's delete token, for its page alone, a chosen language, and what
+//! the form of the first page has as a field.
 
 use http::{HeaderMap, header};
 
@@ -8,6 +9,9 @@ use super::Language;
 const TOKEN: &str = "wharf-delete-token";
 /// How long it lives, in seconds.
 const TOKEN_AGE: u32 = 30 * 24 * 3600;
+/// The cookie that a field of the form repeats. No other site's request brings it, and no other
+/// site's page can read it.
+const FORM: &str = "wharf-form";
 /// The cookie of a reader who chose a language.
 const LANGUAGE: &str = "wharf-language";
 /// How long it lives, in seconds: a year.
@@ -15,12 +19,28 @@ const LANGUAGE_AGE: u32 = 365 * 24 * 3600;
 
 /// The cookie that carries a delete token to the page at `path` alone.
 pub fn token_cookie(path: &str, token: &str, scheme: &str) -> String {
-    let secure = if scheme.eq_ignore_ascii_case("https") {
+    let secure = secure(scheme);
+    format!("{TOKEN}={token}; Path={path}; Max-Age={TOKEN_AGE}; HttpOnly; SameSite=Strict{secure}")
+}
+
+fn secure(scheme: &str) -> &'static str {
+    if scheme.eq_ignore_ascii_case("https") {
         "; Secure"
     } else {
         ""
-    };
-    format!("{TOKEN}={token}; Path={path}; Max-Age={TOKEN_AGE}; HttpOnly; SameSite=Strict{secure}")
+    }
+}
+
+/// The cookie with what the form of the page under `base` has as a field.
+pub fn form_cookie(base: &str, token: &str, scheme: &str) -> String {
+    let secure = secure(scheme);
+    format!("{FORM}={token}; Path={base}/; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// What a form of this server's page has as a field.
+pub fn form_token(headers: &HeaderMap) -> Option<&str> {
+    let ours = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    cookie(headers, FORM).filter(|token| token.len() >= 22 && token.bytes().all(ours))
 }
 
 /// The delete token of the cookie.
@@ -68,5 +88,14 @@ mod tests {
         headers.insert(header::COOKIE, both.parse().unwrap());
         assert_eq!(delete_token(&headers).as_deref(), Some("abc"));
         assert_eq!(language(&headers), Some(Language::Chinese));
+        assert_eq!(form_token(&headers), None);
+        let token = "0123456789abcdefghijkl";
+        let set = form_cookie("/b", token, "http");
+        assert_eq!(
+            set,
+            format!("wharf-form={token}; Path=/b/; HttpOnly; SameSite=Strict")
+        );
+        headers.insert(header::COOKIE, set.parse().unwrap());
+        assert_eq!(form_token(&headers), Some(token));
     }
 }

@@ -20,7 +20,7 @@ use super::origin::Origin;
 use crate::ingest;
 
 pub use assets::serve as asset;
-pub use cookies::{delete_token, token_cookie};
+pub use cookies::{delete_token, form_token, token_cookie};
 pub use upload::View;
 pub use words::Language;
 
@@ -81,18 +81,45 @@ pub async fn form(
     let reader = app.reader(query.as_deref(), &headers);
     let access = &app.options.access;
     let readable = !access.guards(Scope::Download) || access.allows(Scope::Download, &headers);
+    let own = app.origin_of(&origin);
+    let scheme = own.split(':').next().unwrap_or_default();
+    let (form_token, cookie) = form_field(&headers, reader.base, scheme);
     let page = form_page(
         &reader,
         app.ingest.options(),
         &app.base_of(&origin),
         readable,
+        form_token,
     );
-    answer(page, &reader, query.as_deref())
+    let mut response = answer(page, &reader, query.as_deref());
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// What the form has as a field, and the cookie with the same, where the browser has none yet.
+fn form_field(headers: &HeaderMap, base: &str, scheme: &str) -> (String, Option<HeaderValue>) {
+    if let Some(token) = cookies::form_token(headers) {
+        return (token.to_owned(), None);
+    }
+    let Ok(token) = ingest::new_token() else {
+        // Without it the form is good for all but a few.
+        return (String::new(), None);
+    };
+    let cookie = HeaderValue::from_str(&cookies::form_cookie(base, &token, scheme));
+    (token, cookie.ok())
 }
 
 /// `readable` says whether the reader may look at uploads; where not, a script that tried would
 /// have the browser ask for a password.
-fn form_page(reader: &Reader, options: &ingest::Options, address: &str, readable: bool) -> String {
+fn form_page(
+    reader: &Reader,
+    options: &ingest::Options,
+    address: &str,
+    readable: bool,
+    token: String,
+) -> String {
     let Reader { language, .. } = *reader;
     let default = match (options.expire_after, options.max_expire_after) {
         (Some(default), Some(max)) => Some(default.min(max)),
@@ -123,6 +150,8 @@ fn form_page(reader: &Reader, options: &ingest::Options, address: &str, readable
         // Without a default, the first choice is for ever already.
         "standard_is_never": default.is_none(),
         "readable": readable,
+        "form_field": ingest::FORM_FIELD,
+        "form_token": token,
         "counts": downloads.collect::<Vec<_>>(),
         "link": format!("{address}/upload"),
         "limits": limits.join(" · "),

@@ -9,11 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::IngestError;
 
 /// What each upload may hold without asking, in bytes: as good as all forms need no more.
-const OWN: usize = 16 * 1024;
+const OWN: usize = 8 * 1024;
 /// What all uploads may hold together beyond that, in bytes.
-const SHARED: usize = 48 << 20;
+const SHARED: usize = 24 << 20;
 /// What an upload asks for at once, in bytes.
-const STEP: usize = 64 * 1024;
+const STEP: usize = 32 * 1024;
 /// What a part takes beside its text, in bytes.
 const PART: usize = 256;
 /// How long an upload waits for others to end. It may hold some already, as they may: whoever has

@@ -3,6 +3,8 @@
 mod backends;
 mod identity;
 mod presence;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -174,6 +176,30 @@ pub fn inspect(options: &Options) -> Result<Arc<dyn Store>, StartError> {
     })
 }
 
+/// A store and its index, without a server.
+pub struct Opened {
+    /// Both.
+    pub repository: Repository,
+    /// See [`Backends::lock`].
+    _lock: Option<File>,
+}
+
+/// Opens a store and its index to have them changed while no server runs, or, where they are
+/// shared, beside the servers. [`Repository::close`] is to end it.
+///
+/// # Errors
+/// A server has them for itself, or they cannot be opened.
+pub async fn open(options: &Options) -> Result<Opened, StartError> {
+    let clock = Clock::system();
+    let backends = Backends::open(options, &clock, 0, Purpose::Serve).await?;
+    let shared = backends.shared;
+    let repository = Repository::new(backends.store, backends.catalog, clock, shared);
+    Ok(Opened {
+        repository,
+        _lock: backends.lock,
+    })
+}
+
 /// Makes the index of a store anew: an embedded one while no server runs, one in Redis at any
 /// time. With `adopt`, store and Redis are taken to belong together from now on.
 ///
@@ -247,7 +273,11 @@ impl App {
         {
             tracing::warn!("transfers are cut off after shutdown_grace");
             shutdown.abort.cancel();
-            connections.wait().await;
+            // What they have begun to change goes on without them.
+            let cut = tokio::time::timeout(TASKS_END, connections.wait()).await;
+            if cut.is_err() {
+                tracing::error!("a connection does not end");
+            }
         }
         end(tasks).await;
         // The index is closed when no change is under way any more that it would miss.

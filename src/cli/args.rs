@@ -17,7 +17,10 @@ pub enum Command {
     /// Print the settings.
     Config,
     /// Read every stored file.
-    Check,
+    Check {
+        /// Whether uploads whose manifest is damaged are removed.
+        remove: bool,
+    },
     /// Make the index anew.
     Reindex {
         /// Whatever store and Redis were told before.
@@ -80,7 +83,7 @@ pub fn command() -> clap::Command {
         ),
         (
             "check",
-            "Read every stored file and compare it with its manifest; changes nothing",
+            "Read every stored file and compare it with its manifest; changes nothing without --remove",
         ),
         ("reindex", "Make the index anew from the manifests"),
     ];
@@ -89,9 +92,22 @@ pub fn command() -> clap::Command {
         if name == "reindex" {
             sub = reindex(sub);
         }
+        if name == "check" {
+            sub = sub.arg(removal());
+        }
         command = command.subcommand(sub);
     }
     command.subcommands(client::args::commands())
+}
+
+fn removal() -> Arg {
+    Arg::new("remove")
+        .long("remove")
+        .action(ArgAction::SetTrue)
+        .help(
+            "Remove uploads whose manifest is damaged, with all files under their id, and say which; \
+             no server may run, unless they share the store through Redis",
+        )
 }
 
 fn reindex(command: clap::Command) -> clap::Command {
@@ -176,7 +192,9 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
                 config = sub.get_one::<PathBuf>("config").cloned().or(config);
                 match name {
                     "config" => Command::Config,
-                    "check" => Command::Check,
+                    "check" => Command::Check {
+                        remove: sub.get_flag("remove"),
+                    },
                     "reindex" => Command::Reindex {
                         adopt: sub.get_flag("adopt"),
                     },

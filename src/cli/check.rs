@@ -2,12 +2,17 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::app;
 use crate::config::Config;
 use crate::model::{Manifest, Prefix, StoredFile, UploadId};
+use crate::repository::Repository;
 use crate::store::{Store, StoreError};
 use sha2::{Digest as _, Sha256};
+
+/// How long the end of a removal is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a check came to.
 #[derive(Debug, Default)]
@@ -16,38 +21,57 @@ struct Tally {
     files: u64,
     bytes: u64,
     damaged: u64,
+    removed: u64,
 }
 
-/// Reads everything, prints what is damaged, and changes nothing.
-pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    let store = app::inspect(&config.app)?;
+/// Reads everything, and prints what is damaged. With `remove`, uploads whose manifest is damaged
+/// are removed; else nothing is changed.
+pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let tally = runtime.block_on(check(&*store))?;
+    let tally = runtime.block_on(async {
+        if !remove {
+            return check(&*app::inspect(&config.app)?, None).await;
+        }
+        let opened = app::open(&config.app).await?;
+        let uploads = &opened.repository;
+        let tally = check(&**uploads.store(), Some(uploads)).await;
+        uploads.close(PATIENCE).await?;
+        tally
+    })?;
+    let removed = match remove {
+        true => format!(", {} removed", tally.removed),
+        false => String::new(),
+    };
     writeln!(
         io::stdout(),
-        "{} uploads, {} files, {} bytes read; {} damaged",
+        "{} uploads, {} files, {} bytes read; {} damaged{removed}",
         tally.uploads,
         tally.files,
         tally.bytes,
         tally.damaged
     )?;
-    Ok(if tally.damaged == 0 {
+    Ok(if tally.damaged == tally.removed {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
 }
 
-async fn check(store: &dyn Store) -> anyhow::Result<Tally> {
+/// Checks all of `store`; what has a damaged manifest is removed from `uploads`, if there they are.
+async fn check(store: &dyn Store, uploads: Option<&Repository>) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     for prefix in Prefix::all() {
         for found in store.scan(prefix).await? {
             let id = found.id;
-            match store.manifest(&id).await {
-                Ok(Some(manifest)) => check_upload(store, &manifest, &mut tally).await?,
+            match (store.manifest(&id).await, uploads) {
+                (Ok(Some(manifest)), _) => check_upload(store, &manifest, &mut tally).await?,
                 // Removed while we looked.
-                Ok(None) => {}
-                Err(error) => tally.report(&id, &error.to_string())?,
+                (Ok(None), _) => {}
+                (Err(error @ StoreError::Damaged(_)), Some(uploads)) => {
+                    tally.report(&id, &error.to_string())?;
+                    tally.remove(uploads, &id).await?;
+                }
+                (Err(error), _) => tally.report(&id, &error.to_string())?,
             }
         }
     }
@@ -57,6 +81,19 @@ async fn check(store: &dyn Store) -> anyhow::Result<Tally> {
 impl Tally {
     fn report(&mut self, id: &UploadId, what: &str) -> io::Result<()> {
         self.damaged += 1;
+        writeln!(io::stdout(), "{id}: {what}")
+    }
+
+    /// Removes what was reported, and says so.
+    async fn remove(&mut self, uploads: &Repository, id: &UploadId) -> io::Result<()> {
+        let what = match uploads.remove_damaged(id).await {
+            Ok(true) => {
+                self.removed += 1;
+                "removed, with all files under this id".to_owned()
+            }
+            Ok(false) => "left: it has changed meanwhile".to_owned(),
+            Err(error) => format!("left: {error}"),
+        };
         writeln!(io::stdout(), "{id}: {what}")
     }
 }

@@ -43,7 +43,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve => serve::run(config, &warnings, Reloader::new(sources, loaded)),
         Command::Config => config::run(&loaded),
-        Command::Check => check::run(&config),
+        Command::Check { remove } => check::run(&config, remove),
         Command::Reindex { adopt } => reindex::run(&config, adopt),
         Command::Client(_) => unreachable!("clients have run"),
     }

@@ -18,6 +18,9 @@ pub fn run(config: &Config, adopt: bool) -> anyhow::Result<ExitCode> {
     });
     let compared = compared.context("cannot make the index anew")?;
     let (uploads, damaged) = (compared.uploads, compared.damaged);
+    for (id, what) in &compared.reports {
+        writeln!(io::stdout(), "{id}: {what}")?;
+    }
     writeln!(io::stdout(), "{}", report(uploads, damaged))?;
     Ok(if damaged == 0 {
         ExitCode::SUCCESS

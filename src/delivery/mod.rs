@@ -119,7 +119,7 @@ impl Delivery {
                 Ok(Some(_)) => {}
                 // Removed behind the index's back.
                 Ok(None) => drop(self.uploads.index(&entry.id, &[]).await?),
-                Err(error) => tracing::error!(id = %entry.id, %error, "left out of a listing"),
+                Err(error) => self.uploads.report_damage(&entry.id, &error, false),
             }
         }
         Ok(Page { uploads, next })

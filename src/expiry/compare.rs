@@ -14,6 +14,9 @@ use crate::store::{Found, StoreError};
 /// How many uploads are looked at at once.
 const AT_ONCE: usize = 32;
 
+/// How many damaged uploads a comparison names in its answer; the log has all of them.
+const REPORTS: usize = 1000;
+
 /// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
@@ -24,6 +27,8 @@ pub struct Compared {
     /// Manifests that cannot be understood, or whose files are not there with their sizes; each
     /// is logged.
     pub damaged: u64,
+    /// What is wrong with the first of them.
+    pub reports: Vec<(UploadId, String)>,
     /// What is left of uploads that are gone.
     pub(super) tombstones: Vec<Remains>,
 }
@@ -36,11 +41,20 @@ pub(super) struct Remains {
     pub files: bool,
 }
 
+impl Compared {
+    fn found(&mut self, id: UploadId, damage: &StoreError) {
+        self.damaged += 1;
+        self.reports.push((id, damage.to_string()));
+    }
+}
+
 impl AddAssign for Compared {
     fn add_assign(&mut self, other: Self) {
         self.uploads += other.uploads;
         self.forgotten += other.forgotten;
         self.damaged += other.damaged;
+        let room = REPORTS.saturating_sub(self.reports.len());
+        self.reports.extend(other.reports.into_iter().take(room));
         self.tombstones.extend(other.tombstones);
     }
 }
@@ -105,8 +119,8 @@ async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryErro
                 Err(error) => {
                     // One that was removed since is no damage.
                     if uploads.store().manifest(&id).await?.is_some() {
-                        tracing::error!(%id, %error, "an upload is damaged; what is is not served");
-                        compared.damaged = 1;
+                        tracing::error!(%id, %error, "an upload is damaged; its damaged files are not served");
+                        compared.found(id, &error);
                     }
                 }
             }
@@ -114,8 +128,8 @@ async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryErro
         Ok(Indexed::Gone(tombstone)) => compared.tombstones.push(Remains { tombstone, files }),
         Ok(Indexed::Absent) => {}
         Err(RepositoryError::Store(error @ (StoreError::Damaged(_) | StoreError::Io { .. }))) => {
-            tracing::error!(%id, %error, "an upload is left out of the index");
-            compared.damaged = 1;
+            uploads.report_damage(&id, &error, true);
+            compared.found(id, &error);
         }
         Err(error) => return Err(error.into()),
     }

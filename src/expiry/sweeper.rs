@@ -12,6 +12,7 @@ use crate::catalog::CatalogError;
 use crate::lease::Claim;
 use crate::model::{Manifest, Reason, Timestamp, UploadId};
 use crate::repository::{Removed, Repository, RepositoryError};
+use crate::store::StoreError;
 
 /// How many uploads one pass takes.
 const BATCH: usize = 100;
@@ -88,7 +89,11 @@ impl Sweeper {
             }
             Err(error) => {
                 let pause = self.failed(&id);
-                tracing::error!(%id, %error, ?pause, "cannot remove an upload that is over; trying again");
+                if let RepositoryError::Store(damage @ StoreError::Damaged(_)) = &error {
+                    self.uploads.report_damage(&id, damage, false);
+                } else {
+                    tracing::error!(%id, %error, ?pause, "cannot remove an upload that is over; trying again");
+                }
                 let catalog = self.uploads.catalog();
                 catalog.postpone(&id, now.after(pause)).await?;
                 Ok(false)

@@ -61,6 +61,8 @@ pub struct Permit {
 enum Found {
     Live,
     Gone,
+    /// Something that cannot be understood.
+    Damaged,
 }
 
 /// Changes stored uploads. A change goes on to its end when the caller has gone.
@@ -80,15 +82,17 @@ impl Manage {
     ///
     /// # Errors
     /// [`ManageError::Absent`], whether there is no such upload or another token; or the store
-    /// fails.
+    /// fails, or, but for an admin, the upload's manifest is damaged.
     pub async fn authorize(
         &self,
         id: &UploadId,
         credentials: &Credentials,
     ) -> Result<Permit, ManageError> {
-        let (found, token) = match self.uploads.get(id).await? {
-            Some(manifest) => (Found::Live, Some(manifest.delete_token)),
-            None => match self.uploads.tombstone(id).await? {
+        let (found, token) = match self.uploads.get(id).await {
+            Err(StoreError::Damaged(_)) if credentials.admin => (Found::Damaged, None),
+            Err(error) => return Err(error.into()),
+            Ok(Some(manifest)) => (Found::Live, Some(manifest.delete_token)),
+            Ok(None) => match self.uploads.tombstone(id).await? {
                 Some(tombstone) => (Found::Gone, tombstone.delete_token),
                 None => return Err(ManageError::Absent(*id)),
             },
@@ -132,11 +136,15 @@ impl Manage {
         Ok(updated.manifest)
     }
 
-    /// Removes an upload. Of one that is gone, what kept the removal from its end is made up for.
+    /// Removes an upload, with all files under its id if its manifest is damaged. Of one that is
+    /// gone, what kept the removal from its end is made up for.
     ///
     /// # Errors
-    /// The store or the index fails; it can be repeated.
+    /// The store or the index fails; it can be repeated. Or a newer version wrote the manifest.
     pub async fn delete(&self, permit: &Permit) -> Result<(), ManageError> {
+        if permit.found == Found::Damaged && self.uploads.remove_damaged(&permit.id).await? {
+            return Ok(());
+        }
         let deleted = |_: &Manifest| Some(Reason::Deleted);
         self.uploads.remove(&permit.id, deleted).await?;
         Ok(())

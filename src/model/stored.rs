@@ -47,6 +47,9 @@ impl Tombstone {
     /// The shortest time that tombstones stay: a commit or a removal that somebody paused has
     /// given itself up by then.
     const SHORTEST: Duration = Duration::from_secs(48 * 3600);
+    /// Beyond the generation of every manifest there can have been, and exact as a double, which
+    /// other readers of JSON take it for.
+    const BEYOND: u64 = 1 << 52;
 
     /// The end of the upload of `manifest`.
     pub fn of(manifest: &Manifest, gone: Reason, gone_at: Timestamp) -> Self {
@@ -71,6 +74,19 @@ impl Tombstone {
             generation: 1,
             id,
             gone: Reason::Orphaned,
+            gone_at,
+            delete_token: None,
+            files,
+        }
+    }
+
+    /// The end of an upload whose manifest cannot be understood: no token deletes it.
+    pub fn damaged(id: UploadId, files: Vec<FileName>, gone_at: Timestamp) -> Self {
+        Tombstone {
+            schema: SCHEMA,
+            generation: Self::BEYOND,
+            id,
+            gone: Reason::Deleted,
             gone_at,
             delete_token: None,
             files,
@@ -124,6 +140,12 @@ impl Stored {
         Ok(stored)
     }
 
+    /// Whether what [`from_json`](Self::from_json) refuses is the record of a newer version, and
+    /// so not damaged.
+    pub fn is_newer(json: &[u8]) -> bool {
+        serde_json::from_slice(json).is_ok_and(|probe: Probe| probe.schema > SCHEMA)
+    }
+
     /// The upload.
     pub fn id(&self) -> &UploadId {
         match self {
@@ -166,7 +188,9 @@ mod tests {
             read(&newer).unwrap_err(),
             "has the schema 2, and 1 is the newest known"
         );
+        assert!(Stored::is_newer(newer.as_bytes()) && !Stored::is_newer(json.as_bytes()));
         assert!(read("{}").unwrap_err().starts_with("is no manifest: "));
+        assert!(!Stored::is_newer(b"{}"));
         let other = UploadId::generate().unwrap();
         assert!(Stored::from_json(json.as_bytes(), &other).is_err());
     }

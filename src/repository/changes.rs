@@ -127,6 +127,19 @@ impl Change {
         self.went(before, buried)
     }
 
+    /// Removes an upload that cannot be understood; see
+    /// [`Store::bury_damaged`](crate::store::Store::bury_damaged).
+    pub(super) async fn bury_damaged(&mut self) -> Result<Replaced, StoreError> {
+        let before = std::mem::replace(&mut self.index, Index::Behind);
+        let now = self.inner.clock.now();
+        let buried = self.inner.store.bury_damaged(&self.id, now).await;
+        if matches!(buried, Err(StoreError::Damaged(_))) {
+            // A newer version understands it.
+            self.index = before;
+        }
+        self.went(before, buried)
+    }
+
     fn went(
         &mut self,
         before: Index,

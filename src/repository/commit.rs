@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::PATIENCE;
 use super::changes::Change;
+use super::{PATIENCE, RepositoryError};
 use crate::catalog::CatalogError;
 use crate::model::{Manifest, Reason, Tombstone};
 use crate::store::{Note, Replaced, Staged, StoreError};
@@ -137,8 +137,12 @@ impl Change {
             }
             buried => buried,
         };
-        match taken_back {
-            Ok(_) => tracing::error!(%id, "a commit failed half-way, and was taken back"),
+        let forgotten = match taken_back {
+            Ok(_) => self.forget(&[]).await.map_err(RepositoryError::from),
+            Err(error) => Err(error.into()),
+        };
+        match forgotten {
+            Ok(()) => tracing::error!(%id, "a commit failed half-way, and was taken back"),
             Err(error) => {
                 tracing::error!(%id, %error, "a commit failed half-way, and cannot be taken back; the next comparison does it");
             }

@@ -9,6 +9,7 @@ mod backlog;
 mod cache;
 mod changes;
 mod commit;
+mod damage;
 #[cfg(test)]
 pub mod slowed;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::store::{Orphan, Replaced, Staged, Store, StoreError};
 use backlog::Backlog;
 use cache::Manifests;
 use changes::{Change, Changes};
+use damage::Damage;
 use under_way::UnderWay;
 
 pub use under_way::Open;
@@ -46,6 +48,7 @@ struct Inner {
     backlog: Backlog,
     changes: Changes,
     under_way: UnderWay,
+    damage: Damage,
     clock: Clock,
     /// Whether other processes have all this too.
     shared: bool,
@@ -116,6 +119,7 @@ impl Repository {
             backlog: Backlog::default(),
             changes: Changes::default(),
             under_way: UnderWay::default(),
+            damage: Damage::default(),
             clock,
             shared,
         }))
@@ -231,6 +235,25 @@ impl Repository {
         over: impl FnMut(&Manifest) -> Option<Reason> + Send + 'static,
     ) -> Result<Removed, RepositoryError> {
         self.change("removal", id, |it| it.remove(over)).await
+    }
+
+    /// Removes an upload whose manifest cannot be understood, and whatever files lie under its id:
+    /// by an operator's order alone. Answers whether it did; `false` when there is nothing, or it
+    /// can be understood.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a newer version wrote it: nothing was removed. Or the store or
+    /// the index fails; it can be repeated.
+    pub async fn remove_damaged(&self, id: &UploadId) -> Result<bool, RepositoryError> {
+        let work = |mut change: Change| async move {
+            let removed = change.bury_damaged().await? == Replaced::Done;
+            if removed {
+                tracing::warn!(id = %change.id, "removed an upload whose manifest was damaged");
+                change.forget(&[]).await?;
+            }
+            Ok(removed)
+        };
+        self.change("removal", id, work).await
     }
 
     /// Ends the removal that a tombstone has begun: its files, then its place in the index.

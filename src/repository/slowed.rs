@@ -56,10 +56,15 @@ pub struct Bench {
 impl Bench {
     /// An empty one, whose index is complete.
     pub async fn new() -> Self {
+        Self::with(Durability::Relaxed).await
+    }
+
+    /// The same with this durability.
+    pub async fn with(durability: Durability) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = DiskStore::open(&Options {
             dir: dir.path().to_owned(),
-            durability: Durability::Relaxed,
+            durability,
             min_free: 0,
             descriptors: 100,
             shared: None,
@@ -99,6 +104,9 @@ impl Bench {
         let mut live = Vec::new();
         for prefix in Prefix::all() {
             let mut indexed = self.catalog.with_prefix(prefix).await.unwrap();
+            if indexed.is_empty() && !self.dir.path().join(prefix.as_str()).exists() {
+                continue;
+            }
             for found in self.disk.scan(prefix).await.unwrap() {
                 let stored = self.disk.manifest(&found.id).await.unwrap().unwrap();
                 let entry = self.catalog.find(&found.id).await.unwrap();
@@ -172,6 +180,14 @@ impl Store for Slowed {
 
     async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         slowly!(self.0.bury(tombstone))
+    }
+
+    async fn bury_damaged(
+        &self,
+        id: &UploadId,
+        gone_at: Timestamp,
+    ) -> Result<Replaced, StoreError> {
+        slowly!(self.0.bury_damaged(id, gone_at))
     }
 
     async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {

@@ -1,6 +1,7 @@
 use super::slowed::{Bench, cut};
 use super::*;
 use crate::model::Timestamp;
+use crate::store::disk::Durability;
 
 /// Runs `work` on a new upload again and again, dropped after one poll more each time until it
 /// comes to its end, and compares store, index and memory after each.
@@ -150,4 +151,53 @@ async fn a_change_that_panics_is_an_error_and_the_next_one_goes_on() {
     let removed = bench.uploads.remove(&upload.id, |_| Some(Reason::Deleted));
     assert!(matches!(removed.await, Ok(Removed::Done(_))));
     assert_eq!(bench.settled().await, []);
+}
+
+#[tokio::test]
+async fn a_commit_that_panics_half_way_is_taken_back_at_once() {
+    let steps = ["named a file", "written the manifest", "named the manifest"];
+    for (step, by_task) in steps.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let bench = Bench::with(Durability::Strict).await;
+        let crowd = by_task.then(|| bench.disk.crowd());
+        bench.disk.panic_at(step);
+        let id = UploadId::generate().unwrap();
+        let store = &**bench.uploads.store();
+        let files = [("a.txt", &b"a"[..]), ("b.txt", b"b")];
+        let (staged, manifest) = crate::store::conformance::stage(store, id, &files).await;
+        let manifest = Arc::new(manifest);
+        let failed = bench.uploads.commit(staged, manifest, ()).await;
+        let failed = failed.unwrap_err().to_string();
+        assert!(failed.contains(step), "{failed}");
+        assert_eq!(bench.settled().await, [], "{step} {by_task}");
+        let folder = std::fs::read_dir(bench.dir.path().join(id.prefix().as_str()));
+        assert_eq!(folder.unwrap().count(), 0, "{step} {by_task}");
+        // The store goes on.
+        bench.store(None).await;
+        assert_eq!(bench.settled().await.len(), 1);
+        drop(crowd);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_upload_goes_by_order_alone_and_one_of_a_newer_version_stays() {
+    let bench = Bench::new().await;
+    let upload = bench.store(None).await;
+    let folder = bench.dir.path().join(upload.id.prefix().as_str());
+    let manifest = folder.join(format!("{}.json", upload.id));
+    let whole = std::fs::read_to_string(&manifest).unwrap();
+    assert!(!bench.uploads.remove_damaged(&upload.id).await.unwrap());
+    std::fs::write(&manifest, whole.replace("\"schema\":1", "\"schema\":9")).unwrap();
+    let newer = bench.uploads.remove_damaged(&upload.id).await;
+    assert!(newer.unwrap_err().to_string().contains("schema 9"));
+    std::fs::write(&manifest, &whole[..40]).unwrap();
+    let deleted = bench.uploads.remove(&upload.id, |_| Some(Reason::Deleted));
+    assert!(deleted.await.is_err());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+    // A file that the manifest may not have named goes with it; what is not wharf's stays.
+    std::fs::write(folder.join(format!("{}-b.txt", upload.id)), "b").unwrap();
+    std::fs::write(folder.join("mine"), "b").unwrap();
+    assert!(bench.uploads.remove_damaged(&upload.id).await.unwrap());
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(bench.settled().await, []);
+    assert!(!bench.uploads.remove_damaged(&upload.id).await.unwrap());
 }

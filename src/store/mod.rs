@@ -71,6 +71,15 @@ pub trait Store: Send + Sync + 'static {
     /// [`clear`](Self::clear).
     async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError>;
 
+    /// Removes an upload whose key cannot be understood: as [`bury`](Self::bury) does, with
+    /// whatever files lie there under its id. [`Replaced::Changed`] when it can be understood.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a newer version wrote it, which understands it: nothing was
+    /// removed.
+    async fn bury_damaged(&self, id: &UploadId, gone_at: Timestamp)
+    -> Result<Replaced, StoreError>;
+
     /// Removes the files of an upload whose tombstone stands; answers how many there still were.
     async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError>;
 
@@ -265,6 +274,15 @@ pub trait Blob: Send {
     /// # Errors
     /// [`StoreError::Damaged`] when the file ends before its range does.
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
+}
+
+/// Refuses to take a key for damaged, which could not be read because of `why`, that a newer
+/// version understands.
+fn require_damaged(json: &[u8], why: StoreError) -> Result<(), StoreError> {
+    match Stored::is_newer(json) {
+        true => Err(why),
+        false => Ok(()),
+    }
 }
 
 /// What is stored, as JSON.

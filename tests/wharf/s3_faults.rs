@@ -290,3 +290,42 @@ fn a_store_that_is_away_costs_readiness_and_nothing_else() {
     assert_eq!(all.server.get(&path).text(), "kept");
     assert_eq!(all.server.get("/files/kept.txt").text(), "kept");
 }
+
+/// A record that cannot be understood: what others may still hold for a live upload ends with a
+/// tombstone too.
+#[test]
+fn a_torn_record_in_a_bucket_goes_by_an_admins_order() {
+    let bucket = Bucket::new();
+    let server = Setup::new()
+        .bucket(&bucket, &bucket.server.url())
+        .args(&["--access", "admin:root"])
+        .start();
+    let form = Form::new()
+        .file("f", "a.bin", b"a")
+        .file("g", "b.bin", b"b");
+    let json = server.upload(&form);
+    let id = json["id"].as_str().unwrap();
+    let key = format!("up/{}/{id}.json", &id[..2]);
+    let (_, whole) = bucket.get(&key);
+    bucket.put(&key, &whole.as_bytes()[..whole.len() / 2]);
+    let path = format!("/uploads/{id}");
+    let token = format!("Bearer {}", json["delete_token"].as_str().unwrap());
+    let owner = [("Authorization", token.as_str())];
+    assert_eq!(server.request("DELETE", &path, &owner, b"").status, 500);
+    assert_eq!(bucket.keys().len(), 3);
+    let admin = [("Authorization", "Bearer root")];
+    for _ in 0..2 {
+        assert_eq!(server.request("DELETE", &path, &admin, b"").status, 204);
+        assert_eq!(bucket.keys(), [key.as_str()]);
+        assert!(bucket.get(&key).1.contains("\"gone\":\"deleted\""));
+    }
+    assert_eq!(server.get(&path).status, 404);
+    assert_eq!(server.request("DELETE", &path, &owner, b"").status, 404);
+    // One that a newer version wrote is not damaged.
+    bucket.put(
+        &key,
+        whole.replace("\"schema\":1", "\"schema\":9").as_bytes(),
+    );
+    assert_eq!(server.request("DELETE", &path, &admin, b"").status, 500);
+    assert!(bucket.get(&key).1.contains("\"schema\":9"));
+}

@@ -81,10 +81,12 @@ impl<'a> Commit<'a> {
             let name = names::file_name(&id, &file.name);
             self.place(inner, &dir, file.content, &name)?;
             self.linked.push(name);
+            inner.reach("named a file");
         }
         let name = names::manifest_name(&id);
         let prepared = inner.prepare(&dir, &id, &to_json(self.manifest)?, &name)?;
         self.session.add(Arc::clone(&prepared.file));
+        inner.reach("written the manifest");
         Ok(Ready { dir, prepared })
     }
 
@@ -124,6 +126,7 @@ impl<'a> Commit<'a> {
         }
         let name = names::manifest_name(&self.staged.id);
         ready.prepared.give(&ready.dir, &name)?;
+        self.inner.reach("named the manifest");
         Ok(ready.dir)
     }
 

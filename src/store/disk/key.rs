@@ -30,12 +30,25 @@ pub struct Key {
     _file: File,
 }
 
-fn parse(file: &mut File, id: &UploadId) -> Result<Stored, StoreError> {
-    let name = names::manifest_name(id);
+/// The same with what it holds as it is.
+pub struct RawKey {
+    pub dir: Arc<Folder>,
+    pub json: Vec<u8>,
+    /// Holds the lock.
+    _file: File,
+}
+
+fn read_all(file: &mut File, id: &UploadId) -> Result<Vec<u8>, StoreError> {
     let mut json = Vec::new();
     file.read_to_end(&mut json)
-        .map_err(|error| StoreError::io(format!("reading {name}"), error))?;
-    Stored::from_json(&json, id).map_err(|why| StoreError::Damaged(format!("{name} {why}")))
+        .map_err(|error| StoreError::io(format!("reading {}", names::manifest_name(id)), error))?;
+    Ok(json)
+}
+
+/// Reads what stands at the key of `id`.
+pub fn parse(json: &[u8], id: &UploadId) -> Result<Stored, StoreError> {
+    let name = || names::manifest_name(id);
+    Stored::from_json(json, id).map_err(|why| StoreError::Damaged(format!("{} {why}", name())))
 }
 
 impl Inner {
@@ -46,7 +59,7 @@ impl Inner {
             return Ok(None);
         };
         match layout::open_regular(&dir, &name).map_err(opening)? {
-            Some((mut file, _)) => parse(&mut file, id).map(Some),
+            Some((mut file, _)) => parse(&read_all(&mut file, id)?, id).map(Some),
             None => Ok(None),
         }
     }
@@ -80,7 +93,7 @@ impl Inner {
                 Ok(Replaced::Changed)
             }
             Stored::Live(_) => {
-                self.put(&key, &manifest.id, &to_json(manifest)?)?;
+                self.put(&key.dir, &manifest.id, &to_json(manifest)?)?;
                 Ok(Replaced::Done)
             }
         }
@@ -89,6 +102,16 @@ impl Inner {
     /// Opens the key of an upload, for nobody else to change it before the answer is dropped;
     /// `None` when there is none. Blocks.
     pub fn lock_key(&self, id: &UploadId) -> Result<Option<Key>, StoreError> {
+        let Some(raw) = self.lock_raw(id)? else {
+            return Ok(None);
+        };
+        let RawKey { dir, json, _file } = raw;
+        let stored = parse(&json, id)?;
+        Ok(Some(Key { dir, stored, _file }))
+    }
+
+    /// The same, whatever it holds.
+    pub fn lock_raw(&self, id: &UploadId) -> Result<Option<RawKey>, StoreError> {
         let name = names::manifest_name(id);
         let locking = |error: io::Error| StoreError::io(format!("locking {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(locking)? else {
@@ -106,15 +129,15 @@ impl Inner {
             // Whoever had the lock before may have put another file there.
             if layout::is_at(&file, &dir, &name).map_err(locking)? {
                 file.rewind().map_err(locking)?;
-                let stored = parse(&mut file, id)?;
+                let json = read_all(&mut file, id)?;
                 let _file = file;
-                return Ok(Some(Key { dir, stored, _file }));
+                return Ok(Some(RawKey { dir, json, _file }));
             }
         }
     }
 
-    /// Puts the next version in the place of a locked key.
-    pub fn put(&self, key: &Key, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
+    /// Puts the next version in the place of a locked key, which lies in `dir`.
+    pub fn put(&self, dir: &Folder, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
         let name = names::manifest_name(id);
         let replacing = |error| StoreError::io(format!("replacing {name}"), error);
         let session = self.syncer.session(0);
@@ -123,7 +146,7 @@ impl Inner {
         let renamed = write_at(&file, json, 0)
             .and_then(|()| session.content(&file))
             .and_then(|()| {
-                rustix::fs::renameat(stage, &waiting, &key.dir, &name)
+                rustix::fs::renameat(stage, &waiting, dir, &name)
                     .map_err(|error| replacing(error.into()))
             });
         if renamed.is_err() {
@@ -131,7 +154,7 @@ impl Inner {
             let _ = layout::unlink(stage, waiting.as_str());
         }
         renamed?;
-        session.names(&key.dir)
+        session.names(dir)
     }
 }
 

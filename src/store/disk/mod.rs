@@ -137,6 +137,9 @@ struct Inner {
     /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
     /// held for an insertion, over no await.
     committing: Mutex<HashSet<UploadId>>,
+    /// The step at which the next commit is to panic.
+    #[cfg(test)]
+    panic_at: Mutex<Option<&'static str>>,
     /// How long uploads may wait for their commit, where others have the directory too.
     stale_after: Option<Duration>,
     /// Keeps the lock; who only looks has none.
@@ -209,6 +212,19 @@ impl DiskStore {
         dir.join(names::PRIVATE)
     }
 
+    /// Has the next commit panic at a step.
+    #[cfg(test)]
+    pub(crate) fn panic_at(&self, step: &'static str) {
+        *self.0.panic_at.lock().unwrap() = Some(step);
+    }
+
+    /// Has small commits wait for their syncs as tasks, as beside others, until the answer is
+    /// dropped.
+    #[cfg(test)]
+    pub(crate) fn crowd(&self) -> impl Sized + use<> {
+        [self.0.syncer.session(1), self.0.syncer.session(1)]
+    }
+
     /// Runs `work` on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -241,8 +257,23 @@ impl Inner {
             by_task: Semaphore::new(BY_TASK),
             under_way: AtomicUsize::new(0),
             committing: Mutex::default(),
+            #[cfg(test)]
+            panic_at: Mutex::default(),
             stale_after: None,
             _lock: None,
+        }
+    }
+
+    /// Says that a commit has come to `_step`, where a test may have it panic.
+    fn reach(&self, _step: &'static str) {
+        #[cfg(test)]
+        {
+            let mut at = self.panic_at.lock().unwrap();
+            if *at == Some(_step) {
+                *at = None;
+                drop(at);
+                panic!("a test has the commit panic when it has {_step}");
+            }
         }
     }
 
@@ -295,6 +326,16 @@ impl Store for DiskStore {
     async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let tombstone = tombstone.clone();
         self.blocking(move |inner| inner.bury(&tombstone)).await
+    }
+
+    async fn bury_damaged(
+        &self,
+        id: &UploadId,
+        gone_at: Timestamp,
+    ) -> Result<Replaced, StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.bury_damaged(id, gone_at))
+            .await
     }
 
     async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {

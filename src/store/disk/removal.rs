@@ -1,9 +1,10 @@
 //! Removal: first the tombstone, or the end of the manifest, then the files.
 
+use super::key::parse;
 use super::layout::{self, Folder};
 use super::{Inner, Replaced, StoreError};
-use crate::model::{Stored, Tombstone};
-use crate::store::{names, to_json};
+use crate::model::{Stored, Timestamp, Tombstone, UploadId};
+use crate::store::{names, require_damaged, to_json};
 
 impl Inner {
     pub fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
@@ -29,10 +30,29 @@ impl Inner {
             Stored::Live(_) => {}
         }
         if self.is_shared() {
-            self.put(&key, &tombstone.id, &to_json(tombstone)?)?;
+            self.put(&key.dir, &tombstone.id, &to_json(tombstone)?)?;
         } else {
             self.unlink_key(&key.dir, tombstone)?;
         }
+        Ok(Replaced::Done)
+    }
+
+    pub fn bury_damaged(&self, id: UploadId, gone_at: Timestamp) -> Result<Replaced, StoreError> {
+        let Some(key) = self.lock_raw(&id)? else {
+            return Ok(Replaced::Gone);
+        };
+        match parse(&key.json, &id) {
+            Ok(Stored::Gone(_)) => return Ok(Replaced::Gone),
+            Ok(Stored::Live(_)) => return Ok(Replaced::Changed),
+            Err(why) => require_damaged(&key.json, why)?,
+        }
+        let tombstone = Tombstone::damaged(id, self.files_of(&id)?, gone_at);
+        if self.is_shared() {
+            self.put(&key.dir, &id, &to_json(&tombstone)?)?;
+        } else {
+            self.unlink_key(&key.dir, &tombstone)?;
+        }
+        self.clear(&tombstone)?;
         Ok(Replaced::Done)
     }
 

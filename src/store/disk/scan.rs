@@ -27,6 +27,16 @@ impl Inner {
         Ok(found.collect())
     }
 
+    /// The files that lie under the id of an upload.
+    pub fn files_of(&self, id: &UploadId) -> Result<Vec<FileName>, StoreError> {
+        let mut files = Vec::new();
+        self.entries(id.prefix(), |entry, _| match entry {
+            Entry::File(of, name) if of == *id => files.push(name),
+            _ => {}
+        })?;
+        Ok(files)
+    }
+
     pub fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
         let mut keys = HashSet::new();
         let mut files: BTreeMap<UploadId, Vec<(FileName, CString)>> = BTreeMap::new();

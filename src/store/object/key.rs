@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use object_store::path::Path;
 use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVersion};
 
 use super::Inner;
 use super::error::{is_conflict, is_refusal, sort, words};
-use crate::model::{Manifest, Salt, Stored, UploadId};
-use crate::store::{Replaced, StoreError, Version, to_json};
+use crate::model::{Manifest, Salt, Stored, Tombstone, UploadId};
+use crate::store::{Replaced, StoreError, Version, require_damaged, to_json};
 
 /// Names one change of a key. Two instances can write the very same bytes, each counting one
 /// download from the same count on: only this tells whose they are.
@@ -47,12 +48,35 @@ impl Inner {
         };
         let stored = Stored::from_json(&found.content, id)
             .map_err(|why| StoreError::Damaged(format!("{key} {why}")))?;
-        let untagged = || StoreError::Unavailable(format!("reading {key}: no ETag in the answer"));
         Ok(Some(Tagged {
             stored,
-            tag: found.tag.ok_or_else(untagged)?,
+            tag: found.tag.ok_or_else(|| untagged(&key))?,
             write: found.attributes.get(&WRITE).map(|write| write.to_string()),
         }))
+    }
+
+    /// Puts `tombstone` in the place of what cannot be understood.
+    pub async fn replace_damaged(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let id = &tombstone.id;
+        let _turn = self.turn(id).await;
+        let key = self.layout.manifest(id);
+        let Some(found) = self.client.read(&key).await? else {
+            return Ok(Replaced::Gone);
+        };
+        match Stored::from_json(&found.content, id) {
+            Ok(Stored::Gone(_)) => return Ok(Replaced::Gone),
+            Ok(Stored::Live(_)) => return Ok(Replaced::Changed),
+            Err(why) => {
+                let why = StoreError::Damaged(format!("{key} {why}"));
+                require_damaged(&found.content, why)?;
+            }
+        }
+        let known = Tagged {
+            stored: Stored::Gone(tombstone.clone()),
+            tag: found.tag.ok_or_else(|| untagged(&key))?,
+            write: None,
+        };
+        self.update(id, &known, to_json(tombstone)?).await
     }
 
     pub async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
@@ -174,6 +198,10 @@ impl Inner {
         let key = self.layout.manifest(id);
         self.client.put(&key, json, options).await.map(drop)
     }
+}
+
+fn untagged(key: &Path) -> StoreError {
+    StoreError::Unavailable(format!("reading {key}: no ETag in the answer"))
 }
 
 /// 128 random bits.

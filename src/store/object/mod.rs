@@ -238,6 +238,14 @@ impl Store for BucketStore {
         self.0.bury(tombstone).await
     }
 
+    async fn bury_damaged(
+        &self,
+        id: &UploadId,
+        gone_at: Timestamp,
+    ) -> Result<Replaced, StoreError> {
+        self.0.bury_damaged(id, gone_at).await
+    }
+
     async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         self.0.clear(tombstone).await
     }

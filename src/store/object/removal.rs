@@ -4,7 +4,7 @@ use object_store::path::Path;
 
 use super::Inner;
 use super::key::Created;
-use crate::model::{Stored, Tombstone, UploadId};
+use crate::model::{Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, to_json};
 
 impl Inner {
@@ -38,6 +38,20 @@ impl Inner {
             }
             Stored::Live(_) => self.update(id, &known, to_json(tombstone)?).await,
         }
+    }
+
+    pub async fn bury_damaged(
+        &self,
+        id: &UploadId,
+        gone_at: Timestamp,
+    ) -> Result<Replaced, StoreError> {
+        // Whatever lies under the id goes, named or not.
+        let tombstone = Tombstone::damaged(*id, Vec::new(), gone_at);
+        let buried = self.replace_damaged(&tombstone).await?;
+        if buried == Replaced::Done {
+            self.clear(&tombstone).await?;
+        }
+        Ok(buried)
     }
 
     /// Keeps a manifest from being created.

@@ -167,6 +167,8 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         original: name.as_str().as_bytes().to_vec().into(),
         name,
         size: 1000,
+        extended: None,
+        given_type: None,
         media_type: "text/plain".to_owned(),
         sha256: None,
     };

@@ -138,6 +138,10 @@ impl Backends {
             keys.clone(),
             options.stale_after,
         );
+        let catalog = match options.ingest.max_total_size {
+            Some(_) => catalog.counting_room()?,
+            None => catalog,
+        };
         let lease = lease::Options {
             key: sharing
                 .lease_key

@@ -254,6 +254,9 @@ impl App {
             connections.clone(),
             (shutdown.stop.clone(), shutdown.abort.clone()),
         );
+        if self.options.ingest.max_total_size.is_some() {
+            expiry::recall(&self.repository).await;
+        }
         let mut tasks = JoinSet::new();
         self.spawn_tasks(&mut tasks, &shutdown, counted);
         // Until the index is complete names do not resolve: a small store is compared before
@@ -323,6 +326,7 @@ impl App {
         let options = expiry::Options {
             stale_after: self.options.stale_after,
             alone: !self.shared,
+            capped: self.options.ingest.max_total_size.is_some(),
         };
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
         let trouble = self.trouble.clone();

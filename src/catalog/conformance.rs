@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats};
+use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats, capacity_conformance};
 use crate::model::{
     FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
@@ -76,10 +76,11 @@ pub async fn all<C: Catalog>(mut empty: impl AsyncFnMut() -> C) {
         deadlines(&catalog, pause).await;
     }
     uses(&empty().await).await;
+    capacity_conformance::all(&mut empty).await;
 }
 
 /// Marks it as compared with a store.
-async fn mend(catalog: &dyn Catalog) {
+pub async fn mend(catalog: &dyn Catalog) {
     let gaps = catalog.gaps().await.unwrap();
     catalog.mended(gaps).await.unwrap();
 }
@@ -134,7 +135,7 @@ async fn generations(catalog: &dyn Catalog, pause: Duration) {
     );
     let stats = Stats {
         uploads: 1,
-        bytes: 20,
+        bytes: upload.room(),
     };
     assert_eq!(catalog.stats().await.unwrap(), stats);
     for _ in 0..2 {

@@ -3,6 +3,9 @@
 //! The manifest in the store is the truth; a catalog may lag behind it and can be rebuilt from
 //! it. So no answer waits for a catalog's own sync.
 
+mod capacity;
+#[cfg(test)]
+mod capacity_conformance;
 #[cfg(test)]
 mod conformance;
 mod embedded;
@@ -16,6 +19,7 @@ use async_trait::async_trait;
 
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 
+pub use capacity::{Ask, Capacity};
 pub use embedded::{EmbeddedCatalog, OpenError};
 pub use redis::RedisCatalog;
 
@@ -48,7 +52,7 @@ pub struct Cursor {
 pub struct Stats {
     /// Uploads, expired ones that were not yet removed included.
     pub uploads: u64,
-    /// Bytes of their files.
+    /// Bytes that they take of the store: see [`Manifest::room`].
     pub bytes: u64,
 }
 
@@ -104,9 +108,10 @@ pub enum CatalogError {
 
 /// An index over manifests, shared by all that serve the same store.
 #[async_trait]
-pub trait Catalog: Send + Sync + 'static {
+pub trait Catalog: Capacity + 'static {
     /// Records what `manifest` says, unless a higher generation is recorded already: then it
-    /// answers `false` and changes nothing. Seen by every call after it.
+    /// answers `false` and changes nothing. Seen by every call after it. What was
+    /// [reserved](Capacity) for the upload becomes what it takes, in the same step.
     async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
 
     /// The [order](Manifest::order) that an upload is to have which is committed now, as far as it

@@ -19,7 +19,10 @@ pub struct Record {
     /// When it is to be looked at: its deadline, or later after trouble, or long ago when it is
     /// spent.
     pub due: Option<Timestamp>,
+    /// Bytes of its files.
     pub size: u64,
+    /// What it takes of the store: see [`Manifest::room`].
+    pub room: u64,
     /// The names of its files, each once.
     pub names: Vec<FileName>,
 }
@@ -47,6 +50,7 @@ impl Record {
                 manifest.expires_at
             },
             size: manifest.size(),
+            room: manifest.room(),
             names,
         }
     }

@@ -129,7 +129,7 @@ pub static SETTINGS: &[Setting] = &[
     row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it"),
     row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
     row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this"),
-    row(STORAGE, "max_total_size", "none", "SIZE", "The most that is stored altogether"),
+    row(STORAGE, "max_total_size", "none", "SIZE", "The most that files and manifests take altogether, each rounded up to 4 KiB"),
     row(SHARING, "redis", "none", "URL", "Share the store with other instances through this Redis: redis://HOST:PORT/DB, rediss://… over TLS, or redis-cluster://HOST:PORT,HOST:PORT").mask(Mask::Password),
     row(SHARING, "redis_prefix", "wharf", "TEXT", "What every key in Redis begins with"),
     row(SHARING, "lease_key", "auto", "KEY", "The key of the lock that elects the instance that cleans up; auto is REDIS_PREFIX:{lead}:lock"),

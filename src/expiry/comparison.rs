@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::compare::{Remains, folder};
+use super::total::Total;
 use super::{ExpiryError, Options, wait_for_claim};
 use crate::catalog::Scan;
 use crate::lease::Claim;
@@ -43,6 +44,7 @@ pub struct Comparison {
     scan: Scan,
     /// Under which claim, and when, was looked for uploads that others have left unindexed.
     recalled: Option<(u64, Instant)>,
+    total: Total,
 }
 
 impl Comparison {
@@ -62,6 +64,7 @@ impl Comparison {
             leftovers: options.alone,
             scan: Scan::default(),
             recalled: None,
+            total: Total::default(),
             clock,
             options,
         };
@@ -107,6 +110,7 @@ impl Comparison {
         if !self.fill_gaps(claim).await? {
             return Ok(());
         }
+        self.keep_total().await;
         match self.uploads.catalog().scan().await? {
             Some(scan) => self.scan(scan, claim).await,
             None => {
@@ -188,6 +192,7 @@ impl Comparison {
                     return Ok(());
                 }
                 looked = Instant::now();
+                self.keep_total().await;
             }
             let compared = folder(&self.uploads, prefix).await?;
             for remains in compared.tombstones {
@@ -205,6 +210,14 @@ impl Comparison {
             finished_at: self.clock.now(),
         };
         self.keep(scan).await
+    }
+
+    async fn keep_total(&mut self) {
+        if self.options.capped
+            && let Err(error) = self.total.keep(&self.uploads).await
+        {
+            tracing::warn!(%error, "cannot keep in the store what all uploads take");
+        }
     }
 
     async fn keep(&mut self, scan: Scan) -> Result<(), ExpiryError> {
@@ -324,6 +337,7 @@ mod tests {
         let options = Options {
             stale_after: Duration::from_secs(3600),
             alone: true,
+            capped: false,
         };
         let mut comparison = Comparison::new(uploads, claims, trouble, clock, options);
         let held = claim(7, Duration::ZERO);

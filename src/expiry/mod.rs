@@ -5,6 +5,7 @@ mod comparison;
 mod metrics;
 mod orders;
 mod sweeper;
+mod total;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use comparison::Comparison;
 pub use metrics::Metrics;
 use orders::Orders;
 pub use sweeper::Sweeper;
+pub use total::recall;
 
 /// The longest sleep: after it the deadlines are looked at again, whatever the clock did.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -38,6 +40,8 @@ pub struct Options {
     pub stale_after: Duration,
     /// Whether no other instance writes to the store.
     pub alone: bool,
+    /// Whether there is a cap on all that is stored.
+    pub capped: bool,
 }
 
 /// Why the cleaner cannot go on for now.

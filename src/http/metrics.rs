@@ -127,7 +127,7 @@ impl Metrics {
         registry.register("uploads", "Uploads in the store", metrics.uploads.clone());
         registry.register_with_unit(
             "store",
-            "Bytes of files in the store",
+            "Bytes that files and manifests take of the store, each rounded up to 4 KiB",
             Unit::Bytes,
             metrics.bytes.clone(),
         );

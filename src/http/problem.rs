@@ -399,6 +399,12 @@ impl From<IngestError> for Problem {
             ),
             IngestError::OtherSite(_) => Self::cross_site(text),
             IngestError::NoMemory => Self::unavailable(text),
+            IngestError::Full { .. } => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "no-space",
+                "The storage is full",
+                text,
+            ),
             IngestError::Body(error) => error.into(),
             IngestError::Store(error) => error.into(),
             IngestError::Catalog(error) => error.into(),

@@ -185,6 +185,7 @@ fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<Request, P
         given,
         content_digest,
         proof: cross_site::proof(headers).map(str::to_owned),
+        length: announced_length(headers),
     })
 }
 
@@ -211,13 +212,15 @@ fn digest(headers: &HeaderMap, name: &str) -> Result<Option<Digest>, Problem> {
     Ok(found)
 }
 
+/// The length of the body, where the head says it.
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
 /// Refuses a body whose announced length is over a limit, before it is read.
 fn refuse_long(headers: &HeaderMap, setting: &str, max: Option<u64>) -> Result<(), Problem> {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    let length: Option<u64> = length.and_then(|length| length.parse().ok());
-    match (length, max) {
+    match (announced_length(headers), max) {
         (Some(length), Some(max)) if length > max => {
             Err(Problem::too_large(setting, &format_size(max)))
         }

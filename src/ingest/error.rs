@@ -3,6 +3,7 @@
 use crate::catalog::CatalogError;
 use crate::form::DecodeError;
 use crate::model::DigestHeaderError;
+use crate::model::units::format_size;
 use crate::store::StoreError;
 
 /// Why a body could not be read to its end.
@@ -40,6 +41,12 @@ pub enum IngestError {
         setting: &'static str,
         /// The setting's value.
         value: String,
+    },
+    /// There is no room for it below the cap on all that is stored.
+    #[error("the store would hold more than max_total_size ({})", format_size(*.max))]
+    Full {
+        /// The cap, in bytes.
+        max: u64,
     },
     /// An option cannot be understood, or asks for too much.
     #[error("{0}")]

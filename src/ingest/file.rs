@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::error::{BodyError, IngestError};
-use super::quota::Claim;
+use super::quota::{Claim, Length};
 use super::source::{Frames, compare};
 use super::{Ingest, Options, Receipt, Request};
 use crate::form::is_media_type;
@@ -39,7 +39,8 @@ impl Ingest {
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
         let options = request.given.parse(&self.options)?;
-        let mut begun = self.begin().await?;
+        let length = request.length.map_or(Length::Unknown, Length::File);
+        let mut begun = self.begin(length).await?;
         let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
         let name = FileName::from_upload(file.name.as_bytes());
         let limits = Limits::new(0, [file.repr_digest, None], &self.options);
@@ -126,10 +127,11 @@ pub async fn store_file(
             }
             _ => {}
         }
-        target.claim.take(data.len() as u64)?;
+        target.claim.take(data.len() as u64).await?;
         sink.write(data).await?;
     }
     let received = sink.finish().await?;
+    target.claim.end_file();
     for expected in limits.expected.into_iter().flatten() {
         if let Some(found) = received.sha256 {
             compare(limits.part, expected, found)?;

@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq as _;
 use super::error::{BodyError, IngestError, place};
 use super::file::{Content, Limits, Target, header_text, media_type, store_file};
 use super::options::Given;
+use super::quota::Length;
 use super::source::{Frames, Source};
 use super::{Held, Ingest, Options, Receipt, Request};
 use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quoted_printable};
@@ -34,7 +35,8 @@ impl Ingest {
     {
         // What the query says wrong is refused before the body is read.
         request.given.parse(&self.options)?;
-        let mut begun = self.begin().await?;
+        let length = request.length.map_or(Length::Unknown, Length::Form);
+        let mut begun = self.begin(length).await?;
         let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
         let mut form = Form {
             source: Source::new(frames, boundary),

@@ -24,7 +24,7 @@ pub use file::RawFile;
 pub use form::FORM_FIELD;
 use memory::{Held, Memory};
 pub use options::{Given, OPTION_NAMES, UploadOptions};
-use quota::{Claim, Quota};
+use quota::{Claim, Length};
 
 /// What an upload may be.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub struct Options {
     pub max_field_size: u64,
     /// The most bytes of all text fields of one form, and of all names in it.
     pub max_fields_size: u64,
-    /// The most bytes of all files in the store.
+    /// What all uploads may take of the store together, in bytes: see [`Manifest::room`].
     pub max_total_size: Option<u64>,
     /// Whether every file gets its digest.
     pub digest: bool,
@@ -60,6 +60,8 @@ pub struct Request {
     pub content_digest: Option<Digest>,
     /// What the field [`FORM_FIELD`] of the form must say, if it must.
     pub proof: Option<String>,
+    /// Bytes of the whole body, where its head says so.
+    pub length: Option<u64>,
 }
 
 /// A committed upload.
@@ -75,7 +77,7 @@ pub struct Receipt {
 struct Begun {
     id: UploadId,
     staged: Box<dyn Staged>,
-    /// What of the cap it takes.
+    /// Its room in the store.
     claim: Claim,
     /// What of the memory for text it takes.
     held: Held,
@@ -89,7 +91,6 @@ pub struct Ingest {
     uploads: Repository,
     clock: Clock,
     options: Arc<Options>,
-    quota: Quota,
     memory: Memory,
 }
 
@@ -97,7 +98,6 @@ impl Ingest {
     /// Receives uploads into `uploads`.
     pub fn new(uploads: Repository, clock: Clock, options: Options) -> Self {
         Ingest {
-            quota: Quota::new(options.max_total_size),
             memory: Memory::new(options.max_fields_size),
             options: Arc::new(options),
             uploads,
@@ -110,9 +110,10 @@ impl Ingest {
         &self.options
     }
 
-    async fn begin(&self) -> Result<Begun, IngestError> {
+    async fn begin(&self, length: Length) -> Result<Begun, IngestError> {
         let id = UploadId::generate().map_err(IngestError::internal)?;
-        let claim = self.quota.claim(&**self.uploads.catalog()).await?;
+        let max = self.options.max_total_size;
+        let claim = Claim::begin(max, self.uploads.catalog(), id, length).await?;
         Ok(Begun {
             id,
             staged: self.uploads.store().stage(id).await?,
@@ -125,7 +126,7 @@ impl Ingest {
     /// Commits what was received. From here on the client's leaving changes nothing.
     async fn commit(
         &self,
-        begun: Begun,
+        mut begun: Begun,
         parts: Vec<Part>,
         options: UploadOptions,
     ) -> Result<Receipt, IngestError> {
@@ -145,6 +146,7 @@ impl Ingest {
             delete_token: TokenHash::of(&delete_token),
             parts,
         });
+        begun.claim.whole(|| manifest.room()).await?;
         let Begun {
             staged,
             claim,
@@ -152,11 +154,16 @@ impl Ingest {
             _open,
             ..
         } = begun;
-        // What it takes of the cap and of the memory, and says to the other instances, lasts until
-        // it is stored.
-        let held = (claim, held, _open);
+        // What it takes of the memory, and what says to the other instances that it is under way,
+        // lasts until it is stored; its room until the index knows what became of it.
+        let ended = move |stays: bool| {
+            if stays {
+                claim.leave();
+            }
+            drop((held, _open));
+        };
         self.uploads
-            .commit(staged, Arc::clone(&manifest), held)
+            .commit(staged, Arc::clone(&manifest), ended)
             .await?;
         Ok(Receipt {
             manifest,

@@ -1,76 +1,181 @@
-//! The cap on all that is stored.
+//! The cap on all that is stored: an upload reserves its room in the index before its bytes are
+//! written, and has it until it is recorded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::IngestError;
-use crate::catalog::Catalog;
-use crate::model::units::format_size;
-use crate::store::StoreError;
+use crate::catalog::{Ask, Catalog};
+use crate::model::{ROOM_UNIT, UploadId, room_of};
 
-/// Counts what uploads under way add to what is stored.
-#[derive(Debug, Clone)]
-pub struct Quota {
-    max: Option<u64>,
-    under_way: Arc<AtomicU64>,
+/// What is reserved at a time for a body that does not say its length, in bytes.
+const STEP: u64 = 8 * 1024 * 1024;
+/// What a form may need beside the bytes of its body: its files are rounded up each.
+const ROUNDING: u64 = 256 * 1024;
+
+/// How much of a body is to come, as far as its head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    /// It does not say.
+    Unknown,
+    /// A form of so many bytes, delimiters and headers of its parts included.
+    Form(u64),
+    /// One file of so many bytes.
+    File(u64),
 }
 
-/// What one upload has added so far; given back when it is dropped.
-#[derive(Debug)]
-pub struct Claim {
-    quota: Quota,
-    stored: u64,
-    taken: u64,
+impl Length {
+    /// What is asked for at the beginning: the file and a small manifest. What the parts of a form
+    /// have beside their content is not much more than what the manifest says of them.
+    fn first(self, max: u64) -> Ask {
+        match self {
+            Length::Unknown => Ask {
+                want: STEP,
+                need: STEP,
+                alone: 2 * ROOM_UNIT,
+                max,
+            },
+            Length::File(bytes) => Ask::exactly(room_of(bytes).saturating_add(room_of(1)), max),
+            Length::Form(bytes) => {
+                let need = room_of(bytes.saturating_sub(ROOM_UNIT).max(1));
+                Ask {
+                    want: room_of(bytes).saturating_add(room_of(1)),
+                    need,
+                    alone: need,
+                    max,
+                }
+            }
+        }
+    }
+
+    /// What is asked for beyond what is needed, when `received` bytes of files have come.
+    fn step(self, received: u64) -> u64 {
+        match self {
+            Length::Unknown => STEP,
+            Length::Form(bytes) | Length::File(bytes) => {
+                let left = bytes.saturating_sub(received);
+                left.saturating_add(ROUNDING).min(STEP)
+            }
+        }
+    }
 }
 
-impl Quota {
-    pub fn new(max: Option<u64>) -> Self {
-        let under_way = Arc::new(AtomicU64::new(0));
-        Quota { max, under_way }
-    }
+/// The room of one upload under way; released when it is dropped. Without a cap it counts nothing.
+pub struct Claim(Option<Room>);
 
-    /// Begins an upload.
-    pub async fn claim(&self, catalog: &dyn Catalog) -> Result<Claim, IngestError> {
-        let stored = match self.max {
-            Some(_) => catalog.stats().await?.bytes,
-            None => 0,
-        };
-        let mut claim = Claim {
-            quota: self.clone(),
-            stored,
-            taken: 0,
-        };
-        claim.take(0)?;
-        Ok(claim)
-    }
+struct Room {
+    catalog: Arc<dyn Catalog>,
+    id: UploadId,
+    max: u64,
+    length: Length,
+    /// What the index has reserved.
+    reserved: u64,
+    /// Bytes of all files so far.
+    received: u64,
+    /// What the files take that have ended.
+    ended: u64,
+    /// Bytes of the file that is being received.
+    file: u64,
 }
 
 impl Claim {
-    /// Adds `bytes` of a file.
+    /// Reserves what the upload `id` needs first, where there is a cap.
     ///
     /// # Errors
-    /// With them the store would hold more than it may.
-    pub fn take(&mut self, bytes: u64) -> Result<(), IngestError> {
-        let Some(max) = self.quota.max else {
+    /// There is no room for it, or the index does not answer.
+    pub async fn begin(
+        max: Option<u64>,
+        catalog: &Arc<dyn Catalog>,
+        id: UploadId,
+        length: Length,
+    ) -> Result<Self, IngestError> {
+        let Some(max) = max else {
+            return Ok(Claim(None));
+        };
+        let mut room = Room {
+            catalog: Arc::clone(catalog),
+            id,
+            max,
+            length,
+            reserved: 0,
+            received: 0,
+            ended: 0,
+            file: 0,
+        };
+        room.ask(length.first(max)).await?;
+        Ok(Claim(Some(room)))
+    }
+
+    /// Takes the next bytes of a file.
+    ///
+    /// # Errors
+    /// With them the store would hold more than it may, or the index does not answer.
+    pub async fn take(&mut self, bytes: u64) -> Result<(), IngestError> {
+        let Some(room) = &mut self.0 else {
             return Ok(());
         };
-        let under_way = self.quota.under_way.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.taken += bytes;
-        let full =
-            self.stored.saturating_add(under_way) > max || (bytes == 0 && self.stored >= max);
-        if full {
-            let max = format_size(max);
-            let reached = format!("the store would hold more than max_total_size ({max})");
-            return Err(StoreError::NoSpace(reached).into());
+        room.file += bytes;
+        room.received += bytes;
+        let need = room.ended.saturating_add(room_of(room.file));
+        if need <= room.reserved {
+            return Ok(());
         }
-        Ok(())
+        let ask = Ask {
+            want: room_of(need.saturating_add(room.length.step(room.received))),
+            need,
+            alone: need,
+            max: room.max,
+        };
+        room.ask(ask).await
+    }
+
+    /// Ends a file.
+    pub fn end_file(&mut self) {
+        if let Some(room) = &mut self.0 {
+            room.ended = room.ended.saturating_add(room_of(room.file));
+            room.file = 0;
+        }
+    }
+
+    /// Sees to it that the whole upload, which takes so many `bytes`, can be committed.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub async fn whole(&mut self, bytes: impl FnOnce() -> u64) -> Result<(), IngestError> {
+        let Some(room) = &mut self.0 else {
+            return Ok(());
+        };
+        let bytes = bytes();
+        if bytes <= room.reserved {
+            return Ok(());
+        }
+        let ask = Ask::exactly(bytes, room.max);
+        room.ask(ask).await
+    }
+
+    /// Leaves the room to the index, which records the upload, or forgets it.
+    pub fn leave(mut self) {
+        self.0 = None;
     }
 }
 
-impl Drop for Claim {
+impl Room {
+    async fn ask(&mut self, ask: Ask) -> Result<(), IngestError> {
+        match self.catalog.reserve_room(&self.id, ask).await? {
+            Some(reserved) => {
+                self.reserved = reserved;
+                Ok(())
+            }
+            None => {
+                let error = IngestError::Full { max: self.max };
+                tracing::info!(id = %self.id, "an upload is refused: {error}");
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Room {
     fn drop(&mut self) {
-        self.quota
-            .under_way
-            .fetch_sub(self.taken, Ordering::Relaxed);
+        self.catalog.release_room(&self.id);
     }
 }

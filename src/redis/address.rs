@@ -25,6 +25,11 @@ pub enum AddressError {
 }
 
 impl Address {
+    /// Whether keys may lie on several servers.
+    pub fn is_cluster(&self) -> bool {
+        self.cluster
+    }
+
     /// Reads `redis://host:port/db`, `rediss://…`, or `redis-cluster://host:port,host:port`, each
     /// with `user:password@` before the first host where one is needed.
     ///

@@ -193,7 +193,8 @@ impl Repository {
     }
 
     /// Commits an upload. The manifest is the commit: an index that does not answer learns of it
-    /// later. `held` is dropped when that is done, or has failed.
+    /// later. `ended` is called when that is done, or has failed: with `true` when the upload is
+    /// stored, or may be, and the index is told sooner or later.
     ///
     /// # Errors
     /// It is not committed; see [`Staged::commit`].
@@ -201,12 +202,12 @@ impl Repository {
         &self,
         staged: Box<dyn Staged>,
         manifest: Arc<Manifest>,
-        held: impl Send + 'static,
+        ended: impl FnOnce(bool) + Send + 'static,
     ) -> Result<(), StoreError> {
         let id = manifest.id;
         let work = |change: Change| async move {
             let committed = change.commit(staged, &manifest).await;
-            drop(held);
+            ended(committed.as_ref().err().is_none_or(StoreError::is_unknown));
             committed
         };
         self.change("commit", &id, work).await

@@ -92,7 +92,7 @@ impl Bench {
             crate::store::conformance::stage(store, id, &[("a.txt", b"hello")]).await;
         manifest.max_downloads = max_downloads;
         let stored = Arc::new(manifest.clone());
-        self.uploads.commit(staged, stored, ()).await.unwrap();
+        self.uploads.commit(staged, stored, |_| {}).await.unwrap();
         assert!(self.uploads.get(&id).await.unwrap().is_some());
         manifest
     }
@@ -125,6 +125,8 @@ impl Bench {
             assert_eq!(orphans, [], "files without a manifest");
         }
         assert!(!self.uploads.0.backlog.is_behind());
+        let room: u64 = live.iter().map(Manifest::room).sum();
+        assert_eq!(self.catalog.stats().await.unwrap().bytes, room);
         live
     }
 }
@@ -242,6 +244,14 @@ impl Store for Slowed {
 
     async fn identify(&self, id: StoreId) -> Result<(), StoreError> {
         self.0.identify(id).await
+    }
+
+    async fn total(&self) -> Result<Option<u64>, StoreError> {
+        self.0.total().await
+    }
+
+    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
+        self.0.keep_total(bytes).await
     }
 
     fn ready(&self) -> Result<(), String> {

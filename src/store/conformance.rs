@@ -120,6 +120,7 @@ pub async fn all(store: &dyn Store) {
     nothing_before_the_commit(store).await;
     what_is_committed_is_read(store).await;
     an_id_is_committed_once(store).await;
+    the_last_total_is_kept(store).await;
     replacing_counts_generations(store).await;
     removal_is_complete_and_repeatable(store).await;
     orphans_are_only_what_belongs_to_nothing(store).await;
@@ -416,4 +417,12 @@ async fn it_knows_itself(store: &dyn Store) {
     store.identify(id).await.unwrap();
     assert_eq!(store.identity().await.unwrap(), Some(id));
     assert_eq!(StoreId::parse(&id.to_string()), Some(id));
+}
+
+async fn the_last_total_is_kept(store: &dyn Store) {
+    assert_eq!(store.total().await.unwrap(), None);
+    for bytes in [4096, u64::MAX] {
+        store.keep_total(bytes).await.unwrap();
+        assert_eq!(store.total().await.unwrap(), Some(bytes));
+    }
 }

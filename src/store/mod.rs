@@ -147,6 +147,15 @@ pub trait Store: Send + Sync + 'static {
     /// Tells it who it is.
     async fn identify(&self, id: StoreId) -> Result<(), StoreError>;
 
+    /// What all uploads took together when that was last [kept](Self::keep_total), in bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when what was kept cannot be understood.
+    async fn total(&self) -> Result<Option<u64>, StoreError>;
+
+    /// Keeps what all uploads take together, beside its identity.
+    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError>;
+
     /// Whether it can store: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 

@@ -5,6 +5,8 @@ mod support;
 mod access;
 mod away;
 mod browser;
+mod capacity;
+mod capacity_shared;
 mod check;
 mod client;
 mod client_download;

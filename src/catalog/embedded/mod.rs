@@ -16,6 +16,7 @@ mod holds;
 mod newest;
 mod open;
 mod pending;
+mod room;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -32,11 +33,12 @@ use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
-use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Stats};
+use super::{Capacity as _, Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Stats};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use holds::Holds;
 use newest::{Names, Newest};
 use pending::{Change, Pending};
+use room::Reservations;
 use tables::Snapshot;
 use writer::Writer;
 
@@ -72,6 +74,8 @@ struct Shared {
 struct State {
     pending: Pending,
     stats: Stats,
+    /// What is reserved for uploads that are not recorded yet.
+    reserved: Reservations,
     /// Why nothing is to be had of the index any more, if that is so.
     broken: Option<String>,
 }
@@ -125,7 +129,7 @@ impl EmbeddedCatalog {
         let (removed, added) = (before.as_ref(), change.as_ref());
         state.stats.uploads =
             state.stats.uploads + u64::from(added.is_some()) - u64::from(removed.is_some());
-        let bytes = |record: Option<&Record>| record.map_or(0, |record| record.size);
+        let bytes = |record: Option<&Record>| record.map_or(0, |record| record.room);
         state.stats.bytes =
             (state.stats.bytes + bytes(added.map(Arc::as_ref))).saturating_sub(bytes(removed));
         let due = |record: Option<&Record>| record.and_then(|record| record.due);
@@ -133,6 +137,7 @@ impl EmbeddedCatalog {
             (Some(new), Some(old)) => new < old,
             (new, old) => new.is_some() && old.is_none(),
         };
+        state.reserved.release(id);
         state.pending.insert(*id, change.clone());
         drop(state);
         let changed = [before.as_ref(), change.as_deref()];
@@ -149,15 +154,17 @@ impl EmbeddedCatalog {
         let record = Record::of(manifest);
         self.orders.told(manifest);
         let mut newer = false;
-        self.change(&manifest.id, |before| {
+        let changed = self.change(&manifest.id, |before| {
             newer = match &before {
                 Some(before) => before.generation <= record.generation,
                 None => create,
             };
             let same = before.as_ref() == Some(&record);
             (newer && !same).then(|| Some(Arc::new(record)))
-        })
-        .await?;
+        });
+        if !changed.await? && create {
+            self.release_room(&manifest.id);
+        }
         Ok(newer)
     }
 
@@ -273,6 +280,7 @@ impl Catalog for EmbeddedCatalog {
 
     async fn forget(&self, id: &UploadId, _names: &[FileName]) -> Result<(), CatalogError> {
         self.change(id, |before| before.map(|_| None)).await?;
+        self.release_room(id);
         self.holds().forget(id);
         Ok(())
     }

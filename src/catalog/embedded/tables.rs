@@ -250,7 +250,7 @@ impl Snapshot {
                 return Ok(stats);
             }
             stats.uploads += 1;
-            stats.bytes += decode(item?.1.value())?.size;
+            stats.bytes += decode(item?.1.value())?.room;
         }
         // A damaged page is found by who reads it, and who only counts can begin anew.
         for table in [BY_TIME, BY_NAME, BY_DUE] {

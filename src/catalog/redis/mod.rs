@@ -7,6 +7,8 @@
 
 mod held;
 mod put;
+mod room;
+mod room_scripts;
 mod scripts;
 mod search;
 mod shards;
@@ -26,10 +28,11 @@ use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Scan, Stats};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 use crate::redis::{self, Events, Keys, Link, Message};
 use held::Held;
+use room::Room;
 use search::entry;
-use shards::Shards;
+use shards::{LEAD, Shards};
 
-/// For how long a use is held at a time.
+/// For how long a use of a download, or room, is held at a time.
 const HOLD: Duration = Duration::from_secs(30);
 
 /// An index in Redis.
@@ -39,6 +42,8 @@ pub struct RedisCatalog {
     shards: Shards,
     held: Arc<Held>,
     orders: Orders,
+    /// Counts the room of the store, where there is a cap.
+    room: Option<Arc<Room>>,
     /// Told when a deadline was recorded here.
     earlier: Notify,
     /// The ends of marks. A tokio mutex: held by the one cleaner while it waits.
@@ -67,6 +72,7 @@ impl RedisCatalog {
             held,
             // Those that others give are found when an upload is admitted.
             orders: Orders::new(Timestamp::default()),
+            room: None,
         }
     }
 
@@ -145,9 +151,10 @@ impl Catalog for RedisCatalog {
         let args = [id.to_string()];
         self.each_name::<u8>(scripts::UNNAME, &all, &args).await?;
         let keys = ["upload", "due!", "all!", "bytes!", "marker", "taken"];
-        let keys = self.shards.of(id, &keys);
+        let mut keys = self.shards.of(id, &keys);
+        keys.extend(self.room_beside(id).into_iter().flatten());
         self.eval::<u8>(scripts::FORGET, &keys, &args).await?;
-        Ok(())
+        self.settle(id, 0).await
     }
 
     async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError> {
@@ -328,11 +335,7 @@ impl Catalog for RedisCatalog {
     }
 
     async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {
-        let mut all = cmd("ZRANGE");
-        all.arg(self.shards.key(&self.shards.tag_of(prefix), "all"));
-        let all: Vec<String> = self.link.run(all.arg(0).arg(-1)).await.map_err(failed)?;
-        let ids = all.iter().filter_map(|id| id.parse().ok());
-        Ok(ids.filter(|id: &UploadId| id.prefix() == prefix).collect())
+        self.all_with_prefix(prefix).await
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -340,7 +343,9 @@ impl Catalog for RedisCatalog {
     }
 
     async fn gaps(&self) -> Result<Gaps, CatalogError> {
-        let tags: Vec<String> = self.shards.uploads().chain(self.shards.names()).collect();
+        let room = self.room.as_ref().map(|_| LEAD.to_owned());
+        let shards = self.shards.uploads().chain(self.shards.names());
+        let tags: Vec<String> = shards.chain(room).collect();
         let asked = tags.iter().map(|tag| {
             let key = [self.shards.key(tag, "built")];
             async move {
@@ -391,6 +396,9 @@ impl Catalog for RedisCatalog {
     }
 
     async fn close(&self, _whole: bool) -> Result<(), CatalogError> {
-        Ok(())
+        match &self.room {
+            Some(room) => room.clear().await.map_err(failed),
+            None => Ok(()),
+        }
     }
 }

@@ -4,8 +4,8 @@ use ::redis::FromRedisValue;
 use futures_util::future::join_all;
 
 use super::{RedisCatalog, millis, scripts};
-use crate::catalog::CatalogError;
 use crate::catalog::record::Record;
+use crate::catalog::{Capacity as _, CatalogError};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
 impl RedisCatalog {
@@ -36,11 +36,18 @@ impl RedisCatalog {
             names,
             u8::from(create).to_string(),
             u8::from(marked).to_string(),
+            record.room.to_string(),
         ];
-        let keys = self
-            .shards
-            .of(id, &["upload", "due!", "all!", "bytes!", "marker"]);
+        let keys = ["upload", "due!", "all!", "bytes!", "marker"];
+        let mut keys = self.shards.of(id, &keys);
+        keys.extend(self.room_beside(id).into_iter().flatten());
         let newer: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
+        if newer == 1 {
+            self.settle(id, record.room).await?;
+        } else if create {
+            // Another has recorded it, and with it its room.
+            self.release_room(id);
+        }
         if record.due.is_some() {
             self.earlier.notify_one();
         }

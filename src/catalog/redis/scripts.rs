@@ -5,21 +5,45 @@
 //! all downloads are used, `n` the names of its files, each after a slash, `u` the uses it was
 //! told of. Times are milliseconds since the epoch.
 
-/// Records an upload. Keys: record, due, all, bytes, marker. Arguments: id, generation, created,
-/// deadline, when to look at it, bytes, spent, names, whether to create it, whether to mark it.
+/// Has an upload take so much room, or none, in place of what it has reserved.
+macro_rules! settle {
+    () => {
+        "
+local function settle(room, of, by, id, bytes)
+  local known = tonumber(redis.call('HGET', of, id) or '0')
+  local held = tonumber(redis.call('HGET', by, id) or '0')
+  if bytes == '0' then redis.call('HDEL', of, id) else redis.call('HSET', of, id, bytes) end
+  if tonumber(bytes) ~= known then
+    redis.call('HINCRBY', room, 'stored', string.format('%.0f', tonumber(bytes) - known))
+  end
+  if held ~= 0 then
+    redis.call('HDEL', by, id)
+    redis.call('HINCRBY', room, 'reserved', string.format('%.0f', -held))
+  end
+end
+"
+    };
+}
+pub(super) use settle;
+
+/// Records an upload. Keys: record, due, all, bytes, marker, and where room is counted on the same
+/// server: room, of, by. Arguments: id, generation, created, deadline, when to look at it, bytes,
+/// spent, names, whether to create it, whether to mark it, room.
 /// What is recorded once more, by a comparison, is not marked again: an operator may just have
 /// taken the mark away.
-pub const RECORD: &str = r"#!lua
-local known = redis.call('HGET', KEYS[1], 'g')
+pub const RECORD: &str = concat!(
+    "#!lua",
+    settle!(),
+    r"local known = redis.call('HGET', KEYS[1], 'g')
 if known then
   if tonumber(known) > tonumber(ARGV[2]) then return 0 end
 elseif ARGV[9] == '0' then
   return 0
 end
-local before = tonumber(redis.call('HGET', KEYS[1], 's') or '0')
-local delta = tonumber(ARGV[6]) - before
+local before = redis.call('HMGET', KEYS[1], 'r', 's')
+local delta = tonumber(ARGV[11]) - tonumber(before[1] or before[2] or '0')
 if delta ~= 0 then redis.call('INCRBY', KEYS[4], string.format('%.0f', delta)) end
-redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'x', ARGV[7], 'n', ARGV[8])
+redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'r', ARGV[11], 'x', ARGV[7], 'n', ARGV[8])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 if ARGV[5] == '' then redis.call('ZREM', KEYS[2], ARGV[1]) else redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1]) end
 if ARGV[10] == '0' or ARGV[4] == '' then
@@ -27,16 +51,24 @@ if ARGV[10] == '0' or ARGV[4] == '' then
 elseif known ~= ARGV[2] then
   redis.call('SET', KEYS[5], '', 'PXAT', ARGV[4])
 end
-return 1";
+if KEYS[6] then settle(KEYS[6], KEYS[7], KEYS[8], ARGV[1], ARGV[11]) end
+return 1"
+);
 
-/// Forgets an upload. Keys: record, due, all, bytes, marker, taken. Argument: id.
-pub const FORGET: &str = r"#!lua flags=allow-oom
-local bytes = redis.call('HGET', KEYS[1], 's')
+/// Forgets an upload. Keys: record, due, all, bytes, marker, taken, and where room is counted on
+/// the same server: room, of, by. Argument: id.
+pub const FORGET: &str = concat!(
+    "#!lua flags=allow-oom",
+    settle!(),
+    r"local sizes = redis.call('HMGET', KEYS[1], 'r', 's')
+local bytes = sizes[1] or sizes[2]
 if bytes and bytes ~= '0' then redis.call('DECRBY', KEYS[4], bytes) end
 redis.call('DEL', KEYS[1], KEYS[5], KEYS[6])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[3], ARGV[1])
-return 1";
+if KEYS[7] then settle(KEYS[7], KEYS[8], KEYS[9], ARGV[1], '0') end
+return 1"
+);
 
 /// Says of some names that an upload has files of them. Keys: the names. Arguments: its order, id.
 /// Answers the highest order of all others of these names that is not below its own, else nothing.

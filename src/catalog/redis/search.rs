@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 
 use super::{RedisCatalog, failed, millis, scripts};
 use crate::catalog::{CatalogError, Cursor, Entry};
-use crate::model::{FileName, Timestamp, UploadId};
+use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 /// How many candidates for a name are asked for at once.
 const CANDIDATES: usize = 16;
@@ -76,6 +76,25 @@ impl RedisCatalog {
         entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
         entries.truncate(limit);
         Ok(entries)
+    }
+
+    /// See [`with_prefix`](super::Catalog::with_prefix).
+    pub async fn all_with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {
+        let mut all = cmd("ZRANGE");
+        all.arg(self.shards.key(&self.shards.tag_of(prefix), "all"));
+        let mut all: Vec<String> = self.link.run(all.arg(0).arg(-1)).await.map_err(failed)?;
+        if self.room.is_some() {
+            // One whose room is still counted, and whose record is gone, is found by this.
+            let mut counted = cmd("HKEYS");
+            counted.arg(self.shards.room_of(prefix));
+            let counted: Vec<String> = self.link.run(&counted).await.map_err(failed)?;
+            all.extend(counted);
+        }
+        let ids = all.iter().filter_map(|id| id.parse().ok());
+        let mut ids: Vec<UploadId> = ids.filter(|id: &UploadId| id.prefix() == prefix).collect();
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
     }
 
     /// When the first upload of each shard is due.

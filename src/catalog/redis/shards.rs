@@ -9,6 +9,8 @@ use crate::redis::Keys;
 
 /// How many shards of uploads, and of names, there are.
 const SHARDS: usize = 64;
+/// The tag of what concerns all uploads.
+pub const LEAD: &str = "lead";
 
 /// The keys of the index. A shard of uploads has the tag `u0` to `u63`, one of names `n0` to `n63`.
 #[derive(Debug, Clone)]
@@ -81,14 +83,29 @@ impl Shards {
     }
 
     /// The folders of the store that have to be compared to make these shards whole: a name can
-    /// be that of any upload.
+    /// be that of any upload, and the room is that of all.
     pub fn prefixes<'a>(&self, tags: impl Iterator<Item = &'a str> + Clone) -> Vec<Prefix> {
-        let names = tags.clone().any(|tag| tag.starts_with('n'));
+        let names = tags.clone().any(|tag| tag.starts_with('n') || tag == LEAD);
         let concerned = |prefix: &Prefix| {
             let tag = self.tag_of(*prefix);
             names || tags.clone().any(|other| other == tag)
         };
         Prefix::all().filter(concerned).collect()
+    }
+
+    /// What counts the room of the store: see [`room_scripts`](super::room_scripts).
+    pub fn room(&self, name: &str) -> String {
+        self.0.lead(&format!("room{name}"))
+    }
+
+    /// What the uploads of one shard take.
+    pub fn room_of(&self, prefix: Prefix) -> String {
+        self.room(&format!(":of:{}", prefix.index() % SHARDS))
+    }
+
+    /// What says whether the room is counted whole.
+    pub fn room_built(&self) -> String {
+        self.key(LEAD, "built")
     }
 
     /// Where the regular comparison of store and index is.

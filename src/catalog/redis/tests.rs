@@ -2,10 +2,14 @@ use super::*;
 use crate::catalog::conformance;
 use crate::redis::{Address, testing as server};
 
+mod room;
+
 async fn catalog(link: &Link, count: u32) -> RedisCatalog {
     let events = Events::listen(link, Vec::new());
     let keys = Keys::new(&format!("test{count}"));
     RedisCatalog::new(link.clone(), events, keys, Duration::from_secs(60))
+        .counting_room()
+        .unwrap()
 }
 
 async fn conforms(url: &str) {

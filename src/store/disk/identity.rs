@@ -1,19 +1,12 @@
-//! Who the store is: a small file beside the lock.
+//! Who the store is, and what it took: small files beside the lock.
 
 use std::io;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
 
 use super::{Inner, StoreError};
-use crate::store::{StoreId, names};
-
-/// The file of the private folder.
-const NAME: &str = "store.json";
-
-#[derive(Serialize, Deserialize)]
-struct Identity {
-    store: StoreId,
-}
+use crate::store::identity::{Identity, STORE, TOTAL, Total};
+use crate::store::{StoreId, names, to_json};
 
 impl Inner {
     pub fn identity(&self) -> Result<Option<StoreId>, StoreError> {
@@ -23,27 +16,44 @@ impl Inner {
         if (mounted.st_dev, mounted.st_ino) != (held.st_dev, held.st_ino) {
             return Err(self.lost(io::Error::other("another folder is there now")));
         }
-        let path = self.dir.join(names::PRIVATE).join(NAME);
+        let identity: Option<Identity> = self.read_private(STORE)?;
+        Ok(identity.map(|identity| identity.store))
+    }
+
+    pub fn identify(&self, store: StoreId) -> Result<(), StoreError> {
+        self.write_private(STORE, &to_json(&Identity { store })?)
+    }
+
+    pub fn total(&self) -> Result<Option<u64>, StoreError> {
+        let total: Option<Total> = self.read_private(TOTAL)?;
+        Ok(total.map(|total| total.total))
+    }
+
+    pub fn keep_total(&self, total: u64) -> Result<(), StoreError> {
+        self.write_private(TOTAL, &to_json(&Total { total })?)
+    }
+
+    fn read_private<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let path = self.dir.join(names::PRIVATE).join(name);
         let json = match std::fs::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(self.lost(error)),
         };
-        let identity: Identity = serde_json::from_slice(&json).map_err(|error| {
+        let found = serde_json::from_slice(&json).map_err(|error| {
             StoreError::Damaged(format!("{} cannot be understood: {error}", path.display()))
         })?;
-        Ok(Some(identity.store))
+        Ok(Some(found))
     }
 
-    pub fn identify(&self, store: StoreId) -> Result<(), StoreError> {
+    /// Puts a file in the place of the one of that name, whole and durable.
+    fn write_private(&self, name: &str, json: &[u8]) -> Result<(), StoreError> {
         let private = self.dir.join(names::PRIVATE);
-        let path = private.join(NAME);
-        let json = serde_json::to_vec(&Identity { store })
-            .map_err(|error| self.lost(io::Error::other(error)))?;
+        let path = private.join(name);
         let write = || {
-            let waiting = private.join(format!("{NAME}.{}", std::process::id()));
+            let waiting = private.join(format!("{name}.{}", std::process::id()));
             let mut file = std::fs::File::create(&waiting)?;
-            io::Write::write_all(&mut file, &json)?;
+            io::Write::write_all(&mut file, json)?;
             file.sync_all()?;
             std::fs::rename(&waiting, &path)?;
             std::fs::File::open(&private)?.sync_all()

@@ -407,6 +407,14 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.identify(id)).await
     }
 
+    async fn total(&self) -> Result<Option<u64>, StoreError> {
+        self.blocking(|inner| inner.total()).await
+    }
+
+    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.keep_total(bytes)).await
+    }
+
     fn ready(&self) -> Result<(), String> {
         self.0.syncer.healthy()?;
         self.0.space.check().map_err(|error| error.to_string())

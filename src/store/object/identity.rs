@@ -1,34 +1,46 @@
-//! Who the store is: a small object beside the uploads.
+//! Who the store is, and what it took: small objects beside the uploads.
 
 use object_store::{PutMode, PutOptions};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
 
 use super::Inner;
 use super::error::{is_refusal, sort};
+use crate::store::identity::{Identity, STORE, TOTAL, Total};
 use crate::store::{StoreError, StoreId, to_json};
-
-const NAME: &str = "store.json";
-
-#[derive(Serialize, Deserialize)]
-struct Identity {
-    store: StoreId,
-}
 
 impl Inner {
     pub async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
-        let key = self.layout.private(NAME);
+        let identity: Option<Identity> = self.read_private(STORE).await?;
+        Ok(identity.map(|identity| identity.store))
+    }
+
+    pub async fn total(&self) -> Result<Option<u64>, StoreError> {
+        let total: Option<Total> = self.read_private(TOTAL).await?;
+        Ok(total.map(|total| total.total))
+    }
+
+    pub async fn keep_total(&self, total: u64) -> Result<(), StoreError> {
+        let key = self.layout.private(TOTAL);
+        let json = to_json(&Total { total })?;
+        let put = self.client.put(&key, json, PutOptions::default()).await;
+        put.map(drop)
+            .map_err(|error| sort(&format!("writing {key}"), &error))
+    }
+
+    async fn read_private<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        let key = self.layout.private(name);
         let Some(found) = self.client.read(&key).await? else {
             return Ok(None);
         };
-        let identity: Result<Identity, _> = serde_json::from_slice(&found.content);
-        let identity = identity
-            .map_err(|error| StoreError::Damaged(format!("{key} cannot be understood: {error}")))?;
-        Ok(Some(identity.store))
+        let found = serde_json::from_slice(&found.content);
+        found
+            .map(Some)
+            .map_err(|error| StoreError::Damaged(format!("{key} cannot be understood: {error}")))
     }
 
     /// Tells the store, unless another was quicker.
     pub async fn identify(&self, store: StoreId) -> Result<(), StoreError> {
-        let key = self.layout.private(NAME);
+        let key = self.layout.private(STORE);
         let options = PutOptions {
             mode: PutMode::Create,
             ..PutOptions::default()

@@ -307,6 +307,14 @@ impl Store for BucketStore {
         self.0.identify(id).await
     }
 
+    async fn total(&self) -> Result<Option<u64>, StoreError> {
+        self.0.total().await
+    }
+
+    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
+        self.0.keep_total(bytes).await
+    }
+
     fn ready(&self) -> Result<(), String> {
         // Whoever serves looks for it all the time, and says when it does not answer.
         Ok(())

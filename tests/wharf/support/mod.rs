@@ -1,6 +1,7 @@
 //! A server in a folder of its own, and ways to talk to it.
 
 mod browser;
+mod capacity;
 mod certificates;
 mod cut;
 mod fleet;
@@ -20,6 +21,7 @@ mod tls_proxy;
 mod wharf;
 
 pub use browser::Browser;
+pub use capacity::{UnderWay, room_in};
 pub use certificates::certificates;
 pub use cut::Cutter;
 pub use fleet::{Fleet, role};

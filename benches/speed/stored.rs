@@ -32,6 +32,8 @@ pub fn manifest(i: usize) -> Manifest {
                 name: FileName::from_upload(name.as_bytes()),
                 original: name.into_bytes().into(),
                 size: FILE.len() as u64,
+                extended: None,
+                given_type: None,
                 media_type: "text/plain".to_owned(),
                 sha256: None,
             },

@@ -165,7 +165,7 @@ async fn a_commit_that_panics_half_way_is_taken_back_at_once() {
         let files = [("a.txt", &b"a"[..]), ("b.txt", b"b")];
         let (staged, manifest) = crate::store::conformance::stage(store, id, &files).await;
         let manifest = Arc::new(manifest);
-        let failed = bench.uploads.commit(staged, manifest, ()).await;
+        let failed = bench.uploads.commit(staged, manifest, |_| {}).await;
         let failed = failed.unwrap_err().to_string();
         assert!(failed.contains(step), "{failed}");
         assert_eq!(bench.settled().await, [], "{step} {by_task}");

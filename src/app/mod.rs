@@ -401,11 +401,6 @@ async fn watch(tasks: &mut JoinSet<io::Result<()>>, shutdown: &Shutdown) -> io::
         Some(Ok(Err(error))) => Err(error),
         Some(Err(error)) => Err(io::Error::other(error)),
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[tokio::test]
     async fn a_task_that_panics_or_ends_takes_the_server_with_it() {

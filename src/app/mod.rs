@@ -401,24 +401,4 @@ async fn watch(tasks: &mut JoinSet<io::Result<()>>, shutdown: &Shutdown) -> io::
         Some(Ok(Err(error))) => Err(error),
         Some(Err(error)) => Err(io::Error::other(error)),
     }
-
-    #[tokio::test]
-    async fn a_task_that_panics_or_ends_takes_the_server_with_it() {
-        for panics in [true, false] {
-            let shutdown = Shutdown::default();
-            let mut tasks = JoinSet::new();
-            tasks.spawn(async {
-                std::future::pending::<()>().await;
-                Ok(())
-            });
-            tasks.spawn(async move {
-                assert!(!panics, "as the test has it");
-                Ok(())
-            });
-            let ended = watch(&mut tasks, &shutdown).await.unwrap_err().to_string();
-            let why = ["has ended", "panicked"][usize::from(panics)];
-            assert!(ended.contains(why), "{ended}");
-            assert!(shutdown.stop.is_cancelled());
-        }
-    }
 }

@@ -181,3 +181,24 @@ async fn a_change_that_is_dropped_at_any_await_is_whole_or_was_not_begun() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_task_that_panics_or_ends_takes_the_server_with_it() {
+    for panics in [true, false] {
+        let shutdown = Shutdown::default();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {
+            std::future::pending::<()>().await;
+            Ok(())
+        });
+        tasks.spawn(async move {
+            assert!(!panics, "as the test has it");
+            Ok(())
+        });
+        let ended = super::watch(&mut tasks, &shutdown).await;
+        let ended = ended.unwrap_err().to_string();
+        let why = ["has ended", "panicked"][usize::from(panics)];
+        assert!(ended.contains(why), "{ended}");
+        assert!(shutdown.stop.is_cancelled());
+    }
+}

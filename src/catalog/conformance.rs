@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Catalog, CatalogError, Cursor, Entry, Reserved, Stats, capacity_conformance};
+use super::{Catalog, CatalogError, Cursor, Entry, Limit, Reserved, Stats, capacity_conformance};
 use crate::model::{
     FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
@@ -281,7 +281,10 @@ async fn uses(catalog: &dyn Catalog) {
         ..manifest(1, &[])
     };
     catalog.record(&upload).await.unwrap();
-    let reserve = async |upload: &Manifest| catalog.reserve(upload, HOLD).await.unwrap();
+    let reserve = async |upload: &Manifest| {
+        let limit = Limit::of(upload).unwrap();
+        catalog.reserve(&limit, HOLD).await.unwrap()
+    };
     let (Reserved::Held(first), Reserved::Held(second)) =
         (reserve(&upload).await, reserve(&upload).await)
     else {

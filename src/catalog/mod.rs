@@ -56,6 +56,28 @@ pub struct Stats {
     pub bytes: u64,
 }
 
+/// The limit of an upload whose downloads are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The upload.
+    pub id: UploadId,
+    /// How many downloads it allows.
+    pub max: u64,
+    /// How many of them its manifest has recorded.
+    pub used: u64,
+}
+
+impl Limit {
+    /// What the manifest says; `None` where downloads are not counted.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        manifest.max_downloads.map(|max| Limit {
+            id: manifest.id,
+            max,
+            used: manifest.used,
+        })
+    }
+}
+
 /// The answer to a download that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
@@ -213,7 +235,7 @@ pub trait Catalog: Capacity + 'static {
 
     /// Takes one use of a limited upload. A use that is neither kept nor given back comes back
     /// after `hold`, or when the process that holds it has ended.
-    async fn reserve(&self, manifest: &Manifest, hold: Duration) -> Result<Reserved, CatalogError>;
+    async fn reserve(&self, limit: &Limit, hold: Duration) -> Result<Reserved, CatalogError>;
 
     /// Turns the use held under `hold` into a spent one, which the manifest has recorded:
     /// `used` is its count now.

@@ -1,14 +1,21 @@
 //! The stream of a representation: blocks of files and bytes from memory, in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cursor::{Cursor, FileRange, Step};
+use super::memory::ManifestBudget;
+use super::outline::Outline;
+use super::representation::{Slice, Source};
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, Piece, Representation};
+use crate::model::{Manifest, UploadId};
 use crate::repository::Repository;
 use crate::store::{Blob, StoreError};
 
@@ -42,10 +49,14 @@ impl Delivery {
         } else {
             None
         };
+        let slices = slices_of_many_files(&pieces);
         let mut reader = Reader {
             uploads: self.uploads.clone(),
+            manifests: self.manifests.clone(),
             left: pieces.iter().map(Piece::len).sum(),
             pieces: pieces.into(),
+            cursor: None,
+            steps: VecDeque::new(),
             blob: None,
             ahead: None,
             uses,
@@ -57,6 +68,9 @@ impl Delivery {
         if reader.left <= SHORT {
             return Ok(Content::Whole(reader.rest(first).await?));
         }
+        for (outline, range) in &slices {
+            self.verify(outline, range).await?;
+        }
         let rest = futures_util::stream::try_unfold(reader, async |mut reader| {
             Ok(reader.next().await?.map(|block| (block, reader)))
         });
@@ -65,11 +79,64 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Looks whether the files are there of which `range` has a byte, so that what is damaged or
+    /// lost is found before the head of the answer goes out.
+    async fn verify(&self, outline: &Outline, range: &Range<u64>) -> Result<(), DeliveryError> {
+        let store = self.uploads.store();
+        // The first request for a form has looked.
+        if store.is_remote() && range.start >= outline.first_content {
+            return Ok(());
+        }
+        for (place, section) in outline.sections.iter().enumerate() {
+            if section.end <= range.start || range.end <= outline.begin(place) {
+                continue;
+            }
+            let manifest = match &section.held {
+                Some(held) => Arc::clone(&held.manifest),
+                None => recall(&self.uploads, &section.id).await?,
+            };
+            let parts = outline.parts_within(place, &manifest, range);
+            if let Err(error) = store.verify(&manifest, parts).await {
+                return Err(damage(&self.uploads, &section.id, error).await?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The forms that are sent, and what of them, where they have more files than the one that is
+/// opened first.
+fn slices_of_many_files(pieces: &[Piece]) -> Vec<(Arc<Outline>, Range<u64>)> {
+    let slices = pieces.iter().filter_map(|piece| match piece {
+        Piece::Slice(Slice {
+            source: Source::Form(outline),
+            range,
+        }) if outline.files > 1 => Some((Arc::clone(outline), range.clone())),
+        _ => None,
+    });
+    slices.collect()
+}
+
+/// The manifest of an upload that a form was laid out with.
+pub(super) async fn recall(
+    uploads: &Repository,
+    id: &UploadId,
+) -> Result<Arc<Manifest>, DeliveryError> {
+    let manifest = uploads.get_any_version(id).await?;
+    manifest.ok_or_else(|| DeliveryError::NotFound(id.to_string()))
+}
+
 /// What is left to be sent.
 struct Reader {
     uploads: Repository,
+    manifests: ManifestBudget,
     pieces: VecDeque<Piece>,
-    /// The file of the first piece, once it is opened.
+    /// The form of which the first piece was a part.
+    cursor: Option<Cursor>,
+    /// What comes next, as far as that was looked at: a file, then what leads to another.
+    steps: VecDeque<Step>,
+    /// The file of the first step, once it is opened.
     blob: Option<Box<dyn Blob>>,
     /// The next file, which is being opened.
     ahead: Option<AbortOnDropHandle<Opened>>,
@@ -106,96 +173,141 @@ impl Reader {
 
     async fn read(&mut self) -> Result<Option<Bytes>, DeliveryError> {
         loop {
-            match self.pieces.front_mut() {
+            if self.steps.is_empty() {
+                let step = self.step().await?;
+                self.steps.extend(step);
+            }
+            match self.steps.front_mut() {
                 None => return Ok(None),
-                Some(Piece::Bytes(bytes)) => {
+                Some(Step::Text(bytes)) => {
                     let bytes = std::mem::take(bytes);
-                    self.pieces.pop_front();
+                    self.steps.pop_front();
                     return Ok(Some(bytes));
                 }
-                Some(Piece::File { .. }) => {}
-            }
-            if self.blob.is_none()
-                && self.ahead.is_none()
-                && let Some(bytes) = self.at_hand()
-            {
-                self.pieces.pop_front();
-                return Ok(Some(bytes));
+                Some(Step::File(file)) => {
+                    if self.blob.is_none()
+                        && self.ahead.is_none()
+                        && let Some(bytes) = at_hand(&self.uploads, file)
+                    {
+                        self.steps.pop_front();
+                        return Ok(Some(bytes));
+                    }
+                }
             }
             let block = self.file().await?.next().await?;
             if block.is_some() {
                 return Ok(block);
             }
             self.blob = None;
-            self.pieces.pop_front();
+            self.steps.pop_front();
         }
     }
 
-    /// All that is wanted of the file of the first piece, if it is to be had without waiting.
-    fn at_hand(&self) -> Option<Bytes> {
-        let Some(Piece::File {
-            id,
-            name,
-            size,
-            range,
-        }) = self.pieces.front()
-        else {
-            return None;
-        };
-        let content = self.uploads.store().at_hand(id, name, *size)?;
-        // It is in memory: its length fits a usize, and the range lies within it.
-        Some(content.slice(range.start as usize..range.end as usize))
+    /// What comes behind all steps that are known.
+    async fn step(&mut self) -> Result<Option<Step>, DeliveryError> {
+        loop {
+            if let Some(cursor) = &mut self.cursor {
+                let step = cursor.next(&self.uploads, &self.manifests).await?;
+                if step.is_some() {
+                    return Ok(step);
+                }
+                self.cursor = None;
+            }
+            let Slice { source, range } = match self.pieces.pop_front() {
+                None => return Ok(None),
+                Some(Piece::Bytes(bytes)) => return Ok(Some(Step::Text(bytes))),
+                Some(Piece::Slice(slice)) => slice,
+            };
+            match source {
+                Source::Form(outline) => self.cursor = Some(Cursor::new(outline, range)),
+                Source::File(..) if range.is_empty() => {}
+                Source::File(id, name, size) => {
+                    return Ok(Some(Step::File(FileRange {
+                        id,
+                        name,
+                        size,
+                        range,
+                    })));
+                }
+            }
+        }
     }
 
-    /// The file of the first piece.
+    /// The file of the first step.
     async fn file(&mut self) -> Result<&mut Box<dyn Blob>, DeliveryError> {
         if self.blob.is_none() {
-            let opened = match self.ahead.take() {
-                Some(opening) => opening.await.map_err(StoreError::ended)?,
-                None => self.open(0).await,
+            let opened = match (self.ahead.take(), self.steps.front()) {
+                (Some(opening), _) => opening.await.map_err(StoreError::ended)?,
+                (None, Some(Step::File(file))) => open(&self.uploads, file.clone()).await,
+                (None, _) => unreachable!("a file comes next"),
             };
             self.blob = Some(opened?);
-            self.open_ahead();
+            self.open_ahead().await?;
         }
         Ok(self.blob.as_mut().expect("it was opened"))
     }
 
     /// Begins to open the next file, where that takes long.
-    fn open_ahead(&mut self) {
-        let is_file = |piece: &Piece| matches!(piece, Piece::File { .. });
-        if !self.uploads.store().opens_ahead() {
-            return;
+    async fn open_ahead(&mut self) -> Result<(), DeliveryError> {
+        if !self.uploads.store().is_remote() {
+            return Ok(());
         }
-        if let Some(next) = self.pieces.iter().skip(1).position(is_file) {
-            let opening = tokio::spawn(self.open(next + 1));
-            self.ahead = Some(AbortOnDropHandle::new(opening));
-        }
-    }
-
-    /// Opens the file of the piece at this place. One that is missing is damage, unless its
-    /// upload was removed since its manifest was read.
-    fn open(&self, place: usize) -> impl Future<Output = Opened> + Send + 'static {
-        let (uploads, piece) = (self.uploads.clone(), self.pieces[place].clone());
-        async move {
-            let Piece::File {
-                id,
-                name,
-                size,
-                range,
-            } = piece
-            else {
-                unreachable!("files alone are opened");
-            };
-            match uploads.store().open(&id, &name, size, range).await {
-                Err(error @ StoreError::Damaged(_)) => match uploads.store().manifest(&id).await {
-                    Ok(None) => {
-                        uploads.index(&id, &[]).await?;
-                        Err(DeliveryError::NotFound(id.to_string()))
-                    }
-                    _ => Err(error.into()),
-                },
-                opened => Ok(opened?),
+        // Behind the file that is read: the next one, or a text and then the next one.
+        while self.steps.len() < 3 && !matches!(self.steps.get(1), Some(Step::File(_))) {
+            match self.step().await? {
+                Some(step) => self.steps.push_back(step),
+                None => break,
             }
         }
+        let next = self.steps.iter().skip(1).find_map(|step| match step {
+            Step::File(file) => Some(file),
+            Step::Text(_) => None,
+        });
+        if let Some(next) = next {
+            let opening = tokio::spawn(open(&self.uploads, next.clone()));
+            self.ahead = Some(AbortOnDropHandle::new(opening));
+        }
+        Ok(())
     }
+}
+
+/// All that is wanted of a file, if it is to be had without waiting.
+fn at_hand(uploads: &Repository, file: &FileRange) -> Option<Bytes> {
+    let content = uploads.store().at_hand(&file.id, &file.name, file.size)?;
+    // It is in memory: its length fits a usize, and the range lies within it.
+    Some(content.slice(file.range.start as usize..file.range.end as usize))
+}
+
+/// Opens a file. One that is missing is damage, unless its upload was removed since its manifest
+/// was read.
+fn open(uploads: &Repository, file: FileRange) -> impl Future<Output = Opened> + Send + use<> {
+    let uploads = uploads.clone();
+    async move {
+        let FileRange {
+            id,
+            name,
+            size,
+            range,
+        } = file;
+        let opened = uploads.store().open(&id, &name, size, range).await;
+        match opened {
+            Ok(blob) => Ok(blob),
+            Err(error) => Err(damage(&uploads, &id, error).await?),
+        }
+    }
+}
+
+/// What it means that a file is not as the manifest of its upload says.
+async fn damage(
+    uploads: &Repository,
+    id: &UploadId,
+    error: StoreError,
+) -> Result<DeliveryError, DeliveryError> {
+    if matches!(error, StoreError::Damaged(_))
+        && matches!(uploads.store().manifest(id).await, Ok(None))
+    {
+        uploads.index(id, &[]).await?;
+        return Ok(DeliveryError::NotFound(id.to_string()));
+    }
+    Ok(error.into())
 }

@@ -10,6 +10,14 @@ pub enum DeliveryError {
     /// There is nothing of that name, or not any more.
     #[error("there is no upload or file {0:?}")]
     NotFound(String),
+    /// A form that is asked for by names has two that mean the same.
+    #[error("{0:?} is asked for twice; the names or ids of one form must differ")]
+    Repeated(String),
+    /// A form of several uploads would have more parts than this.
+    #[error(
+        "what is asked for has more than {0} parts together, the most of one form; ask for fewer names at once"
+    )]
+    TooManyParts(usize),
     /// All downloads left are under way.
     #[error("every download that {0} still allows is under way")]
     Busy(String),

@@ -1,9 +1,14 @@
 //! The download as a use case: what a name means, what goes out for it, and the stream of it.
 
 mod body;
+mod cursor;
 mod error;
+mod memory;
+mod outline;
 mod representation;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod uses;
 
 use std::sync::Arc;
@@ -16,9 +21,11 @@ use crate::model::{Clock, Manifest};
 use crate::repository::Repository;
 use crate::store::{Elsewhere, StoreError};
 
+use memory::ManifestBudget;
+
 pub use body::Content;
 pub use error::DeliveryError;
-pub use representation::{Kind, Piece, Representation};
+pub use representation::{FormBuilder, Kind, Piece, Representation};
 pub use resolve::Selected;
 
 /// How many manifests of a listing are read at once.
@@ -37,6 +44,7 @@ pub struct Delivery {
     uploads: Repository,
     clock: Clock,
     options: Options,
+    manifests: ManifestBudget,
 }
 
 /// One page of the listing.
@@ -55,6 +63,7 @@ impl Delivery {
             uploads,
             clock,
             options,
+            manifests: ManifestBudget::default(),
         }
     }
 

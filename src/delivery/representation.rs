@@ -9,8 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::memory::ManifestBudget;
+use super::outline::{Outline, OutlineBuilder};
 use super::resolve::Selected;
-use crate::form::{Boundary, EncodedForm, OutPart};
+use crate::catalog::Limit;
+use crate::form::Boundary;
 use crate::model::{FileName, Manifest, Part, StoredFile, Timestamp, UploadId};
 
 /// Counts the ways forms were ever written: part of every `ETag`, to be raised whenever the
@@ -30,9 +33,9 @@ pub struct Representation {
     pub expires_at: Option<Timestamp>,
     /// Whether it was found by a name, which may mean something else next time.
     pub by_name: bool,
-    /// The uploads it is made of whose downloads are counted.
-    pub(super) limited: Vec<Arc<Manifest>>,
-    segments: Vec<Segment>,
+    /// The limits of the uploads it is made of whose downloads are counted.
+    pub(super) limited: Vec<Limit>,
+    source: Source,
     len: u64,
 }
 
@@ -64,9 +67,11 @@ impl Deref for RawFile {
     }
 }
 
+/// Where the bytes come from.
 #[derive(Debug, Clone)]
-enum Segment {
-    Bytes(Bytes),
+pub(super) enum Source {
+    Form(Arc<Outline>),
+    /// Its upload, its name, and its size in bytes.
     File(UploadId, FileName, u64),
 }
 
@@ -75,17 +80,15 @@ enum Segment {
 pub enum Piece {
     /// From memory.
     Bytes(Bytes),
-    /// From a stored file.
-    File {
-        /// Its upload.
-        id: UploadId,
-        /// Its name.
-        name: FileName,
-        /// Its whole size in bytes.
-        size: u64,
-        /// Which of its bytes.
-        range: Range<u64>,
-    },
+    /// Of a representation.
+    Slice(Slice),
+}
+
+/// A range of a representation; what is in it is found when it is read.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    pub(super) source: Source,
+    pub(super) range: Range<u64>,
 }
 
 impl Piece {
@@ -93,7 +96,7 @@ impl Piece {
     pub fn len(&self) -> u64 {
         match self {
             Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File { range, .. } => range.end - range.start,
+            Piece::Slice(slice) => slice.range.end - slice.range.start,
         }
     }
 
@@ -103,74 +106,143 @@ impl Piece {
     }
 }
 
-impl Representation {
-    /// The selected parts of uploads as one form, in the order selected.
-    pub fn form(selected: &[Selected]) -> Self {
-        let hash = fingerprint(b"form", selected);
-        // 160 bits of a hash over secrets: no stored content can hold it by design or chance.
-        let boundary = format!("wharf-{}", URL_SAFE_NO_PAD.encode(&hash[..20]));
-        let boundary = Boundary::new(&boundary).expect("a base64 text is a boundary");
-        let parts: Vec<(UploadId, &Part)> = selected.iter().flat_map(parts).collect();
-        let digests: Vec<Option<String>> = parts.iter().map(|(_, part)| digest(part)).collect();
-        let out = parts.iter().zip(&digests);
-        let encoded = EncodedForm::new(
-            &boundary,
-            out.map(|((_, part), digest)| out_part(part, digest.as_deref())),
-        );
-        let mut segments = Vec::with_capacity(2 * parts.len() + 1);
-        for ((id, part), encoded) in parts.iter().zip(encoded.parts()) {
-            segments.push(Segment::Bytes(encoded.head.clone()));
-            segments.push(match part {
-                Part::Field(field) => Segment::Bytes(field.value.bytes()),
-                Part::File { file, .. } => Segment::File(*id, file.name.clone(), file.size),
-            });
+/// A form that is put together, upload by upload: what they hold is read when it goes out.
+pub struct FormBuilder {
+    common: Common,
+    outline: OutlineBuilder,
+}
+
+impl FormBuilder {
+    /// Nothing yet.
+    pub(super) fn new(budget: &ManifestBudget) -> Self {
+        let boundary = boundary(&[0; 32]);
+        FormBuilder {
+            common: Common::new(true),
+            outline: OutlineBuilder::new(boundary, budget.clone()),
         }
-        segments.push(Segment::Bytes(encoded.close().clone()));
-        let len = encoded.content_length();
-        Self::new(Kind::Form(boundary), &hash, selected, segments, len)
     }
 
-    /// The bytes of one file; `None` when none is selected.
-    pub fn raw(selected: &Selected) -> Option<Self> {
-        let name = selected.file.as_ref()?;
-        let named = |part: &Part| matches!(part, Part::File { file, .. } if file.name == *name);
-        let file = RawFile {
-            part: selected.manifest.parts.iter().position(named)?,
-            manifest: Arc::clone(&selected.manifest),
-        };
-        let (size, name) = (file.size, file.name.clone());
-        let segment = Segment::File(selected.manifest.id, name, size);
-        let selected = std::slice::from_ref(selected);
-        let hash = fingerprint(b"raw", selected);
-        let kind = Kind::Raw(file);
-        Some(Self::new(kind, &hash, selected, vec![segment], size))
+    /// Adds the selected parts of an upload.
+    pub(super) fn add(&mut self, selected: &Selected) {
+        self.common.add(selected);
+        self.outline.add(selected);
     }
 
-    fn new(
-        kind: Kind,
-        hash: &[u8; 32],
-        selected: &[Selected],
-        segments: Vec<Segment>,
-        len: u64,
-    ) -> Self {
-        let manifests = || selected.iter().map(|selected| &selected.manifest);
-        let mut limited: Vec<Arc<Manifest>> = Vec::new();
-        for manifest in manifests().filter(|manifest| manifest.max_downloads.is_some()) {
-            if limited.iter().all(|known| known.id != manifest.id) {
-                limited.push(Arc::clone(manifest));
-            }
+    /// How many parts there are.
+    pub(super) fn parts(&self) -> usize {
+        self.outline.parts()
+    }
+
+    /// The form.
+    pub fn finish(self) -> Representation {
+        let hash = self.common.hash();
+        let boundary = boundary(&hash);
+        let outline = self.outline.finish(boundary.clone());
+        let (kind, len) = (Kind::Form(boundary), outline.len);
+        self.common
+            .finish(kind, Source::Form(Arc::new(outline)), len)
+    }
+}
+
+impl Default for FormBuilder {
+    fn default() -> Self {
+        Self::new(&ManifestBudget::default())
+    }
+}
+
+/// The boundary of a form: 160 bits of a hash over secrets, which no stored content can hold by
+/// design or chance.
+fn boundary(hash: &[u8; 32]) -> Boundary {
+    let boundary = format!("wharf-{}", URL_SAFE_NO_PAD.encode(&hash[..20]));
+    Boundary::new(&boundary).expect("a base64 text is a boundary")
+}
+
+/// What representations of both kinds have of their uploads.
+struct Common {
+    /// Whether it is a form, and not the bytes of one file.
+    form: bool,
+    /// What tells this representation from any other: the secrets of its uploads, and what was
+    /// selected of them.
+    hasher: Sha256,
+    last_modified: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
+    by_name: bool,
+    limited: Vec<Limit>,
+}
+
+impl Common {
+    fn new(form: bool) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(if form { &b"form"[..] } else { b"raw" });
+        hasher.update(ENCODER_VERSION.to_be_bytes());
+        Common {
+            form,
+            hasher,
+            last_modified: None,
+            expires_at: None,
+            by_name: false,
+            limited: Vec::new(),
         }
-        let created = manifests().map(|manifest| manifest.created_at);
+    }
+
+    fn add(&mut self, selected: &Selected) {
+        let Selected {
+            manifest,
+            file,
+            by_name,
+        } = selected;
+        self.hasher.update(manifest.salt.as_bytes());
+        let name = file.as_ref().map_or("", FileName::as_str);
+        self.hasher.update((name.len() as u64).to_be_bytes());
+        self.hasher.update(name);
+        // An older version ignores these, and would send other bytes under the same `ETag`.
+        let newer =
+            |(_, file): (_, &StoredFile)| file.extended.is_some() || file.given_type.is_some();
+        if self.form && manifest.files().any(newer) {
+            self.hasher.update(b"as it came");
+        }
+        self.last_modified = self.last_modified.max(Some(manifest.created_at));
+        let ends = [self.expires_at, manifest.expires_at];
+        self.expires_at = ends.into_iter().flatten().min();
+        self.by_name |= by_name;
+        if let Some(limit) = Limit::of(manifest)
+            && self.limited.iter().all(|known| known.id != limit.id)
+        {
+            self.limited.push(limit);
+        }
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        self.hasher.clone().finalize().into()
+    }
+
+    fn finish(self, kind: Kind, source: Source, len: u64) -> Representation {
+        let hash = self.hash();
         Representation {
             kind,
             etag: ["\"", &URL_SAFE_NO_PAD.encode(&hash[..20]), "\""].concat(),
-            last_modified: created.max().unwrap_or(Timestamp::from_millis(0)),
-            expires_at: manifests().filter_map(|manifest| manifest.expires_at).min(),
-            by_name: selected.iter().any(|selected| selected.by_name),
-            limited,
-            segments,
+            last_modified: self.last_modified.unwrap_or(Timestamp::from_millis(0)),
+            expires_at: self.expires_at,
+            by_name: self.by_name,
+            limited: self.limited,
+            source,
             len,
         }
+    }
+}
+
+impl Representation {
+    /// The bytes of one file; `None` when none is selected.
+    pub fn raw(selected: &Selected) -> Option<Self> {
+        let file = RawFile {
+            part: selected.file_part()?,
+            manifest: Arc::clone(&selected.manifest),
+        };
+        let (size, name) = (file.size, file.name.clone());
+        let source = Source::File(selected.manifest.id, name, size);
+        let mut common = Common::new(false);
+        common.add(selected);
+        Some(common.finish(Kind::Raw(file), source, size))
     }
 
     /// Its length in bytes.
@@ -197,101 +269,10 @@ impl Representation {
     }
 
     /// What to send for `range` of its bytes, which lies within its length.
-    pub fn slice(&self, range: Range<u64>) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let mut start = 0;
-        for segment in &self.segments {
-            let end = start + segment.len();
-            let (from, to) = (range.start.max(start), range.end.min(end));
-            if from < to {
-                pieces.push(segment.slice(from - start..to - start));
-            }
-            start = end;
-        }
-        pieces
+    pub fn slice(&self, range: Range<u64>) -> Piece {
+        Piece::Slice(Slice {
+            source: self.source.clone(),
+            range,
+        })
     }
-}
-
-impl Segment {
-    fn len(&self) -> u64 {
-        match self {
-            Segment::Bytes(bytes) => bytes.len() as u64,
-            Segment::File(_, _, size) => *size,
-        }
-    }
-
-    fn slice(&self, range: Range<u64>) -> Piece {
-        match self {
-            // Bytes in memory are fewer than a usize counts, and the range lies within them.
-            Segment::Bytes(bytes) => {
-                Piece::Bytes(bytes.slice(range.start as usize..range.end as usize))
-            }
-            Segment::File(id, name, size) => Piece::File {
-                id: *id,
-                name: name.clone(),
-                size: *size,
-                range,
-            },
-        }
-    }
-}
-
-/// The parts selected of one upload.
-fn parts(selected: &Selected) -> impl Iterator<Item = (UploadId, &Part)> {
-    let chosen = |part: &&Part| match (&selected.file, part) {
-        (None, _) => true,
-        (Some(name), Part::File { file, .. }) => file.name == *name,
-        (Some(_), Part::Field(_)) => false,
-    };
-    let parts = selected.manifest.parts.iter().filter(chosen);
-    parts.map(|part| (selected.manifest.id, part))
-}
-
-fn digest(part: &Part) -> Option<String> {
-    match part {
-        Part::Field(_) => None,
-        Part::File { file, .. } => file.sha256.map(|digest| digest.to_header()),
-    }
-}
-
-fn out_part<'a>(part: &'a Part, digest: Option<&'a str>) -> OutPart<'a> {
-    match part {
-        Part::Field(field) => OutPart {
-            name: field.field.as_bytes(),
-            filename: None,
-            extended: None,
-            content_type: field.media_type.as_deref(),
-            content_length: field.value.as_bytes().len() as u64,
-            repr_digest: None,
-        },
-        Part::File { field, file } => OutPart {
-            name: field.as_bytes(),
-            filename: Some(file.original.as_bytes()),
-            extended: file.extended.as_deref(),
-            content_type: file.part_type(),
-            content_length: file.size,
-            repr_digest: digest,
-        },
-    }
-}
-
-/// What tells this representation from any other: the secrets of its uploads, and what was
-/// selected of them.
-fn fingerprint(kind: &[u8], selected: &[Selected]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(kind);
-    hasher.update(ENCODER_VERSION.to_be_bytes());
-    for Selected { manifest, file, .. } in selected {
-        hasher.update(manifest.salt.as_bytes());
-        let name = file.as_ref().map_or("", FileName::as_str);
-        hasher.update((name.len() as u64).to_be_bytes());
-        hasher.update(name);
-        // An older version ignores these, and would send other bytes under the same `ETag`.
-        let newer =
-            |(_, file): &(_, &StoredFile)| file.extended.is_some() || file.given_type.is_some();
-        if kind == b"form" && manifest.files().any(|file| newer(&file)) {
-            hasher.update(b"as it came");
-        }
-    }
-    hasher.finalize().into()
 }

@@ -1,10 +1,16 @@
 //! What a request names.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{FileName, Manifest, UploadId};
+use crate::model::{FileName, Manifest, Part, UploadId};
 
+use super::representation::{FormBuilder, Representation};
 use super::{Delivery, DeliveryError};
+
+/// The most parts of one form that is made of several uploads.
+const MAX_PARTS: usize = 10_000;
 
 /// What a request has named: an upload, or one file of it.
 #[derive(Debug, Clone)]
@@ -15,6 +21,24 @@ pub struct Selected {
     pub file: Option<FileName>,
     /// Whether it was found by its name: another upload may be the newest next time.
     pub by_name: bool,
+}
+
+impl Selected {
+    /// The places of the selected parts in the manifest.
+    pub(super) fn parts(&self) -> Range<usize> {
+        match (&self.file, self.file_part()) {
+            (None, _) => 0..self.manifest.parts.len(),
+            (Some(_), Some(part)) => part..part + 1,
+            (Some(_), None) => 0..0,
+        }
+    }
+
+    /// The place of the selected file in the manifest.
+    pub(super) fn file_part(&self) -> Option<usize> {
+        let name = self.file.as_ref()?;
+        let named = |part: &Part| matches!(part, Part::File { file, .. } if file.name == *name);
+        self.manifest.parts.iter().position(named)
+    }
 }
 
 impl Delivery {
@@ -33,22 +57,59 @@ impl Delivery {
     /// An id's whole form, or the newest file of a name.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], or the store or the index fails.
+    /// [`DeliveryError::NotFound`], or the store or the index fails; the index decides nothing
+    /// about an id.
     pub async fn named(&self, text: &str) -> Result<Selected, DeliveryError> {
-        if let Ok(id) = text.parse() {
-            match self.upload(&id).await {
-                Ok(manifest) => {
-                    return Ok(Selected {
-                        manifest,
-                        file: None,
-                        by_name: false,
-                    });
-                }
-                Err(DeliveryError::NotFound(_)) => {}
-                Err(error) => return Err(error),
-            }
+        let Ok(id) = text.parse() else {
+            return self.newest(text).await;
+        };
+        match self.upload(&id).await {
+            Ok(manifest) => Ok(Selected {
+                manifest,
+                file: None,
+                by_name: false,
+            }),
+            // A file can be called like an id.
+            Err(gone @ DeliveryError::NotFound(_)) => match self.newest(text).await {
+                Err(DeliveryError::Catalog(_)) => Err(gone),
+                found => found,
+            },
+            Err(error) => Err(error),
         }
-        self.newest(text).await
+    }
+
+    /// What is selected as one form.
+    pub fn form(&self, selected: &Selected) -> Representation {
+        let mut form = FormBuilder::new(&self.manifests);
+        form.add(selected);
+        form.finish()
+    }
+
+    /// What several names or ids mean, as one form in their order: see [`named`](Self::named).
+    ///
+    /// # Errors
+    /// Two mean the same, or all together have too many parts; or as `named`.
+    pub async fn several(&self, names: &[&str]) -> Result<Representation, DeliveryError> {
+        let repeated = |name: &str| DeliveryError::Repeated(name.to_owned());
+        let mut given = HashSet::new();
+        if let Some(name) = names.iter().find(|name| !given.insert(**name)) {
+            return Err(repeated(name));
+        }
+        let mut form = FormBuilder::new(&self.manifests);
+        let mut known = HashSet::new();
+        for name in names {
+            let selected = self.named(name).await?;
+            if !known.insert((selected.manifest.id, selected.parts())) {
+                return Err(repeated(name));
+            }
+            form.add(&selected);
+            if names.len() > 1 && form.parts() > MAX_PARTS {
+                return Err(DeliveryError::TooManyParts(MAX_PARTS));
+            }
+            // Others have their turn: to add an upload takes its time for each of its parts.
+            tokio::task::yield_now().await;
+        }
+        Ok(form.finish())
     }
 
     /// The newest file of a name.

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
-use crate::repository::{Taken, Use};
+use crate::repository::{Repository, Taken, Use};
 
 use super::{Delivery, DeliveryError, Representation};
 
 /// How long a use is held for a download that nobody ends.
 const HOLD: Duration = Duration::from_secs(24 * 3600);
 
-/// One use of each limited upload in a download. Dropped before it is kept, it is given back.
-pub(super) struct Uses(Vec<Use>);
+/// One use of each limited upload in a download. Dropped before they are kept, all are given back.
+pub(super) struct Uses {
+    uploads: Repository,
+    held: Vec<Use>,
+}
 
 impl Delivery {
     /// Takes a use of each upload in `representation` whose downloads are counted.
@@ -18,15 +21,18 @@ impl Delivery {
         &self,
         representation: &Representation,
     ) -> Result<Uses, DeliveryError> {
-        let mut uses = Vec::with_capacity(representation.limited.len());
-        for manifest in &representation.limited {
-            match self.uploads.take_use(manifest, HOLD).await? {
-                Taken::Held(held) => uses.push(held),
-                Taken::Busy => return Err(DeliveryError::Busy(manifest.id.to_string())),
-                Taken::Spent => return Err(DeliveryError::NotFound(manifest.id.to_string())),
+        let mut held = Vec::with_capacity(representation.limited.len());
+        for limit in &representation.limited {
+            match self.uploads.take_use(limit, HOLD).await? {
+                Taken::Held(taken) => held.push(taken),
+                Taken::Busy => return Err(DeliveryError::Busy(limit.id.to_string())),
+                Taken::Spent => return Err(DeliveryError::NotFound(limit.id.to_string())),
             }
         }
-        Ok(Uses(uses))
+        Ok(Uses {
+            uploads: self.uploads.clone(),
+            held,
+        })
     }
 }
 
@@ -34,15 +40,12 @@ impl Uses {
     /// Spends the uses: records them in the manifests, which decide whether one was left.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`] when none was left, or the upload was removed since. Or the
-    /// store fails.
-    pub async fn keep(mut self) -> Result<(), DeliveryError> {
-        while let Some(held) = self.0.pop() {
-            let id = *held.id();
-            if !held.keep().await? {
-                return Err(DeliveryError::NotFound(id.to_string()));
-            }
+    /// [`DeliveryError::NotFound`] when none was left of one, or the upload was removed since. Or
+    /// the store fails.
+    pub async fn keep(self) -> Result<(), DeliveryError> {
+        match self.uploads.keep_uses(self.held).await? {
+            None => Ok(()),
+            Some(id) => Err(DeliveryError::NotFound(id.to_string())),
         }
-        Ok(())
     }
 }

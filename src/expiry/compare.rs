@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::AddAssign;
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +114,9 @@ async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryErro
     match uploads.index(&id, &[]).await {
         Ok(Indexed::Live(manifest)) => {
             // A power cut can have taken what was not yet synced (`durability = relaxed`).
-            match uploads.store().verify(&manifest).await {
+            let manifest = Arc::new(manifest);
+            let parts = 0..manifest.parts.len();
+            match uploads.store().verify(&manifest, parts).await {
                 Ok(()) => compared.uploads = 1,
                 Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                 Err(error) => {

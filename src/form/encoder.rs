@@ -1,6 +1,4 @@
-//! The encoder: everything of a form but its contents, so that its length is known beforehand.
-
-use bytes::Bytes;
+//! The encoder: everything of a form but its contents, and how long that is.
 
 use super::Boundary;
 use super::params::is_token;
@@ -42,25 +40,34 @@ pub fn content_type(boundary: &Boundary) -> String {
 /// left as it is; readers that unescape `\\` would lose one of two in a row, or take one at
 /// the end together with the closing quote, so there each is doubled.
 pub fn part_head(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(256 + part.name.len());
+    write_part_head(&mut head, boundary, first, part);
+    head
+}
+
+/// How many bytes [`part_head`] has for the same arguments: found by the same steps, and without
+/// memory for it.
+pub fn part_head_len(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> u64 {
+    let mut len = Length(0);
+    write_part_head(&mut len, boundary, first, part);
+    len.0
+}
+
+fn write_part_head(out: &mut impl Out, boundary: &Boundary, first: bool, part: &OutPart<'_>) {
     let names = Names {
         field: part.name,
         file: part.filename,
         extended: part.extended,
     };
-    let mut head = disposition(boundary, first, &names, push_name);
+    write_disposition(out, boundary, first, &names, write_name);
     if let Some(content_type) = part.content_type {
-        push_header(&mut head, "Content-Type", content_type);
+        write_header(out, "Content-Type", content_type);
     }
-    push_header(
-        &mut head,
-        "Content-Length",
-        &part.content_length.to_string(),
-    );
+    write_header(out, "Content-Length", &part.content_length.to_string());
     if let Some(digest) = part.repr_digest {
-        push_header(&mut head, "Repr-Digest", digest);
+        write_header(out, "Repr-Digest", digest);
     }
-    head.extend_from_slice(b"\r\n");
-    head
+    out.put(b"\r\n");
 }
 
 /// The same for a form that a program sends to whatever server there is: without a length, which
@@ -78,9 +85,10 @@ pub fn upload_part_head(
         file: filename,
         extended: None,
     };
-    let mut head = disposition(boundary, first, &names, push_quoted);
+    let mut head = Vec::with_capacity(256 + name.len());
+    write_disposition(&mut head, boundary, first, &names, write_quoted);
     if let Some(content_type) = content_type {
-        push_header(&mut head, "Content-Type", content_type);
+        write_header(&mut head, "Content-Type", content_type);
     }
     head.extend_from_slice(b"\r\n");
     head
@@ -93,33 +101,52 @@ struct Names<'a> {
     extended: Option<&'a str>,
 }
 
+/// What a head is written to.
+trait Out {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Out for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Counts what is written, and keeps none of it.
+struct Length(u64);
+
+impl Out for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len() as u64;
+    }
+}
+
 /// The delimiter line and the `Content-Disposition` of a part.
-fn disposition(
+fn write_disposition<O: Out>(
+    out: &mut O,
     boundary: &Boundary,
     first: bool,
     names: &Names<'_>,
-    push_name: fn(&mut Vec<u8>, &[u8]),
-) -> Vec<u8> {
-    let mut head = Vec::with_capacity(256 + names.field.len());
+    write_name: fn(&mut O, &[u8]),
+) {
     if !first {
-        head.extend_from_slice(b"\r\n");
+        out.put(b"\r\n");
     }
-    head.extend_from_slice(b"--");
-    head.extend_from_slice(boundary.as_bytes());
-    head.extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"");
-    push_name(&mut head, names.field);
+    out.put(b"--");
+    out.put(boundary.as_bytes());
+    out.put(b"\r\nContent-Disposition: form-data; name=\"");
+    write_name(out, names.field);
     if let Some(filename) = names.file {
-        head.extend_from_slice(b"\"; filename=\"");
-        push_name(&mut head, filename);
+        out.put(b"\"; filename=\"");
+        write_name(out, filename);
     }
-    head.push(b'"');
+    out.put(b"\"");
     let token = |value: &&str| value.bytes().all(is_token);
     if let Some(extended) = names.extended.filter(token) {
-        head.extend_from_slice(b"; filename*=");
-        head.extend_from_slice(extended.as_bytes());
+        out.put(b"; filename*=");
+        out.put(extended.as_bytes());
     }
-    head.extend_from_slice(b"\r\n");
-    head
+    out.put(b"\r\n");
 }
 
 /// The close delimiter and its CRLF, behind the content of the last part or alone.
@@ -128,115 +155,69 @@ pub fn close(boundary: &Boundary, any_parts: bool) -> Vec<u8> {
     [before, boundary.as_bytes(), b"--\r\n"].concat()
 }
 
-/// All of a form but its contents, and its exact length.
-#[derive(Debug, Clone)]
-pub struct EncodedForm {
-    parts: Vec<EncodedPart>,
-    close: Bytes,
-    len: u64,
-}
-
-/// One part of an [`EncodedForm`]: these bytes, then the content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodedPart {
-    /// What [`part_head`] gives.
-    pub head: Bytes,
-    /// The length of the content that follows, in bytes.
-    pub content_length: u64,
-}
-
-impl EncodedForm {
-    /// Writes all of the form but the contents of `parts`.
-    pub fn new<'a>(boundary: &Boundary, parts: impl IntoIterator<Item = OutPart<'a>>) -> Self {
-        let mut encoded: Vec<EncodedPart> = Vec::new();
-        let mut len = 0_u64;
-        for part in parts {
-            let head = Bytes::from(part_head(boundary, encoded.is_empty(), &part));
-            // No store holds 2^64 bytes; if numbers say so, the length is wrong but not small.
-            len = len
-                .saturating_add(head.len() as u64)
-                .saturating_add(part.content_length);
-            encoded.push(EncodedPart {
-                head,
-                content_length: part.content_length,
-            });
-        }
-        let close = Bytes::from(close(boundary, !encoded.is_empty()));
-        len = len.saturating_add(close.len() as u64);
-        EncodedForm {
-            parts: encoded,
-            close,
-            len,
-        }
-    }
-
-    /// The parts, in their order.
-    pub fn parts(&self) -> &[EncodedPart] {
-        &self.parts
-    }
-
-    /// What follows the content of the last part.
-    pub fn close(&self) -> &Bytes {
-        &self.close
-    }
-
-    /// The length of the whole form, in bytes: every head, every content, and the close
-    /// delimiter.
-    pub fn content_length(&self) -> u64 {
-        self.len
-    }
-}
-
 /// Writes what stands between the quotes; see [`part_head`].
-fn push_name(head: &mut Vec<u8>, name: &[u8]) {
-    for (i, &byte) in name.iter().enumerate() {
-        match byte {
-            b'"' => head.extend_from_slice(b"%22"),
-            b'\r' => head.extend_from_slice(b"%0D"),
-            b'\n' => head.extend_from_slice(b"%0A"),
-            0 => head.extend_from_slice(b"%00"),
-            b'\\' => {
-                let after_another = i > 0 && name[i - 1] == b'\\';
-                let before_another_or_last = name.get(i + 1).is_none_or(|&next| next == b'\\');
-                let alone = !after_another && !before_another_or_last;
-                head.extend_from_slice(if alone { b"\\" } else { b"\\\\" });
-            }
-            _ => head.push(byte),
+fn write_name(out: &mut impl Out, name: &[u8]) {
+    write_escaped(out, name, |i| match name[i] {
+        b'"' => Some(b"%22"),
+        b'\r' => Some(b"%0D"),
+        b'\n' => Some(b"%0A"),
+        0 => Some(b"%00"),
+        b'\\' => {
+            let after_another = i > 0 && name[i - 1] == b'\\';
+            let before_another_or_last = name.get(i + 1).is_none_or(|&next| next == b'\\');
+            (after_another || before_another_or_last).then_some(b"\\\\")
         }
-    }
+        _ => None,
+    });
 }
 
 /// Writes what stands between the quotes of a quoted string; what cannot stand there goes out as
 /// browsers write it.
-fn push_quoted(head: &mut Vec<u8>, name: &[u8]) {
-    for &byte in name {
-        match byte {
-            b'"' | b'\\' => head.extend_from_slice(&[b'\\', byte]),
-            b'\r' => head.extend_from_slice(b"%0D"),
-            b'\n' => head.extend_from_slice(b"%0A"),
-            0 => head.extend_from_slice(b"%00"),
-            _ => head.push(byte),
-        }
-    }
+fn write_quoted(out: &mut impl Out, name: &[u8]) {
+    write_escaped(out, name, |i| match name[i] {
+        b'"' => Some(b"\\\""),
+        b'\\' => Some(b"\\\\"),
+        b'\r' => Some(b"%0D"),
+        b'\n' => Some(b"%0A"),
+        0 => Some(b"%00"),
+        _ => None,
+    });
 }
 
 /// Writes a header line. Bytes that would end it or break it come out as spaces: no value can
 /// forge a header, wherever it came from.
-fn push_header(head: &mut Vec<u8>, name: &str, value: &str) {
-    head.extend_from_slice(name.as_bytes());
-    head.extend_from_slice(b": ");
-    head.extend(value.bytes().map(|byte| {
-        if matches!(byte, b'\r' | b'\n' | 0) {
-            b' '
-        } else {
-            byte
+fn write_header(out: &mut impl Out, name: &str, value: &str) {
+    out.put(name.as_bytes());
+    out.put(b": ");
+    let value = value.as_bytes();
+    write_escaped(out, value, |i| match value[i] {
+        b'\r' | b'\n' | 0 => Some(b" "),
+        _ => None,
+    });
+    out.put(b"\r\n");
+}
+
+/// Writes `bytes`, but for each place where `escape` answers something, that.
+fn write_escaped(
+    out: &mut impl Out,
+    bytes: &[u8],
+    escape: impl Fn(usize) -> Option<&'static [u8]>,
+) {
+    let mut plain = 0;
+    for i in 0..bytes.len() {
+        if let Some(escaped) = escape(i) {
+            out.put(&bytes[plain..i]);
+            out.put(escaped);
+            plain = i + 1;
         }
-    }));
-    head.extend_from_slice(b"\r\n");
+    }
+    out.put(&bytes[plain..]);
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::super::{Decoder, Event};
     use super::*;
 
@@ -331,26 +312,24 @@ mod tests {
     }
 
     #[test]
-    fn the_length_counts_heads_contents_and_close() {
-        let parts = [
-            OutPart {
-                content_length: 7,
-                ..field(b"a")
-            },
-            field(b"b"),
-        ];
-        let form = EncodedForm::new(&boundary(), parts);
-        let heads: usize = form.parts().iter().map(|part| part.head.len()).sum();
-        assert_eq!(
-            form.content_length(),
-            (heads + 7 + "\r\n--B--\r\n".len()) as u64
-        );
-        assert_eq!(form.close(), "\r\n--B--\r\n");
-        let empty = EncodedForm::new(&boundary(), []);
-        assert_eq!(
-            (empty.content_length(), &empty.close()[..]),
-            (7, &b"--B--\r\n"[..])
-        );
+    fn the_length_of_a_head_is_known_without_writing_it() {
+        for (name, filename, first) in [
+            (&b"a"[..], None, true),
+            (b"a\"b\r\nc\0", Some(&br"a\\b\"[..]), false),
+            (br"\", Some(b""), false),
+        ] {
+            let part = OutPart {
+                filename,
+                content_type: Some("a/b\r\n"),
+                content_length: u64::MAX,
+                repr_digest: Some("sha-256=:AA==:"),
+                ..field(name)
+            };
+            let head = part_head(&boundary(), first, &part);
+            assert_eq!(part_head_len(&boundary(), first, &part), head.len() as u64);
+        }
+        assert_eq!(close(&boundary(), true), b"\r\n--B--\r\n");
+        assert_eq!(close(&boundary(), false), b"--B--\r\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The [`Decoder`] is given a body frame by frame and answers with [`Event`]s; file bytes are
 //! handed on as slices of the very frame they came in. The encoder ([`part_head`], [`close`],
-//! [`EncodedForm`]) writes everything but the contents, so that the length of a form is known
+//! [`part_head_len`]) writes everything but the contents, so that the length of a form is known
 //! before its first byte is sent. Nothing here reads, writes or waits.
 //!
 //! What holds whatever the input: the verdict and the data do not depend on how the body is cut
@@ -44,9 +44,7 @@ mod scan;
 pub use boundary::{Boundary, ContentTypeError};
 pub use decoder::{Decoder, Event};
 pub use disposition::{EncodedFileName, RawFileName, attachment, display_name};
-pub use encoder::{
-    EncodedForm, EncodedPart, OutPart, close, content_type, part_head, upload_part_head,
-};
+pub use encoder::{OutPart, close, content_type, part_head, part_head_len, upload_part_head};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use headers::{HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT, PartHead};
 pub use media_type::is_media_type;

@@ -128,7 +128,7 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Listed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::Kind;
+    use crate::delivery::{FormBuilder, Kind};
     use crate::form::Boundary;
 
     fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     fn this() -> Representation {
-        let mut this = Representation::form(&[]);
+        let mut this = FormBuilder::default().finish();
         this.kind = Kind::Form(Boundary::new("B").unwrap());
         this.etag = "\"a\"".to_owned();
         this.last_modified = Timestamp::from_millis(784_111_777_123);

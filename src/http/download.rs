@@ -21,8 +21,8 @@ pub async fn named(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let selected = app.delivery.named(&name).await?;
-    app.respond(&method, &headers, &Representation::form(&[selected]), false)
-        .await
+    let form = app.delivery.form(&selected);
+    app.respond(&method, &headers, &form, false).await
 }
 
 /// One file of an upload as a form.
@@ -33,8 +33,8 @@ pub async fn file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let selected = app.delivery.file(&id, &name).await?;
-    app.respond(&method, &headers, &Representation::form(&[selected]), false)
-        .await
+    let form = app.delivery.form(&selected);
+    app.respond(&method, &headers, &form, false).await
 }
 
 /// Several names or ids as one form, in the order asked.
@@ -45,10 +45,10 @@ pub async fn several(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let pairs = serde_urlencoded(query.as_deref().unwrap_or_default())?;
-    let names: Vec<&String> = pairs
+    let names: Vec<&str> = pairs
         .iter()
         .filter(|(key, _)| key == "name")
-        .map(|(_, name)| name)
+        .map(|(_, name)| name.as_str())
         .collect();
     if names.is_empty() || names.len() > MAX_NAMES {
         let detail = format!(
@@ -57,12 +57,8 @@ pub async fn several(
         );
         return Err(Problem::bad_request(detail));
     }
-    let mut selected: Vec<Selected> = Vec::with_capacity(names.len());
-    for name in names {
-        selected.push(app.delivery.named(name).await?);
-    }
-    app.respond(&method, &headers, &Representation::form(&selected), false)
-        .await
+    let form = app.delivery.several(&names).await?;
+    app.respond(&method, &headers, &form, false).await
 }
 
 /// One file of an upload as it is.

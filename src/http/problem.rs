@@ -365,6 +365,9 @@ impl From<DeliveryError> for Problem {
     fn from(error: DeliveryError) -> Self {
         match error {
             DeliveryError::NotFound(_) => Self::not_found(error.to_string()),
+            DeliveryError::Repeated(_) | DeliveryError::TooManyParts(_) => {
+                Self::bad_request(error.to_string())
+            }
             DeliveryError::Busy(_) => Self::new(
                 StatusCode::CONFLICT,
                 "busy",

@@ -85,7 +85,7 @@ pub fn multipart(
             head
         };
         pieces.push(Piece::Bytes(Bytes::from(head)));
-        pieces.extend(this.slice(range.clone()));
+        pieces.push(this.slice(range.clone()));
     }
     pieces.push(Piece::Bytes(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
     let len = pieces.iter().map(Piece::len).sum();

@@ -15,6 +15,8 @@ use crate::form;
 
 /// The longest a client is told to keep what is stored under an id, in seconds: a year.
 const MAX_AGE: u64 = 365 * 24 * 3600;
+/// What a prefetch of an upload is told whose downloads are counted.
+const PREFETCH: &str = "the downloads of this upload are counted, and a prefetch would take one: ask for it when it is wanted";
 /// Fields of an answer, about: room for them is made once.
 const FIELDS: usize = 14;
 
@@ -57,6 +59,9 @@ impl App {
         let body = if *method == Method::HEAD {
             Body::empty()
         } else {
+            if this.is_limited() && is_prefetch(headers) {
+                return Err(Problem::unavailable(PREFETCH));
+            }
             let whole = answer.status == StatusCode::OK;
             match self.delivery.open(this, answer.pieces, whole).await? {
                 Content::Whole(bytes) => Body::from(bytes),
@@ -134,7 +139,7 @@ impl Answer {
                 status: StatusCode::OK,
                 content_type,
                 content_range: None,
-                pieces: this.slice(0..this.len()),
+                pieces: vec![this.slice(0..this.len())],
                 len: this.len(),
             }),
             Asked::Ranges(ranges) => Ok(Self::partial(this, content_type, &ranges)),
@@ -148,7 +153,7 @@ impl Answer {
                 status,
                 content_type,
                 content_range: Some(range::content_range(range, this.len())),
-                pieces: this.slice(range.clone()),
+                pieces: vec![this.slice(range.clone())],
                 len: range.end - range.start,
             };
         }
@@ -209,6 +214,22 @@ fn disposition(this: &Representation, inline: bool) -> Option<String> {
             Some(form::attachment(file.name.as_str(), inline))
         }
     }
+}
+
+/// Whether a browser asks for what a person has not asked for and may never see: `Sec-Purpose`
+/// (Fetch, section 3.7), or what older ones send.
+fn is_prefetch(headers: &HeaderMap) -> bool {
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .iter()
+        .flat_map(|name| headers.get_all(*name))
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([';', ',']))
+        .any(|word| {
+            let word = word.trim();
+            ["prefetch", "prerender", "preview"]
+                .iter()
+                .any(|known| word.eq_ignore_ascii_case(known))
+        })
 }
 
 /// The media type without its parameters, in lower case.

@@ -1,6 +1,7 @@
 //! The truth about one upload.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -82,16 +83,22 @@ impl Manifest {
 
     /// Whether the upload has come to its deadline, or to the last of its downloads.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|deadline| deadline <= now)
-            || self.max_downloads.is_some_and(|max| self.used >= max)
+        self.expires_at.is_some_and(|deadline| deadline <= now) || !self.has_uses()
+    }
+
+    /// Whether it may be downloaded once more.
+    pub fn has_uses(&self) -> bool {
+        self.max_downloads.is_none_or(|max| self.used < max)
     }
 
     /// The files of the form, in its order.
     pub fn files(&self) -> impl Iterator<Item = (&RawText, &StoredFile)> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::File { field, file } => Some((field, file)),
-            Part::Field(_) => None,
-        })
+        files(&self.parts)
+    }
+
+    /// The files among some parts of the form, in its order.
+    pub fn files_among(&self, parts: Range<usize>) -> impl Iterator<Item = &StoredFile> {
+        files(&self.parts[parts]).map(|(_, file)| file)
     }
 
     /// The file of that stored name.
@@ -114,6 +121,20 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// The bytes that it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        size_of::<Manifest>() + self.parts.iter().map(Part::weight).sum::<usize>()
+    }
+}
+
+fn files(parts: &[Part]) -> impl Iterator<Item = (&RawText, &StoredFile)> {
+    parts.iter().filter_map(|part| match part {
+        Part::File { field, file } => Some((field, file)),
+        Part::Field(_) => None,
+    })
+}
+
 /// One part of a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
@@ -128,6 +149,34 @@ pub enum Part {
         #[serde(flatten)]
         file: StoredFile,
     },
+}
+
+impl Part {
+    /// The bytes of its content.
+    #[expect(clippy::len_without_is_empty, reason = "empty parts are like others")]
+    pub fn len(&self) -> u64 {
+        match self {
+            Part::Field(field) => field.value.as_bytes().len() as u64,
+            Part::File { file, .. } => file.size,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        let text = match self {
+            Part::Field(field) => {
+                let media_type = field.media_type.as_ref().map_or(0, String::len);
+                field.field.as_bytes().len() + field.value.as_bytes().len() + media_type
+            }
+            Part::File { field, file } => {
+                let names = field.as_bytes().len() + file.original.as_bytes().len();
+                let optional = [&file.extended, &file.given_type];
+                let optional = optional.into_iter().flatten().map(String::len);
+                let optional = optional.sum::<usize>() + file.media_type.len();
+                names + file.name.as_str().len() + optional
+            }
+        };
+        size_of::<Part>() + text
+    }
 }
 
 /// A text field.

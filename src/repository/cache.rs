@@ -5,12 +5,12 @@ use std::sync::Arc;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::model::{Manifest, Part, UploadId};
+use crate::model::{Manifest, UploadId};
 use crate::store::{Store, StoreError, Version};
 
 /// How many manifests the cache is laid out for.
 const ITEMS: usize = 16 * 1024;
-/// The bytes of manifests it holds, as [`Weight`] reckons them.
+/// The bytes of manifests it holds, as [`Manifest::weight`] reckons them.
 const CAPACITY: u64 = 32 * 1024 * 1024;
 
 /// A manifest, and the version of its key that it was; `None` where only this process changes
@@ -28,22 +28,8 @@ struct Weight;
 
 impl Weighter<UploadId, Known> for Weight {
     fn weight(&self, _: &UploadId, (_, manifest): &Known) -> u64 {
-        let text: usize = manifest.parts.iter().map(part_weight).sum();
-        (size_of::<Manifest>() + text) as u64
+        manifest.weight() as u64
     }
-}
-
-fn part_weight(part: &Part) -> usize {
-    size_of::<Part>()
-        + match part {
-            Part::Field(field) => field.field.as_bytes().len() + field.value.as_bytes().len(),
-            Part::File { field, file } => {
-                let optional = [&file.extended, &file.given_type];
-                let optional = optional.into_iter().flatten().map(String::len);
-                let names = file.original.as_bytes().len() + file.name.as_str().len();
-                field.as_bytes().len() + names + optional.sum::<usize>()
-            }
-        }
 }
 
 impl Manifests {
@@ -77,6 +63,18 @@ impl Manifests {
         // Refused when the upload was changed since: then the cache has a newer one.
         let _ = guard.insert((None, Arc::clone(&manifest)));
         Ok(Some(manifest))
+    }
+
+    /// The manifest of an upload in whichever version is known here, else as it is now.
+    pub async fn get_any_version(
+        &self,
+        store: &dyn Store,
+        id: &UploadId,
+    ) -> Result<Option<Arc<Manifest>>, StoreError> {
+        match self.cache.get(id) {
+            Some((_, manifest)) => Ok(Some(manifest)),
+            None => self.get(store, id).await,
+        }
     }
 
     async fn get_shared(

@@ -181,6 +181,18 @@ impl Repository {
         self.0.manifests.get(&*self.0.store, id).await
     }
 
+    /// The manifest of an upload in any of its versions, to read the parts: they are the same in
+    /// all of them. Asks nobody else where this process has one.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn get_any_version(
+        &self,
+        id: &UploadId,
+    ) -> Result<Option<Arc<Manifest>>, StoreError> {
+        self.0.manifests.get_any_version(&*self.0.store, id).await
+    }
+
     /// What is left of an upload that is gone.
     ///
     /// # Errors

@@ -113,7 +113,11 @@ impl Bench {
                 let entry = entry.expect("what is stored is in the index");
                 assert_eq!(entry.generation, stored.generation);
                 assert_eq!(entry.expires_at, stored.expires_at);
-                self.disk.verify(&stored).await.unwrap();
+                let whole = Arc::new(stored.clone());
+                self.disk
+                    .verify(&whole, 0..whole.parts.len())
+                    .await
+                    .unwrap();
                 let known = self.uploads.get(&found.id).await.unwrap();
                 assert_eq!(known.as_deref(), Some(&stored), "in memory");
                 indexed.retain(|id| *id != found.id);
@@ -214,8 +218,12 @@ impl Store for Slowed {
         self.0.at_hand(id, name, size)
     }
 
-    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        slowly!(self.0.verify(manifest))
+    async fn verify(
+        &self,
+        manifest: &Arc<Manifest>,
+        parts: Range<usize>,
+    ) -> Result<(), StoreError> {
+        slowly!(self.0.verify(manifest, parts))
     }
 
     async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {

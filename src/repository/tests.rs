@@ -1,7 +1,11 @@
 use super::slowed::{Bench, cut};
 use super::*;
+use crate::catalog::Limit;
 use crate::model::Timestamp;
 use crate::store::disk::Durability;
+
+/// How long a download may take.
+const HOLD: Duration = Duration::from_secs(3600);
 
 /// Runs `work` on a new upload again and again, dropped after one poll more each time until it
 /// comes to its end, and compares store, index and memory after each.
@@ -69,33 +73,62 @@ async fn an_upload_that_is_left_alone_is_stored_or_not() {
     }
 }
 
+/// Takes a use of each of these uploads.
+async fn take_each(bench: &Bench, uploads: &[Manifest]) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for upload in uploads {
+        let limit = Limit::of(upload).unwrap();
+        match bench.uploads.take_use(&limit, HOLD).await.unwrap() {
+            Taken::Held(held) => uses.push(held),
+            taken => panic!("{taken:?}"),
+        }
+    }
+    uses
+}
+
 #[tokio::test]
-async fn a_use_is_counted_or_comes_back() {
-    let hold = Duration::from_secs(3600);
+async fn the_uses_of_a_download_are_counted_all_or_none_and_what_is_not_comes_back() {
     for polls in 0.. {
         let bench = Bench::new().await;
-        let upload = Arc::new(bench.store(Some(2)).await);
+        let uploads = [bench.store(Some(2)).await, bench.store(Some(2)).await];
         let download = async {
-            let taken = bench.uploads.take_use(&upload, hold).await.unwrap();
-            let Taken::Held(held) = taken else {
-                panic!("{taken:?}");
-            };
-            assert!(held.keep().await.unwrap());
+            let uses = take_each(&bench, &uploads).await;
+            assert_eq!(bench.uploads.keep_uses(uses).await.unwrap(), None);
         };
         let ended = cut(download, polls).await;
-        let now = bench.settled().await.remove(0);
-        assert!(ended.is_none() || now.used == 1);
-        // So many are left, and no more.
-        let now = Arc::new(now);
-        let mut left = Vec::new();
-        while let Taken::Held(held) = bench.uploads.take_use(&now, hold).await.unwrap() {
-            left.push(held);
+        let now = bench.settled().await;
+        assert_eq!(now[0].used, now[1].used, "after {polls} polls");
+        assert!(ended.is_none() || now[0].used == 1);
+        // So many are left of each, and no more.
+        for now in now {
+            let limit = Limit::of(&now).unwrap();
+            let mut left = Vec::new();
+            while let Taken::Held(held) = bench.uploads.take_use(&limit, HOLD).await.unwrap() {
+                left.push(held);
+            }
+            assert_eq!(left.len() as u64, 2 - now.used, "after {polls} polls");
         }
-        assert_eq!(left.len() as u64, 2 - now.used, "after {polls} polls");
         if ended.is_some() {
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn a_download_of_which_one_use_is_gone_spends_none_of_the_others() {
+    let bench = Bench::new().await;
+    let uploads = [bench.store(Some(2)).await, bench.store(Some(1)).await];
+    let uses = take_each(&bench, &uploads).await;
+    // Another process has spent it, which lost sight of this one.
+    let spend = |manifest: &mut Manifest| {
+        manifest.used += 1;
+        true
+    };
+    let id = uploads[1].id;
+    bench.uploads.update(&id, spend).await.unwrap();
+    assert_eq!(bench.uploads.keep_uses(uses).await.unwrap(), Some(id));
+    let other = bench.uploads.get(&uploads[0].id).await.unwrap().unwrap();
+    assert_eq!(other.used, 0);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! The uses of limited downloads: each held by one download, then kept or given back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Repository;
-use crate::catalog::{CatalogError, Reserved};
+use super::changes::Change;
+use crate::catalog::{CatalogError, Limit, Reserved};
 use crate::model::{Manifest, UploadId};
 use crate::store::StoreError;
 
@@ -36,13 +36,13 @@ impl Repository {
     /// The index fails.
     pub async fn take_use(
         &self,
-        manifest: &Arc<Manifest>,
+        limit: &Limit,
         hold: Duration,
     ) -> Result<Taken, super::RepositoryError> {
-        let (uploads, manifest) = (self.clone(), Arc::clone(manifest));
-        let id = manifest.id;
+        let (uploads, limit) = (self.clone(), *limit);
+        let id = limit.id;
         let taking = async move {
-            Ok::<_, CatalogError>(match uploads.0.catalog.reserve(&manifest, hold).await? {
+            Ok::<_, CatalogError>(match uploads.0.catalog.reserve(&limit, hold).await? {
                 Reserved::Held(hold) => Taken::Held(Use {
                     uploads,
                     id,
@@ -55,41 +55,61 @@ impl Repository {
         let taken = self.track(taking, || format!("counting a download of {id}"));
         Ok(taken.await??)
     }
+
+    /// Spends the uses that one download holds: records each in its manifest, which decides whether
+    /// one was left. Answers the first upload of which none was, or that was removed since: it may
+    /// have been used up by others, who were not told of this use. It is one task: a download that
+    /// breaks off meanwhile has spent all of them, or none.
+    ///
+    /// # Errors
+    /// The store fails; what is not spent by then is given back.
+    pub async fn keep_uses(&self, uses: Vec<Use>) -> Result<Option<UploadId>, StoreError> {
+        let keeping = async move {
+            // What has none left is found before any of the others is spent.
+            for held in uses.iter().filter(|_| uses.len() > 1) {
+                if !held.is_left().await? {
+                    return Ok(Some(held.id));
+                }
+            }
+            for held in uses {
+                let id = held.id;
+                if !held.spend().await? {
+                    return Ok(Some(id));
+                }
+            }
+            Ok(None)
+        };
+        let kept = self.track(keeping, || "counting a download".to_owned());
+        kept.await?
+    }
 }
 
 impl Use {
-    /// The upload.
-    pub fn id(&self) -> &UploadId {
-        &self.id
+    /// Whether one is left by the manifest as it is now.
+    async fn is_left(&self) -> Result<bool, StoreError> {
+        let manifest = self.uploads.0.store.manifest(&self.id).await?;
+        Ok(manifest.is_some_and(|manifest| manifest.has_uses()))
     }
 
-    /// Spends the use: records it in the manifest, which decides whether one was left. Answers
-    /// `false` when none was, or the upload was removed since: it may have been used up by others,
-    /// who were not told of this use.
-    ///
-    /// # Errors
-    /// The store fails; the use is given back.
-    pub async fn keep(mut self) -> Result<bool, StoreError> {
-        let (uploads, id) = (self.uploads.clone(), self.id);
+    /// Spends the use; `false` when none was left.
+    async fn spend(mut self) -> Result<bool, StoreError> {
+        let change = Change::begin(&self.uploads.0, "count of a download", self.id);
         let count = |manifest: &mut Manifest| {
-            let left = manifest.max_downloads.is_none_or(|max| manifest.used < max);
+            let left = manifest.has_uses();
             manifest.used += u64::from(left);
             left
         };
-        let keeping = |change: super::Change| async move {
-            let Some(updated) = change.update(count).await? else {
-                return Ok(false);
-            };
-            let used = updated.manifest.used;
-            if let Some(hold) = self.hold.take()
-                && let Err(error) = self.uploads.0.catalog.keep(&id, hold, used).await
-            {
-                // It comes back by itself, and the manifest has counted it.
-                tracing::warn!(%id, %error, "a download that ended is still counted as under way");
-            }
-            Ok(updated.changed)
+        let Some(updated) = change.update(count).await? else {
+            return Ok(false);
         };
-        uploads.change("count of a download", &id, keeping).await
+        let (id, used) = (self.id, updated.manifest.used);
+        if let Some(hold) = self.hold.take()
+            && let Err(error) = self.uploads.0.catalog.keep(&id, hold, used).await
+        {
+            // It comes back by itself, and the manifest has counted it.
+            tracing::warn!(%id, %error, "a download that ended is still counted as under way");
+        }
+        Ok(updated.changed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every store does: one suite for all of them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -173,15 +174,24 @@ async fn what_is_committed_is_read(store: &dyn Store) {
         let damaged = matches!(wrong, Err(StoreError::Damaged(_)));
         assert!(damaged, "{file} {size} {range:?}");
     }
-    assert!(store.verify(&manifest).await.is_ok());
-    let mut wrong = manifest.clone();
-    if let Some(Part::File { file, .. }) = wrong.parts.last_mut() {
-        file.size = 5;
+    let intact = Arc::new(manifest.clone());
+    assert!(store.verify(&intact, 0..4).await.is_ok());
+    assert!(store.verify(&intact, 4..4).await.is_ok());
+    // Another size, and a file that is not there: found, but only where it is looked for.
+    for change in [(|file| file.size = 5) as fn(&mut StoredFile), |file| {
+        file.name = name("absent")
+    }] {
+        let mut wrong = manifest.clone();
+        if let Some(Part::File { file, .. }) = wrong.parts.last_mut() {
+            change(file);
+        }
+        let wrong = Arc::new(wrong);
+        for (parts, damaged) in [(0..4, true), (3..4, true), (0..3, false), (1..2, false)] {
+            let found = store.verify(&wrong, parts.clone()).await;
+            let is_damaged = matches!(found, Err(StoreError::Damaged(_)));
+            assert_eq!(is_damaged, damaged, "{parts:?}: {found:?}");
+        }
     }
-    assert!(matches!(
-        store.verify(&wrong).await,
-        Err(StoreError::Damaged(_))
-    ));
     assert_eq!(all_ids(store).await, [manifest.id]);
     remove(store, &manifest).await;
 }

@@ -10,6 +10,7 @@ mod names;
 pub mod object;
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -104,9 +105,10 @@ pub trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Whether opening takes so long that whoever reads several files opens the next one while
-    /// it reads the one before.
-    fn opens_ahead(&self) -> bool {
+    /// Whether each call asks another machine, and pays for it: a reader of several files opens
+    /// the next one while it reads the one before, and what goes on with a transfer that broke
+    /// does not [`verify`](Self::verify) all files once more.
+    fn is_remote(&self) -> bool {
         false
     }
 
@@ -115,11 +117,13 @@ pub trait Store: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Looks whether every file of an upload is there with its size.
+    /// Looks whether the files among these parts of an upload are there, each with its size.
+    /// Nothing of it is done on the caller's thread, and of a disk only some hundred at a time.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] names the first that is not.
-    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError>;
+    async fn verify(&self, manifest: &Arc<Manifest>, parts: Range<usize>)
+    -> Result<(), StoreError>;
 
     /// The uploads in one folder of the store, those included that are gone.
     async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError>;

@@ -67,10 +67,14 @@ fn without_redis(fleet: &Fleet, id: &str) {
             assert_eq!(response.status, 503, "{}", response.text());
             assert!(response.header("retry-after").is_some());
         }
-        assert_eq!(
-            server.get("/files/0c8r9v3k0000000000000000zz/a").status,
-            404
-        );
+        for path in ["/files/{}/a", "/download/{}", "/uploads/{}"] {
+            let path = path.replace("{}", "0c8r9v3k0000000000000000zz");
+            assert_eq!(
+                server.get(&path).status,
+                404,
+                "{path}: its manifest decides"
+            );
+        }
         assert_eq!(server.get("/healthz").status, 200);
         for path in ["/status", "/metrics"] {
             assert_eq!(server.get(path).status, 200);

@@ -22,6 +22,7 @@ mod crowded;
 mod cut_off;
 mod disk;
 mod download;
+mod download_bounds;
 mod election;
 mod errors;
 mod events;

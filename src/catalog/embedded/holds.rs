@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::Reserved;
-use crate::model::{Manifest, Timestamp, UploadId};
+use crate::catalog::{Limit, Reserved};
+use crate::model::{Timestamp, UploadId};
 
 /// The uses held, by upload.
 #[derive(Debug, Default)]
@@ -22,14 +22,11 @@ struct Uses {
 }
 
 impl Holds {
-    pub fn reserve(&mut self, manifest: &Manifest, now: Timestamp, until: Timestamp) -> Reserved {
-        let uses = self.uploads.entry(manifest.id).or_default();
+    pub fn reserve(&mut self, limit: &Limit, now: Timestamp, until: Timestamp) -> Reserved {
+        let uses = self.uploads.entry(limit.id).or_default();
         uses.held.retain(|_, end| *end > now);
-        uses.used = uses.used.max(manifest.used);
-        let left = manifest
-            .max_downloads
-            .unwrap_or(u64::MAX)
-            .saturating_sub(uses.used);
+        uses.used = uses.used.max(limit.used);
+        let left = limit.max.saturating_sub(uses.used);
         if left == 0 {
             return Reserved::Spent;
         }

@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
-use super::{Capacity as _, Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Stats};
+use super::{Capacity as _, Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Stats};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use holds::Holds;
 use newest::{Names, Newest};
@@ -378,9 +378,9 @@ impl Catalog for EmbeddedCatalog {
         self.shared.earlier.notified().await;
     }
 
-    async fn reserve(&self, manifest: &Manifest, hold: Duration) -> Result<Reserved, CatalogError> {
+    async fn reserve(&self, limit: &Limit, hold: Duration) -> Result<Reserved, CatalogError> {
         let now = self.clock.now();
-        Ok(self.holds().reserve(manifest, now, now.after(hold)))
+        Ok(self.holds().reserve(limit, now, now.after(hold)))
     }
 
     async fn keep(&self, id: &UploadId, hold: u64, used: u64) -> Result<(), CatalogError> {

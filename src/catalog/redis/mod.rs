@@ -24,7 +24,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 use super::orders::Orders;
-use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Reserved, Scan, Stats};
+use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Scan, Stats};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 use crate::redis::{self, Events, Keys, Link, Message};
 use held::Held;
@@ -279,20 +279,16 @@ impl Catalog for RedisCatalog {
         self.link.run(&exists).await.map_err(failed)
     }
 
-    async fn reserve(
-        &self,
-        manifest: &Manifest,
-        _hold: Duration,
-    ) -> Result<Reserved, CatalogError> {
-        let id = &manifest.id;
+    async fn reserve(&self, limit: &Limit, _hold: Duration) -> Result<Reserved, CatalogError> {
+        let id = &limit.id;
         let mut hold = [0; 8];
         getrandom::fill(&mut hold).map_err(|error| CatalogError::Failed(Box::new(error)))?;
         let hold = u64::from_le_bytes(hold);
         let keys = self.shards.of(id, &["taken", "upload"]);
         let args = [
             hold.to_string(),
-            manifest.max_downloads.unwrap_or(u64::MAX).to_string(),
-            manifest.used.to_string(),
+            limit.max.to_string(),
+            limit.used.to_string(),
             HOLD.as_millis().to_string(),
         ];
         let answer: u8 = self.eval(scripts::RESERVE, &keys, &args).await?;

@@ -103,7 +103,8 @@ async fn a_use_given_back_while_it_is_renewed_stays_given_back() {
     let mut upload = conformance::manifest(1, &["a"]);
     upload.max_downloads = Some(1);
     catalog.record(&upload).await.unwrap();
-    let reserve = async || catalog.reserve(&upload, HOLD).await.unwrap();
+    let limit = Limit::of(&upload).unwrap();
+    let reserve = async || catalog.reserve(&limit, HOLD).await.unwrap();
     let Reserved::Held(hold) = reserve().await else {
         panic!("it is free");
     };

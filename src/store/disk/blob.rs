@@ -91,13 +91,14 @@ impl Inner {
 }
 
 impl Inner {
-    pub fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
+    /// Looks at the files among these parts. Blocks.
+    pub fn verify(&self, manifest: &Manifest, parts: Range<usize>) -> Result<(), StoreError> {
         let id = &manifest.id;
         let looking = |error| StoreError::io(format!("looking at the files of {id}"), error);
         let dir = self.layout.prefix(id.prefix()).map_err(looking)?;
         let dir =
             dir.ok_or_else(|| StoreError::Damaged(format!("the folder of {id} is missing")))?;
-        for (_, file) in manifest.files() {
+        for file in manifest.files_among(parts) {
             let name = names::file_name(id, &file.name);
             match layout::regular_size(&dir, &name).map_err(looking)? {
                 Some(size) if size == file.size => {}

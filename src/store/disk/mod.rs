@@ -73,6 +73,9 @@ const BY_THREAD: usize = 128;
 /// How many wait as tasks at once, each with a descriptor that nobody has counted.
 const BY_TASK: usize = 1024;
 
+/// At how many parts of an upload one trip to a blocking thread looks.
+const VERIFIED_AT_ONCE: usize = 256;
+
 /// A task that takes longer to name the files of its commit has waited for the disk.
 const SLOW_COMMIT: Duration = Duration::from_millis(5);
 
@@ -371,9 +374,20 @@ impl Store for DiskStore {
         self.0.at_hand(id, name, size)
     }
 
-    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let manifest = manifest.clone();
-        self.blocking(move |inner| inner.verify(&manifest)).await
+    async fn verify(
+        &self,
+        manifest: &Arc<Manifest>,
+        parts: Range<usize>,
+    ) -> Result<(), StoreError> {
+        let mut left = parts;
+        while !left.is_empty() {
+            let some = left.start..left.end.min(left.start + VERIFIED_AT_ONCE);
+            left.start = some.end;
+            let manifest = Arc::clone(manifest);
+            self.blocking(move |inner| inner.verify(&manifest, some))
+                .await?;
+        }
+        Ok(())
     }
 
     async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {

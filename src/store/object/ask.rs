@@ -47,12 +47,15 @@ struct Page {
 struct Content {
     key: String,
     last_modified: String,
+    size: Option<u64>,
 }
 
 /// An object as a listing has it.
 pub struct Listed {
     pub key: Path,
     pub changed: Timestamp,
+    /// Bytes, where the store says so.
+    pub size: Option<u64>,
 }
 
 impl Client {
@@ -139,6 +142,7 @@ impl Client {
                 Ok(key) if key.as_ref() == content.key => listed.push(Listed {
                     key,
                     changed: time(&content.last_modified),
+                    size: content.size,
                 }),
                 // With a slash at its end, as some programs mark a folder.
                 Ok(_) => {}
@@ -189,6 +193,10 @@ mod tests {
         let changed = time(&page.contents[0].last_modified);
         assert_eq!(changed.as_millis(), 1_289_422_114_000);
         assert!(time(&page.contents[1].last_modified) > changed);
+        assert_eq!(
+            (page.contents[0].size, page.contents[1].size),
+            (Some(1), None)
+        );
         let none = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
         let page: Page = quick_xml::de::from_str(none).unwrap();
         assert!(page.contents.is_empty() && !page.is_truncated);

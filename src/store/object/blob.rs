@@ -1,5 +1,6 @@
 //! Reading what is stored.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -84,12 +85,38 @@ impl Inner {
         }
     }
 
-    pub async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let files = manifest
-            .files()
-            .map(|(_, file)| (self.layout.file(&manifest.id, &file.name), file.size));
-        let files: Vec<(Path, u64)> = files.collect();
-        let looks = stream::iter(files).map(async |(key, size)| {
+    /// One listing of the keys of the upload, where there is more than one file to be looked at.
+    pub async fn verify(&self, manifest: &Manifest, parts: Range<usize>) -> Result<(), StoreError> {
+        let id = &manifest.id;
+        let files = manifest.files_among(parts);
+        let mut expected: HashMap<&str, u64> =
+            files.map(|file| (file.name.as_str(), file.size)).collect();
+        if expected.len() > 1 {
+            let begin = self.layout.files(id);
+            let mut token = None;
+            loop {
+                let (objects, next) = self.client.page(&begin, token.as_deref()).await?;
+                for object in objects {
+                    let name = &object.key.as_ref()[begin.len()..];
+                    if let Some(size) = expected.get(name)
+                        && object.size == Some(*size)
+                    {
+                        expected.remove(name);
+                    }
+                }
+                token = next;
+                if token.is_none() || expected.is_empty() {
+                    break;
+                }
+            }
+        }
+        // What is not as expected is asked about once more: a listing may lag behind.
+        let left = expected.into_iter().map(|(name, size)| {
+            let name = FileName::from_upload(name.as_bytes());
+            (self.layout.file(id, &name), size)
+        });
+        let left: Vec<(Path, u64)> = left.collect();
+        let looks = stream::iter(left).map(async |(key, size)| {
             let found = self.client.head(&key).await?;
             check(&key, found.map(|meta| meta.size), size)
         });

@@ -264,7 +264,7 @@ impl Store for BucketStore {
         self.0.open(id, name, size, range).await
     }
 
-    fn opens_ahead(&self) -> bool {
+    fn is_remote(&self) -> bool {
         true
     }
 
@@ -275,8 +275,12 @@ impl Store for BucketStore {
         }
     }
 
-    async fn verify(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        self.0.verify(manifest).await
+    async fn verify(
+        &self,
+        manifest: &Arc<Manifest>,
+        parts: Range<usize>,
+    ) -> Result<(), StoreError> {
+        self.0.verify(manifest, parts).await
     }
 
     async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {

@@ -31,11 +31,13 @@ pub fn manifest(i: usize) -> Manifest {
             file: StoredFile {
                 name: FileName::from_upload(name.as_bytes()),
                 original: name.into_bytes().into(),
+                extended: None,
                 size: FILE.len() as u64,
                 extended: None,
                 given_type: None,
                 media_type: "text/plain".to_owned(),
                 sha256: None,
+                given_type: None,
             },
         }],
     }

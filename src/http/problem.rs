@@ -323,6 +323,18 @@ impl From<StoreError> for Problem {
                 problem.inside = Some(inside);
                 problem
             }
+            StoreError::Unwritable(inside) => {
+                let mut problem = Self::unavailable("the storage cannot be written to now");
+                problem.inside = Some(inside);
+                problem
+            }
+            StoreError::Io { ref source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                let mut problem = Self::unavailable("the storage cannot be read now");
+                problem.inside = Some(error.to_string());
+                problem
+            }
             error => Self::internal(error),
         }
     }

@@ -333,14 +333,18 @@ impl Repository {
         let deadline = tokio::time::Instant::now() + patience;
         let ended = self.0.changes.end(patience).await;
         let store = tokio::time::timeout_at(deadline, self.0.store.close()).await;
-        if store.is_err() {
-            tracing::error!(
+        match &store {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the last changes may not be on the disk; the next start compares the index");
+            }
+            Err(_) => tracing::error!(
                 "what discarded uploads left behind is not removed: the store does not answer"
-            );
+            ),
         }
         // What the last of the changes could not tell the index, it may be told now.
         let _ = tokio::time::timeout(PATIENCE, self.make_up_at_the_end()).await;
-        let whole = ended && !self.0.backlog.is_behind();
+        let whole = ended && matches!(store, Ok(Ok(()))) && !self.0.backlog.is_behind();
         let closed = tokio::time::timeout(AT_THE_END, self.0.catalog.close(whole)).await;
         closed.unwrap_or_else(|_| Err(CatalogError::Unavailable("it cannot be written".to_owned())))
     }

@@ -3,6 +3,27 @@
 use std::any::Any;
 use std::io;
 
+use rustix::io::Errno;
+
+/// The process or the machine has no descriptor left.
+const EXHAUSTED: [Errno; 2] = [Errno::MFILE, Errno::NFILE];
+/// Read-only, not permitted, failing, or gone: the folder, its mount, or the other machine.
+const UNWRITABLE: [Errno; 9] = [
+    Errno::ROFS,
+    Errno::ACCESS,
+    Errno::PERM,
+    Errno::IO,
+    Errno::NOENT,
+    Errno::NOTDIR,
+    Errno::STALE,
+    Errno::NOTCONN,
+    Errno::NXIO,
+];
+
+fn is(error: &io::Error, errno: Errno) -> bool {
+    error.raw_os_error() == Some(errno.raw_os_error())
+}
+
 /// An error of a [`Store`](super::Store).
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -22,6 +43,10 @@ pub enum StoreError {
     /// of a change.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
+    /// It cannot be written to: it is read-only, not permitted, failing, or gone. What can be
+    /// read is read as ever.
+    #[error("the store cannot be written to: {0}")]
+    Unwritable(String),
     /// What is stored is not what was stored.
     #[error("damaged: {0}")]
     Damaged(String),
@@ -52,7 +77,10 @@ impl StoreError {
     /// Whether a change that failed with it may have been made all the same.
     pub fn is_unknown(&self) -> bool {
         match self {
-            StoreError::Unavailable(_) | StoreError::Damaged(_) | StoreError::Io { .. } => true,
+            StoreError::Unavailable(_)
+            | StoreError::Unwritable(_)
+            | StoreError::Damaged(_)
+            | StoreError::Io { .. } => true,
             StoreError::NoSpace(_)
             | StoreError::Exists
             | StoreError::TooLarge(_)
@@ -68,7 +96,37 @@ impl StoreError {
             io::ErrorKind::StorageFull
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge => StoreError::NoSpace(format!("{doing}: {source}")),
+            _ if EXHAUSTED.iter().any(|errno| is(&source, *errno)) => {
+                StoreError::Unavailable(format!("{doing}: {source}"))
+            }
             _ => StoreError::Io { doing, source },
         }
+    }
+
+    /// The same for an error of a change: one that stands in the way of every other change as
+    /// well, until the operator has seen to it, is told from one of this change alone.
+    pub fn change(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        let source = source.into();
+        if UNWRITABLE.iter().any(|errno| is(&source, *errno)) {
+            return StoreError::Unwritable(format!("{}: {source}", doing.into()));
+        }
+        StoreError::io(doing, source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_sorted_by_what_they_mean() {
+        let of = |errno: Errno| StoreError::change("naming a", errno);
+        assert!(matches!(of(Errno::ROFS), StoreError::Unwritable(_)));
+        assert!(matches!(of(Errno::MFILE), StoreError::Unavailable(_)));
+        assert!(matches!(of(Errno::FBIG), StoreError::NoSpace(_)));
+        assert!(matches!(of(Errno::NAMETOOLONG), StoreError::Io { .. }));
+        // What cannot be read says nothing of what can be written.
+        let read = StoreError::io("reading a", Errno::IO);
+        assert!(matches!(read, StoreError::Io { .. }));
     }
 }

@@ -163,8 +163,14 @@ pub trait Store: Send + Sync + 'static {
     /// Whether it can store: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 
-    /// Ends what discarded uploads have left to be done; called once, at the end.
-    async fn close(&self) {}
+    /// Ends what discarded uploads have left to be done, and makes durable what answers have not
+    /// waited for; called once, at the end.
+    ///
+    /// # Errors
+    /// Nobody knows what of it is durable.
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// What is noted of an upload beside the uploads: `.wharf/unindexed/<id>`, `.wharf/open/<id>`.

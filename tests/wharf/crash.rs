@@ -15,6 +15,7 @@ fn kills_lose_nothing_that_was_answered() {
         let server = setup.start();
         let over = AtomicBool::new(false);
         let address = server.address;
+        let before = answered.lock().unwrap().len();
         setup = std::thread::scope(|scope| {
             for client in 0..8 {
                 let (over, answered) = (&over, &answered);
@@ -51,6 +52,10 @@ fn kills_lose_nothing_that_was_answered() {
                     }
                 });
             }
+            // On a busy machine the first answers may take longer than the whole pause.
+            wait_until("something is answered", || {
+                answered.lock().unwrap().len() > before
+            });
             std::thread::sleep(Duration::from_millis(40 + (round as u64 * 37) % 300));
             let setup = server.kill();
             over.store(true, Ordering::Relaxed);

@@ -73,3 +73,15 @@ fn the_reserve_is_kept() {
     server.upload(&form(2));
     drop(server);
 }
+
+#[test]
+fn a_folder_that_is_gone_or_of_another_user_costs_readiness() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("upload");
+    let server = Setup::new().store(&store).start();
+    server.upload(&Form::new().file("f", "a.txt", b"x"));
+    std::fs::remove_dir_all(&store).unwrap();
+    let refused = server.post_to("/upload", &Form::new().file("f", "a.txt", b"x"), &[]);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(server.get("/readyz").status, 503);
+}

@@ -74,10 +74,10 @@ fn errors_of_every_step_store_nothing_and_pass() {
     let before = server.files();
     for (calls, errno, status) in [
         ("pwrite64", "ENOSPC", 507),
-        ("pwrite64", "EIO", 500),
+        ("pwrite64", "EIO", 503),
         ("pwrite64", "EDQUOT", 507),
         ("linkat", "ENOSPC", 507),
-        ("linkat", "EIO", 500),
+        ("linkat", "EIO", 503),
         ("fsync,syncfs", "ENOSPC", 507),
     ] {
         for form in [small(), large()] {
@@ -92,7 +92,7 @@ fn errors_of_every_step_store_nothing_and_pass() {
             drop(fault);
             assert_eq!(server.files(), before, "{calls} {errno}");
         }
-        assert_eq!(server.get("/readyz").status, 200, "{calls} {errno}");
+        wait_until("it is ready again", || server.get("/readyz").status == 200);
     }
     assert_eq!(server.staged(), 0);
     server.upload(&large());
@@ -135,7 +135,7 @@ fn a_manifest_that_cannot_be_replaced_stays() {
         )
     };
     let fault = Fault::inject(&server, "renameat,renameat2", "EIO");
-    assert_eq!(patch().status, 500);
+    assert_eq!(patch().status, 503);
     drop(fault);
     assert_eq!(
         server.get(&path).json()["expires_at"],
@@ -149,7 +149,7 @@ fn a_manifest_that_cannot_be_replaced_stays() {
             .request("DELETE", &path, &[("Authorization", &token)], b"")
             .status
     };
-    assert_eq!(delete(), 500);
+    assert_eq!(delete(), 503);
     drop(fault);
     assert_eq!(server.get(&path).status, 200);
     assert_eq!(delete(), 204);
@@ -192,4 +192,126 @@ fn without_unnamed_files_uploads_wait_in_the_stage() {
     wait_until("it waits in the stage", || server.staged() == 1);
     drop(connection);
     wait_until("it is removed", || server.staged() == 0);
+}
+
+/// A tracer that writes down the system calls of these names, with the paths of what they sync.
+fn traced(log: &std::path::Path, calls: &str) -> Setup {
+    let (calls, log) = (format!("trace={calls}"), log.to_str().unwrap());
+    Setup::new().under(&["strace", "-D", "-f", "-y", "-o", log, "-e", &calls])
+}
+
+#[test]
+fn a_new_store_is_known_to_the_folder_that_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let held = dir.path().join("made");
+    let server = traced(&log, "fsync").store(&held.join("upload")).start();
+    server.upload(&small());
+    let synced = std::fs::read_to_string(&log).unwrap();
+    for folder in [dir.path(), &held] {
+        let line = format!("<{}>)", folder.display());
+        assert!(synced.contains(&line), "{line} in {synced}");
+    }
+}
+
+#[test]
+fn relaxed_replaces_only_by_what_is_synced_and_ends_with_a_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let setup = traced(&log, "fsync,syncfs,rename,renameat,renameat2");
+    let server = setup.args(&["--durability", "relaxed"]).start();
+    let json = server.upload(&small());
+    let path = format!("/uploads/{}", json["id"].as_str().unwrap());
+    let token = format!("Bearer {}", json["delete_token"].as_str().unwrap());
+    let body = b"{\"expires_in\":\"1h\"}";
+    let prolonged = server.request("PATCH", &path, &[("Authorization", &token)], body);
+    assert_eq!(prolonged.status, 200);
+    assert!(server.stop().0.success());
+    wait_until("the tracer has written all", || {
+        std::fs::read_to_string(&log)
+            .unwrap()
+            .contains("exited with")
+    });
+    let calls = std::fs::read_to_string(&log).unwrap();
+    let renamed = calls.find("rename").expect("the manifest is replaced");
+    let synced = calls.find("/.wharf/stage/").expect("the new one is synced");
+    assert!(synced < renamed, "{calls}");
+    let last = calls.rfind("syncfs(");
+    assert!(last.is_some_and(|last| last > renamed), "{calls}");
+}
+
+#[test]
+fn an_end_whose_last_sync_fails_leaves_the_index_to_be_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let setup = || Setup::new().store(dir.path());
+    let mut server = setup().args(&["--durability", "relaxed"]).start();
+    server.upload(&small());
+    let fault = Fault::inject(&server, "syncfs", "EIO");
+    server.signal(15);
+    assert!(server.wait().success());
+    drop(fault);
+    server.says("the next start compares the index");
+    drop(server);
+    let server = setup().start();
+    server.says("the index is complete");
+    assert_eq!(server.get("/files/a.txt").status, 200);
+}
+
+#[test]
+fn a_store_that_cannot_be_written_to_is_not_ready_until_one_upload_succeeds() {
+    let server = Server::start();
+    let id = server.upload(&small())["id"].as_str().unwrap().to_owned();
+    for (calls, errno) in [
+        ("openat", "EROFS"),
+        ("pwrite64", "EIO"),
+        ("linkat", "EACCES"),
+    ] {
+        for form in [small(), large()] {
+            let fault = Fault::inject(&server, calls, errno);
+            let refused = server.post_to("/upload", &form, &[]);
+            assert_eq!(
+                (refused.status, refused.code().as_str()),
+                (503, "unavailable")
+            );
+            assert!(refused.header("retry-after").is_some());
+            let unready = server.get("/readyz");
+            assert_eq!(unready.status, 503, "{calls} {errno}");
+            drop(fault);
+            // What is there is read as ever.
+            assert_eq!(server.get(&format!("/files/{id}/a.txt")).body, b"small");
+            // One upload that succeeds ends it, and so does a look of its own.
+            if form.body().len() < 1000 {
+                server.upload(&form);
+                assert_eq!(server.get("/readyz").status, 200);
+            } else {
+                wait_until("it is ready", || server.get("/readyz").status == 200);
+            }
+        }
+    }
+    server.says("uploads can be stored again");
+}
+
+#[test]
+fn a_file_beyond_the_limit_of_the_file_system_is_507() {
+    let server = Server::start();
+    let fault = Fault::inject(&server, "pwrite64", "EFBIG");
+    assert_eq!(server.post_to("/upload", &large(), &[]).status, 507);
+    drop(fault);
+    assert_eq!(server.get("/readyz").status, 200);
+}
+
+#[test]
+fn without_a_descriptor_left_it_is_503_and_passes() {
+    let server = Server::start();
+    let id = server.upload(&large())["id"].as_str().unwrap().to_owned();
+    let fault = Fault::inject(&server, "openat", "EMFILE");
+    for form in [small(), large()] {
+        let refused = server.post_to("/upload", &form, &[]);
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert!(refused.header("retry-after").is_some());
+    }
+    assert_eq!(server.get("/readyz").status, 200);
+    drop(fault);
+    server.upload(&large());
+    assert_eq!(server.get(&format!("/files/{id}/large.bin")).status, 200);
 }

@@ -44,6 +44,7 @@ mod options;
 mod page;
 mod page_more;
 mod page_save;
+mod power;
 mod proxies;
 mod proxy;
 mod reading;

@@ -1,12 +1,13 @@
 //! The commit: files get their names, then the manifest is linked.
 
+use std::fs::File;
 use std::sync::{Arc, PoisonError};
 
 use super::key::naming;
 use super::layout::{self, Folder};
 use super::prepared::Prepared;
+use super::session::Session;
 use super::staged::{Content, DiskStaged};
-use super::sync::Session;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
 use crate::store::{names, to_json};
@@ -14,7 +15,7 @@ use crate::store::{names, to_json};
 /// An upload that is being made visible: its files get their names, and the manifest its content;
 /// when all of that is durable, the manifest gets its name; then the names are made durable. The files'
 /// came before the manifest's, and in one folder no file system with a journal makes the later
-/// durable without the earlier.
+/// durable without the earlier; where there is none, the files' names are durable before.
 pub struct Commit<'a> {
     inner: Arc<Inner>,
     staged: DiskStaged,
@@ -48,9 +49,9 @@ impl<'a> Commit<'a> {
     pub fn by_thread(mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let result = self.prepare(&inner).and_then(|ready| {
-            self.session.contents()?;
-            let dir = self.publish(ready)?;
-            self.session.names(&dir)
+            self.session.contents(&ready.dir)?;
+            let (dir, manifest) = self.publish(ready)?;
+            self.session.name(&dir, Some(&manifest))
         });
         self.end(result)
     }
@@ -63,9 +64,9 @@ impl<'a> Commit<'a> {
             let mut trip = inner.naming.trip();
             let ready = trip.go(|| self.prepare(&inner))?;
             self.session.contents_by_tasks().await?;
-            let dir = trip.go(|| self.publish(ready))?;
+            let (dir, _) = trip.go(|| self.publish(ready))?;
             drop(trip);
-            self.session.names_by_tasks(&dir).await
+            self.session.name_by_tasks(&dir).await
         };
         let result = result.await;
         self.end(result)
@@ -75,7 +76,7 @@ impl<'a> Commit<'a> {
     /// manifest, which has none yet.
     fn prepare<'i>(&mut self, inner: &'i Inner) -> Result<Ready<'i>, StoreError> {
         let (id, prefix) = (self.staged.id, self.staged.id.prefix());
-        let opening = |error| StoreError::io(format!("opening the folder {prefix}"), error);
+        let opening = |error| StoreError::change(format!("opening the folder {prefix}"), error);
         let dir = inner.layout.make_prefix(prefix).map_err(opening)?;
         for file in std::mem::take(&mut self.staged.files) {
             let name = names::file_name(&id, &file.name);
@@ -103,9 +104,7 @@ impl<'a> Commit<'a> {
             Content::Gathered(range) => {
                 let content = &self.staged.gathered[range];
                 let prepared = inner.prepare(dir, &self.staged.id, content, name)?;
-                let file = Arc::clone(&prepared.file);
-                prepared.give(dir, name)?;
-                file
+                prepared.give(dir, name)?
             }
             Content::Unnamed(file, _permit) => {
                 layout::link_unnamed(&file, dir, name).map_err(naming)?;
@@ -119,15 +118,15 @@ impl<'a> Commit<'a> {
     }
 
     /// Creates the manifest: the commit.
-    fn publish(&self, ready: Ready<'_>) -> Result<Arc<Folder>, StoreError> {
+    fn publish(&self, ready: Ready<'_>) -> Result<(Arc<Folder>, Arc<File>), StoreError> {
         let age = self.staged.touched.elapsed();
         if self.inner.stale_after.is_some_and(|limit| age > limit) {
             return Err(StoreError::Stale(age));
         }
         let name = names::manifest_name(&self.staged.id);
-        ready.prepared.give(&ready.dir, &name)?;
+        let manifest = ready.prepared.give(&ready.dir, &name)?;
         self.inner.reach("named the manifest");
-        Ok(ready.dir)
+        Ok((ready.dir, manifest))
     }
 
     /// Takes back what a commit has done that failed.
@@ -207,13 +206,13 @@ fn withdraw(inner: &Inner, id: &UploadId, linked: &[String]) {
 }
 
 /// Marks an upload as being committed: its files have no manifest and are no orphans.
-struct Committing {
+pub struct Committing {
     inner: Arc<Inner>,
     id: UploadId,
 }
 
 impl Committing {
-    fn new(inner: &Arc<Inner>, id: UploadId) -> Self {
+    pub fn new(inner: &Arc<Inner>, id: UploadId) -> Self {
         inner.committing().insert(id);
         Committing {
             inner: Arc::clone(inner),

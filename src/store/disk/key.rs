@@ -113,7 +113,7 @@ impl Inner {
     /// The same, whatever it holds.
     pub fn lock_raw(&self, id: &UploadId) -> Result<Option<RawKey>, StoreError> {
         let name = names::manifest_name(id);
-        let locking = |error: io::Error| StoreError::io(format!("locking {name}"), error);
+        let locking = |error: io::Error| StoreError::change(format!("locking {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(locking)? else {
             return Ok(None);
         };
@@ -139,22 +139,23 @@ impl Inner {
     /// Puts the next version in the place of a locked key, which lies in `dir`.
     pub fn put(&self, dir: &Folder, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
         let name = names::manifest_name(id);
-        let replacing = |error| StoreError::io(format!("replacing {name}"), error);
+        let replacing = |error| StoreError::change(format!("replacing {name}"), error);
         let session = self.syncer.session(0);
         let (file, waiting) = self.layout.create_staged(id).map_err(replacing)?;
         let stage = self.layout.stage();
-        let renamed = write_at(&file, json, 0)
-            .and_then(|()| session.content(&file))
-            .and_then(|()| {
-                rustix::fs::renameat(stage, &waiting, dir, &name)
-                    .map_err(|error| replacing(error.into()))
-            });
-        if renamed.is_err() {
+        let ordered = self.syncer.ordered;
+        let settle = || match ordered {
+            true => session.name(dir, None),
+            false => session.name_now(dir, None),
+        };
+        let replaced = write_at(&file, json, 0)
+            .and_then(|()| session.replacement(&file))
+            .and_then(|()| layout::replace(stage, &waiting, (dir, &name), ordered, settle));
+        if replaced.is_err() {
             // Best effort: the stage is cleared later.
             let _ = layout::unlink(stage, waiting.as_str());
         }
-        renamed?;
-        session.names(dir)
+        replaced
     }
 }
 
@@ -163,7 +164,7 @@ pub fn naming(name: &str, error: io::Error) -> StoreError {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return StoreError::Exists;
     }
-    StoreError::io(format!("naming {name}"), error)
+    StoreError::change(format!("naming {name}"), error)
 }
 
 /// Locks a file against all others who do (flock(2)).

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, Resolv
 use rustix::io::Errno;
 
 use crate::model::{Prefix, UploadId};
+use crate::store::StoreError;
 use crate::store::names::PRIVATE;
 
 const STAGE: &str = "stage";
@@ -51,6 +52,12 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// One whose own name may not be on stable storage yet.
+    pub fn new(fd: OwnedFd) -> Self {
+        let durable = AtomicBool::new(false);
+        Folder { fd, durable }
+    }
+
     /// Whether its own name is known to be on stable storage.
     pub fn is_durable(&self) -> bool {
         self.durable.load(Ordering::Acquire)
@@ -71,7 +78,7 @@ impl AsFd for Folder {
 impl Layout {
     /// Opens the directory and makes what is missing.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
+        create_durably(dir)?;
         // The directory itself may be a symbolic link: the operator named it.
         let root = rustix::fs::open(dir, DIR - OFlags::NOFOLLOW, Mode::empty())?;
         let private = make_dir(&root, PRIVATE)?;
@@ -91,6 +98,11 @@ impl Layout {
     /// Another handle of the store's directory.
     pub fn root(&self) -> io::Result<OwnedFd> {
         self.root.try_clone()
+    }
+
+    /// The store's directory.
+    pub fn root_fd(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 
     /// What the directory held open is.
@@ -207,14 +219,33 @@ impl Layout {
         Ok(self.keep(prefix, fd))
     }
 
+    /// Makes the folders of all uploads, durably, where a file system may forget the order of what
+    /// it was told: a folder made in the place of a file that was removed a moment ago (its
+    /// inode) could have two names after a power cut, of which a check of the file system keeps
+    /// any. What is removed later finds them all there.
+    pub fn make_all(&self) -> io::Result<()> {
+        let mut made = false;
+        for prefix in Prefix::all() {
+            match rustix::fs::mkdirat(&self.root, prefix.as_str(), DIR_MODE) {
+                Ok(()) => made = true,
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if made {
+            rustix::fs::syncfs(&self.root)?;
+            rustix::fs::fsync(&self.root)?;
+        }
+        Ok(())
+    }
+
     /// Lets go of a folder, which somebody has removed or replaced.
     pub fn forget_prefix(&self, prefix: Prefix) {
         self.prefixes()[prefix.index()] = None;
     }
 
     fn keep(&self, prefix: Prefix, fd: OwnedFd) -> Arc<Folder> {
-        let durable = AtomicBool::new(false);
-        let folder = Arc::new(Folder { fd, durable });
+        let folder = Arc::new(Folder::new(fd));
         self.prefixes()[prefix.index()] = Some(Arc::clone(&folder));
         folder
     }
@@ -333,6 +364,49 @@ pub fn unlink(dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<bool> 
         Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Puts a file in the place of another, so that one of both is there whatever happens. Where a
+/// file system does not keep the order in which names are given and taken, the place must not
+/// be that of a file which is removed already: both change places, and `settle` makes that
+/// durable before the old one loses its last name.
+pub fn replace(
+    from: impl AsFd,
+    old: &str,
+    (to, new): (&Folder, &str),
+    ordered: bool,
+    settle: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let failed = |error: Errno| StoreError::change(format!("replacing {new}"), error);
+    if !ordered {
+        match rustix::fs::renameat_with(&from, old, to, new, RenameFlags::EXCHANGE) {
+            Ok(()) => {
+                settle()?;
+                // Best effort: the stage is cleared later.
+                let _ = unlink(from, old);
+                return Ok(());
+            }
+            // A file system without the flag.
+            Err(Errno::INVAL | Errno::NOSYS) => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    rustix::fs::renameat(from, old, to, new).map_err(failed)?;
+    settle()
+}
+
+/// Makes a folder and those above it, as far as they are missing, and what is new durable.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    let missing = dir.ancestors().take_while(|path| !path.exists());
+    let missing: Vec<&Path> = missing
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    std::fs::create_dir_all(dir)?;
+    for made in missing {
+        let above = made.parent().filter(|path| !path.as_os_str().is_empty());
+        File::open(above.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {

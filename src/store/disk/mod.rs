@@ -20,6 +20,8 @@ mod blocks;
 mod commit;
 mod descriptors;
 mod detour;
+mod filesystem;
+mod health;
 mod identity;
 mod key;
 mod layout;
@@ -28,6 +30,7 @@ mod opened;
 mod prepared;
 mod removal;
 mod scan;
+mod session;
 mod sink;
 mod space;
 mod staged;
@@ -59,6 +62,8 @@ use blob::Wanted;
 use blocks::Blocks;
 use descriptors::Descriptors;
 use detour::Detour;
+use filesystem::FileSystem;
+use health::Health;
 use layout::Layout;
 use opened::Opened;
 use space::Space;
@@ -127,6 +132,7 @@ struct Inner {
     layout: Layout,
     syncer: Arc<Syncer>,
     space: Space,
+    health: Health,
     descriptors: Descriptors,
     writer: Writer,
     /// Whether commits leave the async threads.
@@ -170,11 +176,16 @@ impl DiskStore {
             layout.clear_stage().map_err(failed)?;
         }
         let root = layout.root().map_err(failed)?;
+        let file_system = FileSystem::of(&root).map_err(|error| failed(error.into()))?;
+        if !file_system.ordered {
+            layout.make_all().map_err(failed)?;
+        }
         let unnamed = layout.probe_unnamed().map_err(failed)?;
         if !unnamed {
             tracing::warn!(dir = %dir.display(), "the file system has no unnamed files; uploads wait in .wharf/stage");
         }
-        let syncer = Syncer::new(root.try_clone().map_err(failed)?, options.durability);
+        let syncing = root.try_clone().map_err(failed)?;
+        let syncer = Syncer::new(syncing, options.durability, file_system.ordered);
         let space = Space::new(root, options.min_free);
         // What others may remove is not held.
         let held = match options.shared {
@@ -182,12 +193,14 @@ impl DiskStore {
             None => Opened::share(options.descriptors),
         };
         let descriptors = Descriptors::new(options.descriptors - held, unnamed);
-        Ok(DiskStore(Arc::new(Inner {
+        let inner = Inner {
             stale_after: options.shared,
             opened: Opened::new(held),
             _lock: Some(lock),
             ..Inner::new(dir, layout, syncer, space, descriptors)
-        })))
+        };
+        inner.look_at_folders();
+        Ok(DiskStore(Arc::new(inner)))
     }
 
     /// Opens a directory to be looked at, beside the server it may have; what changes it must not
@@ -203,7 +216,8 @@ impl DiskStore {
         std::fs::read_dir(dir.join(names::PRIVATE)).map_err(failed)?;
         let layout = Layout::open(dir).map_err(failed)?;
         let root = layout.root().map_err(failed)?;
-        let syncer = Syncer::new(root.try_clone().map_err(failed)?, Durability::Strict);
+        let syncing = root.try_clone().map_err(failed)?;
+        let syncer = Syncer::new(syncing, Durability::Strict, true);
         let space = Space::new(root, 0);
         let descriptors = Descriptors::new(0, false);
         let inner = Inner::new(dir, layout, syncer, space, descriptors);
@@ -251,6 +265,7 @@ impl Inner {
             layout,
             syncer: Arc::new(syncer),
             space,
+            health: Health::default(),
             descriptors,
             writer: Writer::default(),
             naming: Detour::new(SLOW_COMMIT),
@@ -429,8 +444,15 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.keep_total(bytes)).await
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        self.blocking(|inner| inner.syncer.last()).await
+    }
+
     fn ready(&self) -> Result<(), String> {
         self.0.syncer.healthy()?;
+        if let Some(trouble) = self.0.trouble() {
+            return Err(trouble);
+        }
         self.0.space.check().map_err(|error| error.to_string())
     }
 }

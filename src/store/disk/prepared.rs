@@ -44,15 +44,15 @@ impl Inner {
 }
 
 impl Prepared<'_> {
-    /// Gives it the name, unless that is taken.
-    pub fn give(mut self, dir: &Folder, name: &str) -> Result<(), StoreError> {
+    /// Gives it the name, unless that is taken; answers the file.
+    pub fn give(mut self, dir: &Folder, name: &str) -> Result<Arc<File>, StoreError> {
         let named = match &self.staged {
             None => layout::link_unnamed(&self.file, dir, name),
             Some(staged) => layout::rename_new(self.inner.layout.stage(), staged, dir, name),
         };
         named.map_err(|error| naming(name, error))?;
         self.staged = None;
-        Ok(())
+        Ok(Arc::clone(&self.file))
     }
 }
 

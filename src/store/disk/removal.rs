@@ -1,5 +1,7 @@
 //! Removal: first the tombstone, or the end of the manifest, then the files.
 
+use std::sync::Arc;
+
 use super::key::parse;
 use super::layout::{self, Folder};
 use super::{Inner, Replaced, StoreError};
@@ -68,14 +70,15 @@ impl Inner {
         let id = &tombstone.id;
         if self.is_shared() {
             let prefix = id.prefix();
-            let failed = |error| StoreError::io(format!("opening the folder {prefix}"), error);
+            let failed = |error| StoreError::change(format!("opening the folder {prefix}"), error);
             let dir = self.layout.make_prefix(prefix).map_err(failed)?;
-            let session = self.syncer.session(0);
+            let mut session = self.syncer.session(0);
             let name = names::manifest_name(id);
             let prepared = self.prepare(&dir, id, &to_json(tombstone)?, &name)?;
-            session.content(&prepared.file)?;
+            session.add(Arc::clone(&prepared.file));
+            session.contents(&dir)?;
             match prepared.give(&dir, &name) {
-                Ok(()) => return session.names(&dir).map(|()| Replaced::Done),
+                Ok(file) => return session.name(&dir, Some(&file)).map(|()| Replaced::Done),
                 Err(StoreError::Exists) => {}
                 Err(error) => return Err(error),
             }
@@ -89,7 +92,7 @@ impl Inner {
 
     pub fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         let id = &tombstone.id;
-        let removing = |error| StoreError::io(format!("removing {id}"), error);
+        let removing = |error| StoreError::change(format!("removing {id}"), error);
         if tombstone.generation == 1 {
             self.layout.clear_staged(id).map_err(removing)?;
         }
@@ -124,7 +127,7 @@ impl Inner {
     fn unlink_key(&self, dir: &Folder, tombstone: &Tombstone) -> Result<(), StoreError> {
         let id = &tombstone.id;
         layout::unlink(dir, names::manifest_name(id).as_str())
-            .map_err(|error| StoreError::io(format!("removing {id}"), error))?;
-        self.syncer.session(0).names(dir)
+            .map_err(|error| StoreError::change(format!("removing {id}"), error))?;
+        self.syncer.session(0).name(dir, None)
     }
 }

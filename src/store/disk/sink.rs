@@ -56,6 +56,26 @@ impl<'a> DiskSink<'a> {
 #[async_trait]
 impl FileSink for DiskSink<'_> {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
+        let taken = self.take(data).await;
+        self.staged.inner.learn(&self.staged.id, taken)
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
+        let content = match self.spilled.take() {
+            Some((_, content)) => content,
+            None => Content::Gathered(self.start..self.staged.gathered.len()),
+        };
+        let name = self.name.clone();
+        self.staged.files.push(StagedFile { name, content });
+        Ok(Received {
+            size: self.size,
+            sha256: self.hashing.finish().await?,
+        })
+    }
+}
+
+impl DiskSink<'_> {
+    async fn take(&mut self, data: Bytes) -> Result<(), StoreError> {
         let len = data.len() as u64;
         self.staged.inner.space.take(len)?;
         self.staged.touched = Uptime::now();
@@ -76,18 +96,5 @@ impl FileSink for DiskSink<'_> {
             .await?;
         self.size += len;
         Ok(())
-    }
-
-    async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
-        let content = match self.spilled.take() {
-            Some((_, content)) => content,
-            None => Content::Gathered(self.start..self.staged.gathered.len()),
-        };
-        let name = self.name.clone();
-        self.staged.files.push(StagedFile { name, content });
-        Ok(Received {
-            size: self.size,
-            sha256: self.hashing.finish().await?,
-        })
     }
 }

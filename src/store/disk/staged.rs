@@ -130,7 +130,7 @@ impl DiskStaged {
 impl Inner {
     /// A new file of an upload: without a name where the budget allows it, else in the stage.
     pub fn create(self: &Arc<Self>, id: &UploadId) -> Result<(Arc<File>, Content), StoreError> {
-        let failed = |error| StoreError::io("creating a file", error);
+        let failed = |error| StoreError::change("creating a file", error);
         let Some(permit) = self.descriptors.take() else {
             let (file, waiting) = Waiting::create(self, id).map_err(failed)?;
             return Ok((Arc::new(file), Content::Named(waiting)));
@@ -158,12 +158,21 @@ impl Staged for DiskStaged {
         hash: bool,
     ) -> Result<Box<dyn FileSink + 'a>, StoreError> {
         if self.gathered.len() >= self.room() {
-            self.flush().await?;
+            let flushed = self.flush().await;
+            self.inner.learn(&self.id, flushed)?;
         }
         Ok(Box::new(DiskSink::new(self, name, hash)))
     }
 
-    async fn commit(mut self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
+    async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
+        let inner = Arc::clone(&self.inner);
+        let committed = self.commit_now(manifest).await;
+        inner.learn_all(&manifest.id, committed)
+    }
+}
+
+impl DiskStaged {
+    async fn commit_now(mut self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         self.settle().await?;
         let inner = Arc::clone(&self.inner);
         inner.space.check()?;

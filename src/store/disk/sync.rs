@@ -1,20 +1,18 @@
 //! Durability, its cost divided between the commits that wait at the same time.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::fs::Advice;
 use rustix::io::Errno;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::detour::Detour;
-use super::layout::Folder;
+use super::session::Session;
 use crate::store::StoreError;
 
 /// What an answer waits for.
@@ -34,8 +32,6 @@ const SHARED_FROM: usize = 3;
 const SLOW: Duration = Duration::from_millis(20);
 /// After so long a task looks whether anyone runs the round that it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A file that the kernel has hardly begun to write by itself, in bytes.
-const SMALL: u64 = 1024 * 1024;
 /// A commit of more files than this takes part in a `syncfs` in any case.
 const FILES_ALONE: usize = 16;
 
@@ -47,11 +43,14 @@ const FILES_ALONE: usize = 16;
 /// gets its `fsync`.
 #[derive(Debug)]
 pub struct Syncer {
-    root: OwnedFd,
-    durability: Durability,
+    pub(super) root: OwnedFd,
+    pub(super) durability: Durability,
+    /// Whether the file system keeps what was synced before it got its name, and gives names in
+    /// their order: see [`FileSystem::ordered`](super::filesystem::FileSystem::ordered).
+    pub(super) ordered: bool,
     shares: bool,
     detour: Detour,
-    active: AtomicUsize,
+    pub(super) active: AtomicUsize,
     damaged: AtomicBool,
     /// Guards the rounds of `syncfs`. A std mutex, let go of during the `syncfs` itself and
     /// before anyone is woken.
@@ -76,19 +75,12 @@ struct Rounds {
     failed: BTreeMap<u64, Errno>,
 }
 
-/// One commit that syncs; while it lives it counts among those at work.
-pub struct Session {
-    syncer: Arc<Syncer>,
-    shared: bool,
-    /// Files whose content is to be made durable by an `fsync` of their own.
-    unsynced: Vec<Arc<File>>,
-}
-
 impl Syncer {
-    pub fn new(root: OwnedFd, durability: Durability) -> Self {
+    pub fn new(root: OwnedFd, durability: Durability, ordered: bool) -> Self {
         Syncer {
             root,
             durability,
+            ordered,
             shares: kernel_reports_syncfs_errors(),
             detour: Detour::new(SLOW),
             active: AtomicUsize::new(0),
@@ -104,11 +96,27 @@ impl Syncer {
         let others = self.active.fetch_add(1, Ordering::Relaxed);
         let several = others + 1 >= SHARED_FROM && !self.detour.is_on();
         let shared = self.shares && (several || files > FILES_ALONE);
-        Session {
-            syncer: Arc::clone(self),
-            shared,
-            unsynced: Vec::new(),
+        Session::new(Arc::clone(self), shared)
+    }
+
+    /// Makes durable what commits have not waited for: before the end of a process that calls
+    /// its index clean. Blocks.
+    pub fn last(&self) -> Result<(), StoreError> {
+        match self.durability {
+            Durability::Strict => Ok(()),
+            Durability::Relaxed => self.check(self.everything()),
         }
+    }
+
+    /// Writes everything of the file system.
+    fn everything(&self) -> Result<(), Errno> {
+        rustix::fs::syncfs(&self.root)?;
+        if !self.ordered {
+            // Without a journal nothing has the device write its cache after the last block
+            // (ext4_sync_fs does so before the inodes): an fsync does, of whatever file.
+            rustix::fs::fsync(&self.root)?;
+        }
+        Ok(())
     }
 
     /// Whether no sync has failed with an I/O error since the start: what the kernel could not
@@ -120,21 +128,26 @@ impl Syncer {
         Ok(())
     }
 
-    fn check(&self, result: Result<(), Errno>) -> Result<(), StoreError> {
+    pub(super) fn check(&self, result: Result<(), Errno>) -> Result<(), StoreError> {
         if result == Err(Errno::IO) {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        result.map_err(|error| StoreError::io("syncing to the disk", error))
+        // Nobody knows what a sync that failed has written: that is no "not now".
+        let sort = match result {
+            Err(Errno::IO) => StoreError::io,
+            _ => StoreError::change,
+        };
+        result.map_err(|error| sort("syncing to the disk", error))
     }
 
     /// Waits for a `syncfs` that begins after this call, and runs it if nobody else does. Blocks.
-    fn shared(&self) -> Result<(), Errno> {
+    pub(super) fn shared(&self) -> Result<(), Errno> {
         let next = self.lock().begun + 1;
         self.round(next)
     }
 
     /// Waits for a `syncfs` that begins after this call.
-    async fn shared_by_tasks(self: &Arc<Self>) -> Result<(), Errno> {
+    pub(super) async fn shared_by_tasks(self: &Arc<Self>) -> Result<(), Errno> {
         let (mine, mut unsent) = {
             let mut rounds = self.lock();
             let mine = rounds.begun + 1;
@@ -177,7 +190,7 @@ impl Syncer {
             rounds.begun += 1;
             let round = rounds.begun;
             drop(rounds);
-            let result = self.detour.trip().go(|| rustix::fs::syncfs(&self.root));
+            let result = self.detour.trip().go(|| self.everything());
             self.lock().end(result);
             self.told[parity(round)].notify_waiters();
             self.ended[parity(round)].notify_all();
@@ -225,98 +238,6 @@ impl Rounds {
     }
 }
 
-impl Session {
-    /// Whether tasks can wait for it: it syncs nothing, or with others.
-    pub fn is_for_tasks(&self) -> bool {
-        self.shared || self.syncer.durability == Durability::Relaxed
-    }
-
-    /// What [`contents`](Self::contents) does, for tasks.
-    pub async fn contents_by_tasks(&self) -> Result<(), StoreError> {
-        if self.syncer.durability == Durability::Relaxed {
-            return Ok(());
-        }
-        self.syncer.check(self.syncer.shared_by_tasks().await)
-    }
-
-    /// What [`names`](Self::names) does, for tasks.
-    pub async fn names_by_tasks(&self, folder: &Folder) -> Result<(), StoreError> {
-        if self.syncer.durability == Durability::Relaxed {
-            return Ok(());
-        }
-        self.syncer.check(self.syncer.shared_by_tasks().await)?;
-        folder.set_durable();
-        Ok(())
-    }
-
-    /// Has the content of a file made durable by the next [`contents`](Self::contents).
-    pub fn add(&mut self, file: Arc<File>) {
-        if self.syncer.durability == Durability::Strict && !self.shared {
-            self.unsynced.push(file);
-        }
-    }
-
-    /// Makes the content of all files durable that were added.
-    pub fn contents(&mut self) -> Result<(), StoreError> {
-        if self.syncer.durability == Durability::Relaxed {
-            return Ok(());
-        }
-        if self.shared {
-            return self.syncer.check(self.syncer.shared());
-        }
-        let files = std::mem::take(&mut self.unsynced);
-        if files.len() > 1 {
-            // All on their way before the first is waited for: the journal takes them in one go.
-            files.iter().for_each(|file| begin_writing_small(file));
-        }
-        files
-            .iter()
-            .try_for_each(|file| self.syncer.check(rustix::fs::fsync(file)))
-    }
-
-    /// Makes the content of a file durable now, before it takes another's place.
-    pub fn content(&self, file: &File) -> Result<(), StoreError> {
-        match self.syncer.durability {
-            Durability::Relaxed => Ok(()),
-            Durability::Strict => self.syncer.check(rustix::fs::fsync(file)),
-        }
-    }
-
-    /// Makes durable the names given in `folder` before, and the folder's own.
-    pub fn names(&self, folder: &Folder) -> Result<(), StoreError> {
-        if self.syncer.durability == Durability::Relaxed {
-            return Ok(());
-        }
-        if self.shared {
-            self.syncer.check(self.syncer.shared())?;
-        } else {
-            self.syncer.check(rustix::fs::fsync(folder))?;
-            if !folder.is_durable() {
-                self.syncer.check(rustix::fs::fsync(&self.syncer.root))?;
-            }
-        }
-        folder.set_durable();
-        Ok(())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.syncer.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Has the content of a small file that was just written go to the disk, and does not wait for it.
-/// The advice says that the pages are not needed, and begins to write those that are dirty
-/// (posix_fadvise(2)). It drops what is written already, which of a large file may be much, and
-/// soon be asked for.
-fn begin_writing_small(file: &File) {
-    if file.metadata().is_ok_and(|file| file.len() <= SMALL) {
-        // Nothing but speed depends on it.
-        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
-    }
-}
-
 fn kernel_reports_syncfs_errors() -> bool {
     let release = rustix::system::uname();
     let release = release.release().to_string_lossy();
@@ -333,8 +254,8 @@ mod tests {
 
     fn syncer(durability: Durability) -> (tempfile::TempDir, Arc<Syncer>) {
         let dir = tempfile::tempdir().unwrap();
-        let root = File::open(dir.path()).unwrap().into();
-        (dir, Arc::new(Syncer::new(root, durability)))
+        let root = std::fs::File::open(dir.path()).unwrap().into();
+        (dir, Arc::new(Syncer::new(root, durability, true)))
     }
 
     #[test]
@@ -397,27 +318,6 @@ mod tests {
         rounds.begun = 4;
         rounds.end(Ok(()));
         assert_eq!((rounds.failed.get(&4), rounds.ended), (None, 4));
-    }
-
-    #[test]
-    fn what_is_in_the_page_cache_stays_there() {
-        const SIZE: usize = 8 << 20;
-        let (dir, syncer) = syncer(Durability::Strict);
-        let file = |name: &str, size| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, vec![7; size]).unwrap();
-            Arc::new(File::open(path).unwrap())
-        };
-        let (large, small) = (file("large", SIZE), file("small", 100));
-        let cached = || super::super::blob::read_cached(&large, &mut vec![0; SIZE], 0);
-        // The kernel has written it by itself while it came.
-        rustix::fs::fsync(&large).unwrap();
-        let before = cached();
-        let mut session = syncer.session(2);
-        session.add(Arc::clone(&large));
-        session.add(small);
-        session.contents().unwrap();
-        assert_eq!(cached(), before);
     }
 
     #[test]

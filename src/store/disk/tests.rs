@@ -153,7 +153,7 @@ async fn orphans_go_and_the_rest_stays() {
     let store = DiskStore::open(&options(dir.path(), Durability::Relaxed, 10)).unwrap();
     let id = UploadId::generate().unwrap();
     let folder = dir.path().join(id.prefix().as_str());
-    std::fs::create_dir(&folder).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
     let orphan = folder.join(format!("{id}-a.txt"));
     let foreign = folder.join("a.txt");
     for path in [&orphan, &foreign] {

@@ -52,5 +52,5 @@ impl Writer {
 /// Writes all of `data` at `offset`.
 pub fn write_at(file: &File, data: &[u8], offset: u64) -> Result<(), StoreError> {
     file.write_all_at(data, offset)
-        .map_err(|error| StoreError::io("writing an upload", error))
+        .map_err(|error| StoreError::change("writing an upload", error))
 }

@@ -324,7 +324,7 @@ impl Store for BucketStore {
         Ok(())
     }
 
-    async fn close(&self) {
+    async fn close(&self) -> Result<(), StoreError> {
         self.0.cleaning.close();
         if tokio::time::timeout(CLOSING, self.0.cleaning.wait())
             .await
@@ -332,5 +332,6 @@ impl Store for BucketStore {
         {
             tracing::warn!("what uploads that were cut off have left is removed when it is stale");
         }
+        Ok(())
     }
 }

@@ -47,7 +47,7 @@ async fn it_is_a_store_that_is_shared() {
         let store = open(&bucket, prefix).await;
         conformance::all(&store).await;
         conformance::shared(&store).await;
-        store.close().await;
+        store.close().await.unwrap();
         let keys = bucket.keys();
         assert!(keys.iter().all(|key| key.ends_with(".json")), "{keys:?}");
         assert_eq!(bucket.unfinished(), [""; 0]);
@@ -65,7 +65,7 @@ async fn it_is_a_store_on_another_server() {
         let store = BucketStore::open(&options).await.unwrap();
         conformance::all(&store).await;
         conformance::shared(&store).await;
-        store.close().await;
+        store.close().await.unwrap();
         let keys = s3.keys();
         assert!(keys.iter().all(|key| key.ends_with(".json")), "{keys:?}");
         assert_eq!(s3.parts(), 0);

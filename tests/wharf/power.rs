@@ -1,0 +1,377 @@
+//! Power cuts: the real server on real file systems, on a disk that remembers what it was told.
+//! Each is made again as a cut may have left it, mounted, and served; every promise is looked at.
+//!
+//! They need root, FUSE, loop devices and the file systems; what is missing is said, and skipped.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::support::{
+    BTRFS, Chance, EXT2, EXT4, EXT4_WITHOUT_JOURNAL, Form, Kind, Left, Mounted, RecordingDisk,
+    Replay, Server, Setup, XFS, noise, sha256, soak, wait_until,
+};
+
+/// Bytes of the disk.
+const SIZE: u64 = 320 << 20;
+/// How many cuts a soak makes of each run.
+const CUTS: usize = 200;
+
+/// An upload that was answered, and what became of it; moments are those of the disk.
+#[derive(Debug, Clone)]
+struct Answered {
+    id: String,
+    token: String,
+    /// The names and digests of its files.
+    files: Vec<(String, String)>,
+    at: usize,
+    /// Deadlines it was given later, each with the moment of the answer.
+    deadlines: Vec<(usize, String)>,
+    /// The moments at which downloads were over that it counts.
+    used: Vec<usize>,
+    /// When its removal was asked for, and answered.
+    removed: Option<(usize, usize)>,
+}
+
+/// A run that was recorded.
+struct Run {
+    records: Vec<crate::support::Record>,
+    answered: Vec<Answered>,
+    /// From when on a cut may come.
+    from: usize,
+    /// What was answered before is there after every cut.
+    safe: usize,
+}
+
+/// Clients that upload, prolong, download what is counted, and remove.
+fn load(server: &Server, disk: &RecordingDisk, each: usize, seed: u64) -> Vec<Answered> {
+    let answered = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for client in 0..4 {
+            let answered = &answered;
+            scope.spawn(move || {
+                let mut chance = Chance(seed * 1000 + client * 77 + 1);
+                let mut mine: Vec<Answered> = Vec::new();
+                for _ in 0..each {
+                    match chance.next() % 8 {
+                        0 if !mine.is_empty() => {
+                            let i = chance.next() as usize % mine.len();
+                            prolong(server, disk, &mut mine[i], chance.next() % 1000 + 1);
+                        }
+                        1 if !mine.is_empty() => {
+                            let i = chance.next() as usize % mine.len();
+                            take(server, disk, &mut mine[i]);
+                        }
+                        2 if !mine.is_empty() => {
+                            let i = chance.next() as usize % mine.len();
+                            remove(server, disk, &mut mine[i]);
+                        }
+                        _ => mine.push(upload(server, disk, &mut chance)),
+                    }
+                }
+                answered.lock().unwrap().append(&mut mine);
+            });
+        }
+    });
+    answered.into_inner().unwrap()
+}
+
+fn upload(server: &Server, disk: &RecordingDisk, chance: &mut Chance) -> Answered {
+    let mut form = Form::new().text("t", "x");
+    let mut digests = Vec::new();
+    for i in 0..chance.next() % 3 + 1 {
+        let size = match chance.next() % 6 {
+            0 => 300_000,
+            _ => 2000 + (chance.next() % 3000) as usize,
+        };
+        let content = noise(size, chance.next());
+        form = form.file("f", &format!("{i}.bin"), &content);
+        digests.push((format!("{i}.bin"), sha256(&content)));
+    }
+    let response = server.post_to("/upload?max_downloads=1000", &form, &[]);
+    assert_eq!(response.status, 201, "{}", response.text());
+    let (json, at) = (response.json(), disk.moment());
+    let text = |key: &str| json[key].as_str().unwrap().to_owned();
+    Answered {
+        id: text("id"),
+        token: format!("Bearer {}", text("delete_token")),
+        files: digests,
+        at,
+        deadlines: Vec::new(),
+        used: Vec::new(),
+        removed: None,
+    }
+}
+
+fn prolong(server: &Server, disk: &RecordingDisk, upload: &mut Answered, days: u64) {
+    let path = format!("/uploads/{}", upload.id);
+    let body = format!("{{\"expires_in\":\"{days}d\"}}");
+    let response = server.request(
+        "PATCH",
+        &path,
+        &[("Authorization", &upload.token)],
+        body.as_bytes(),
+    );
+    if upload.removed.is_none() {
+        assert_eq!(response.status, 200, "{}", response.text());
+        let deadline = response.json()["expires_at"].as_str().unwrap().to_owned();
+        upload.deadlines.push((disk.moment(), deadline));
+    }
+}
+
+fn take(server: &Server, disk: &RecordingDisk, upload: &mut Answered) {
+    let response = server.get(&format!("/download/{}", upload.id));
+    if upload.removed.is_none() {
+        assert!(response.status == 200 && response.whole);
+        upload.used.push(disk.moment());
+    }
+}
+
+fn remove(server: &Server, disk: &RecordingDisk, upload: &mut Answered) {
+    let (path, asked) = (format!("/uploads/{}", upload.id), disk.moment());
+    let response = server.request("DELETE", &path, &[("Authorization", &upload.token)], b"");
+    assert!(matches!(response.status, 204 | 404), "{}", response.status);
+    upload.removed.get_or_insert((asked, disk.moment()));
+}
+
+/// What stands in the manifest of an upload.
+fn manifest(store: &Path, id: &str) -> Option<serde_json::Value> {
+    let json = std::fs::read(store.join(&id[..2]).join(format!("{id}.json"))).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+/// Looks at every promise after a cut at `moment`; what is wrong.
+fn wrong(server: &Server, run: &Run, moment: usize) -> Vec<String> {
+    let mut wrong = Vec::new();
+    // A comparison that failed would be tried again for ever.
+    wait_until("the index is complete, or cannot be", || {
+        server.get("/uploads?limit=1").status == 200 || server.log().contains("ERROR cannot")
+    });
+    let log = server.log();
+    let errors = log.lines().filter(|line| line.contains("ERROR"));
+    wrong.extend(errors.filter(|_| run.safe >= moment).map(str::to_owned));
+    for upload in &run.answered {
+        let id = &upload.id;
+        let answered = upload.at <= moment.min(run.safe);
+        let shown = server.get(&format!("/uploads/{id}"));
+        let status = shown.status;
+        match upload.removed {
+            Some((_, done)) if done <= moment.min(run.safe) => {
+                if status != 404 {
+                    wrong.push(format!("{id} was removed, and is {status}"));
+                }
+                continue;
+            }
+            Some((asked, _)) if asked <= moment => {}
+            _ if answered && status != 200 => wrong.push(format!("{id} is lost: {status}")),
+            _ => {}
+        }
+        if status != 200 {
+            continue;
+        }
+        for (name, digest) in &upload.files {
+            let file = server.get(&format!("/files/{id}/{name}"));
+            match file.status {
+                200 if sha256(&file.body) == *digest => {}
+                200 => wrong.push(format!("{id}/{name} is served wrong")),
+                status if answered => wrong.push(format!("{id}/{name} is {status}")),
+                _ => {}
+            }
+        }
+        if run.safe < moment {
+            continue;
+        }
+        let Some(stored) = manifest(&server.store(), id) else {
+            wrong.push(format!("{id} has no manifest"));
+            continue;
+        };
+        let given: Vec<_> = upload.deadlines.iter().rev().collect();
+        let last = given.iter().position(|(at, _)| *at <= moment);
+        if let Some(last) = last
+            && !given[..=last]
+                .iter()
+                .any(|(_, it)| shown.json()["expires_at"] == *it)
+            && upload.deadlines.iter().all(|(at, _)| *at <= moment)
+        {
+            wrong.push(format!("{id} has another deadline than {:?}", given[last]));
+        }
+        let used = upload.used.iter().filter(|at| **at <= moment).count();
+        if stored["used"].as_u64().unwrap_or(0) < used as u64 {
+            wrong.push(format!("{id} was used {used} times: {stored}"));
+        }
+    }
+    wrong
+}
+
+/// Cuts a run at `count` moments, in each of the ways.
+fn cut(kind: &Kind, mut run: Run, durability: &str, count: usize, seed: u64) {
+    let mut chance = Chance(seed | 1);
+    let mut replay = Replay::new(std::mem::take(&mut run.records), SIZE);
+    let (flushes, end) = (replay.flushes(), replay.len());
+    let flushes: Vec<usize> = flushes.into_iter().filter(|at| *at > run.from).collect();
+    let answers: Vec<usize> = run.answered.iter().map(|it| it.at).collect();
+    let answers: Vec<usize> = answers.into_iter().filter(|at| *at > run.from).collect();
+    let mut moments: Vec<usize> = (0..count)
+        .map(|i| {
+            let any = chance.next() as usize;
+            match i % 4 {
+                // Just before a flush ends, when most is pending.
+                0 | 1 if !flushes.is_empty() => flushes[any % flushes.len()],
+                // Just after an answer.
+                2 if !answers.is_empty() => answers[any % answers.len()],
+                _ => run.from + any % (end - run.from) + 1,
+            }
+        })
+        .collect();
+    moments.sort_unstable();
+    for (i, moment) in moments.into_iter().enumerate() {
+        let left = match i % 4 {
+            0 => Left::Nothing,
+            1 => Left::All,
+            _ => Left::Some(chance.next()),
+        };
+        let image = replay.cut(moment, left);
+        let mounted = kind.after_cut(&image);
+        let store = mounted.path.join("up/load");
+        let setup = Setup::new().args(&["--durability", durability]);
+        let server = setup.store(&store).start();
+        let mut found = wrong(&server, &run, moment);
+        server.upload(&Form::new().text("t", "x"));
+        let (status, setup) = server.stop();
+        assert!(status.success());
+        if durability == "strict" {
+            let checked = setup.run(&["check"]);
+            if !checked.status.success() {
+                found.push(String::from_utf8_lossy(&checked.stdout).into_owned());
+            }
+        }
+        let name = kind.make[0];
+        assert!(
+            found.is_empty(),
+            "{name} {durability}, cut at {moment} of {end} ({left:?}): {found:#?}"
+        );
+    }
+}
+
+fn start(mounted: &Mounted, durability: &str) -> Server {
+    let store = mounted.path.join("up/load");
+    let setup = Setup::new().args(&["--durability", durability]);
+    setup.store(&store).start()
+}
+
+/// What was answered is there after every cut, and nothing half.
+fn strict(kind: &Kind, cuts: usize) {
+    if !kind.is_possible(SIZE) {
+        return;
+    }
+    let disk = RecordingDisk::new(SIZE).unwrap();
+    kind.make(&disk.path());
+    let mounted = Mounted::new(kind.name, "", &disk.path()).unwrap();
+    // What was there before the server is on the disk.
+    let synced = Command::new("sync").arg("-f").arg(&mounted.path).status();
+    assert!(synced.unwrap().success());
+    let from = disk.moment();
+    let server = start(&mounted, "strict");
+    // One after the other each has its own syncs; together they share them.
+    let mut chance = Chance(3);
+    let mut answered: Vec<Answered> = Vec::new();
+    for i in 0..12 {
+        answered.push(upload(&server, &disk, &mut chance));
+        let mine = &mut answered[i / 2];
+        match i % 4 {
+            0 => prolong(&server, &disk, mine, 3),
+            1 => take(&server, &disk, mine),
+            2 => {}
+            _ => remove(&server, &disk, mine),
+        }
+    }
+    answered.append(&mut load(&server, &disk, if soak() { 80 } else { 15 }, 7));
+    drop(server.kill());
+    drop(mounted);
+    let records = disk.into_records();
+    let safe = records.len();
+    let run = Run {
+        records,
+        answered,
+        from,
+        safe,
+    };
+    cut(kind, run, "strict", cuts, 11);
+}
+
+/// What was answered before a clean stop is there after every cut, whatever was done to it since;
+/// of what came later nothing wrong is served.
+fn relaxed(kind: &Kind, cuts: usize) {
+    if !kind.is_possible(SIZE) {
+        return;
+    }
+    let disk = RecordingDisk::new(SIZE).unwrap();
+    kind.make(&disk.path());
+    let mounted = Mounted::new(kind.name, "", &disk.path()).unwrap();
+    let server = start(&mounted, "relaxed");
+    let mut answered = load(&server, &disk, if soak() { 20 } else { 6 }, 5);
+    assert!(server.stop().0.success());
+    let safe = disk.moment();
+    let server = start(&mounted, "relaxed");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A neighbour that syncs what is its own: with it the journal goes to the disk.
+            let path = mounted.path.join("neighbour");
+            while !over.load(Ordering::Relaxed) {
+                let file = std::fs::File::create(&path).unwrap();
+                file.sync_all().unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        });
+        for upload in answered.iter_mut().filter(|it| it.removed.is_none()) {
+            prolong(&server, &disk, upload, 9);
+            take(&server, &disk, upload);
+        }
+        let later = load(&server, &disk, if soak() { 40 } else { 6 }, 6);
+        answered.extend(later);
+        over.store(true, Ordering::Relaxed);
+    });
+    drop(server.kill());
+    drop(mounted);
+    let run = Run {
+        records: disk.into_records(),
+        answered,
+        from: safe,
+        safe,
+    };
+    cut(kind, run, "relaxed", cuts, 13);
+}
+
+#[test]
+fn a_cut_loses_nothing_without_a_journal() {
+    strict(&EXT4_WITHOUT_JOURNAL, if soak() { CUTS } else { 8 });
+}
+
+#[test]
+fn a_cut_takes_nothing_that_was_durable_before() {
+    relaxed(&XFS, if soak() { CUTS } else { 6 });
+}
+
+#[test]
+#[ignore = "a soak: many cuts"]
+fn many_cuts_on_every_file_system() {
+    let kinds = HashMap::from([
+        ("ext4", &EXT4),
+        ("ext2", &EXT2),
+        ("xfs", &XFS),
+        ("btrfs", &BTRFS),
+        ("ext4 without a journal", &EXT4_WITHOUT_JOURNAL),
+    ]);
+    for (name, kind) in kinds {
+        eprintln!("cutting {name}");
+        if name != "ext4 without a journal" {
+            strict(kind, CUTS);
+        }
+        if name != "xfs" {
+            relaxed(kind, CUTS);
+        }
+    }
+}

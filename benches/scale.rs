@@ -171,8 +171,6 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         given_type: None,
         media_type: "text/plain".to_owned(),
         sha256: None,
-        extended: None,
-        given_type: None,
     };
     Manifest {
         schema: SCHEMA,

@@ -33,11 +33,9 @@ pub fn manifest(i: usize) -> Manifest {
                 original: name.into_bytes().into(),
                 extended: None,
                 size: FILE.len() as u64,
-                extended: None,
-                given_type: None,
                 media_type: "text/plain".to_owned(),
-                sha256: None,
                 given_type: None,
+                sha256: None,
             },
         }],
     }

@@ -10,6 +10,7 @@ mod cache;
 mod changes;
 mod commit;
 mod damage;
+mod outcome;
 #[cfg(test)]
 pub mod slowed;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use changes::{Change, Changes};
 use damage::Damage;
 use under_way::UnderWay;
 
+pub use outcome::{Indexed, Removed, RepositoryError, Updated};
 pub use under_way::Open;
 pub use uses::{Taken, Use};
 
@@ -58,50 +60,6 @@ impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Repository")
     }
-}
-
-/// Why an upload cannot be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum RepositoryError {
-    /// The store failed, or holds something damaged.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The index failed.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-}
-
-/// An upload after [`Repository::update`].
-#[derive(Debug)]
-pub struct Updated {
-    /// Its manifest as it is now.
-    pub manifest: Arc<Manifest>,
-    /// Whether it was changed.
-    pub changed: bool,
-    /// Whether the index knows.
-    pub indexed: Result<(), CatalogError>,
-}
-
-/// What became of a [`Repository::remove`].
-#[derive(Debug)]
-pub enum Removed {
-    /// It is gone, by this call; this was its manifest.
-    Done(Box<Manifest>),
-    /// It was gone.
-    Absent,
-    /// It was to stay, as its manifest is now.
-    Kept,
-}
-
-/// What [`Repository::index`] found at the key of an upload.
-#[derive(Debug)]
-pub enum Indexed {
-    /// An upload.
-    Live(Manifest),
-    /// What is left of one.
-    Gone(Tombstone),
-    /// Nothing.
-    Absent,
 }
 
 impl Repository {

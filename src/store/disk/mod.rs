@@ -27,6 +27,7 @@ mod key;
 mod layout;
 mod notes;
 mod opened;
+mod options;
 mod prepared;
 mod removal;
 mod scan;
@@ -71,6 +72,7 @@ use staged::DiskStaged;
 use sync::Syncer;
 use writer::Writer;
 
+pub use options::{OpenError, Options};
 pub use sync::Durability;
 
 /// How many commits run at once on threads of their own.
@@ -83,42 +85,6 @@ const VERIFIED_AT_ONCE: usize = 256;
 
 /// A task that takes longer to name the files of its commit has waited for the disk.
 const SLOW_COMMIT: Duration = Duration::from_millis(5);
-
-/// How a disk store behaves.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The directory; it is made when it is missing.
-    pub dir: PathBuf,
-    /// What a commit waits for.
-    pub durability: Durability,
-    /// Bytes of the file system that are not to be used.
-    pub min_free: u64,
-    /// How many files may be open at once: those of uploads under way, which beyond it wait
-    /// closed, under a name in the stage, and, where nobody else has the directory, small ones
-    /// that were read lately.
-    pub descriptors: usize,
-    /// Whether other processes have the directory too, and then how long uploads may wait for
-    /// their commit.
-    pub shared: Option<Duration>,
-}
-
-/// Why a directory cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another server holds the directory.
-    #[error(
-        "another wharf serves {0} already (it holds {0}/.wharf/lock); several servers share a store only through one Redis, each with the setting `redis`"
-    )]
-    Locked(PathBuf),
-    /// The directory cannot be used.
-    #[error("cannot use {dir} as a store: {source}")]
-    Io {
-        /// The directory.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
 
 /// A store in a directory, which it holds locked.
 #[derive(Debug, Clone)]

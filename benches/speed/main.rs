@@ -10,10 +10,12 @@ mod contestant;
 mod curl;
 mod decoder;
 mod field;
+mod http2;
 mod idle;
 mod limits;
 mod load;
 mod machine;
+mod memory;
 mod meter;
 mod options;
 mod peers;
@@ -74,7 +76,9 @@ fn run(args: impl Iterator<Item = String>) -> Result<()> {
     let options = Options::parse(args)?;
     let transfers = transfers(&options);
     let names = transfers.iter().map(|case| case.name);
-    let names: Vec<&str> = names.chain(["P", "E", "I", "IDLE", "START"]).collect();
+    let names: Vec<&str> = names
+        .chain(["P", "E", "I", "IDLE", "START", "MEM"])
+        .collect();
     for wanted in &options.cases {
         let known = names.contains(&wanted.as_str());
         ensure!(known, "there is no case {wanted}, but {}", names.join(", "));
@@ -94,6 +98,7 @@ fn run(args: impl Iterator<Item = String>) -> Result<()> {
             "I" => upkeep::index(&options, &work)?,
             "IDLE" => idle::servers(&options, &work)?,
             "START" => idle::start(&options, &work)?,
+            "MEM" => memory::run(&options, &work)?,
             _ => {
                 let case = transfers.iter().find(|case| case.name == name);
                 case.expect("one of them").run(&options, &work)?;

@@ -45,14 +45,7 @@ impl Sample {
             Unit::Requests => outcome.requests as f64,
             Unit::Files(each) => (outcome.requests * each) as f64,
         };
-        let at = |part: usize| {
-            let latencies = &outcome.latencies;
-            let last = latencies.len().saturating_sub(1);
-            latencies
-                .get(last * part / 100)
-                .copied()
-                .unwrap_or_default()
-        };
+        let at = |part| percentile(&outcome.latencies, part);
         Sample {
             rate: count / outcome.wall.as_secs_f64(),
             cpu: cpu.as_secs_f64() / (outcome.bytes as f64 / f64::from(1 << 30)),
@@ -62,6 +55,12 @@ impl Sample {
             p99: at(99),
         }
     }
+}
+
+/// Of times in their order, the one that so many of a hundred do not exceed.
+pub fn percentile(times: &[Duration], part: usize) -> Duration {
+    let last = times.len().saturating_sub(1);
+    times.get(last * part / 100).copied().unwrap_or_default()
 }
 
 /// The values of several rounds.

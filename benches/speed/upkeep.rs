@@ -49,7 +49,8 @@ fn own(program: &str, files: &Path) -> Result<Vec<OsString>> {
     Ok(vec![bench, name.into(), files.into()])
 }
 
-fn reindex(wharf: &Wharf, files: &Path) -> Vec<OsString> {
+/// The command that makes the index of a store anew.
+pub fn reindex(wharf: &Wharf, files: &Path) -> Vec<OsString> {
     let binary = wharf.binary.clone().into_os_string();
     vec![binary, "reindex".into(), "--dir".into(), files.into()]
 }

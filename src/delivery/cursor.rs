@@ -15,7 +15,7 @@ use crate::repository::Repository;
 
 /// About how many bytes of heads and text fields are written at once; a head that has been begun
 /// is written to its end.
-const TEXT: usize = 64 << 10;
+const TEXT: usize = 32 << 10;
 
 /// What comes next of a body.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::model::Manifest;
 
 /// The bytes of manifests that downloads under way hold together, beside those in the cache.
-const MOST: usize = 64 << 20;
+const MOST: usize = 32 << 20;
 /// A permit stands for so many bytes.
 const UNIT: usize = 1024;
 /// A manifest of no more bytes than this is held by each download that reads it.

@@ -14,7 +14,7 @@ use super::blocks::Blocks;
 use super::layout::Folder;
 use super::{Inner, layout, run_blocking};
 use crate::model::{FileName, Manifest, UploadId};
-use crate::store::{BLOCK, Blob, SMALL, StoreError, names};
+use crate::store::{Blob, SMALL, StoreError, names};
 
 /// What is to be read of which file.
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ struct DiskBlob {
 #[async_trait]
 impl Blob for DiskBlob {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let len = (self.range.end - self.range.start).min(BLOCK as u64);
+        let len = (self.range.end - self.range.start).min(self.blocks.size() as u64);
         if len == 0 {
             return Ok(None);
         }

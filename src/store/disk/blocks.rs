@@ -1,5 +1,6 @@
 //! Memory for reading, used again: a block fresh from the system costs as much as reading into it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,12 +9,18 @@ use crate::store::BLOCK;
 
 /// How many blocks wait to be used again.
 const KEPT: usize = 16;
+/// How many blocks are in use before further reads get less: 48 MiB. Readers who stop hold theirs.
+const PLENTY: usize = 192;
+/// What a read gets then, in bytes.
+const CROWDED: usize = 32 * 1024;
 
 /// Blocks of [`BLOCK`] bytes that nobody uses.
 #[derive(Debug, Default)]
 pub struct Blocks {
     /// Guards the blocks. A std mutex: held for a push or a pop.
     free: Mutex<Vec<Box<[u8]>>>,
+    /// How many blocks are in use; an estimate that guards nothing.
+    used: AtomicUsize,
 }
 
 /// A block, or a short piece of memory of its own.
@@ -25,6 +32,14 @@ pub struct Block {
 }
 
 impl Blocks {
+    /// How many bytes are to be read at once, as long as so many blocks are in use as now.
+    pub fn size(&self) -> usize {
+        match self.used.load(Ordering::Relaxed) < PLENTY {
+            true => BLOCK,
+            false => CROWDED,
+        }
+    }
+
     /// `len` bytes, at most [`BLOCK`], of whatever content.
     pub fn take(self: &Arc<Self>, len: usize) -> Block {
         // A short one is cheap, and would keep a whole block from others.
@@ -36,6 +51,7 @@ impl Blocks {
                 home: None,
             };
         }
+        self.used.fetch_add(1, Ordering::Relaxed);
         let free = self.free().pop();
         Block {
             memory: free.unwrap_or_else(|| vec![0; BLOCK].into()),
@@ -75,6 +91,7 @@ impl From<Block> for Bytes {
 impl Drop for Block {
     fn drop(&mut self) {
         let Some(home) = self.home.take() else { return };
+        home.used.fetch_sub(1, Ordering::Relaxed);
         let mut free = home.free();
         if free.len() < KEPT {
             free.push(std::mem::take(&mut self.memory));
@@ -103,6 +120,14 @@ mod tests {
         drop((again, another));
         assert_eq!(blocks.free().len(), 2);
         assert_eq!(Bytes::from(blocks.take(10)).len(), 10);
+        let mut held: Vec<Block> = (0..PLENTY - 1).map(|_| blocks.take(BLOCK)).collect();
+        assert_eq!(blocks.size(), BLOCK);
+        held.push(blocks.take(BLOCK));
+        assert_eq!(blocks.size(), CROWDED, "the others read less at once");
+        held.pop();
+        assert_eq!(blocks.size(), BLOCK);
+        held.clear();
+        blocks.free().truncate(2);
         assert_eq!(blocks.free().len(), 2);
     }
 }

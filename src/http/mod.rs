@@ -21,7 +21,7 @@ mod metrics;
 pub mod origin;
 mod page;
 mod problem;
-mod range;
+pub mod range;
 mod reindex;
 mod request_body;
 mod respond;

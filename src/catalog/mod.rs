@@ -16,6 +16,7 @@ mod redis;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 
@@ -36,10 +37,44 @@ pub struct Entry {
     pub expires_at: Option<Timestamp>,
     /// Bytes of its files together.
     pub size: u64,
+    /// How many files it has.
+    pub file_count: usize,
+    /// The name of its file, where there is exactly one.
+    pub name: Option<FileName>,
+    /// How often it may be downloaded, if that is limited. `None` where the index was written
+    /// before it knew: the manifest says.
+    pub downloads: Option<Option<Downloads>>,
+}
+
+/// The downloads of a limited upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Downloads {
+    /// How many are allowed.
+    pub max: u64,
+    /// How many of them are left.
+    pub left: u64,
+}
+
+impl Downloads {
+    /// Those of an upload, if they are limited.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        let max = manifest.max_downloads?;
+        let left = max.saturating_sub(manifest.used);
+        Some(Downloads { max, left })
+    }
+}
+
+/// A stretch of the listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stretch {
+    /// Its uploads, newest first.
+    pub entries: Vec<Entry>,
+    /// Where the next stretch begins; `None` at the end of the listing.
+    pub next: Option<Cursor>,
 }
 
 /// A place in the listing: behind the upload of this time and id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     /// When the last upload of the page before was committed.
     pub created_at: Timestamp,
@@ -169,7 +204,9 @@ pub trait Catalog: Capacity + 'static {
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError>;
 
-    /// Up to `limit` uploads not over at `now`, newest first, behind `after`.
+    /// Up to `limit` uploads not over at `now`, newest first, behind `after`. Only so many are
+    /// looked at: there may be fewer, or none, and more behind them. What may read a disk is not
+    /// done on the caller's thread.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while some could be unknown.
@@ -178,7 +215,7 @@ pub trait Catalog: Capacity + 'static {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Entry>, CatalogError>;
+    ) -> Result<Stretch, CatalogError>;
 
     /// Takes up to `limit` uploads that are to be looked at by `now`, the longest overdue first:
     /// those whose deadline has come, and those whose downloads are spent. None of them comes due

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::Entry;
+use crate::catalog::{Downloads, Entry};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
 /// The value of an upload in the database, as JSON.
@@ -23,8 +23,11 @@ pub struct Record {
     pub size: u64,
     /// What it takes of the store: see [`Manifest::room`].
     pub room: u64,
-    /// The names of its files, each once.
+    /// The names of its files, each once, as they are within an upload.
     pub names: Vec<FileName>,
+    /// Its downloads, where they are limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downloads: Option<Downloads>,
 }
 
 impl Record {
@@ -52,6 +55,7 @@ impl Record {
             size: manifest.size(),
             room: manifest.room(),
             names,
+            downloads: Downloads::of(manifest),
         }
     }
 
@@ -71,6 +75,12 @@ impl Record {
             created_at: self.created_at,
             expires_at: self.expires_at,
             size: self.size,
+            file_count: self.names.len(),
+            name: match self.names.as_slice() {
+                [only] => Some(only.clone()),
+                _ => None,
+            },
+            downloads: Some(self.downloads),
         }
     }
 }

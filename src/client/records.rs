@@ -10,6 +10,9 @@ use super::{Client, ClientError};
 
 /// The most uploads that a server lists at once.
 const PAGE: usize = 1000;
+/// How many pages without an upload, one after the other, lead to others: behind many that are
+/// over, a server looks for the next ones with each.
+const EMPTY_PAGES: usize = 1000;
 /// How often a deletion is tried whose answer does not come.
 const DELETE_TRIES: u32 = 3;
 /// The pause after the first of them; the next is four times as long.
@@ -36,6 +39,7 @@ impl Client {
     ) -> Result<(), ClientError> {
         let mut left = limit;
         let mut after: Option<String> = None;
+        let mut empty = 0;
         while left > 0 {
             let mut query = vec![("limit", left.min(PAGE).to_string())];
             query.extend(after.clone().map(|after| ("after", after)));
@@ -44,7 +48,7 @@ impl Client {
                 return Err(ClientError::Answer("it is no listing".to_owned()));
             };
             left = left.saturating_sub(uploads.len());
-            let none = uploads.is_empty();
+            empty = if uploads.is_empty() { empty + 1 } else { 0 };
             if uploads.into_iter().try_for_each(&mut each).is_break() {
                 return Ok(());
             }
@@ -53,7 +57,7 @@ impl Client {
                     let reason = format!("its listing goes on where it was, after {next:?}");
                     return Err(ClientError::Answer(reason));
                 }
-                Some(Value::String(next)) if !none => after = Some(next),
+                Some(Value::String(next)) if empty < EMPTY_PAGES => after = Some(next),
                 _ => return Ok(()),
             }
         }

@@ -3,6 +3,7 @@
 mod body;
 mod cursor;
 mod error;
+mod listing;
 mod memory;
 mod outline;
 mod representation;
@@ -11,25 +12,19 @@ mod resolve;
 mod tests;
 mod uses;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
-
-use crate::catalog::Cursor;
-use crate::model::{Clock, Manifest};
+use crate::model::Clock;
 use crate::repository::Repository;
-use crate::store::{Elsewhere, StoreError};
+use crate::store::Elsewhere;
 
 use memory::ManifestBudget;
 
 pub use body::Content;
 pub use error::DeliveryError;
+pub use listing::{Listing, Summary};
 pub use representation::{FormBuilder, Kind, Piece, Representation};
 pub use resolve::Selected;
-
-/// How many manifests of a listing are read at once.
-const AT_ONCE: usize = 16;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy)]
@@ -45,15 +40,6 @@ pub struct Delivery {
     clock: Clock,
     options: Options,
     manifests: ManifestBudget,
-}
-
-/// One page of the listing.
-#[derive(Debug)]
-pub struct Page {
-    /// The uploads, newest first.
-    pub uploads: Vec<Arc<Manifest>>,
-    /// Where the next page begins; `None` at the end.
-    pub next: Option<Cursor>,
 }
 
 impl Delivery {
@@ -101,36 +87,5 @@ impl Delivery {
             lives,
         };
         Ok(self.uploads.store().elsewhere(&file).await?)
-    }
-
-    /// Up to `limit` uploads, newest first, behind `after`.
-    ///
-    /// # Errors
-    /// The index is being rebuilt, or the store fails.
-    pub async fn list(&self, after: Option<Cursor>, limit: usize) -> Result<Page, DeliveryError> {
-        let now = self.clock.now();
-        let mut entries = self.uploads.list(after, limit + 1, now).await?;
-        let more = entries.len() > limit;
-        entries.truncate(limit);
-        let next = entries.last().filter(|_| more).map(|entry| Cursor {
-            created_at: entry.created_at,
-            id: entry.id,
-        });
-        let mut uploads = Vec::with_capacity(entries.len());
-        let mut manifests = stream::iter(entries)
-            .map(async |entry| (self.uploads.get(&entry.id).await, entry))
-            .buffered(AT_ONCE);
-        while let Some((manifest, entry)) = manifests.next().await {
-            // One that is over by now is left out; one that is damaged hides no other.
-            match manifest {
-                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
-                Ok(Some(manifest)) if !manifest.is_over(now) => uploads.push(manifest),
-                Ok(Some(_)) => {}
-                // Removed behind the index's back.
-                Ok(None) => drop(self.uploads.index(&entry.id, &[]).await?),
-                Err(error) => self.uploads.report_damage(&entry.id, &error, false),
-            }
-        }
-        Ok(Page { uploads, next })
     }
 }

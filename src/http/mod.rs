@@ -15,6 +15,7 @@ mod filepond;
 mod front;
 mod health;
 pub mod hosts;
+mod listing;
 mod log;
 mod manage;
 mod metrics;
@@ -257,7 +258,7 @@ fn routes(app: &App) -> Router<App> {
         .route("/files/{id}/{name}", get(download::raw))
         .route("/uploads/{id}", get(uploads::show));
     let changes = Router::new()
-        .route("/uploads", get(uploads::list))
+        .route("/uploads", get(listing::list))
         .route(
             "/uploads/{id}",
             delete(uploads::delete).patch(uploads::prolong),

@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::delivery::Summary;
 use crate::form::display_name;
 use crate::model::{Digest, FileName, Manifest, RawText, StoredFile, Timestamp, UploadId};
 
@@ -48,6 +49,40 @@ struct FileJson<'a> {
     media_type: &'a str,
     sha256: Option<Digest>,
     url: String,
+}
+
+/// What a listing says of an upload.
+#[derive(Serialize)]
+pub struct SummaryJson<'a> {
+    id: &'a UploadId,
+    url: String,
+    name: Option<&'a FileName>,
+    size: u64,
+    file_count: usize,
+    #[serde(serialize_with = "text")]
+    created_at: Timestamp,
+    #[serde(serialize_with = "optional_text")]
+    expires_at: Option<Timestamp>,
+    max_downloads: Option<u64>,
+    downloads_left: Option<u64>,
+}
+
+/// A summary; its URL begins with `base`.
+pub fn summary<'a>(upload: &'a Summary, base: &str) -> SummaryJson<'a> {
+    SummaryJson {
+        id: &upload.id,
+        url: match &upload.name {
+            Some(name) => address(&upload.id, name, base),
+            None => format!("{base}/download/{}", upload.id),
+        },
+        name: upload.name.as_ref(),
+        size: upload.size,
+        file_count: upload.file_count,
+        created_at: upload.created_at,
+        expires_at: upload.expires_at,
+        max_downloads: upload.downloads.map(|downloads| downloads.max),
+        downloads_left: upload.downloads.map(|downloads| downloads.left),
+    }
 }
 
 /// The upload as everybody sees it; URLs begin with `base`.
@@ -108,11 +143,12 @@ fn fields(manifest: &Manifest) -> Map<String, Value> {
 
 /// The address of one file's bytes.
 pub fn file_url(manifest: &Manifest, file: &StoredFile, base: &str) -> String {
-    format!(
-        "{base}/files/{}/{}",
-        manifest.id,
-        utf8_percent_encode(file.name.as_str(), SEGMENT)
-    )
+    address(&manifest.id, &file.name, base)
+}
+
+fn address(id: &UploadId, name: &FileName, base: &str) -> String {
+    let name = utf8_percent_encode(name.as_str(), SEGMENT);
+    format!("{base}/files/{id}/{name}")
 }
 
 /// A field name as people read it.

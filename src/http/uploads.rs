@@ -1,4 +1,4 @@
-//! `/uploads`: uploads as records, their listing, prolonging and deletion.
+//! `/uploads/ID`: uploads as records, their prolonging and deletion.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::accept::Accept;
@@ -15,16 +15,10 @@ use super::access::{self, Scope};
 use super::extract::Segments;
 use super::origin::Origin;
 use super::problem::Problem;
-use super::upload::serde_urlencoded;
-use super::upload_json::UploadJson;
 use super::{App, page, upload_json};
-use crate::catalog::Cursor;
 use crate::manage::{Credentials, Permit};
-use crate::model::{Manifest, Timestamp, UploadId};
+use crate::model::{Manifest, UploadId};
 
-/// How many uploads a page of the listing has, and may have.
-const PAGE: usize = 100;
-pub(super) const MAX_PAGE: usize = 1000;
 /// The most bytes of the body of a `PATCH`.
 const PATCH_LIMIT: usize = 16 * 1024;
 
@@ -67,50 +61,6 @@ pub async fn show(
     response
         .headers_mut()
         .insert(header::VARY, HeaderValue::from_static("Accept"));
-    Ok(response)
-}
-
-/// A page of the listing.
-#[derive(Serialize)]
-struct Listing<'a> {
-    uploads: Vec<UploadJson<'a>>,
-    /// Where the next page begins.
-    next: Option<String>,
-}
-
-/// The uploads, newest first.
-pub async fn list(
-    State(app): State<App>,
-    RawQuery(query): RawQuery,
-    Extension(origin): Extension<Origin>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let access = &app.options.access;
-    if app.delivery.shared_names() {
-        access.require_if_guarded(Scope::Download, &headers)?;
-    } else {
-        access.require(Scope::Admin, &headers)?;
-    }
-    let mut limit = PAGE;
-    let mut after = None;
-    for (key, value) in serde_urlencoded(query.as_deref().unwrap_or_default())? {
-        match key.as_str() {
-            "limit" => limit = parse_limit(&value)?,
-            "after" => after = Some(parse_cursor(&value)?),
-            _ => {}
-        }
-    }
-    let page = app.delivery.list(after, limit).await?;
-    let base = app.base_of(&origin);
-    let uploads = page.uploads.iter();
-    let listing = Listing {
-        uploads: uploads.map(|it| upload_json::show(it, &base)).collect(),
-        next: page
-            .next
-            .map(|cursor| format!("{}-{}", cursor.created_at.as_millis(), cursor.id)),
-    };
-    let mut response = axum::Json(listing).into_response();
-    no_cache(&mut response);
     Ok(response)
 }
 
@@ -206,32 +156,4 @@ impl App {
 pub(super) fn parse_id(id: &str) -> Result<UploadId, Problem> {
     id.parse()
         .map_err(|_| Problem::not_found(format!("there is no upload {id:?}")))
-}
-
-fn parse_limit(value: &str) -> Result<usize, Problem> {
-    match value.parse() {
-        Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
-        _ => Err(Problem::bad_request(format!(
-            "limit: {value:?} is not a number from 1 to {MAX_PAGE}"
-        ))),
-    }
-}
-
-fn parse_cursor(value: &str) -> Result<Cursor, Problem> {
-    let parsed = || {
-        let (millis, id) = value.split_once('-')?;
-        Some(Cursor {
-            created_at: Timestamp::from_millis(millis.parse().ok()?),
-            id: id.parse().ok()?,
-        })
-    };
-    parsed().ok_or_else(|| {
-        Problem::bad_request(format!("after: {value:?} is not a \"next\" of a listing"))
-    })
-}
-
-fn no_cache(response: &mut Response) {
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 }

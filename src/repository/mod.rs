@@ -21,7 +21,7 @@ mod uses;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::{Catalog, CatalogError, Cursor, Entry};
+use crate::catalog::{Catalog, CatalogError, Cursor, Stretch};
 use crate::model::{Clock, FileName, Manifest, Reason, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Orphan, Replaced, Staged, Store, StoreError};
 use backlog::Backlog;
@@ -124,7 +124,7 @@ impl Repository {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Entry>, CatalogError> {
+    ) -> Result<Stretch, CatalogError> {
         if self.0.backlog.is_behind() {
             return Err(CatalogError::Rebuilding);
         }

@@ -33,6 +33,7 @@ mod foreign_forms;
 mod instances;
 mod known;
 mod left;
+mod listing;
 mod logging;
 mod lost;
 mod manage;

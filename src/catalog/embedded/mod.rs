@@ -13,6 +13,7 @@
 
 mod check;
 mod holds;
+mod look;
 mod newest;
 mod open;
 mod pending;
@@ -33,7 +34,9 @@ use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
-use super::{Capacity as _, Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Stats};
+use super::{
+    Capacity as _, Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Stats, Stretch,
+};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use holds::Holds;
 use newest::{Names, Newest};
@@ -173,19 +176,6 @@ impl EmbeddedCatalog {
         self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is recorded, as it stands now: a snapshot, and the changes it does not have.
-    fn view<T>(
-        &self,
-        look: impl FnOnce(&Snapshot, Vec<(UploadId, Change)>) -> Result<T, redb::Error>,
-    ) -> Result<T, CatalogError> {
-        let (snapshot, pending) = {
-            let state = self.shared.state()?;
-            let snapshot = Snapshot::of(&self.shared.database).map_err(failed)?;
-            (snapshot, state.pending.all())
-        };
-        look(&snapshot, pending).map_err(failed)
-    }
-
     /// The newest upload with that name that is alive and not one of `skip`, and its deadline.
     fn search(
         &self,
@@ -193,7 +183,7 @@ impl EmbeddedCatalog {
         now: Timestamp,
         skip: &[UploadId],
     ) -> Result<Option<Newest>, CatalogError> {
-        self.view(|snapshot, pending| {
+        self.shared.view(|snapshot, pending| {
             let mut hidden = pending::ids(&pending);
             hidden.extend(skip);
             let recent = pending
@@ -210,7 +200,7 @@ impl EmbeddedCatalog {
 
     /// The highest order of these names.
     fn latest(&self, names: &[&FileName]) -> Result<Option<Timestamp>, CatalogError> {
-        self.view(|snapshot, pending| {
+        self.shared.view(|snapshot, pending| {
             let records = pending.iter().filter_map(|(_, change)| change.as_ref());
             let of_one =
                 |record: &&Arc<Record>| names.iter().any(|name| record.names.contains(name));
@@ -310,26 +300,12 @@ impl Catalog for EmbeddedCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Entry>, CatalogError> {
+    ) -> Result<Stretch, CatalogError> {
         self.require_complete()?;
-        self.view(|snapshot, pending| {
-            let hidden = pending::ids(&pending);
-            let behind = |entry: &Entry| {
-                after.is_none_or(|cursor| {
-                    (entry.created_at, entry.id) < (cursor.created_at, cursor.id)
-                })
-            };
-            let mut entries = snapshot.list(after, limit, now, &hidden)?;
-            let recent = pending.into_iter().filter_map(|(id, change)| {
-                change
-                    .filter(|record| record.is_alive(now))
-                    .map(|record| record.entry(id))
-            });
-            entries.extend(recent.filter(behind));
-            entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
-            entries.truncate(limit);
-            Ok(entries)
-        })
+        let shared = Arc::clone(&self.shared);
+        let look = move || shared.list(after, limit, now);
+        let looked = tokio::task::spawn_blocking(look).await;
+        looked.map_err(|error| CatalogError::Failed(error.into()))?
     }
 
     async fn due(
@@ -338,7 +314,7 @@ impl Catalog for EmbeddedCatalog {
         limit: usize,
         again: Timestamp,
     ) -> Result<Vec<UploadId>, CatalogError> {
-        let due = self.view(|snapshot, pending| {
+        let due = self.shared.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
             let mut due = snapshot.due(now, limit, &hidden)?;
             due.extend(pending::due(&pending).filter(|(at, _)| *at <= now));
@@ -355,7 +331,7 @@ impl Catalog for EmbeddedCatalog {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, CatalogError> {
-        self.view(|snapshot, pending| {
+        self.shared.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
             let end = Timestamp::from_millis(i64::MAX);
             let stored = snapshot.due(end, 1, &hidden)?.into_iter().next();
@@ -398,7 +374,7 @@ impl Catalog for EmbeddedCatalog {
     }
 
     async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {
-        self.view(|snapshot, pending| {
+        self.shared.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
             let entries = snapshot.with_prefix(prefix, &hidden)?.into_iter();
             let mut ids: Vec<UploadId> = entries.map(|entry| entry.id).collect();

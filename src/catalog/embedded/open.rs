@@ -13,7 +13,7 @@ use crate::catalog::Stats;
 use crate::model::{Manifest, Timestamp};
 
 /// The layout of the tables; another one is begun anew.
-const SCHEMA: u64 = 2;
+const SCHEMA: u64 = 3;
 /// What redb may hold of the file in memory, in bytes.
 const CACHE: usize = 64 * 1024 * 1024;
 

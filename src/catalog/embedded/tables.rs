@@ -9,7 +9,7 @@ use redb::{
 
 use super::pending::Change;
 use crate::catalog::record::Record;
-use crate::catalog::{Cursor, Entry, Stats};
+use crate::catalog::{Cursor, Entry, Stats, Stretch};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 type Bytes = &'static [u8];
@@ -163,35 +163,39 @@ impl Snapshot {
         Ok(None)
     }
 
-    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first.
+    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first, of no
+    /// more than `looks` that are looked at.
     pub fn list(
         &self,
         after: Option<Cursor>,
         limit: usize,
+        looks: usize,
         now: Timestamp,
         hidden: &HashSet<UploadId>,
-    ) -> Result<Vec<Entry>, redb::Error> {
+    ) -> Result<Stretch, redb::Error> {
         let end = after.map_or_else(
             || vec![LAST; 9],
             |cursor| time_key(cursor.created_at, &cursor.id),
         );
-        let mut entries = Vec::new();
+        let mut stretch = Stretch::default();
         let table = self.0.open_table(BY_TIME)?;
-        for key in table.range(..&end[..])?.rev() {
-            let Some((_, id)) = read_time_key(key?.0.value()) else {
+        let uploads = self.0.open_table(UPLOADS)?;
+        for (looked, key) in table.range(..&end[..])?.rev().enumerate() {
+            let Some((created_at, id)) = read_time_key(key?.0.value()) else {
                 continue;
             };
-            if hidden.contains(&id) {
-                continue;
+            if !hidden.contains(&id) {
+                let value = uploads.get(id.as_str().as_bytes())?;
+                let record = value.map(|value| decode(value.value())).transpose()?;
+                let alive = record.filter(|record| record.is_alive(now));
+                stretch.entries.extend(alive.map(|record| record.entry(id)));
             }
-            if let Some(record) = self.find(&id)?.filter(|record| record.is_alive(now)) {
-                entries.push(record.entry(id));
-                if entries.len() == limit {
-                    break;
-                }
+            if stretch.entries.len() == limit || looked + 1 >= looks {
+                stretch.next = Some(Cursor { created_at, id });
+                break;
             }
         }
-        Ok(entries)
+        Ok(stretch)
     }
 
     /// Up to `limit` uploads due by `now` that are not `hidden`, the longest overdue first.

@@ -41,6 +41,32 @@ async fn only_a_clean_end_leaves_it_complete() {
 }
 
 #[tokio::test]
+async fn an_upload_at_the_end_of_a_look_is_listed_while_its_change_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("catalog.redb");
+    let catalog = open(&path);
+    let mut last = manifest(0, &["a"]);
+    catalog.record(&last).await.unwrap();
+    for millis in 1..look::LOOKS {
+        let over = Manifest {
+            expires_at: Some(Timestamp::from_millis(5000)),
+            ..manifest(millis as i64, &[])
+        };
+        catalog.record(&over).await.unwrap();
+    }
+    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.close(true).await.unwrap();
+    drop(catalog);
+    let catalog = open(&path);
+    last.generation += 1;
+    catalog.record(&last).await.unwrap();
+    let now = Timestamp::from_millis(5000);
+    let listed = catalog.list(None, 10, now).await.unwrap();
+    let ids: Vec<UploadId> = listed.entries.iter().map(|entry| entry.id).collect();
+    assert_eq!(ids, [last.id]);
+}
+
+#[tokio::test]
 async fn what_is_damaged_is_begun_anew() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.redb");

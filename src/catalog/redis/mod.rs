@@ -24,12 +24,12 @@ use futures_util::future::join_all;
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 use super::orders::Orders;
-use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Scan, Stats};
+use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Scan, Stats, Stretch};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
 use crate::redis::{self, Events, Keys, Link, Message};
 use held::Held;
 use room::Room;
-use search::entry;
+use search::{UNKNOWN, entry};
 use shards::{LEAD, Shards};
 
 /// For how long a use of a download, or room, is held at a time.
@@ -160,8 +160,11 @@ impl Catalog for RedisCatalog {
     async fn find(&self, id: &UploadId) -> Result<Option<Entry>, CatalogError> {
         let mut get = cmd("HMGET");
         get.arg(self.shards.of(id, &["upload"]));
-        get.arg(&["g", "c", "e", "s"]);
-        let fields: Vec<Option<String>> = self.link.run(&get).await.map_err(failed)?;
+        get.arg(&["g", "c", "e", "s", "n", "l"]);
+        let mut fields: Vec<Option<String>> = self.link.run(&get).await.map_err(failed)?;
+        if let Some(downloads) = fields.last_mut() {
+            downloads.get_or_insert_with(|| UNKNOWN.to_owned());
+        }
         let fields: Option<Vec<String>> = fields.into_iter().collect();
         Ok(fields.and_then(|fields| entry(*id, &fields)))
     }
@@ -180,7 +183,7 @@ impl Catalog for RedisCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Entry>, CatalogError> {
+    ) -> Result<Stretch, CatalogError> {
         self.list_all(after, limit, now).await
     }
 

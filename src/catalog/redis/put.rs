@@ -37,6 +37,9 @@ impl RedisCatalog {
             u8::from(create).to_string(),
             u8::from(marked).to_string(),
             record.room.to_string(),
+            record.downloads.map_or(String::new(), |downloads| {
+                format!("{} {}", downloads.max, downloads.left)
+            }),
         ];
         let keys = ["upload", "due!", "all!", "bytes!", "marker"];
         let mut keys = self.shards.of(id, &keys);

@@ -3,7 +3,8 @@
 //!
 //! A record is a hash: `g` generation, `c` created, `e` deadline or nothing, `s` bytes, `x` 1 when
 //! all downloads are used, `n` the names of its files, each after a slash, `u` the uses it was
-//! told of. Times are milliseconds since the epoch.
+//! told of, `r` the room it takes, `l` how many downloads are allowed and left, or nothing where
+//! they are not limited. Times are milliseconds since the epoch.
 
 /// Has an upload take so much room, or none, in place of what it has reserved.
 macro_rules! settle {
@@ -28,7 +29,8 @@ pub(super) use settle;
 
 /// Records an upload. Keys: record, due, all, bytes, marker, and where room is counted on the same
 /// server: room, of, by. Arguments: id, generation, created, deadline, when to look at it, bytes,
-/// spent, names, whether to create it, whether to mark it, room.
+/// spent, names, whether to create it, whether to mark it, room, its downloads (how many are allowed
+/// and left, or nothing).
 /// What is recorded once more, by a comparison, is not marked again: an operator may just have
 /// taken the mark away.
 pub const RECORD: &str = concat!(
@@ -43,7 +45,7 @@ end
 local before = redis.call('HMGET', KEYS[1], 'r', 's')
 local delta = tonumber(ARGV[11]) - tonumber(before[1] or before[2] or '0')
 if delta ~= 0 then redis.call('INCRBY', KEYS[4], string.format('%.0f', delta)) end
-redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'r', ARGV[11], 'x', ARGV[7], 'n', ARGV[8])
+redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'r', ARGV[11], 'x', ARGV[7], 'n', ARGV[8], 'l', ARGV[12])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 if ARGV[5] == '' then redis.call('ZREM', KEYS[2], ARGV[1]) else redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1]) end
 if ARGV[10] == '0' or ARGV[4] == '' then
@@ -119,25 +121,30 @@ return whole and 0 or 1";
 
 /// Uploads that are alive, the newest first. Keys: all, built, and what a record's key begins
 /// with (records share its hash tag). Arguments: before which time, and there before which id, how
-/// many, now. Answers nothing when some could be unknown, else id and record of each.
+/// many, now, how many to look at. Answers nothing when some could be unknown, else the time and id
+/// of the last that was looked at (nothing at the end), and id and record of each; `?` stands for
+/// downloads that the record does not have, as it was written by an older version.
 pub const LIST: &str = r"#!lua flags=no-writes
 if redis.call('GET', KEYS[2]) ~= string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') then return false end
-local found, at = {}, 0
-while #found < tonumber(ARGV[3]) do
+local found, at, looked = {}, 0, 0
+while true do
   local page = redis.call('ZREVRANGEBYSCORE', KEYS[1], ARGV[1], '-inf', 'WITHSCORES', 'LIMIT', at, 100)
-  if #page == 0 then break end
+  if #page == 0 then return {'', '', found} end
   at = at + 100
   for i = 1, #page, 2 do
     local id = page[i]
-    if #found < tonumber(ARGV[3]) and (page[i + 1] ~= ARGV[1] or id < ARGV[2]) then
-      local record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'x')
-      if record[1] and record[5] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
-        found[#found + 1] = {id, record[1], record[2], record[3], record[4]}
+    if page[i + 1] ~= ARGV[1] or id < ARGV[2] then
+      local record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'n', 'l', 'x')
+      if record[1] and record[7] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
+        -- Of more names than one, only how many there are.
+        if string.find(record[5], '/', 2, true) then record[5] = string.gsub(record[5], '[^/]+', '') end
+        found[#found + 1] = {id, record[1], record[2], record[3], record[4], record[5], record[6] or '?'}
       end
+      looked = looked + 1
+      if #found == tonumber(ARGV[3]) or looked == tonumber(ARGV[5]) then return {page[i + 1], id, found} end
     end
   end
-end
-return found";
+end";
 
 /// Takes what is due. Key: due. Arguments: now, how many, when each is due again.
 pub const DUE: &str = r"#!lua flags=allow-oom

@@ -1,14 +1,23 @@
 //! What is asked of many shards, or of many candidates.
 
+use std::cmp::Reverse;
+
 use ::redis::cmd;
 use futures_util::future::join_all;
 
+use super::shards::Shards;
 use super::{RedisCatalog, failed, millis, scripts};
-use crate::catalog::{CatalogError, Cursor, Entry};
+use crate::catalog::{CatalogError, Cursor, Downloads, Entry, Stretch};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 /// How many candidates for a name are asked for at once.
 const CANDIDATES: usize = 16;
+/// How many uploads of each shard are asked for by a look for a listing, at the least.
+const LEAST: usize = 8;
+/// How many of its uploads a shard looks at then: some hundred microseconds.
+const LOOKS: usize = 200;
+/// What stands for the downloads of an upload that was recorded before the index knew them.
+pub const UNKNOWN: &str = "?";
 
 impl RedisCatalog {
     /// See [`newest`](super::Catalog::newest).
@@ -52,30 +61,43 @@ impl RedisCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-    ) -> Result<Vec<Entry>, CatalogError> {
+    ) -> Result<Stretch, CatalogError> {
         let (before, id) = match after {
             Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
             None => ("+inf".to_owned(), String::new()),
         };
-        let args = [before, id, limit.to_string(), millis(now)];
+        // Uploads are spread evenly: of each shard somewhat more than its part is asked for.
+        let part = limit.min(LEAST + 4 * limit / Shards::COUNT);
+        let (part, looks) = (part.to_string(), LOOKS.to_string());
+        let args = [before, id, part, millis(now), looks];
         let keys = |tag: &str| {
             let names = ["all", "built", "upload:"];
             names.map(|name| self.shards.key(tag, name)).to_vec()
         };
-        type Rows = Option<Vec<Vec<String>>>;
+        type Row = Vec<String>;
+        type Rows = Option<(String, String, Vec<Row>)>;
         let shards: Vec<Rows> = self.each(scripts::LIST, keys, &args).await?;
-        let shards: Rows = shards
-            .into_iter()
-            .collect::<Option<Vec<_>>>()
-            .map(|rows| rows.concat());
-        let rows = shards.ok_or(CatalogError::Rebuilding)?;
-        let mut entries: Vec<Entry> = rows
-            .iter()
-            .filter_map(|row| entry(row.first()?.parse().ok()?, row.get(1..)?))
-            .collect();
-        entries.sort_by_key(|entry| std::cmp::Reverse((entry.created_at, entry.id)));
-        entries.truncate(limit);
-        Ok(entries)
+        let shards = shards.into_iter().collect::<Option<Vec<_>>>();
+        let (mut entries, mut end) = (Vec::new(), None);
+        for (time, id, rows) in shards.ok_or(CatalogError::Rebuilding)? {
+            end = end.max(place(&time, &id));
+            let found = rows.iter();
+            entries
+                .extend(found.filter_map(|row| entry(row.first()?.parse().ok()?, row.get(1..)?)));
+        }
+        let place = |entry: &Entry| Cursor {
+            created_at: entry.created_at,
+            id: entry.id,
+        };
+        // Behind the place where the first of the shards has stopped, it could have others.
+        entries.retain(|entry| end.is_none_or(|end| place(entry) >= end));
+        entries.sort_by_key(|entry| Reverse(place(entry)));
+        let mut next = end;
+        if entries.len() > limit {
+            entries.truncate(limit);
+            next = entries.last().map(place);
+        }
+        Ok(Stretch { entries, next })
     }
 
     /// See [`with_prefix`](super::Catalog::with_prefix).
@@ -128,17 +150,36 @@ impl RedisCatalog {
     }
 }
 
-/// Reads generation, creation, deadline and bytes of a record.
+/// A place in a shard.
+fn place(time: &str, id: &str) -> Option<Cursor> {
+    Some(Cursor {
+        created_at: Timestamp::from_millis(time.parse().ok()?),
+        id: id.parse().ok()?,
+    })
+}
+
+/// Reads generation, creation, deadline, bytes, names and downloads of a record.
 pub fn entry(id: UploadId, fields: &[String]) -> Option<Entry> {
-    let [generation, created, deadline, size] = fields else {
+    let [generation, created, deadline, size, names, downloads] = fields else {
         return None;
     };
     let time = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
+    let mut names = names.split('/').skip(1);
+    let (first, others) = (names.next(), names.count());
+    let name = first.filter(|_| others == 0);
+    let limited = || {
+        let (max, left) = downloads.split_once(' ')?;
+        let (max, left) = (max.parse().ok()?, left.parse().ok()?);
+        Some(Downloads { max, left })
+    };
     Some(Entry {
         id,
         generation: generation.parse().ok()?,
         created_at: time(created)?,
         expires_at: time(deadline),
         size: size.parse().ok()?,
+        file_count: usize::from(first.is_some()) + others,
+        name: name.and_then(|name| FileName::parse(name).ok()),
+        downloads: (downloads != UNKNOWN).then(limited),
     })
 }

@@ -17,6 +17,9 @@ pub const LEAD: &str = "lead";
 pub struct Shards(Keys);
 
 impl Shards {
+    /// How many shards uploads have.
+    pub const COUNT: usize = SHARDS;
+
     pub fn new(keys: Keys) -> Self {
         Shards(keys)
     }

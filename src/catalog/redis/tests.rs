@@ -138,7 +138,7 @@ async fn a_command_outlives_its_connection() {
         );
         assert_eq!(newest.unwrap(), Some(upload.id));
         assert_eq!(found.unwrap().unwrap().id, upload.id);
-        assert_eq!(listed.unwrap()[0].id, upload.id);
+        assert_eq!(listed.unwrap().entries[0].id, upload.id);
         assert_eq!(catalog.ready(), Ok(()));
     }
 }

@@ -128,11 +128,15 @@ fn files(upload: &Value) -> impl Iterator<Item = &Value> {
 
 /// One line: id, when, how much, what.
 fn summary(upload: &Value) -> String {
-    let size = files(upload).filter_map(|file| file["size"].as_u64()).sum();
-    let names: Vec<String> = files(upload).map(|file| text(&file["name"])).collect();
+    let size = upload["size"].as_u64().unwrap_or_default();
+    let what = match (upload["name"].as_str(), upload["file_count"].as_u64()) {
+        (Some(name), _) => plain(name).into_owned(),
+        (None, Some(count)) if count > 0 => format!("{count} files"),
+        _ => String::new(),
+    };
     let (id, created) = (text(&upload["id"]), text(&upload["created_at"]));
     let size = BinaryBytes(size).to_string();
-    format!("{id}  {created}  {size:>11}  {}", names.join(", "))
+    format!("{id}  {created}  {size:>11}  {what}")
         .trim_end()
         .to_owned()
 }

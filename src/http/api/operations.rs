@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::http::download::MAX_NAMES;
-use crate::http::uploads::MAX_PAGE;
+use crate::http::listing::MAX_PAGE;
 
 use super::schemas::{self, ID};
 

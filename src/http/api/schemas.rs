@@ -75,11 +75,27 @@ pub fn all() -> Value {
                 "max_downloads": nullable(count.clone()),
             },
         },
+        "Summary": {
+            "type": "object",
+            "required": ["id", "url", "name", "size", "file_count", "created_at", "expires_at", "max_downloads", "downloads_left"],
+            "description": "What a listing says of an upload; the address of the upload says all of it. name and url are the file's when there is just one, else name is null and url the form's",
+            "properties": {
+                "id": { "$ref": "#/components/schemas/Id" },
+                "url": { "type": "string", "format": "uri-reference" },
+                "name": nullable(text.clone()),
+                "size": { "type": "integer", "description": "Bytes of all its files" },
+                "file_count": count,
+                "created_at": time,
+                "expires_at": nullable(time.clone()),
+                "max_downloads": nullable(count.clone()),
+                "downloads_left": nullable(count.clone()),
+            },
+        },
         "Listing": {
             "type": "object",
             "required": ["uploads", "next"],
             "properties": {
-                "uploads": { "type": "array", "items": { "$ref": "#/components/schemas/Upload" } },
+                "uploads": { "type": "array", "items": { "$ref": "#/components/schemas/Summary" } },
                 "next": nullable(json!({ "type": "string", "description": "What `after` is on the next page" })),
             },
         },

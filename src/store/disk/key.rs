@@ -65,22 +65,33 @@ impl Inner {
     }
 
     pub fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
-        let name = names::manifest_name(id);
-        let looking = |error| StoreError::io(format!("looking at {name}"), error);
-        let Some(dir) = self.layout.prefix(id.prefix()).map_err(looking)? else {
+        let Some(stat) = self.look_at(id)? else {
             return Ok(None);
-        };
-        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-        let stat = match rustix::fs::statat(&dir, &name, flags) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => return Err(looking(error.into())),
         };
         let (seconds, nanos) = (stat.st_ctime, stat.st_ctime_nsec);
         let changed = Timestamp::from_millis(seconds * 1000 + nanos as i64 / 1_000_000);
         let settled = Timestamp::from(SystemTime::now()).since(changed) > SETTLED;
         let version = Version(format!("{}-{seconds}.{nanos}", stat.st_ino));
         Ok(settled.then_some(version))
+    }
+
+    /// Whether there is something at the key.
+    pub fn present(&self, id: &UploadId) -> Result<bool, StoreError> {
+        Ok(self.look_at(id)?.is_some())
+    }
+
+    fn look_at(&self, id: &UploadId) -> Result<Option<rustix::fs::Stat>, StoreError> {
+        let name = names::manifest_name(id);
+        let looking = |error| StoreError::io(format!("looking at {name}"), error);
+        let Some(dir) = self.layout.prefix(id.prefix()).map_err(looking)? else {
+            return Ok(None);
+        };
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        match rustix::fs::statat(&dir, &name, flags) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(looking(error.into())),
+        }
     }
 
     pub fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {

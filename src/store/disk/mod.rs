@@ -302,6 +302,11 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.version(&id)).await
     }
 
+    async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
+        let look = move |inner: &Inner| ids.iter().map(|id| inner.present(id)).collect();
+        self.blocking(look).await
+    }
+
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
         let manifest = manifest.clone();
         self.blocking(move |inner| inner.replace(&manifest)).await

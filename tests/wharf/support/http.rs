@@ -119,10 +119,29 @@ impl Connection {
                         .read_to_end(&mut response.body);
                     response.whole = read.is_ok() && response.body.len() as u64 == length;
                 }
+                None if response.header("transfer-encoding") == Some("chunked") => {
+                    response.whole = self.chunks(&mut response.body).is_some();
+                }
                 None => response.whole = self.reader.read_to_end(&mut response.body).is_ok(),
             }
         }
         Some(response)
+    }
+
+    /// Reads a body in chunks to its last one (RFC 9112 section 7.1).
+    fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).ok()?;
+            let length = u64::from_str_radix(line.trim_end(), 16).ok()?;
+            let before = body.len() as u64;
+            (&mut self.reader).take(length).read_to_end(body).ok()?;
+            line.clear();
+            self.reader.read_line(&mut line).ok()?;
+            if length == 0 || body.len() as u64 != before + length {
+                return (length == 0).then_some(());
+            }
+        }
     }
 
     /// Whether the server closes the connection without another byte.

@@ -1,0 +1,189 @@
+//! The listing: what the index says of uploads, some at a time, as a reader takes them.
+
+use std::collections::VecDeque;
+
+use super::{Delivery, DeliveryError};
+use crate::catalog::{Cursor, Downloads, Entry};
+use crate::model::{FileName, Timestamp, UploadId};
+use crate::store::StoreError;
+
+/// How many uploads the index is asked for at once.
+const ASKED: usize = 128;
+/// How many are given out at once.
+const GIVEN: usize = 32;
+/// How often the index is asked for one more upload, where all it looks at are over.
+const LOOKS: usize = 50;
+
+/// What a listing says of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The upload.
+    pub id: UploadId,
+    /// The name of its file, where there is exactly one.
+    pub name: Option<FileName>,
+    /// Bytes of its files together.
+    pub size: u64,
+    /// How many files it has.
+    pub file_count: usize,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// Its deadline, if it has one.
+    pub expires_at: Option<Timestamp>,
+    /// Its downloads, where they are limited.
+    pub downloads: Option<Downloads>,
+}
+
+/// A listing under way. It holds no more than [`ASKED`] uploads, whatever they hold.
+pub struct Listing {
+    delivery: Delivery,
+    /// What was asked for, and not yet given out.
+    entries: VecDeque<Entry>,
+    /// Behind which upload the index is asked for more; `None` at its end.
+    next: Option<Cursor>,
+    /// How many may still be given out.
+    left: usize,
+    /// How often the index may still be asked in vain.
+    looks: usize,
+    /// The last that was given out, or passed over.
+    last: Option<Cursor>,
+}
+
+impl Delivery {
+    /// Up to `limit` uploads, newest first, behind `after`. It asks the index, and reads no
+    /// manifest.
+    ///
+    /// # Errors
+    /// The index is being rebuilt, or does not answer.
+    pub async fn list(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Listing, DeliveryError> {
+        let mut listing = Listing {
+            delivery: self.clone(),
+            entries: VecDeque::new(),
+            next: None,
+            left: limit,
+            looks: LOOKS,
+            last: after,
+        };
+        listing.look(after).await?;
+        Ok(listing)
+    }
+}
+
+impl Listing {
+    /// The next uploads; none at the end.
+    ///
+    /// # Errors
+    /// The store or the index fails.
+    pub async fn more(&mut self) -> Result<Vec<Summary>, DeliveryError> {
+        loop {
+            if self.left == 0 {
+                return Ok(Vec::new());
+            }
+            if self.entries.is_empty() {
+                match self.next {
+                    Some(next) if self.looks > 0 => self.look(Some(next)).await?,
+                    _ => return Ok(Vec::new()),
+                }
+                continue;
+            }
+            let count = GIVEN.min(self.left).min(self.entries.len());
+            let entries: Vec<Entry> = self.entries.drain(..count).collect();
+            self.last = entries.last().map(place);
+            let given = self.summaries(entries).await?;
+            if !given.is_empty() {
+                self.left -= given.len();
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Whether there is nothing more to be had of it.
+    pub fn is_done(&self) -> bool {
+        let dry = self.next.is_none() || self.looks == 0;
+        self.left == 0 || (self.entries.is_empty() && dry)
+    }
+
+    /// Where the next listing begins, once this one is done; `None` when there is nothing more.
+    ///
+    /// # Errors
+    /// The index fails.
+    pub async fn end(mut self) -> Result<Option<Cursor>, DeliveryError> {
+        while let (true, Some(next)) = (self.entries.is_empty() && self.looks > 0, self.next) {
+            self.look(Some(next)).await?;
+        }
+        Ok(match self.entries.is_empty() {
+            // As far as it was looked at, there is nothing.
+            true => self.next,
+            false => self.last,
+        })
+    }
+
+    /// Asks the index for those behind `after`.
+    async fn look(&mut self, after: Option<Cursor>) -> Result<(), DeliveryError> {
+        let (uploads, now) = (&self.delivery.uploads, self.delivery.clock.now());
+        let asked = ASKED.min(self.left.max(1));
+        let stretch = uploads.list(after, asked, now).await?;
+        if stretch.entries.is_empty() {
+            self.looks -= 1;
+        }
+        self.entries = stretch.entries.into();
+        self.next = stretch.next;
+        Ok(())
+    }
+
+    /// What is to be said of uploads that are not over, and still there.
+    async fn summaries(&self, entries: Vec<Entry>) -> Result<Vec<Summary>, DeliveryError> {
+        let uploads = &self.delivery.uploads;
+        let ids = entries.iter().map(|entry| entry.id).collect();
+        let present = uploads.store().present(ids).await?;
+        let now = self.delivery.clock.now();
+        let mut summaries = Vec::with_capacity(entries.len());
+        for (entry, present) in entries.into_iter().zip(present) {
+            if !present {
+                // Removed behind the index's back.
+                let names = entry.name.as_slice();
+                drop(uploads.index(&entry.id, names).await?);
+            } else if entry.expires_at.is_none_or(|deadline| deadline > now) {
+                summaries.extend(self.summary(entry).await?);
+            }
+        }
+        Ok(summaries)
+    }
+
+    async fn summary(&self, entry: Entry) -> Result<Option<Summary>, DeliveryError> {
+        let downloads = match entry.downloads {
+            Some(downloads) => downloads,
+            None => match self.delivery.uploads.get(&entry.id).await {
+                Ok(Some(manifest)) => Downloads::of(&manifest),
+                Ok(None) => return Ok(None),
+                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
+                // One that is damaged hides no other.
+                Err(error) => {
+                    self.delivery
+                        .uploads
+                        .report_damage(&entry.id, &error, false);
+                    return Ok(None);
+                }
+            },
+        };
+        Ok(Some(Summary {
+            id: entry.id,
+            name: entry.name,
+            size: entry.size,
+            file_count: entry.file_count,
+            created_at: entry.created_at,
+            expires_at: entry.expires_at,
+            downloads,
+        }))
+    }
+}
+
+fn place(entry: &Entry) -> Cursor {
+    Cursor {
+        created_at: entry.created_at,
+        id: entry.id,
+    }
+}

@@ -1,0 +1,190 @@
+//! Listings: summaries, in memory that does not depend on what uploads hold, past whatever is over.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::{Form, Server, noise, wait_until};
+
+/// The uploads of a page, and what comes behind it.
+fn page(server: &Server, query: &str) -> (Vec<Value>, Option<String>) {
+    let listed = server.get(&format!("/uploads{query}"));
+    assert!(listed.status == 200 && listed.whole, "{}", listed.text());
+    let listed = listed.json();
+    let next = listed["next"].as_str().map(str::to_owned);
+    (listed["uploads"].as_array().unwrap().clone(), next)
+}
+
+#[test]
+fn a_listing_has_summaries() {
+    let server = Server::start();
+    let two = Form::new().text("t", "secret").file("f", "a.txt", b"12");
+    server.upload(&two.file("f", "b.txt", b"345"));
+    let limited = Form::new().file("f", "one \u{e9}.txt", b"6");
+    let path = "/upload?max_downloads=3&expires_in=1h";
+    let stored = server.post_to(path, &limited, &[]).json();
+    let raw = stored["files"][0]["url"].as_str().unwrap();
+    assert_eq!(server.get(&raw[raw.find("/files").unwrap()..]).status, 200);
+    server.upload(&Form::new().text("t", "x"));
+    let (uploads, next) = page(&server, "");
+    assert_eq!((uploads.len(), next), (3, None));
+    let names = uploads
+        .iter()
+        .map(|upload| upload.as_object().unwrap().keys());
+    for keys in names {
+        let known = [
+            "id",
+            "url",
+            "name",
+            "size",
+            "file_count",
+            "created_at",
+            "expires_at",
+            "max_downloads",
+            "downloads_left",
+        ];
+        assert!(keys.eq(known), "{uploads:?}");
+    }
+    let without = |upload: &Value, keys: &[&str]| {
+        keys.iter()
+            .map(|key| upload[key].clone())
+            .collect::<Vec<_>>()
+    };
+    let shape = [
+        "name",
+        "size",
+        "file_count",
+        "max_downloads",
+        "downloads_left",
+    ];
+    assert_eq!(
+        without(&uploads[0], &shape),
+        [json!(null), json!(0), json!(0), json!(null), json!(null)]
+    );
+    assert_eq!(
+        without(&uploads[1], &shape),
+        [
+            json!("one \u{e9}.txt"),
+            json!(1),
+            json!(1),
+            json!(3),
+            json!(2)
+        ]
+    );
+    assert_eq!(
+        without(&uploads[2], &shape),
+        [json!(null), json!(5), json!(2), json!(null), json!(null)]
+    );
+    let same = ["id", "url", "created_at", "expires_at"];
+    assert_eq!(without(&uploads[1], &same), without(&stored, &same));
+    assert!(
+        !uploads[2]["url"].as_str().unwrap().contains("/files/"),
+        "{uploads:?}"
+    );
+}
+
+/// Anonymous memory of the server, in KiB (proc(5), RssAnon).
+fn anonymous(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    kib.unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_uploads_hold_costs_a_listing_nothing() {
+    let server = Server::with(&["--max-field-size", "1MiB"]);
+    let form = Form::new().text("t", &"\u{1}".repeat(1_000_000));
+    for _ in 0..100 {
+        let stored = server.post_to("/upload", &form, &[]);
+        assert_eq!(stored.status, 201);
+    }
+    let (_, setup) = server.stop();
+    let server = setup.start();
+    wait_until("it is ready", || {
+        server.get("/uploads?limit=1").status == 200
+    });
+    let before = anonymous(&server);
+    for _ in 0..3 {
+        let listed = server.get("/uploads?limit=100");
+        assert_eq!(listed.json()["uploads"].as_array().unwrap().len(), 100);
+        assert!(listed.body.len() < 100_000, "{}", listed.body.len());
+        let head = server.request("HEAD", "/uploads?limit=100", &[], b"");
+        assert_eq!((head.status, head.header("content-length")), (200, None));
+    }
+    let grown = anonymous(&server).saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB more");
+}
+
+/// Copies an upload so often, with this deadline and other ids, while no server runs.
+fn copies(store: &Path, id: &str, count: usize, created: i64, expires: i64) {
+    let folder = store.join(&id[..2]);
+    let manifest = std::fs::read(folder.join(format!("{id}.json"))).unwrap();
+    let mut manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let alphabet = b"0123456789abcdefghjkmnpqrstvwxyz";
+    for i in 0..count {
+        let random = noise(25, i as u64 * 7919 + 1);
+        let text = random
+            .iter()
+            .map(|byte| char::from(alphabet[usize::from(byte % 32)]));
+        let id: String = std::iter::once('0').chain(text).collect();
+        manifest["id"] = json!(id);
+        manifest["created_at"] = json!(created + i as i64);
+        manifest["expires_at"] = json!(expires);
+        let folder = store.join(&id[..2]);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(format!("{id}.json")), manifest.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn many_that_are_over_hide_nothing() {
+    let server = Server::start();
+    let kept: Vec<Value> = (0..3)
+        .map(|i| server.upload(&Form::new().text("i", &i.to_string())))
+        .collect();
+    let id = |upload: &Value| upload["id"].as_str().unwrap().to_owned();
+    let store = server.store();
+    let setup = server.kill();
+    // Newer than what is kept, and over.
+    let now = jiff::Timestamp::now().as_millisecond();
+    copies(&store, &id(&kept[0]), 3000, now, now + 1);
+    let server = setup.start();
+    wait_until("the index is complete", || {
+        server.get("/uploads?limit=1").status == 200
+    });
+    let (mut found, mut query) = (Vec::new(), "?limit=2".to_owned());
+    loop {
+        let (uploads, next) = page(&server, &query);
+        assert!(uploads.len() <= 2);
+        found.extend(uploads.iter().map(&id));
+        let Some(next) = next else { break };
+        query = format!("?limit=2&after={next}");
+    }
+    let newest_first: Vec<String> = kept.iter().rev().map(id).collect();
+    assert_eq!(found, newest_first);
+}
+
+#[test]
+fn a_listing_of_a_thousand_is_whole_and_in_order() {
+    let server = Server::start();
+    let stored = server.upload(&Form::new().text("t", "x"));
+    let created = jiff::Timestamp::now().as_millisecond() - 1_000_000;
+    let far = created + 10_000_000_000;
+    let store = server.store();
+    let setup = server.kill();
+    copies(&store, stored["id"].as_str().unwrap(), 1500, created, far);
+    let server = setup.start();
+    wait_until("the index is complete", || {
+        server.get("/uploads?limit=1").status == 200
+    });
+    let (first, next) = page(&server, "?limit=1000");
+    let (rest, end) = page(&server, &format!("?limit=1000&after={}", next.unwrap()));
+    assert_eq!((first.len(), rest.len(), end), (1000, 501, None));
+    let times: Vec<&str> = first
+        .iter()
+        .chain(&rest)
+        .map(|upload| upload["created_at"].as_str().unwrap())
+        .collect();
+    assert!(times.is_sorted_by(|earlier, later| earlier >= later));
+}

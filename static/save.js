@@ -4,10 +4,7 @@ import { announce, base } from "./dom.js";
 import { Failure } from "./transfer.js";
 import { count, say } from "./words.js";
 
-/**
- * The least time between two files that are saved, in milliseconds: Chromium drops what comes
- * beyond ten in a second, and tells the page nothing of it.
- */
+/** The least milliseconds between two files: Chromium drops what comes beyond ten a second. */
 const PACE = 125;
 /** How many files one click saves: after fifty in a row Chromium asks the reader again. */
 const AT_ONCE = 40;

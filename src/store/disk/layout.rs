@@ -41,6 +41,8 @@ pub struct Layout {
     staged: AtomicU64,
     /// Guards the folders opened so far, by [`Prefix::index`]. A std mutex: held for a look.
     prefixes: Mutex<Vec<Option<Arc<Folder>>>>,
+    /// How many of them are held open at most: few where the process may open few files.
+    most_open: usize,
 }
 
 /// A folder of uploads, held open.
@@ -92,6 +94,7 @@ impl Layout {
             stage,
             staged: AtomicU64::new(u64::from_le_bytes(first)),
             prefixes,
+            most_open: most_open(),
         })
     }
 
@@ -246,7 +249,10 @@ impl Layout {
 
     fn keep(&self, prefix: Prefix, fd: OwnedFd) -> Arc<Folder> {
         let folder = Arc::new(Folder::new(fd));
-        self.prefixes()[prefix.index()] = Some(Arc::clone(&folder));
+        let mut prefixes = self.prefixes();
+        if prefixes.iter().flatten().count() < self.most_open {
+            prefixes[prefix.index()] = Some(Arc::clone(&folder));
+        }
         folder
     }
 
@@ -256,6 +262,15 @@ impl Layout {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// How many folders may be held open: all of them, or a quarter of what the process may open.
+fn most_open() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let quarter = limit
+        .current
+        .map_or(usize::MAX, |limit| (limit / 4) as usize);
+    quarter.min(Prefix::COUNT)
 }
 
 /// Reads a name in the stage.

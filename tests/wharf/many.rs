@@ -230,6 +230,8 @@ fn text_of_uploads_that_stop_takes_bounded_memory() {
     for connection in connections {
         connection.shutdown(std::net::Shutdown::Both).unwrap();
     }
-    server.upload(&form);
+    wait_until("there is room", || {
+        server.post_to("/upload", &form, &[]).status == 201
+    });
     assert_eq!(server.files().len(), 3);
 }

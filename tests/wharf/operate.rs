@@ -37,7 +37,7 @@ fn health_status_and_metrics() {
     let metrics = server.get("/metrics").text();
     for line in [
         "wharf_uploads 1",
-        "wharf_store_bytes 1234",
+        "wharf_store_bytes 8192",
         "wharf_requests_total{method=\"POST\",status=\"201\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");

@@ -230,7 +230,7 @@ fn downloading() -> Vec<Described> {
             .problems(&[401, 403, 404, 409, 412, 416])
             .guarded()
     };
-    let names = json!({ "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": MAX_NAMES });
+    let names = json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "uniqueItems": true, "minItems": 1, "maxItems": MAX_NAMES });
     let inline = json!({ "type": "string" });
     let shown = "1 to look at it in a browser, where its type cannot run script";
     vec![

@@ -33,7 +33,7 @@ pub struct Summary {
     pub downloads: Option<Downloads>,
 }
 
-/// A listing under way. It holds no more than [`ASKED`] uploads, whatever they hold.
+/// A listing under way. It holds no more than `ASKED` uploads, whatever they hold.
 pub struct Listing {
     delivery: Delivery,
     /// What was asked for, and not yet given out.

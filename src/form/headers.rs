@@ -30,7 +30,7 @@ pub struct PartHead {
     /// delimiter.
     pub content_length: Option<u64>,
     /// Whether the content of a text field is quoted-printable (RFC 2045 section 6.7), to be read
-    /// with [`quoted_printable`](super::quoted_printable).
+    /// with [`quoted_printable`](super::quoted_printable()).
     pub quoted_printable: bool,
     /// `Repr-Digest` as it came (RFC 9530 section 3).
     pub repr_digest: Option<Bytes>,

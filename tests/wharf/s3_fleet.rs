@@ -21,6 +21,8 @@ fn setup(bucket: &Bucket, redis: &str, number: usize) -> Setup {
 
 fn ready(server: &Server) {
     wait_until("it is ready", || server.get("/readyz").status == 200);
+    // Until the index is whole no name is given.
+    wait_until("names are known", || server.get("/uploads").status == 200);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Repository, RepositoryError};
+use super::{Indexed, Repository, RepositoryError};
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Note, StoreError};
 
@@ -26,6 +26,10 @@ const AGAIN: Duration = Duration::from_millis(20);
 const AGAIN_LONGEST: Duration = Duration::from_millis(500);
 /// How many uploads are indexed at once.
 const AT_ONCE: usize = 16;
+
+/// How often a manifest is read that comes damaged, and the pause before the next time.
+const DAMAGED_LOOKS: u32 = 5;
+const DAMAGED_PAUSE: Duration = Duration::from_millis(500);
 
 /// The uploads to be indexed again.
 #[derive(Debug, Default)]
@@ -216,10 +220,24 @@ impl Repository {
         }
     }
 
+    /// Indexes one. A manifest that comes damaged is read again, for it may come whole: a store in
+    /// trouble is often why the index has missed it.
+    async fn index_missed(&self, id: &UploadId) -> Result<Indexed, RepositoryError> {
+        for _ in 1..DAMAGED_LOOKS {
+            match self.index(id, &[]).await {
+                Err(RepositoryError::Store(StoreError::Damaged(_))) => {
+                    tokio::time::sleep(DAMAGED_PAUSE).await;
+                }
+                indexed => return indexed,
+            }
+        }
+        self.index(id, &[]).await
+    }
+
     /// Indexes these, and counts them. Answers whether all of them are settled.
     async fn index_all(&self, missed: Vec<(UploadId, u64)>, mended: &mut u64) -> bool {
         let mut indexed = stream::iter(missed)
-            .map(async |(id, number)| (id, number, self.index(&id, &[]).await))
+            .map(async |(id, number)| (id, number, self.index_missed(&id).await))
             .buffer_unordered(AT_ONCE);
         while let Some((id, number, result)) = indexed.next().await {
             match result {

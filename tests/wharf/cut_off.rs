@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::support::{Connection, Form, Server, noise, wait_until};
+use crate::support::{Connection, Form, Server, Setup, noise, wait_until};
 
 /// What every sync waits for, in seconds: long enough that what is cut is under way.
 const DELAY: u64 = 3;
@@ -149,7 +149,7 @@ fn a_deletion_ends_before_the_index_is_closed() {
 #[test]
 #[ignore = "takes as long as the server waits for a store that hangs"]
 fn a_store_that_hangs_does_not_keep_the_process() {
-    let server = Server::with(&["--shutdown-grace", "1s"]);
+    let mut server = Server::with(&["--shutdown-grace", "1s"]);
     let upload = upload(&server);
     let fault = Fault::delay(&server, "fsync", 1000);
     let _client = Client::ask(&server, false, &upload, "DELETE", "");
@@ -159,10 +159,14 @@ fn a_store_that_hangs_does_not_keep_the_process() {
     server.signal(15);
     server.says("a removal has not ended");
     server.says("the next start compares the index");
-    let (status, setup) = server.stop();
-    assert!(status.success());
-    drop(fault);
-    let server = setup.start();
-    server.says("the index is complete");
-    assert_eq!(server.get("/uploads").json()["uploads"], json!([]));
+    // Not by a second signal, which would end it at once.
+    let stat = format!("/proc/{}/stat", server.pid());
+    wait_until("the process has ended", || {
+        std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z "))
+    });
+    fault.let_go_of_the_dead();
+    assert!(server.wait().success());
+    let again = Setup::new().store(&server.store()).start();
+    again.says("the index is complete");
+    assert_eq!(again.get("/uploads").json()["uploads"], json!([]));
 }

@@ -46,6 +46,14 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Lets go of a server that has ended: the thread that is held keeps it from being reaped.
+    pub fn let_go_of_the_dead(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
 impl Drop for Fault {
     fn drop(&mut self) {
         // SIGTERM has strace detach; killed, it would take the server with it.

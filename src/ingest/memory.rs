@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::IngestError;
 
@@ -16,8 +17,10 @@ const SHARED: usize = 24 << 20;
 const STEP: usize = 32 * 1024;
 /// What a part takes beside its text, in bytes.
 const PART: usize = 256;
-/// How long an upload waits for others to end. It may hold some already, as they may: whoever has
-/// waited so long is refused, and what it held is free for the next.
+/// How long an upload waits for others, all its waits together. It may hold some already, as they
+/// may: an upload that has waited so long is refused, and what it held is free for the next. Were
+/// it as long each time, the uploads of clients that have left, which is not seen while nothing
+/// is read of them, would wait in turns for minutes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What uploads under way may hold of text.
@@ -32,6 +35,8 @@ pub struct Held {
     memory: Memory,
     used: usize,
     shared: Option<OwnedSemaphorePermit>,
+    /// How much longer it waits.
+    patience: Duration,
 }
 
 impl Memory {
@@ -52,6 +57,7 @@ impl Memory {
             memory: self.clone(),
             used: 0,
             shared: None,
+            patience: PATIENCE,
         }
     }
 }
@@ -78,7 +84,9 @@ impl Held {
         }
         let more = u32::try_from(missing.next_multiple_of(STEP)).unwrap_or(u32::MAX);
         let more = Arc::clone(&self.memory.shared).acquire_many_owned(more);
-        let more = tokio::time::timeout(PATIENCE, more).await;
+        let start = Instant::now();
+        let more = tokio::time::timeout(self.patience, more).await;
+        self.patience = self.patience.saturating_sub(start.elapsed());
         let more = more.map_err(|_| IngestError::NoMemory)?;
         let more = more.map_err(IngestError::internal)?;
         match &mut self.shared {
@@ -123,6 +131,25 @@ mod tests {
         assert!(tokio::time::timeout(STEP_TIME, &mut more).await.is_err());
         drop(last);
         more.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_waits_of_an_upload_add_up() {
+        let memory = Memory::new(1);
+        let mut first = memory.begin();
+        first.take(OWN + SHARED).await.unwrap();
+        let start = Instant::now();
+        tokio::spawn(async move {
+            tokio::time::sleep(PATIENCE * 2 / 3).await;
+            drop(first);
+        });
+        let mut held = memory.begin();
+        held.take(OWN + 1).await.unwrap();
+        let mut second = memory.begin();
+        second.take(OWN + SHARED - STEP).await.unwrap();
+        let refused = held.take(STEP).await;
+        assert!(matches!(refused, Err(IngestError::NoMemory)), "{refused:?}");
+        assert!(start.elapsed() < PATIENCE + STEP_TIME);
     }
 
     const STEP_TIME: Duration = Duration::from_secs(1);

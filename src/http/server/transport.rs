@@ -23,11 +23,18 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// How often in its time a write that waits is looked after.
 const LOOKS: u32 = 2;
 
+/// How many bytes are read or written in a turn: about as many as one read takes, and no more than
+/// a block of a file has.
+const LEAST_TURN: usize = 64 * 1024;
+const MOST_TURN: usize = 256 * 1024;
+
 /// A stream with the time-outs of a connection.
 ///
 /// - A request's head that takes too long, and a connection without requests for too long, end
 ///   as an error of reading; hyper closes the connection then.
 /// - A reader that takes nothing for too long ends as an error of writing.
+/// - After so many bytes the others of its thread have their turn. A new reader has room for
+///   megabytes in its socket: 1,000 of them would keep all others waiting for a second and more.
 /// - Closing while the client still sends a body that was refused would reset the connection,
 ///   and the client could lose the answer. So the stream is closed for writing first, and read
 ///   until the client is done.
@@ -35,12 +42,46 @@ pub struct Transport<T> {
     stream: T,
     /// The most bytes of one read.
     most: usize,
+    turn: Turn,
     first: First,
     phase: Arc<Phase>,
     timeouts: Timeouts,
     reading: Reading,
     writing: Writing,
     lingering: Option<Lingering>,
+}
+
+/// The bytes that a connection may still move before the others of its thread have their turn.
+struct Turn {
+    each: usize,
+    left: usize,
+}
+
+impl Turn {
+    fn new(each: usize) -> Self {
+        Turn { each, left: each }
+    }
+
+    /// Waits for the others once the bytes are used up; they do not have to be for this one to
+    /// go on.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.left > 0 {
+            return Poll::Ready(());
+        }
+        self.left = self.each;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn moved(&mut self, bytes: usize) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+
+    fn written(&mut self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.moved(*bytes);
+        }
+    }
 }
 
 /// What is waited for on the reading side, and until when.
@@ -93,6 +134,7 @@ impl<T> Transport<T> {
         Transport {
             stream,
             most,
+            turn: Turn::new(most.clamp(LEAST_TURN, MOST_TURN)),
             first: First::default(),
             phase,
             timeouts,
@@ -217,6 +259,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        ready!(this.turn.poll(cx));
         let before = buf.filled().len();
         let mut limited = (&mut this.stream).take(this.most as u64);
         if this.first.give(buf) {
@@ -229,6 +272,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
         }
         let polled = Pin::new(&mut limited).poll_read(cx, buf);
         let received = buf.filled().len() > before;
+        this.turn.moved(buf.filled().len() - before);
         if (received || polled.is_pending())
             && let Poll::Ready(error) = self.poll_deadline(cx, received)
             && polled.is_pending()
@@ -245,7 +289,9 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.turn.poll(cx));
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.turn.written(&written);
         self.poll_stall(cx, data, written)
     }
 
@@ -254,7 +300,9 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
         cx: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.turn.poll(cx));
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
+        self.turn.written(&written);
         let first = data.iter().find(|slice| !slice.is_empty());
         self.poll_stall(cx, first.map_or(&[], |slice| slice), written)
     }
@@ -297,5 +345,90 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::rc::Rc;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+
+    use super::*;
+
+    /// A socket that always has room, and always something to read.
+    struct Endless(File);
+
+    impl AsFd for Endless {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            buf.put_slice(&vec![b'x'; buf.remaining()]);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            data: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(data.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn others_have_their_turns_while_much_is_moved() {
+        const BLOCK: usize = 64 * 1024;
+        let second = Duration::from_secs(1);
+        let timeouts = Timeouts {
+            head: second,
+            idle: second,
+            keep_alive: second,
+        };
+        let stream = Endless(File::open("/dev/null").unwrap());
+        let mut transport = Transport::new(stream, 4 * BLOCK, Arc::default(), timeouts);
+        LocalSet::new()
+            .run_until(async {
+                let turns = Rc::new(Cell::new(0));
+                let others = Rc::clone(&turns);
+                spawn_local(async move {
+                    loop {
+                        others.set(others.get() + 1);
+                        yield_now().await;
+                    }
+                });
+                let mut block = vec![0; BLOCK];
+                for _ in 0..100 {
+                    transport.write_all(&block).await.unwrap();
+                }
+                assert!(turns.get() >= 24, "{} while writing", turns.get());
+                turns.set(0);
+                for _ in 0..100 {
+                    transport.read_exact(&mut block).await.unwrap();
+                }
+                assert!(turns.get() >= 24, "{} while reading", turns.get());
+            })
+            .await;
     }
 }

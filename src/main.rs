@@ -5,6 +5,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+/// jemalloc gives memory back some seconds after it was freed, by a thread of its own. glibc keeps
+/// what lies between blocks that are in use: of 277 MiB that 1,000 slow readers took, 274 stayed.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let _log = Log;
     // The one provider of TLS for the whole process. The only error is that there is one already.

@@ -83,14 +83,6 @@ fn a_listing_has_summaries() {
     );
 }
 
-/// Anonymous memory of the server, in KiB (proc(5), RssAnon).
-fn anonymous(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1));
-    kib.unwrap().parse().unwrap()
-}
-
 #[test]
 fn what_uploads_hold_costs_a_listing_nothing() {
     let server = Server::with(&["--max-field-size", "1MiB"]);
@@ -104,7 +96,7 @@ fn what_uploads_hold_costs_a_listing_nothing() {
     wait_until("it is ready", || {
         server.get("/uploads?limit=1").status == 200
     });
-    let before = anonymous(&server);
+    let before = server.anonymous();
     for _ in 0..3 {
         let listed = server.get("/uploads?limit=100");
         assert_eq!(listed.json()["uploads"].as_array().unwrap().len(), 100);
@@ -112,7 +104,7 @@ fn what_uploads_hold_costs_a_listing_nothing() {
         let head = server.request("HEAD", "/uploads?limit=100", &[], b"");
         assert_eq!((head.status, head.header("content-length")), (200, None));
     }
-    let grown = anonymous(&server).saturating_sub(before);
+    let grown = server.anonymous().saturating_sub(before);
     assert!(grown < 8 * 1024, "{grown} KiB more");
 }
 

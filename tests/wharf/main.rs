@@ -38,6 +38,7 @@ mod logging;
 mod lost;
 mod manage;
 mod many;
+mod memory;
 mod names;
 mod newest;
 mod operate;

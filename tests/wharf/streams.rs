@@ -61,7 +61,7 @@ fn streams_have_the_grace_and_are_cut_off_at_its_end() {
 fn answers_that_nobody_reads_are_bounded() {
     let server = Setup::new().open_files(1000).start();
     server.upload(&Form::new().file("f", "big.bin", &noise(16 << 20, 4)));
-    let rest = anonymous(&server);
+    let rest = server.anonymous();
     let unread: Vec<Unread> = (0..20)
         .map(|_| {
             let mut unread = Unread::open(server.address);
@@ -72,7 +72,7 @@ fn answers_that_nobody_reads_are_bounded() {
     // Until it grows no more.
     let (mut most, mut same) = (0, 0);
     while same < 20 {
-        let now = anonymous(&server);
+        let now = server.anonymous();
         same = if now > most { 0 } else { same + 1 };
         most = most.max(now);
         assert_eq!(server.get("/healthz").status, 200);
@@ -84,18 +84,6 @@ fn answers_that_nobody_reads_are_bounded() {
     let whole = over_http_2(&server, "whole", "/files/big.bin");
     assert_eq!(whole, (16 << 20).to_string());
     drop(unread);
-}
-
-/// Anonymous memory that is resident, in KiB (proc(5), RssAnon).
-fn anonymous(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-    line.unwrap()
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap()
 }
 
 /// A connection takes 32 streams; a proxy that has more opens another.

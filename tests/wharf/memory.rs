@@ -1,0 +1,95 @@
+//! How much memory many clients can take, and that all of it is given back.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::support::{Form, Server, noise, wait_until};
+
+/// How many clients there are at once.
+const CLIENTS: usize = 250;
+/// What may stay of the memory of many clients that have left, in KiB.
+const STAYS: u64 = 16 << 10;
+
+/// Waits until the memory of the server has not grown for a second, in which it answers others.
+/// Returns the most that was seen, in KiB.
+fn most(server: &Server) -> u64 {
+    let (mut most, mut same) = (0, 0);
+    while same < 20 {
+        let now = server.anonymous();
+        same = if now > most { 0 } else { same + 1 };
+        most = most.max(now);
+        assert_eq!(server.get("/healthz").status, 200);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    most
+}
+
+/// Each client sends 1 MiB of text fields, and then nothing more.
+#[test]
+fn text_that_does_not_end_is_bounded_and_given_back() {
+    let server = Server::with(&["--max-connections", "1000"]);
+    let rest = server.anonymous();
+    let fields: String = (0..17)
+        .map(|i| {
+            let text = "t".repeat(61_000);
+            format!("--B\r\nContent-Disposition: form-data; name=\"t{i}\"\r\n\r\n{text}\r\n")
+        })
+        .collect();
+    let head = "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\
+                Content-Type: multipart/form-data; boundary=B\r\n\r\n";
+    let begun = format!("{head}{fields}");
+    let mut clients: Vec<(TcpStream, &[u8])> = (0..CLIENTS)
+        .map(|_| {
+            let stream = TcpStream::connect(server.address).unwrap();
+            stream.set_nonblocking(true).unwrap();
+            (stream, begun.as_bytes())
+        })
+        .collect();
+    // The server stops reading where it has no room: each client sends what is taken.
+    let mut taken = 1;
+    while taken > 0 {
+        taken = 0;
+        for (stream, left) in &mut clients {
+            if let Ok(sent) = stream.write(left) {
+                taken += sent;
+                *left = &left[sent..];
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let most = most(&server);
+    assert!(most < rest + (112 << 10), "{rest} KiB, then {most} KiB");
+    drop(clients);
+    wait_until("the memory is given back", || {
+        server.anonymous() < rest + STAYS
+    });
+}
+
+/// Each client asks for a large file and reads nothing of it.
+#[test]
+fn answers_that_are_not_read_are_bounded_and_given_back() {
+    let server = Server::with(&["--max-connections", "1000"]);
+    server.upload(&Form::new().file("f", "big.bin", &noise(32 << 20, 4)));
+    let rest = server.anonymous();
+    let clients: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            stream
+                .write_all(b"GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+                .unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in &clients {
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+    }
+    let most = most(&server);
+    assert!(most < rest + (128 << 10), "{rest} KiB, then {most} KiB");
+    drop(clients);
+    wait_until("the memory is given back", || {
+        server.anonymous() < rest + STAYS
+    });
+}

@@ -63,6 +63,7 @@ pub async fn status(State(app): State<App>) -> Result<Response, Problem> {
         "epoch": claim.map_or(0, |claim| claim.epoch),
         "uploads": stats.map(|stats| stats.uploads),
         "next_expiry": next.map(|time| time.to_string()),
+        "warning": app.repository.store().warning(),
     });
     let mut response = axum::Json(status).into_response();
     response

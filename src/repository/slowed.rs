@@ -262,6 +262,10 @@ impl Store for Slowed {
         self.0.keep_total(bytes).await
     }
 
+    fn warning(&self) -> Option<&'static str> {
+        self.0.warning()
+    }
+
     fn ready(&self) -> Result<(), String> {
         self.0.ready()
     }

@@ -166,6 +166,11 @@ pub trait Store: Send + Sync + 'static {
     /// Keeps what all uploads take together, beside its identity.
     async fn keep_total(&self, bytes: u64) -> Result<(), StoreError>;
 
+    /// What it cannot promise here, for the operator.
+    fn warning(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it can store: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 

@@ -137,7 +137,7 @@ pub fn all() -> Value {
         },
         "Status": {
             "type": "object",
-            "required": ["instance", "version", "role", "epoch", "uploads", "next_expiry"],
+            "required": ["instance", "version", "role", "epoch", "uploads", "next_expiry", "warning"],
             "properties": {
                 "instance": { "type": "string" },
                 "version": { "type": "string" },
@@ -145,6 +145,7 @@ pub fn all() -> Value {
                 "epoch": count,
                 "uploads": nullable(count.clone()),
                 "next_expiry": nullable(time.clone()),
+                "warning": nullable(json!({ "type": "string", "description": "What the storage cannot promise" })),
             },
         },
     });

@@ -21,6 +21,8 @@ const RETRY: Duration = Duration::from_millis(2);
 /// A key changed this lately may change again without a difference in its times: those of many
 /// file systems move with the timer, every 1 to 10 ms.
 const SETTLED: Duration = Duration::from_millis(100);
+/// The same on FAT, whose times are even seconds.
+const SETTLED_BARE: Duration = Duration::from_secs(3);
 
 /// A key that nobody else changes.
 pub struct Key {
@@ -70,7 +72,8 @@ impl Inner {
         };
         let (seconds, nanos) = (stat.st_ctime, stat.st_ctime_nsec);
         let changed = Timestamp::from_millis(seconds * 1000 + nanos as i64 / 1_000_000);
-        let settled = Timestamp::from(SystemTime::now()).since(changed) > SETTLED;
+        let least = if self.bare { SETTLED_BARE } else { SETTLED };
+        let settled = Timestamp::from(SystemTime::now()).since(changed) > least;
         let version = Version(format!("{}-{seconds}.{nanos}", stat.st_ino));
         Ok(settled.then_some(version))
     }

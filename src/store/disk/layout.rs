@@ -27,9 +27,9 @@ const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
-/// People and other programs may read what is stored, as far as the umask lets them.
-const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
-const DIR_MODE: Mode = Mode::from_raw_mode(0o755);
+/// Who else may read what is stored, or have the store after this process, is for the umask to say.
+const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 
 /// The folders of a store.
 #[derive(Debug)]
@@ -129,20 +129,6 @@ impl Layout {
         }
     }
 
-    /// Whether unnamed files can be made here and linked later.
-    pub fn probe_unnamed(&self) -> io::Result<bool> {
-        let probe = "probe";
-        let linked =
-            create_unnamed(&self.stage).and_then(|file| link_unnamed(&file, &self.stage, probe));
-        match linked {
-            Ok(()) => unlink(&self.stage, probe).map(|_| true),
-            Err(error) if error.raw_os_error() == Some(Errno::EXIST.raw_os_error()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(true),
-            Err(error) if is_unsupported(&error) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Removes what an earlier process left in the stage.
     pub fn clear_stage(&self) -> io::Result<()> {
         for (name, _) in self.stage_names()? {
@@ -191,9 +177,14 @@ impl Layout {
 
     /// A new file of an upload in the stage, and its name there.
     pub fn create_staged(&self, id: &UploadId) -> io::Result<(File, String)> {
-        let number = self.staged.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{id}.{number}");
+        let name = self.staged_name(id);
         Ok((create_named(&self.stage, &name)?, name))
+    }
+
+    /// A name in the stage that nothing of an upload has yet.
+    pub fn staged_name(&self, id: &UploadId) -> String {
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        format!("{id}.{number}")
     }
 
     /// The folder of uploads with this prefix, if it was opened before.
@@ -360,18 +351,6 @@ pub fn link_unnamed(file: &File, dir: impl AsFd, name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves a file to a name that is not taken.
-pub fn rename_new(from: impl AsFd, old: &str, to: impl AsFd, new: &str) -> io::Result<()> {
-    match rustix::fs::renameat_with(&from, old, &to, new, RenameFlags::NOREPLACE) {
-        // A file system without the flag, NFS among them: linking refuses a taken name as well.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            rustix::fs::linkat(&from, old, &to, new, AtFlags::empty())?;
-            unlink(from, old).map(drop)
-        }
-        other => Ok(other?),
-    }
-}
-
 /// Removes a name; answers whether it was there.
 pub fn unlink(dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<bool> {
     match rustix::fs::unlinkat(dir, name, AtFlags::empty()) {
@@ -430,17 +409,4 @@ fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         Err(error) => return Err(error.into()),
     }
     Ok(rustix::fs::openat(parent, name, DIR, Mode::empty())?)
-}
-
-fn is_unsupported(error: &io::Error) -> bool {
-    let unsupported = [
-        Errno::OPNOTSUPP,
-        Errno::ISDIR,
-        Errno::INVAL,
-        Errno::NOENT,
-        Errno::NOSYS,
-    ];
-    unsupported
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

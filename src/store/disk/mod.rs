@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Files are written without a name (`O_TMPFILE`, open(2)) into the folder they end in, and
-//! linked at the commit. Every path is one component below a folder held open, and never a
+//! linked at the commit; where a file system has no such files they wait in the stage, and are
+//! moved ([`placement`]). Every path is one component below a folder held open, and never a
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
 
 mod batch;
@@ -28,6 +29,7 @@ mod layout;
 mod notes;
 mod opened;
 mod options;
+mod placement;
 mod prepared;
 mod removal;
 mod scan;
@@ -67,6 +69,7 @@ use filesystem::FileSystem;
 use health::Health;
 use layout::Layout;
 use opened::Opened;
+use placement::Placement;
 use space::Space;
 use staged::DiskStaged;
 use sync::Syncer;
@@ -117,6 +120,9 @@ struct Inner {
     panic_at: Mutex<Option<&'static str>>,
     /// How long uploads may wait for their commit, where others have the directory too.
     stale_after: Option<Duration>,
+    placement: Placement,
+    /// Whether the file system is FAT, or no better: see [`placement::BARE`].
+    bare: bool,
     /// Keeps the lock; who only looks has none.
     _lock: Option<File>,
 }
@@ -143,13 +149,13 @@ impl DiskStore {
         }
         let root = layout.root().map_err(failed)?;
         let file_system = FileSystem::of(&root).map_err(|error| failed(error.into()))?;
-        if !file_system.ordered {
+        // FAT has no inodes: what that guards against cannot happen.
+        if !file_system.ordered && !file_system.fat {
             layout.make_all().map_err(failed)?;
         }
-        let unnamed = layout.probe_unnamed().map_err(failed)?;
-        if !unnamed {
-            tracing::warn!(dir = %dir.display(), "the file system has no unnamed files; uploads wait in .wharf/stage");
-        }
+        let placement = Placement::probe(&layout, options.shared.is_none()).map_err(failed)?;
+        let placement = placement.ok_or_else(|| OpenError::Unshareable(dir.clone()))?;
+        let bare = placement.warn(dir, file_system.fat);
         let syncing = root.try_clone().map_err(failed)?;
         let syncer = Syncer::new(syncing, options.durability, file_system.ordered);
         let space = Space::new(root, options.min_free);
@@ -158,10 +164,12 @@ impl DiskStore {
             Some(_) => 0,
             None => Opened::share(options.descriptors),
         };
-        let descriptors = Descriptors::new(options.descriptors - held, unnamed);
+        let descriptors = Descriptors::new(options.descriptors - held, placement.unnamed);
         let inner = Inner {
             stale_after: options.shared,
             opened: Opened::new(held),
+            placement,
+            bare,
             _lock: Some(lock),
             ..Inner::new(dir, layout, syncer, space, descriptors)
         };
@@ -244,6 +252,8 @@ impl Inner {
             #[cfg(test)]
             panic_at: Mutex::default(),
             stale_after: None,
+            placement: Placement::default(),
+            bare: false,
             _lock: None,
         }
     }
@@ -417,6 +427,10 @@ impl Store for DiskStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.blocking(|inner| inner.syncer.last()).await
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.0.bare.then_some(placement::BARE)
     }
 
     fn ready(&self) -> Result<(), String> {

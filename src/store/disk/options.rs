@@ -32,6 +32,12 @@ pub enum OpenError {
         "another wharf serves {0} already (it holds {0}/.wharf/lock); several servers share a store only through one Redis, each with the setting `redis`"
     )]
     Locked(PathBuf),
+    /// Several servers are to share the directory, and its file system cannot keep one name from
+    /// being given twice.
+    #[error(
+        "{0} cannot be shared by several servers: its file system has neither hard links nor a rename that refuses a name which is taken (RENAME_NOREPLACE); one server alone, without the setting `redis`, can use it"
+    )]
+    Unshareable(PathBuf),
     /// The directory cannot be used.
     #[error("cannot use {dir} as a store: {source}")]
     Io {

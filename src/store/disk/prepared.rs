@@ -48,7 +48,10 @@ impl Prepared<'_> {
     pub fn give(mut self, dir: &Folder, name: &str) -> Result<Arc<File>, StoreError> {
         let named = match &self.staged {
             None => layout::link_unnamed(&self.file, dir, name),
-            Some(staged) => layout::rename_new(self.inner.layout.stage(), staged, dir, name),
+            Some(staged) => {
+                let stage = self.inner.layout.stage();
+                self.inner.placement.give(stage, staged, dir, name)
+            }
         };
         named.map_err(|error| naming(name, error))?;
         self.staged = None;

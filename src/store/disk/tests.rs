@@ -1,3 +1,4 @@
+use super::placement::Way;
 use super::*;
 use crate::store::conformance;
 
@@ -130,6 +131,18 @@ async fn it_is_a_store_in_each_of_its_ways() {
             }
             assert_eq!(std::fs::read_dir(&stage).unwrap().count(), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn it_is_a_store_however_files_get_their_names() {
+    for way in [Way::Rename, Way::Link, Way::Look] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = DiskStore::open(&options(dir.path(), Durability::Strict, 0)).unwrap();
+        let inner = Arc::get_mut(&mut store.0).unwrap();
+        inner.placement = Placement::only(way);
+        inner.descriptors = Descriptors::new(0, false);
+        conformance::all(&store).await;
     }
 }
 

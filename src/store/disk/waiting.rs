@@ -35,7 +35,7 @@ impl Waiting {
         let waiting = self.name.as_deref().unwrap_or_default();
         let (file, _) = layout::open_regular(stage, waiting)?
             .ok_or_else(|| io::Error::other(format!("{waiting} is missing in the stage")))?;
-        layout::rename_new(stage, waiting, dir, name)?;
+        self.inner.placement.give(stage, waiting, dir, name)?;
         self.name = None;
         Ok(file)
     }

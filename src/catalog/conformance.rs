@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::{
     Catalog, CatalogError, Cursor, Downloads, Entry, Limit, Reserved, Stats, capacity_conformance,
 };
-use crate::model::{
-    FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
-};
+use crate::model::{FileName, Manifest, Part, Prefix, StoredFile, Timestamp, UploadId};
 
 const HOLD: Duration = Duration::from_secs(60);
 
@@ -17,30 +15,10 @@ fn at(millis: i64) -> Timestamp {
 
 /// A manifest of an upload committed at `millis` with files of these names, of 10 bytes each.
 pub fn manifest(millis: i64, names: &[&str]) -> Manifest {
-    let file = |name: &&str| Part::File {
-        field: b"f"[..].into(),
-        file: StoredFile {
-            name: FileName::from_upload(name.as_bytes()),
-            original: name.as_bytes().to_vec().into(),
-            size: 10,
-            extended: None,
-            media_type: "text/plain".to_owned(),
-            given_type: None,
-            sha256: None,
-        },
-    };
+    let file = |name: &&str| Part::sample(StoredFile::sample(name, 10));
     Manifest {
-        schema: SCHEMA,
-        generation: 1,
-        id: UploadId::generate().unwrap(),
         created_at: at(millis),
-        order: None,
-        expires_at: None,
-        max_downloads: None,
-        used: 0,
-        salt: Salt::generate().unwrap(),
-        delete_token: TokenHash::of("t"),
-        parts: names.iter().map(file).collect(),
+        ..Manifest::sample(names.iter().map(file).collect())
     }
 }
 

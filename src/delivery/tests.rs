@@ -12,10 +12,7 @@ use super::representation::{FormBuilder, Piece, Source};
 use super::{Kind, Representation, Selected};
 use crate::catalog::EmbeddedCatalog;
 use crate::form::{self, OutPart};
-use crate::model::{
-    Clock, Digest, Field, FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash,
-    UploadId,
-};
+use crate::model::{Clock, Digest, Field, FileName, Manifest, Part, StoredFile};
 use crate::repository::Repository;
 use crate::store::disk::{Durability, Options as DiskOptions};
 use crate::store::{DiskStore, Store as _};
@@ -33,22 +30,6 @@ fn repository(dir: &Path) -> (DiskStore, Repository) {
     let catalog = EmbeddedCatalog::open(&dir.join(".wharf/catalog.redb"), clock.clone()).unwrap();
     let uploads = Repository::new(Arc::new(store.clone()), Arc::new(catalog), clock, false);
     (store, uploads)
-}
-
-fn manifest(parts: Vec<Part>) -> Manifest {
-    Manifest {
-        schema: SCHEMA,
-        generation: 1,
-        id: UploadId::generate().unwrap(),
-        created_at: Timestamp::from_millis(1),
-        order: None,
-        expires_at: None,
-        max_downloads: None,
-        used: 0,
-        salt: Salt::generate().unwrap(),
-        delete_token: TokenHash::of("t"),
-        parts,
-    }
 }
 
 /// Names rich in what is escaped.
@@ -114,7 +95,7 @@ fn forms() -> impl Strategy<Value = Vec<Selected>> {
         }
         let chosen = chosen.filter(|_| !names.is_empty());
         Selected {
-            manifest: Arc::new(manifest(parts)),
+            manifest: Arc::new(Manifest::sample(parts)),
             file: chosen.map(|chosen| names[usize::from(chosen) % names.len()].clone()),
             by_name: false,
         }

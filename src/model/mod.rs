@@ -9,6 +9,8 @@ pub mod media_type;
 mod plain;
 mod raw;
 mod room;
+#[cfg(test)]
+mod sample;
 mod stored;
 mod time;
 pub mod units;

@@ -40,9 +40,7 @@ impl io::Write for Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        Field, FileName, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
-    };
+    use crate::model::{Field, Part, StoredFile};
 
     #[test]
     fn files_and_manifest_are_rounded_up_each() {
@@ -50,31 +48,8 @@ mod tests {
             [0, 1, 4096, 4097, u64::MAX].map(room_of),
             [0, 4096, 4096, 8192, u64::MAX]
         );
-        let file = |size| Part::File {
-            field: b"f"[..].into(),
-            file: StoredFile {
-                name: FileName::from_upload(b"a"),
-                original: b"a"[..].into(),
-                size,
-                extended: None,
-                given_type: None,
-                media_type: "text/plain".into(),
-                sha256: None,
-            },
-        };
-        let mut manifest = Manifest {
-            schema: SCHEMA,
-            generation: 1,
-            id: UploadId::generate().unwrap(),
-            created_at: Timestamp::from_millis(1),
-            order: None,
-            expires_at: None,
-            max_downloads: None,
-            used: 0,
-            salt: Salt::generate().unwrap(),
-            delete_token: TokenHash::of("t"),
-            parts: vec![file(0), file(1), file(4097)],
-        };
+        let file = |size| Part::sample(StoredFile::sample("a", size));
+        let mut manifest = Manifest::sample(vec![file(0), file(1), file(4097)]);
         assert_eq!(manifest.room(), 4096 * (1 + 2 + 1));
         manifest.parts = vec![Part::Field(Field {
             field: b"note"[..].into(),

@@ -7,8 +7,7 @@ use bytes::Bytes;
 
 use super::{FileSink, Found, Note, Replaced, Staged, Store, StoreError, StoreId};
 use crate::model::{
-    FileName, Manifest, Part, Prefix, Reason, SCHEMA, Salt, Stored, StoredFile, Timestamp,
-    TokenHash, Tombstone, UploadId,
+    FileName, Manifest, Part, Prefix, Reason, Stored, StoredFile, Timestamp, Tombstone, UploadId,
 };
 
 /// A point in time after everything a test does.
@@ -37,32 +36,14 @@ pub async fn stage(
         let received = sink.finish().await.unwrap();
         assert_eq!(received.size, content.len() as u64);
         assert!(received.sha256.is_some());
-        let file = StoredFile {
-            name: name(text),
-            original: text.as_bytes().to_vec().into(),
-            size: received.size,
-            extended: None,
-            media_type: "text/plain".to_owned(),
-            given_type: None,
+        parts.push(Part::sample(StoredFile {
             sha256: received.sha256,
-        };
-        parts.push(Part::File {
-            field: b"f"[..].into(),
-            file,
-        });
+            ..StoredFile::sample(text, received.size)
+        }));
     }
     let manifest = Manifest {
-        schema: SCHEMA,
-        generation: 1,
         id,
-        created_at: Timestamp::from_millis(1),
-        order: None,
-        expires_at: None,
-        max_downloads: None,
-        used: 0,
-        salt: Salt::generate().unwrap(),
-        delete_token: TokenHash::of("t"),
-        parts,
+        ..Manifest::sample(parts)
     };
     (staged, manifest)
 }
@@ -324,10 +305,8 @@ async fn a_tombstone_stays_until_it_is_forgotten(store: &dyn Store) {
             .scan(manifest.id.prefix())
             .await
             .unwrap()
-            .contains(&Found {
-                id: manifest.id,
-                files: false
-            })
+            .iter()
+            .any(|found| found.id == manifest.id && !found.files)
     );
     let (again, manifest) = stage(store, manifest.id, &[("b", b"second")]).await;
     assert!(matches!(

@@ -52,6 +52,15 @@ const FAULTS: usize = 128;
 /// the same moment.
 const AT_ONCE: Duration = Duration::from_millis(1);
 
+/// A connection whose protocol is known.
+struct Served<'a, T> {
+    io: T,
+    peer: Peer,
+    phase: &'a Arc<Phase>,
+    /// How many connections there were when it began to be served.
+    connections: usize,
+}
+
 impl Server {
     pub(super) async fn serve_socket(&self, socket: Socket, peer: Peer, phase: &Arc<Phase>) {
         let failed = match socket {
@@ -86,12 +95,17 @@ impl Server {
             () = self.stop.cancelled() => return,
             () = phase.asked_to_leave() => return,
         };
-        let io = TokioIo::new(transport);
+        let served = Served {
+            io: TokioIo::new(transport),
+            peer,
+            phase,
+            connections,
+        };
         let ended = match http2 {
             Ok(None) => return,
-            Ok(Some(false)) => self.serve_http1(io, peer, phase, connections).await,
+            Ok(Some(false)) => self.serve_http1(served).await,
             // Boxed: a task has room for its largest state, and most are of HTTP/1.1.
-            Ok(Some(true)) => Box::pin(self.serve_http2(io, peer, phase, connections)).await,
+            Ok(Some(true)) => Box::pin(self.serve_http2(served)).await,
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = ended {
@@ -102,11 +116,9 @@ impl Server {
 
     async fn serve_http1(
         &self,
-        io: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-        peer: Peer,
-        phase: &Arc<Phase>,
-        connections: usize,
+        served: Served<'_, impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static>,
     ) -> Result<(), String> {
+        let (peer, phase) = (served.peer, served.phase);
         let service = service_fn(|request| {
             let active = Active::begin(Arc::clone(phase), false);
             // A connection that waits for a request has no room for an answer.
@@ -116,25 +128,23 @@ impl Server {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
-            .max_buf_size((BUFFERS / connections).clamp(LEAST_BUFFER, MOST_BUFFER))
+            .max_buf_size((BUFFERS / served.connections).clamp(LEAST_BUFFER, MOST_BUFFER))
             .half_close(true)
-            .serve_connection(io, service);
+            .serve_connection(served.io, service);
         let end = http1::Connection::graceful_shutdown;
         self.follow(connection, end, phase).await
     }
 
     async fn serve_http2(
         &self,
-        io: impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-        peer: Peer,
-        phase: &Arc<Phase>,
-        connections: usize,
+        served: Served<'_, impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static>,
     ) -> Result<(), String> {
+        let (peer, phase) = (served.peer, served.phase);
         let service = service_fn(|request| {
             let active = Active::begin(Arc::clone(phase), true);
             answer_stream(Arc::clone(&self.front), request, peer, active)
         });
-        let window = if connections > CROWD {
+        let window = if served.connections > CROWD {
             CROWDED_WINDOW
         } else {
             WINDOW
@@ -147,7 +157,7 @@ impl Server {
             .initial_connection_window_size(2 * window)
             .max_header_list_size(LEAST_BUFFER as u32)
             .max_local_error_reset_streams(FAULTS)
-            .serve_connection(io, service);
+            .serve_connection(served.io, service);
         let end = http2::Connection::graceful_shutdown;
         self.follow(connection, end, phase).await
     }

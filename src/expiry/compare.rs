@@ -1,19 +1,23 @@
 //! The comparison of the index with the keys in the store, which are the truth.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::ExpiryError;
 use crate::model::{Prefix, Tombstone, UploadId};
 use crate::repository::{Indexed, Repository, RepositoryError};
-use crate::store::{Found, StoreError};
+use crate::store::{Fingerprint, Found, StoreError};
 
-/// How many uploads are looked at at once.
+/// How many uploads are looked at at once, in all folders together.
 const AT_ONCE: usize = 32;
+/// How many folders are compared at once, where an answer is waited for. Most of the time of one
+/// goes by waiting for the store, and a folder may hold fewer uploads than may be looked at.
+const FOLDERS: usize = 8;
 
 /// How many damaged uploads a comparison names in its answer; the log has all of them.
 const REPORTS: usize = 1000;
@@ -72,13 +76,10 @@ pub async fn compare(
 ) -> Result<Option<Compared>, ExpiryError> {
     let mut gaps = uploads.catalog().gaps().await?;
     gaps.prefixes = Prefix::all().collect();
-    let mut compared = Compared::default();
-    for prefix in &gaps.prefixes {
-        if stop.is_cancelled() {
-            return Ok(None);
-        }
-        compared += folder(uploads, *prefix).await?;
-    }
+    let go_on = || !stop.is_cancelled();
+    let Some(compared) = folders(uploads, &gaps.prefixes, go_on).await? else {
+        return Ok(None);
+    };
     if !uploads.catalog().mended(gaps).await? {
         tracing::warn!(
             "the index lost something while it was compared; the leader compares it again"
@@ -87,31 +88,123 @@ pub async fn compare(
     Ok(Some(compared))
 }
 
+/// Brings what the index says of these folders up to what the store holds, several at once.
+/// `go_on` is asked before each; answers `None` when it said no.
+pub(super) async fn folders(
+    uploads: &Repository,
+    prefixes: &[Prefix],
+    go_on: impl Fn() -> bool + Sync,
+) -> Result<Option<Compared>, ExpiryError> {
+    let looks = Semaphore::new(AT_ONCE);
+    let (looks, go_on) = (&looks, &go_on);
+    let begin = |prefix: Prefix| {
+        let folder = async move {
+            match go_on() {
+                true => one(uploads, prefix, looks).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        folder.boxed()
+    };
+    let folders: Vec<_> = prefixes.iter().copied().map(begin).collect();
+    let mut under_way = stream::iter(folders).buffer_unordered(FOLDERS);
+    let mut compared = Compared::default();
+    while let Some(folder) = under_way.next().await {
+        match folder? {
+            Some(folder) => compared += folder,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(compared))
+}
+
 /// Brings what the index says of one folder up to what the store holds.
 pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compared, ExpiryError> {
+    one(uploads, prefix, &Semaphore::new(AT_ONCE)).await
+}
+
+/// The same beside others, which share the permits of `looks`: one for each upload.
+async fn one(
+    uploads: &Repository,
+    prefix: Prefix,
+    looks: &Semaphore,
+) -> Result<Compared, ExpiryError> {
     let mut compared = Compared::default();
     // In this order: what was in the index before the look, and is not in the store, is gone.
     let known = uploads.catalog().with_prefix(prefix).await?;
     let stored = uploads.store().scan(prefix).await?;
-    let present: HashSet<UploadId> = stored.iter().map(|found| found.id).collect();
-    for id in known.iter().filter(|id| !present.contains(id)) {
+    let present: HashMap<UploadId, Option<Fingerprint>> = stored
+        .iter()
+        .map(|found| (found.id, found.fingerprint))
+        .collect();
+    for id in known.iter().filter(|id| !present.contains_key(id)) {
         if let Indexed::Absent | Indexed::Gone(_) = uploads.index(id, &[]).await? {
             compared.forgotten += 1;
         }
     }
-    let mut found = futures_util::stream::iter(stored)
-        .map(|found| look(uploads, found))
+    let mut found = stream::iter(stored)
+        .map(|found| async move {
+            let _permit = looks.acquire().await.expect("it is never closed");
+            look(uploads, found).await
+        })
         .buffer_unordered(AT_ONCE);
     while let Some(upload) = found.next().await {
         compared += upload?;
     }
+    recheck(uploads, prefix, present).await?;
     Ok(compared)
 }
 
+/// Indexes again what has changed while the folder was compared: a second listing tells it of a
+/// thousand uploads by one request, where each would be read again. Should the store's listing lag
+/// behind, an upload that was removed in these moments stays in the index until its name is asked
+/// for, or the next comparison.
+async fn recheck(
+    uploads: &Repository,
+    prefix: Prefix,
+    mut before: HashMap<UploadId, Option<Fingerprint>>,
+) -> Result<(), ExpiryError> {
+    // The others were looked at twice.
+    before.retain(|_, fingerprint| fingerprint.is_some());
+    if before.is_empty() {
+        return Ok(());
+    }
+    for found in uploads.store().scan(prefix).await? {
+        let then = before.get(&found.id).copied().flatten();
+        if let (Some(then), Some(now)) = (then, found.fingerprint)
+            && now.has_key_of(&then)
+        {
+            before.remove(&found.id);
+        }
+    }
+    for id in before.keys() {
+        match uploads.index(id, &[]).await {
+            // The next comparison says so.
+            Err(RepositoryError::Store(StoreError::Damaged(_) | StoreError::Io { .. })) => {}
+            indexed => drop(indexed?),
+        }
+    }
+    Ok(())
+}
+
 async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryError> {
-    let Found { id, files } = found;
+    let Found {
+        id,
+        files,
+        fingerprint,
+    } = found;
     let mut compared = Compared::default();
-    match uploads.index(&id, &[]).await {
+    let indexed = match fingerprint {
+        Some(_) => uploads.index_once(&id).await,
+        None => uploads.index(&id, &[]).await,
+    };
+    match indexed {
+        // The listing has the files already, each with its size.
+        Ok(Indexed::Live(manifest))
+            if fingerprint.is_some_and(|listed| listed.has_files_of(&manifest)) =>
+        {
+            compared.uploads = 1;
+        }
         Ok(Indexed::Live(manifest)) => {
             // A power cut can have taken what was not yet synced (`durability = relaxed`).
             let manifest = Arc::new(manifest);

@@ -150,13 +150,11 @@ impl Comparison {
         }
         let folders = gaps.prefixes.len();
         tracing::info!(folders, "comparing the index with the store");
-        let mut compared = super::Compared::default();
-        for prefix in &gaps.prefixes {
-            if !self.holds(claim) {
-                return Ok(false);
-            }
-            compared += folder(&self.uploads, *prefix).await?;
-        }
+        let held = || self.holds(claim);
+        let compared = super::compare::folders(&self.uploads, &gaps.prefixes, held).await?;
+        let Some(compared) = compared else {
+            return Ok(false);
+        };
         let whole = self.uploads.catalog().mended(gaps).await?;
         let (uploads, damaged) = (compared.uploads, compared.damaged);
         match whole {

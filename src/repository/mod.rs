@@ -282,6 +282,17 @@ impl Repository {
         self.change("comparison", id, work).await
     }
 
+    /// The same by one look at the key alone: an upload that is removed meanwhile may come back
+    /// into the index. The caller has to find out afterwards whether the key has changed, and then
+    /// to [`index`](Self::index) it.
+    ///
+    /// # Errors
+    /// The store or the index fails.
+    pub async fn index_once(&self, id: &UploadId) -> Result<Indexed, RepositoryError> {
+        let work = |mut change: Change| async move { change.index_once(&[]).await };
+        self.change("comparison", id, work).await
+    }
+
     /// Begins no more changes, and ends those that have begun; then closes store and index. What
     /// does not end within `patience` is left behind, and the index is not marked as clean.
     ///
@@ -387,24 +398,33 @@ impl Change {
 
     async fn index(&mut self, names: &[FileName]) -> Result<Indexed, RepositoryError> {
         loop {
-            let manifest = match self.inner.store.read(&self.id).await? {
-                None => {
-                    self.forget(names).await?;
-                    return Ok(Indexed::Absent);
-                }
-                Some(Stored::Gone(tombstone)) => {
-                    self.forget(&[names, &tombstone.files].concat()).await?;
-                    return Ok(Indexed::Gone(tombstone));
-                }
-                Some(Stored::Live(manifest)) => manifest,
+            let manifest = match self.index_once(names).await? {
+                Indexed::Live(manifest) => manifest,
+                other => return Ok(other),
             };
-            self.record(&manifest).await?;
             // It may have been changed or removed since it was read.
             match self.inner.store.read(&self.id).await? {
                 Some(stored) if stored.generation() == manifest.generation => {
                     return Ok(Indexed::Live(manifest));
                 }
                 _ => {}
+            }
+        }
+    }
+
+    async fn index_once(&mut self, names: &[FileName]) -> Result<Indexed, RepositoryError> {
+        match self.inner.store.read(&self.id).await? {
+            None => {
+                self.forget(names).await?;
+                Ok(Indexed::Absent)
+            }
+            Some(Stored::Gone(tombstone)) => {
+                self.forget(&[names, &tombstone.files].concat()).await?;
+                Ok(Indexed::Gone(tombstone))
+            }
+            Some(Stored::Live(manifest)) => {
+                self.record(&manifest).await?;
+                Ok(Indexed::Live(manifest))
             }
         }
     }

@@ -4,6 +4,7 @@
 pub(crate) mod conformance;
 pub mod disk;
 mod error;
+mod fingerprint;
 mod hashing;
 mod identity;
 mod names;
@@ -20,6 +21,7 @@ use crate::model::{Digest, FileName, Manifest, Prefix, Stored, Timestamp, Tombst
 
 pub use disk::DiskStore;
 pub use error::StoreError;
+pub use fingerprint::Fingerprint;
 pub use identity::StoreId;
 pub use object::BucketStore;
 
@@ -213,6 +215,9 @@ pub struct Found {
     pub id: UploadId,
     /// Whether any file of it lies beside its key.
     pub files: bool,
+    /// What the listing says of its key and its files, where it says it of itself: of a disk each
+    /// file would have to be asked, and a closer look costs little there.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// Files of an upload that was never committed.

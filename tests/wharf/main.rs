@@ -54,6 +54,7 @@ mod proxy;
 mod reading;
 mod readme;
 mod s3;
+mod s3_compare;
 mod s3_crash;
 mod s3_faults;
 mod s3_fleet;

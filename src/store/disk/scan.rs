@@ -23,6 +23,7 @@ impl Inner {
         let found = keys.into_iter().map(|id| Found {
             id,
             files: with_files.contains(&id),
+            fingerprint: None,
         });
         Ok(found.collect())
     }

@@ -48,6 +48,7 @@ struct Content {
     key: String,
     last_modified: String,
     size: Option<u64>,
+    e_tag: Option<String>,
 }
 
 /// An object as a listing has it.
@@ -56,6 +57,8 @@ pub struct Listed {
     pub changed: Timestamp,
     /// Bytes, where the store says so.
     pub size: Option<u64>,
+    /// Its ETag, where the store says so.
+    pub tag: Option<String>,
 }
 
 impl Client {
@@ -143,6 +146,7 @@ impl Client {
                     key,
                     changed: time(&content.last_modified),
                     size: content.size,
+                    tag: content.e_tag,
                 }),
                 // With a slash at its end, as some programs mark a folder.
                 Ok(_) => {}
@@ -197,6 +201,8 @@ mod tests {
             (page.contents[0].size, page.contents[1].size),
             (Some(1), None)
         );
+        assert_eq!(page.contents[0].e_tag.as_deref(), Some("\"x\""));
+        assert_eq!(page.contents[1].e_tag, None);
         let none = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
         let page: Page = quick_xml::de::from_str(none).unwrap();
         assert!(page.contents.is_empty() && !page.is_truncated);

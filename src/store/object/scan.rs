@@ -7,7 +7,7 @@ use super::ask::Listed;
 use super::layout::name_of;
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 use crate::store::names::{Entry, read_name};
-use crate::store::{Found, Orphan, StoreError};
+use crate::store::{Fingerprint, Found, Orphan, StoreError};
 
 /// The objects of one upload: in a listing they stand together, for S3 sorts by keys.
 struct Group {
@@ -15,6 +15,8 @@ struct Group {
     key: bool,
     files: Vec<FileName>,
     newest: Timestamp,
+    /// What the listing says of it; `None` when it lacks a size or an ETag.
+    fingerprint: Option<Fingerprint>,
 }
 
 impl Inner {
@@ -22,8 +24,11 @@ impl Inner {
         let mut found = Vec::new();
         self.groups(prefix, |group| {
             if group.key {
-                let (id, files) = (group.id, !group.files.is_empty());
-                found.push(Found { id, files });
+                found.push(Found {
+                    id: group.id,
+                    files: !group.files.is_empty(),
+                    fingerprint: group.fingerprint,
+                });
             }
         })
         .await?;
@@ -128,13 +133,26 @@ impl Group {
             key: false,
             files: Vec::new(),
             newest: Timestamp::default(),
+            fingerprint: Some(Fingerprint::default()),
         }
     }
 
     fn add(&mut self, entry: Entry, object: &Listed) {
         match entry {
-            Entry::Manifest(_) => self.key = true,
-            Entry::File(_, name) => self.files.push(name),
+            Entry::Manifest(_) => {
+                self.key = true;
+                match (&mut self.fingerprint, &object.tag) {
+                    (Some(fingerprint), Some(tag)) => fingerprint.set_key(tag),
+                    _ => self.fingerprint = None,
+                }
+            }
+            Entry::File(_, name) => {
+                match (&mut self.fingerprint, object.size) {
+                    (Some(fingerprint), Some(size)) => fingerprint.add_file(&name, size),
+                    _ => self.fingerprint = None,
+                }
+                self.files.push(name);
+            }
             Entry::Foreign => {}
         }
         self.newest = self.newest.max(object.changed);

@@ -23,7 +23,7 @@ fn check(shared: &Shared) {
         Snapshot::of(&shared.database)?.count(closing)
     }));
     let why = match walked {
-        Ok(Ok(_)) => return,
+        Ok(Ok(_)) => return shared.in_memory.walked(),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it is damaged".to_owned(),
     };

@@ -1,7 +1,7 @@
 //! What names mean that were asked for lately: who is asked for once is asked for often.
 
 use quick_cache::Weighter;
-use quick_cache::sync::{Cache, GuardResult};
+use quick_cache::sync::Cache;
 
 use crate::model::{FileName, Timestamp, UploadId};
 
@@ -33,25 +33,24 @@ impl Default for Names {
 
 impl Names {
     /// The newest upload with that name, as it was found before or is found by `look` now.
-    pub fn newest<E>(
+    pub async fn newest<E, F: Future<Output = Result<Option<Newest>, E>>>(
         &self,
         name: &FileName,
         now: Timestamp,
-        look: impl FnOnce() -> Result<Option<Newest>, E>,
+        look: impl FnOnce() -> F,
     ) -> Result<Option<UploadId>, E> {
         let guard = loop {
-            match self.0.get_value_or_guard(name, None) {
-                GuardResult::Value((id, end)) if end.is_none_or(|end| end > now) => {
+            match self.0.get_value_or_guard_async(name).await {
+                Ok((id, end)) if end.is_none_or(|end| end > now) => {
                     return Ok(Some(id));
                 }
-                GuardResult::Value(over) => {
+                Ok(over) => {
                     self.0.remove_if(name, |known| *known == over);
                 }
-                GuardResult::Guard(guard) => break guard,
-                GuardResult::Timeout => unreachable!("it waits without an end"),
+                Err(guard) => break guard,
             }
         };
-        let found = look()?;
+        let found = look().await?;
         if let Some(found) = found {
             // Refused when it was let go of since: what was found may be out of date.
             let _ = guard.insert(found);
@@ -71,25 +70,25 @@ impl Names {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_changed_while_it_was_looked_up_is_looked_up_again() {
+    #[tokio::test]
+    async fn what_changed_while_it_was_looked_up_is_looked_up_again() {
         let (names, name) = (Names::default(), FileName::from_upload(b"a"));
         let [old, new] = [(); 2].map(|()| UploadId::generate().unwrap());
         let now = Timestamp::from_millis(1);
-        let asked = |found: UploadId, during: &dyn Fn()| {
-            let look = || {
+        let asked = async |found: UploadId, during: &dyn Fn()| {
+            let look = async || {
                 during();
                 Ok::<_, ()>(Some((found, Some(Timestamp::from_millis(2)))))
             };
-            names.newest(&name, now, look).unwrap()
+            names.newest(&name, now, look).await.unwrap()
         };
         let changed = || names.let_go([&name].into_iter());
-        assert_eq!(asked(old, &changed), Some(old));
-        assert_eq!(asked(new, &|| ()), Some(new));
+        assert_eq!(asked(old, &changed).await, Some(old));
+        assert_eq!(asked(new, &|| ()).await, Some(new));
         let never = || panic!("it is known");
-        assert_eq!(asked(old, &never), Some(new));
+        assert_eq!(asked(old, &never).await, Some(new));
         let later = Timestamp::from_millis(2);
-        let over = names.newest(&name, later, || Ok::<_, ()>(None));
+        let over = names.newest(&name, later, async || Ok::<_, ()>(None)).await;
         assert_eq!(over, Ok(None));
     }
 }

@@ -13,9 +13,9 @@ use crate::catalog::Stats;
 use crate::model::{Manifest, Timestamp};
 
 /// The layout of the tables; another one is begun anew.
-const SCHEMA: u64 = 3;
+const SCHEMA: u64 = 4;
 /// What redb may hold of the file in memory, in bytes.
-const CACHE: usize = 64 * 1024 * 1024;
+pub const CACHE: usize = 64 * 1024 * 1024;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, Table,
-    TableDefinition, WriteTransaction,
+    TableDefinition, Value, WriteTransaction,
 };
 
 use super::pending::Change;
@@ -16,12 +16,16 @@ type Bytes = &'static [u8];
 
 /// Id to record.
 const UPLOADS: TableDefinition<Bytes, Bytes> = TableDefinition::new("uploads");
-/// Time and id, in the order of the commits.
-const BY_TIME: TableDefinition<Bytes, ()> = TableDefinition::new("by_time");
-/// Name, NUL, order, id: the newest of a name is the last with it.
-const BY_NAME: TableDefinition<Bytes, ()> = TableDefinition::new("by_name");
+/// Time and id, in the order of the commits, to when the upload is over: a walk passes over those
+/// that are without looking them up.
+const BY_TIME: TableDefinition<Bytes, i64> = TableDefinition::new("by_time");
+/// Name, NUL, order, id, to when the upload is over: the newest of a name is the last with it.
+const BY_NAME: TableDefinition<Bytes, i64> = TableDefinition::new("by_name");
 /// Time to be looked at, and id.
 const BY_DUE: TableDefinition<Bytes, ()> = TableDefinition::new("by_due");
+
+/// The end of an upload that has none.
+const NEVER: i64 = i64::MAX;
 
 /// The last byte string there is before those of a longer key: no id has such a byte.
 const LAST: u8 = 0xff;
@@ -44,6 +48,15 @@ fn name_key(name: &FileName, rest: &[u8]) -> Vec<u8> {
     [name.as_str().as_bytes(), &[0], rest].concat()
 }
 
+/// From when on an upload is over, in milliseconds: at once when all its downloads are used.
+fn end(record: &Record) -> i64 {
+    match record.expires_at {
+        _ if record.spent => i64::MIN,
+        None => NEVER,
+        Some(deadline) => deadline.as_millis(),
+    }
+}
+
 fn decode(value: &[u8]) -> Result<Record, redb::Error> {
     serde_json::from_slice(value).map_err(|error| redb::Error::Corrupted(error.to_string()))
 }
@@ -51,8 +64,8 @@ fn decode(value: &[u8]) -> Result<Record, redb::Error> {
 /// The tables of a write transaction.
 pub struct Tables<'t> {
     uploads: Table<'t, Bytes, Bytes>,
-    by_time: Table<'t, Bytes, ()>,
-    by_name: Table<'t, Bytes, ()>,
+    by_time: Table<'t, Bytes, i64>,
+    by_name: Table<'t, Bytes, i64>,
     by_due: Table<'t, Bytes, ()>,
 }
 
@@ -90,10 +103,11 @@ impl<'t> Tables<'t> {
                 .map_err(|error| redb::Error::Corrupted(error.to_string()))?;
             self.uploads.insert(key, &value[..])?;
             let time = time_key(record.created_at, id);
-            self.by_time.insert(&time[..], ())?;
+            let end = end(record);
+            self.by_time.insert(&time[..], end)?;
             let order = time_key(record.order(), id);
             for name in &record.names {
-                self.by_name.insert(&name_key(name, &order)[..], ())?;
+                self.by_name.insert(&name_key(name, &order)[..], end)?;
             }
             if let Some(due) = record.due {
                 self.by_due.insert(&time_key(due, id)[..], ())?;
@@ -146,30 +160,29 @@ impl Snapshot {
         let (first, last) = (name_key(name, &[]), name_key(name, &[LAST]));
         let table = self.0.open_table(BY_NAME)?;
         for key in table.range(&first[..]..&last[..])?.rev() {
-            let (key, ()) = {
-                let (key, value) = key?;
-                (key, value.value())
-            };
+            let (key, end) = key?;
+            let end = end.value();
+            if end <= now.as_millis() {
+                continue;
+            }
             let Some((time, id)) = read_time_key(&key.value()[first.len()..]) else {
                 continue;
             };
-            if hidden.contains(&id) {
-                continue;
-            }
-            if let Some(record) = self.find(&id)?.filter(|record| record.is_alive(now)) {
-                return Ok(Some((time, id, record.expires_at)));
+            if !hidden.contains(&id) {
+                let end = (end != NEVER).then(|| Timestamp::from_millis(end));
+                return Ok(Some((time, id, end)));
             }
         }
         Ok(None)
     }
 
-    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first, of no
-    /// more than `looks` that are looked at.
+    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first. Walks
+    /// over no more than `steps` uploads, and looks up only those that it answers.
     pub fn list(
         &self,
         after: Option<Cursor>,
         limit: usize,
-        looks: usize,
+        steps: usize,
         now: Timestamp,
         hidden: &HashSet<UploadId>,
     ) -> Result<Stretch, redb::Error> {
@@ -180,17 +193,24 @@ impl Snapshot {
         let mut stretch = Stretch::default();
         let table = self.0.open_table(BY_TIME)?;
         let uploads = self.0.open_table(UPLOADS)?;
-        for (looked, key) in table.range(..&end[..])?.rev().enumerate() {
-            let Some((created_at, id)) = read_time_key(key?.0.value()) else {
+        for (step, item) in table.range(..&end[..])?.rev().enumerate() {
+            let (key, end) = item?;
+            let over = end.value() <= now.as_millis();
+            let last = step + 1 >= steps;
+            if over && !last {
+                continue;
+            }
+            let Some((created_at, id)) = read_time_key(key.value()) else {
                 continue;
             };
-            if !hidden.contains(&id) {
+            if !over && !hidden.contains(&id) {
                 let value = uploads.get(id.as_str().as_bytes())?;
                 let record = value.map(|value| decode(value.value())).transpose()?;
-                let alive = record.filter(|record| record.is_alive(now));
-                stretch.entries.extend(alive.map(|record| record.entry(id)));
+                stretch
+                    .entries
+                    .extend(record.map(|record| record.entry(id)));
             }
-            if stretch.entries.len() == limit || looked + 1 >= looks {
+            if stretch.entries.len() == limit || last {
                 stretch.next = Some(Cursor { created_at, id });
                 break;
             }
@@ -257,14 +277,23 @@ impl Snapshot {
             stats.bytes += decode(item?.1.value())?.room;
         }
         // A damaged page is found by who reads it, and who only counts can begin anew.
-        for table in [BY_TIME, BY_NAME, BY_DUE] {
-            for item in self.0.open_table(table)?.iter()? {
-                item?;
-                if given_up() {
-                    return Ok(stats);
-                }
+        self.walk(BY_TIME, &given_up)?;
+        self.walk(BY_NAME, &given_up)?;
+        self.walk(BY_DUE, &given_up)?;
+        Ok(stats)
+    }
+
+    fn walk<V: Value + 'static>(
+        &self,
+        table: TableDefinition<Bytes, V>,
+        given_up: impl Fn() -> bool,
+    ) -> Result<(), redb::Error> {
+        for item in self.0.open_table(table)?.iter()? {
+            item?;
+            if given_up() {
+                break;
             }
         }
-        Ok(stats)
+        Ok(())
     }
 }

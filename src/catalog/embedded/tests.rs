@@ -19,6 +19,19 @@ async fn it_is_a_catalog() {
 }
 
 #[tokio::test]
+async fn one_that_is_larger_than_its_cache_is_a_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut count = 0;
+    conformance::all(async || {
+        count += 1;
+        let catalog = open(&dir.path().join(count.to_string()));
+        catalog.shared.in_memory.outgrow();
+        catalog
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn only_a_clean_end_leaves_it_complete() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.redb");
@@ -47,7 +60,7 @@ async fn an_upload_at_the_end_of_a_look_is_listed_while_its_change_is_not_writte
     let catalog = open(&path);
     let mut last = manifest(0, &["a"]);
     catalog.record(&last).await.unwrap();
-    for millis in 1..look::LOOKS {
+    for millis in 1..look::STEPS {
         let over = Manifest {
             expires_at: Some(Timestamp::from_millis(5000)),
             ..manifest(millis as i64, &[])
@@ -64,6 +77,77 @@ async fn an_upload_at_the_end_of_a_look_is_listed_while_its_change_is_not_writte
     let listed = catalog.list(None, 10, now).await.unwrap();
     let ids: Vec<UploadId> = listed.entries.iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [last.id]);
+}
+
+#[tokio::test]
+async fn one_look_passes_over_thousands_of_uploads_that_are_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("catalog.redb"));
+    catalog.mended(Gaps::default()).await.unwrap();
+    let oldest = manifest(0, &["a"]);
+    catalog.record(&oldest).await.unwrap();
+    for millis in 1..5000 {
+        let mut over = manifest(millis, &["a"]);
+        match millis % 2 {
+            0 => over.expires_at = Some(Timestamp::from_millis(6000)),
+            _ => (over.max_downloads, over.used) = (Some(1), 1),
+        }
+        catalog.record(&over).await.unwrap();
+    }
+    // What is in the database is walked over, and not what is still to be written.
+    while catalog.shared.lock().pending.len() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let now = Timestamp::from_millis(6000);
+    let listed = catalog.list(None, 10, now).await.unwrap();
+    let ids: Vec<UploadId> = listed.entries.iter().map(|entry| entry.id).collect();
+    assert_eq!((ids, listed.next), (vec![oldest.id], None));
+    let name = FileName::from_upload(b"a");
+    let newest = catalog.newest(&name, now, &[]).await;
+    assert_eq!(newest.unwrap(), Some(oldest.id));
+}
+
+/// A lock stands for a disk that does not answer: the thread of the test must not wait for it.
+#[tokio::test]
+async fn a_look_that_may_read_the_disk_leaves_the_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("catalog.redb"));
+    catalog.mended(Gaps::default()).await.unwrap();
+    let upload = manifest(1, &["a"]);
+    catalog.record(&upload).await.unwrap();
+    let (here, name) = (std::thread::current().id(), FileName::from_upload(b"a"));
+    let place = || catalog.look(|_| Ok(std::thread::current().id()));
+    assert_eq!(place().await.unwrap(), here, "all of it is in memory");
+    catalog.shared.in_memory.outgrow();
+    assert_ne!(place().await.unwrap(), here);
+    let now = Timestamp::from_millis(2);
+    let mut looks = Box::pin(async {
+        tokio::join!(
+            catalog.newest(&name, now, &[]),
+            catalog.find(&upload.id),
+            catalog.list(None, 1, now),
+            catalog.due(now, 1, now),
+            catalog.next_due(),
+            catalog.with_prefix(upload.id.prefix()),
+        )
+    });
+    let held = catalog.shared.lock();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(looks.as_mut().poll(&mut context).is_pending());
+    drop(held);
+    let (newest, found, listed, due, next, with_prefix) = looks.await;
+    assert_eq!(newest.unwrap(), Some(upload.id));
+    assert!(found.unwrap().is_some());
+    assert_eq!(listed.unwrap().entries.len(), 1);
+    assert_eq!((due.unwrap(), next.unwrap()), (Vec::new(), None));
+    assert_eq!(with_prefix.unwrap(), [upload.id]);
+    let names = [FileName::from_upload(b"b")];
+    let later = manifest(3, &["b"]);
+    assert!(catalog.record(&later).await.unwrap());
+    let newest = catalog.newest(&names[0], Timestamp::from_millis(4), &[]);
+    assert_eq!(newest.await.unwrap(), Some(later.id));
+    catalog.forget(&later.id, &names).await.unwrap();
+    assert_eq!(catalog.find(&later.id).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -162,6 +162,7 @@ fn write(
         }
     }
     transaction.commit()?;
+    shared.in_memory.measure();
     shared.lock().pending.settle(changes);
     shared.written.notify_waiters();
     Ok(())

@@ -2,11 +2,13 @@
 
 use axum::extract::Request;
 use http::{HeaderMap, Method, header};
+use subtle::ConstantTimeEq as _;
 
 use super::cors::{Site, is_named};
 use super::origin::Origin;
 use super::problem::Problem;
 use super::{App, page};
+use crate::ingest::{self, IngestError};
 
 /// Refuses what changes something when a browser says that another site sent it: by
 /// `Sec-Fetch-Site` (W3C Fetch Metadata), else by `Origin`. Sites that `cors_origin` names may.
@@ -34,8 +36,32 @@ pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
 /// Whether this is a form whose field says where it comes from: it is read with the body.
 fn is_to_be_proven(app: &App, request: &Request) -> bool {
     let path = request.uri().path().strip_prefix(&*app.options.base_path);
-    let form = request.method() == Method::POST && matches!(path, Some("/upload" | "/upload/"));
+    let form = request.method() == Method::POST && path.is_some_and(is_of_page);
     form && proof(request.headers()).is_some()
+}
+
+/// Whether a form of this server's pages is posted to this path.
+fn is_of_page(path: &str) -> bool {
+    let change = path
+        .strip_prefix("/uploads/")
+        .and_then(|rest| rest.split_once('/'));
+    matches!(path, "/upload" | "/upload/") || matches!(change, Some((_, "delete" | "prolong")))
+}
+
+/// Refuses a form whose `field` does not say what it has to, where nothing else tells which site
+/// sent it.
+///
+/// # Errors
+/// 403, for such a form.
+pub fn check_proof(headers: &HeaderMap, field: Option<&str>) -> Result<(), Problem> {
+    let Some(proof) = proof(headers) else {
+        return Ok(());
+    };
+    let field = field.unwrap_or_default();
+    match bool::from(proof.as_bytes().ct_eq(field.as_bytes())) {
+        true => Ok(()),
+        false => Err(IngestError::OtherSite(ingest::FORM_FIELD).into()),
+    }
 }
 
 /// What a field of the form has to say, where nothing else tells which site sent it: a page that
@@ -68,6 +94,27 @@ fn is_foreign(headers: &HeaderMap, own: &str, named: &[Site]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_forms_of_the_pages_are_known() {
+        for path in [
+            "/upload",
+            "/upload/",
+            "/uploads/x/delete",
+            "/uploads/x/prolong",
+        ] {
+            assert!(is_of_page(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/uploads/x",
+            "/uploads/delete",
+            "/uploads/x/y/delete",
+            "/reindex",
+        ] {
+            assert!(!is_of_page(path), "{path}");
+        }
+    }
 
     #[test]
     fn only_other_sites_are_foreign() {

@@ -9,7 +9,8 @@ use super::extract::Segments;
 use super::problem::Problem;
 use super::upload::serde_urlencoded;
 use super::uploads::parse_id;
-use super::{App, page};
+use super::{App, cross_site, page};
+use crate::ingest;
 use crate::manage::Permit;
 use crate::model::UploadId;
 
@@ -22,6 +23,8 @@ struct Form {
     /// The delete token, from those whose browser has no cookie with it.
     token: Option<String>,
     expires_in: Option<String>,
+    /// What says that it is of this server's page.
+    proof: Option<String>,
 }
 
 impl App {
@@ -33,6 +36,7 @@ impl App {
         body: Body,
     ) -> Result<(Form, Permit), Problem> {
         let mut form = self.form_of_page(body).await?;
+        cross_site::check_proof(headers, form.proof.as_deref())?;
         let token = form.token.take().or_else(|| page::delete_token(headers));
         let permit = self.permit(id, headers, token).await?;
         Ok((form, permit))
@@ -50,6 +54,7 @@ impl App {
             match name.as_str() {
                 "token" => form.token = Some(value).filter(|token| !token.is_empty()),
                 "expires_in" => form.expires_in = Some(value),
+                ingest::FORM_FIELD => form.proof = Some(value),
                 _ => {}
             }
         }

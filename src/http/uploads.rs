@@ -36,14 +36,20 @@ pub async fn show(
         let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
         let reader = app.reader(query.as_deref(), &headers);
         let link = format!("{}/uploads/{}", app.base_of(&origin), manifest.id);
+        let (form_token, cookie) = page::form_field(&app, &origin, &headers);
         let page = reader.upload(&page::View {
             manifest: &manifest,
             link: &link,
             owner,
             changed: query.as_deref() == Some(page::CHANGED),
             options: app.ingest.options(),
+            form_token: &form_token,
         });
-        page::answer(page, &reader, query.as_deref())
+        let mut response = page::answer(page, &reader, query.as_deref());
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
     } else {
         let json = upload_json::show(&manifest, &app.base_of(&origin));
         let mut response = axum::Json(json).into_response();

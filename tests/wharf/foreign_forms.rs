@@ -344,3 +344,43 @@ fn the_form_of_the_page_is_known_by_its_field() {
     assert_eq!(again.header("set-cookie"), None);
     assert!(again.text().contains(token));
 }
+
+/// The same for the form of an upload's page, which deletes and prolongs without JavaScript.
+#[test]
+fn the_form_of_an_uploads_page_is_known_by_its_field() {
+    let server = Server::start();
+    let stored = server.upload(&Form::new().file("f", "a.txt", b"a"));
+    let path = format!("/uploads/{}", stored["id"].as_str().unwrap());
+    let html = ("Accept", "text/html");
+    let page = server.request("GET", &path, &[html], b"");
+    let set = page.header("set-cookie").unwrap();
+    let cookie = set.split(';').next().unwrap();
+    let text = page.text();
+    let (_, field) = text.split_once("name=\"wharf_form\" value=\"").unwrap();
+    let token = field.split('"').next().unwrap();
+    let owner = format!("token={}", stored["delete_token"].as_str().unwrap());
+    let post = |what: &str, proof: &str, headers: &[(&str, &str)]| {
+        let body = format!("{owner}&expires_in=1h{proof}");
+        let kind = ("Content-Type", "application/x-www-form-urlencoded");
+        let headers = [&[kind, html], headers].concat();
+        server.request("POST", &format!("{path}/{what}"), &headers, body.as_bytes())
+    };
+    let (null, cookie) = (("Origin", "null"), ("Cookie", cookie));
+    let proof = format!("&wharf_form={token}");
+    let site = ("Sec-Fetch-Site", "cross-site");
+    for what in ["prolong", "delete"] {
+        for (proof, headers) in [
+            ("", &[null, cookie][..]),
+            ("&wharf_form=another-one-of-that-length", &[null, cookie]),
+            (&proof, &[null]),
+            (&proof, &[null, cookie, site]),
+            (&proof, &[("Origin", "http://evil.example"), cookie]),
+        ] {
+            assert_eq!(post(what, proof, headers).status, 403, "{what} {headers:?}");
+        }
+    }
+    assert_eq!(post("prolong", &proof, &[null, cookie]).status, 303);
+    assert!(server.get(&path).json()["expires_at"].is_string());
+    assert_eq!(post("delete", &proof, &[null, cookie]).status, 200);
+    assert_eq!(server.get(&path).status, 404);
+}

@@ -81,15 +81,13 @@ pub async fn form(
     let reader = app.reader(query.as_deref(), &headers);
     let access = &app.options.access;
     let readable = !access.guards(Scope::Download) || access.allows(Scope::Download, &headers);
-    let own = app.origin_of(&origin);
-    let scheme = own.split(':').next().unwrap_or_default();
-    let (form_token, cookie) = form_field(&headers, reader.base, scheme);
+    let (token, cookie) = form_field(&app, &origin, &headers);
     let page = form_page(
         &reader,
         app.ingest.options(),
         &app.base_of(&origin),
         readable,
-        form_token,
+        &token,
     );
     let mut response = answer(page, &reader, query.as_deref());
     if let Some(cookie) = cookie {
@@ -98,8 +96,13 @@ pub async fn form(
     response
 }
 
-/// What the form has as a field, and the cookie with the same, where the browser has none yet.
-fn form_field(headers: &HeaderMap, base: &str, scheme: &str) -> (String, Option<HeaderValue>) {
+/// What a form of a page has as a field, and the cookie with the same, where the browser has none
+/// yet.
+pub fn form_field(
+    app: &App,
+    origin: &Origin,
+    headers: &HeaderMap,
+) -> (String, Option<HeaderValue>) {
     if let Some(token) = cookies::form_token(headers) {
         return (token.to_owned(), None);
     }
@@ -107,8 +110,10 @@ fn form_field(headers: &HeaderMap, base: &str, scheme: &str) -> (String, Option<
         // Without it the form is good for all but a few.
         return (String::new(), None);
     };
-    let cookie = HeaderValue::from_str(&cookies::form_cookie(base, &token, scheme));
-    (token, cookie.ok())
+    let own = app.origin_of(origin);
+    let scheme = own.split(':').next().unwrap_or_default();
+    let cookie = cookies::form_cookie(&app.options.base_path, &token, scheme);
+    (token, HeaderValue::from_str(&cookie).ok())
 }
 
 /// `readable` says whether the reader may look at uploads; where not, a script that tried would
@@ -118,7 +123,7 @@ fn form_page(
     options: &ingest::Options,
     address: &str,
     readable: bool,
-    token: String,
+    token: &str,
 ) -> String {
     let Reader { language, .. } = *reader;
     let default = match (options.expire_after, options.max_expire_after) {

@@ -27,6 +27,8 @@ pub struct View<'a> {
     pub changed: bool,
     /// What may be chosen for it.
     pub options: &'a ingest::Options,
+    /// What its form has as a field; see [`super::form_field`].
+    pub form_token: &'a str,
 }
 
 /// How a browser can show a file in a page without running anything in it.
@@ -121,6 +123,8 @@ pub fn values(reader: &Reader, view: &View) -> Value {
         "owner": view.owner,
         "changed": view.changed,
         "lifetimes": reader.lifetimes(view.options),
+        "form_field": ingest::FORM_FIELD,
+        "form_token": view.form_token,
         "wants_previews": !free && manifest.files().any(|(_, file)| preview(file).is_some()),
     })
 }

@@ -113,7 +113,11 @@ impl Identity {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            let found = match self.look().await {
+            let looked = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = self.look() => looked,
+            };
+            let found = match looked {
                 Ok(()) => None,
                 // The index says so itself, in its own words.
                 Err(IdentityError::Redis(_)) => continue,

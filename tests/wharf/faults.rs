@@ -18,18 +18,20 @@ impl Fault {
     }
 
     fn trace(server: &Server, calls: &str, fault: &str) -> Self {
+        let fault = format!("inject={calls}:{fault}");
+        Self::attach(server, calls, &["-e", &fault, "-o", "/dev/null"])
+    }
+
+    /// None: writes every call to this file, with its thread first, and the paths of descriptors.
+    pub fn none(server: &Server, calls: &str, to: &std::path::Path) -> Self {
+        Self::attach(server, calls, &["-y", "-o", to.to_str().unwrap()])
+    }
+
+    fn attach(server: &Server, calls: &str, args: &[&str]) -> Self {
         let mut child = Command::new("strace")
-            .args([
-                "-f",
-                "-p",
-                &server.pid().to_string(),
-                "-e",
-                &format!("trace={calls}"),
-                "-e",
-                &format!("inject={calls}:{fault}"),
-                "-o",
-                "/dev/null",
-            ])
+            .args(["-f", "-p", &server.pid().to_string()])
+            .args(["-e", &format!("trace={calls}")])
+            .args(args)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

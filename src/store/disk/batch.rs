@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use super::Inner;
 use super::staged::Content;
-use super::writer::write_at;
-use super::{Inner, joined};
+use super::threads::{Disk, joined};
 use crate::model::UploadId;
 use crate::store::StoreError;
 
@@ -31,17 +31,16 @@ pub struct Written {
 impl Batch {
     /// Begins to write the files of the upload `id` that lie at `ranges` of `memory`.
     pub fn begin(
-        inner: &Arc<Inner>,
+        disk: &Disk,
         id: UploadId,
         mut memory: Vec<u8>,
         ranges: Vec<Range<usize>>,
         among: Range<usize>,
     ) -> Self {
-        let inner = Arc::clone(inner);
-        let task = tokio::task::spawn_blocking(move || {
+        let task = disk.start(move |inner: &Arc<Inner>| {
             let write = |range| {
                 let (file, content) = inner.create(&id)?;
-                write_at(&file, &memory[range], 0)?;
+                file.write_at(inner, &memory[range], 0)?;
                 Ok(content)
             };
             let contents = ranges.into_iter().map(write);

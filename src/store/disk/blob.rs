@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
-use super::blocks::Blocks;
+use super::closing::OpenFile;
 use super::layout::Folder;
-use super::{Inner, layout, run_blocking};
+use super::threads::Disk;
+use super::{Inner, layout};
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Blob, SMALL, StoreError, names};
 
@@ -24,6 +25,13 @@ pub struct Wanted {
     /// Bytes that the whole file has.
     pub size: u64,
     pub range: Range<u64>,
+}
+
+/// A file as it was found.
+#[derive(Debug)]
+pub struct Found {
+    file: OpenFile,
+    name: String,
 }
 
 impl Inner {
@@ -45,7 +53,7 @@ impl Inner {
 
     /// Opens a file that the kernel can find without waiting for the disk; `None` where it
     /// cannot, or cannot tell.
-    pub fn open_cached(&self, wanted: &Wanted) -> Option<Result<Box<dyn Blob>, StoreError>> {
+    pub fn open_cached(&self, wanted: &Wanted) -> Option<Result<Found, StoreError>> {
         // A file system of many machines asks another one what a file is.
         if self.is_shared() {
             return None;
@@ -53,11 +61,11 @@ impl Inner {
         let dir = self.layout.known_prefix(wanted.id.prefix())?;
         let name = names::file_name(&wanted.id, &wanted.name);
         let file = layout::open_cached(&dir, &name).ok()?;
-        Some(self.blob(file, name, wanted))
+        Some(self.found(file, name, wanted))
     }
 
     /// Opens a file. Blocks.
-    pub fn open_blob(&self, wanted: &Wanted) -> Result<Box<dyn Blob>, StoreError> {
+    pub fn open(&self, wanted: &Wanted) -> Result<Found, StoreError> {
         let name = names::file_name(&wanted.id, &wanted.name);
         let opening = |error| StoreError::io(format!("opening {name}"), error);
         let missing = || StoreError::Damaged(format!("{name} is missing"));
@@ -66,27 +74,23 @@ impl Inner {
         let file = layout::open_regular(&dir, &name)
             .map_err(opening)?
             .ok_or_else(missing)?;
-        self.blob(file, name, wanted)
+        self.found(file, name, wanted)
     }
 
-    fn blob(
+    fn found(
         &self,
         (file, found): (File, u64),
         name: String,
         wanted: &Wanted,
-    ) -> Result<Box<dyn Blob>, StoreError> {
+    ) -> Result<Found, StoreError> {
         let size = wanted.size;
         if found != size {
             return Err(StoreError::Damaged(format!(
                 "{name} has {found} bytes instead of {size}"
             )));
         }
-        Ok(Box::new(DiskBlob {
-            file: Arc::new(file),
-            name,
-            range: wanted.range.clone(),
-            blocks: Arc::clone(&self.blocks),
-        }))
+        let file = OpenFile::new(self, file, size);
+        Ok(Found { file, name })
     }
 }
 
@@ -115,41 +119,60 @@ impl Inner {
     }
 }
 
+/// What is read of a file that was found.
 #[derive(Debug)]
-struct DiskBlob {
-    file: Arc<File>,
+pub struct DiskBlob {
+    disk: Disk,
+    file: OpenFile,
     name: String,
     /// What is still to be read.
     range: Range<u64>,
-    blocks: Arc<Blocks>,
+}
+
+impl DiskBlob {
+    pub fn new(disk: &Disk, found: Found, range: Range<u64>) -> Self {
+        DiskBlob {
+            disk: disk.clone(),
+            file: found.file,
+            name: found.name,
+            range,
+        }
+    }
 }
 
 #[async_trait]
 impl Blob for DiskBlob {
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let len = (self.range.end - self.range.start).min(self.blocks.size() as u64);
+        let blocks = &self.disk.state().blocks;
+        let len = (self.range.end - self.range.start).min(blocks.size() as u64);
         if len == 0 {
             return Ok(None);
         }
         let offset = self.range.start;
         self.range.start += len;
-        let mut block = self.blocks.take(len as usize);
-        let cached = read_cached(&self.file, block.as_mut(), offset);
+        let mut block = blocks.take(len as usize);
+        let here = self.disk.here();
+        let cached = here.map_or(0, |inner| {
+            read_cached(self.file.get(inner), block.as_mut(), offset)
+        });
         if cached as u64 == len {
             return Ok(Some(block.into()));
         }
-        let (file, name) = (Arc::clone(&self.file), self.name.clone());
-        run_blocking(move || {
+        let (file, name) = (self.file.clone(), self.name.clone());
+        let read = move |inner: &Arc<Inner>| {
             let rest = offset + cached as u64;
-            match file.read_exact_at(&mut block.as_mut()[cached..], rest) {
+            match file
+                .get(inner)
+                .read_exact_at(&mut block.as_mut()[cached..], rest)
+            {
                 Ok(()) => Ok(Some(block.into())),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     Err(StoreError::Damaged(format!("{name} became shorter")))
                 }
                 Err(error) => Err(StoreError::io(format!("reading {name}"), error)),
             }
-        })
-        .await
+        };
+        self.disk.away(read).await
     }
 }
 

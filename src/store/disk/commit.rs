@@ -1,13 +1,14 @@
 //! The commit: files get their names, then the manifest is linked.
 
-use std::fs::File;
 use std::sync::{Arc, PoisonError};
 
+use super::closing::{OpenFile, Reached};
 use super::key::naming;
 use super::layout::{self, Folder};
 use super::prepared::Prepared;
 use super::session::Session;
 use super::staged::{Content, DiskStaged};
+use super::threads::Disk;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
 use crate::store::{names, to_json};
@@ -33,11 +34,15 @@ struct Ready<'a> {
 }
 
 impl<'a> Commit<'a> {
-    pub fn new(staged: DiskStaged, manifest: &'a Manifest, session: Session) -> Self {
-        let inner = Arc::clone(&staged.inner);
+    pub fn new(
+        inner: &Arc<Inner>,
+        staged: DiskStaged,
+        manifest: &'a Manifest,
+        session: Session,
+    ) -> Self {
         Commit {
-            _committing: Committing::new(&inner, staged.id),
-            inner,
+            _committing: Committing::new(inner, staged.id),
+            inner: Arc::clone(inner),
             staged,
             manifest,
             session,
@@ -57,19 +62,28 @@ impl<'a> Commit<'a> {
     }
 
     /// Commits, for tasks: it blocks for no longer than naming takes, and tells the store how long
-    /// that was; only what failed is taken back here as well.
-    pub async fn by_task(mut self) -> Result<(), StoreError> {
+    /// that was. Nobody else may have the store.
+    pub async fn by_task(mut self, disk: &Disk) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let result = async {
-            let mut trip = inner.naming.trip();
+            let mut trip = inner.state.naming.trip();
             let ready = trip.go(|| self.prepare(&inner))?;
             self.session.contents_by_tasks().await?;
             let (dir, _) = trip.go(|| self.publish(ready))?;
             drop(trip);
             self.session.name_by_tasks(&dir).await
         };
-        let result = result.await;
-        self.end(result)
+        let Err(error) = result.await else {
+            return Ok(());
+        };
+        let (id, names) = (self.staged.id, self.withdrawn(&error));
+        // Whose last name goes takes as long as it is large.
+        let withdraw = move |inner: &Arc<Inner>| {
+            withdraw(inner, &id, &names);
+            Ok(())
+        };
+        disk.away(withdraw).await?;
+        Err(error)
     }
 
     /// Gives the files their names: without a manifest they are no upload. And writes the
@@ -86,7 +100,7 @@ impl<'a> Commit<'a> {
         }
         let name = names::manifest_name(&id);
         let prepared = inner.prepare(&dir, &id, &to_json(self.manifest)?, &name)?;
-        self.session.add(Arc::clone(&prepared.file));
+        self.session.add(prepared.file.clone());
         inner.reach("written the manifest");
         Ok(Ready { dir, prepared })
     }
@@ -106,11 +120,14 @@ impl<'a> Commit<'a> {
                 let prepared = inner.prepare(dir, &self.staged.id, content, name)?;
                 prepared.give(dir, name)?
             }
-            Content::Unnamed(file, _permit) => {
-                layout::link_unnamed(&file, dir, name).map_err(naming)?;
-                file
+            Content::Unnamed(file) => {
+                layout::link_unnamed(file.get(inner), dir, name).map_err(naming)?;
+                file.reached(inner)
             }
-            Content::Named(waiting) => Arc::new(waiting.give(dir, name).map_err(naming)?),
+            Content::Named(waiting) => {
+                let file = waiting.give(dir, name).map_err(naming)?;
+                OpenFile::new(inner, file, u64::MAX).reached(inner)
+            }
             Content::Leaving => unreachable!("a commit waits for what is leaving"),
         };
         self.session.add(file);
@@ -118,7 +135,7 @@ impl<'a> Commit<'a> {
     }
 
     /// Creates the manifest: the commit.
-    fn publish(&self, ready: Ready<'_>) -> Result<(Arc<Folder>, Arc<File>), StoreError> {
+    fn publish(&self, ready: Ready<'_>) -> Result<(Arc<Folder>, Reached), StoreError> {
         let age = self.staged.touched.elapsed();
         if self.inner.stale_after.is_some_and(|limit| age > limit) {
             return Err(StoreError::Stale(age));
@@ -135,11 +152,18 @@ impl<'a> Commit<'a> {
         if self.inner.is_shared() {
             return settle(&self.inner, self.manifest, &self.linked, error);
         }
-        if !matches!(error, StoreError::Exists) {
-            self.linked.push(names::manifest_name(&self.staged.id));
-        }
-        withdraw(&self.inner, &self.staged.id, &self.linked);
+        let names = self.withdrawn(&error);
+        withdraw(&self.inner, &self.staged.id, &names);
         Err(error)
+    }
+
+    /// The names that go when it has failed, where nobody else has the store.
+    fn withdrawn(&mut self, error: &StoreError) -> Vec<String> {
+        let mut linked = std::mem::take(&mut self.linked);
+        if !matches!(error, StoreError::Exists) {
+            linked.push(names::manifest_name(&self.staged.id));
+        }
+        linked
     }
 }
 

@@ -12,6 +12,32 @@ const TMPFS: u64 = 0x0102_1994;
 const RAMFS: u64 = 0x8584_58F6;
 const FAT: [u64; 2] = [0x4D44, 0x2011_BAB0];
 
+/// Those whose files are on a disk of this machine, as far as this kernel can tell: those above, and
+/// F2FS, bcachefs, overlays, NTFS, JFS, ReiserFS, HFS+, NILFS, UDF, UFS and eCryptfs. One that is not
+/// known may have to wait as those below do.
+const LOCAL: [u64; 20] = [
+    EXT,
+    XFS,
+    BTRFS,
+    ZFS,
+    TMPFS,
+    RAMFS,
+    FAT[0],
+    FAT[1],
+    0xF2F5_2010,
+    0xCA45_1A4E,
+    0x794C_7630,
+    0x7366_746E,
+    0x3153_464A,
+    0x5265_4973,
+    0x482B,
+    0x3434,
+    0x1501_3346,
+    0x0001_1954,
+    0xF15F,
+    0x5346_544E,
+];
+
 /// Those that may have to ask another machine, or another program, about everything: NFS, SMB
 /// and CIFS, FUSE, Ceph, 9P, AFS (two of them), Coda, OCFS2, GFS2, Lustre, GPFS, BeeGFS, PanFS, and
 /// the folders that virtual machines share with their host.
@@ -58,12 +84,12 @@ impl FileSystem {
         // Of 32 bits on some machines, with a sign.
         #[allow(clippy::unnecessary_cast, reason = "the type differs between machines")]
         let kind = (kind as u64) & 0xFFFF_FFFF;
-        let remote = REMOTE.contains(&kind);
+        let remote = !LOCAL.contains(&kind);
         let ordered = match kind {
             EXT => has_journal(folder.as_fd()),
             XFS | BTRFS | ZFS | TMPFS | RAMFS => true,
             // The other machine answers when it has done what it was asked.
-            _ => remote,
+            _ => REMOTE.contains(&kind),
         };
         let fat = FAT.contains(&kind);
         Ok(FileSystem {

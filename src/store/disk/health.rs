@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{Access, AtFlags, accessat};
 
 use super::commit::Committing;
+use super::threads::Disk;
 use super::{Inner, layout};
 use crate::model::{FileName, Prefix, UploadId, Uptime};
 use crate::store::{StoreError, names};
@@ -21,6 +22,8 @@ pub struct Health {
     troubled: AtomicBool,
     /// Guards the trouble. A std mutex: held for a look.
     trouble: Mutex<Option<Trouble>>,
+    /// Whether somebody tries whether it is over.
+    trying: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -74,53 +77,77 @@ impl Health {
     fn due(&self) -> Option<Prefix> {
         let mut trouble = self.lock();
         let trouble = trouble.as_mut()?;
-        (trouble.looked.elapsed() >= RETRY).then(|| {
+        let due = trouble.looked.elapsed() >= RETRY && !self.trying.swap(true, Ordering::Relaxed);
+        due.then(|| {
             trouble.looked = Uptime::now();
             trouble.prefix
         })
     }
 }
 
-impl Inner {
+/// Somebody tries a store that could not be written to.
+struct Trying(Disk);
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        let health = &self.0.state().health;
+        health.trying.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Disk {
     /// Learns from a step of an upload how the store is.
-    pub fn learn<T>(&self, id: &UploadId, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub async fn learn<T>(
+        &self,
+        id: &UploadId,
+        result: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if let Err(StoreError::Unwritable(why)) = &result {
-            self.layout.forget_prefix(id.prefix());
-            self.health.found(id.prefix(), why.clone());
+            let prefix = id.prefix();
+            self.state().health.found(prefix, why.clone());
+            let forget = move |inner: &Arc<Inner>| {
+                inner.layout.forget_prefix(prefix);
+                Ok(())
+            };
+            // A server that is ending needs to learn nothing.
+            let _ = self.quick(forget).await;
         }
         result
     }
 
     /// Learns from a commit how the store is.
-    pub fn learn_all(
+    pub async fn learn_all(
         &self,
         id: &UploadId,
         result: Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         if result.is_ok() {
-            self.health.passed();
+            self.state().health.passed();
         }
-        self.learn(id, result)
+        self.learn(id, result).await
     }
 
     /// Why uploads cannot be stored; tries it beside, now and then, while they cannot: those who
     /// send uploads only to a store that is ready would never find out.
-    pub fn trouble(self: &Arc<Self>) -> Option<String> {
-        let why = self.health.trouble()?;
-        if let (Some(prefix), Ok(runtime)) =
-            (self.health.due(), tokio::runtime::Handle::try_current())
-        {
-            let inner = Arc::clone(self);
-            drop(
-                runtime.spawn_blocking(move || match inner.try_folder(prefix) {
-                    Ok(()) => inner.health.passed(),
-                    Err(error) => inner.health.found(prefix, error.to_string()),
-                }),
-            );
+    pub fn trouble(&self) -> Option<String> {
+        let health = &self.state().health;
+        let why = health.trouble()?;
+        if let (Ok(runtime), Some(prefix)) = (tokio::runtime::Handle::try_current(), health.due()) {
+            let trying = Trying(self.clone());
+            runtime.spawn(async move {
+                let tried = trying.0.away(move |inner| inner.try_folder(prefix)).await;
+                let health = &trying.0.state().health;
+                match tried {
+                    Ok(()) => health.passed(),
+                    Err(error) => health.found(prefix, error.to_string()),
+                }
+            });
         }
         Some(why)
     }
+}
 
+impl Inner {
     /// Does what an upload does, but for the name that people would see. Blocks.
     fn try_folder(self: &Arc<Self>, prefix: Prefix) -> Result<(), StoreError> {
         let failed = |error| StoreError::change(format!("writing in the folder {prefix}"), error);
@@ -159,7 +186,7 @@ impl Inner {
             }
             let doing = format!("writing in the folder {prefix}");
             let error = StoreError::change(doing, error);
-            self.health.found(prefix, error.to_string());
+            self.state.health.found(prefix, error.to_string());
             return;
         }
     }

@@ -18,6 +18,7 @@
 mod batch;
 mod blob;
 mod blocks;
+mod closing;
 mod commit;
 mod descriptors;
 mod detour;
@@ -37,9 +38,11 @@ mod session;
 mod sink;
 mod space;
 mod staged;
+mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod waiting;
 mod writer;
 
@@ -48,52 +51,40 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 use super::{
     Blob, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names,
 };
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
-use blob::Wanted;
-use blocks::Blocks;
+use blob::{DiskBlob, Wanted};
+use closing::Closer;
 use descriptors::Descriptors;
-use detour::Detour;
 use filesystem::FileSystem;
-use health::Health;
 use layout::Layout;
 use opened::Opened;
 use placement::Placement;
 use space::Space;
 use staged::DiskStaged;
+use state::State;
 use sync::Syncer;
-use writer::Writer;
+use threads::Disk;
 
 pub use options::{OpenError, Options};
 pub use sync::Durability;
 
-/// How many commits run at once on threads of their own.
-const BY_THREAD: usize = 128;
-/// How many wait as tasks at once, each with a descriptor that nobody has counted.
-const BY_TASK: usize = 1024;
-
 /// At how many parts of an upload one trip to a blocking thread looks.
 const VERIFIED_AT_ONCE: usize = 256;
 
-/// A task that takes longer to name the files of its commit has waited for the disk.
-const SLOW_COMMIT: Duration = Duration::from_millis(5);
-
 /// A store in a directory, which it holds locked.
 #[derive(Debug, Clone)]
-pub struct DiskStore(Arc<Inner>);
+pub struct DiskStore(Disk);
 
-/// What all uploads share.
+/// What all uploads share, the file system with it: what touches that is here, and here alone.
 #[derive(Debug)]
 struct Inner {
     /// Where the directory is found.
@@ -101,17 +92,10 @@ struct Inner {
     layout: Layout,
     syncer: Arc<Syncer>,
     space: Space,
-    health: Health,
     descriptors: Descriptors,
-    writer: Writer,
-    /// Whether commits leave the async threads.
-    naming: Detour,
-    blocks: Arc<Blocks>,
     opened: Opened,
-    by_thread: Semaphore,
-    by_task: Semaphore,
-    /// How many uploads are being received or committed.
-    under_way: AtomicUsize,
+    closer: Arc<Closer>,
+    state: State,
     /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
     /// held for an insertion, over no await.
     committing: Mutex<HashSet<UploadId>>,
@@ -158,23 +142,25 @@ impl DiskStore {
         let bare = placement.warn(dir, file_system.fat);
         let syncing = root.try_clone().map_err(failed)?;
         let syncer = Syncer::new(syncing, options.durability, file_system.ordered);
-        let space = Space::new(root, options.min_free);
+        let space = Space::new(root, options.min_free, file_system.remote);
         // What others may remove is not held.
         let held = match options.shared {
             Some(_) => 0,
+            None if file_system.remote => 0,
             None => Opened::share(options.descriptors),
         };
         let descriptors = Descriptors::new(options.descriptors - held, placement.unnamed);
+        let closer = Closer::start(file_system.remote).map_err(failed)?;
         let inner = Inner {
             stale_after: options.shared,
             opened: Opened::new(held),
             placement,
             bare,
             _lock: Some(lock),
-            ..Inner::new(dir, layout, syncer, space, descriptors)
+            ..Inner::new(dir, layout, syncer, space, descriptors, closer)
         };
         inner.look_at_folders();
-        Ok(DiskStore(Arc::new(inner)))
+        Ok(DiskStore(Disk::new(inner, file_system.remote)))
     }
 
     /// Opens a directory to be looked at, beside the server it may have; what changes it must not
@@ -192,10 +178,11 @@ impl DiskStore {
         let root = layout.root().map_err(failed)?;
         let syncing = root.try_clone().map_err(failed)?;
         let syncer = Syncer::new(syncing, Durability::Strict, true);
-        let space = Space::new(root, 0);
+        let space = Space::new(root, 0, false);
         let descriptors = Descriptors::new(0, false);
-        let inner = Inner::new(dir, layout, syncer, space, descriptors);
-        Ok(DiskStore(Arc::new(inner)))
+        let closer = Closer::start(false).map_err(failed)?;
+        let inner = Inner::new(dir, layout, syncer, space, descriptors, closer);
+        Ok(DiskStore(Disk::new(inner, false)))
     }
 
     /// The folder for what belongs to the server and is no upload.
@@ -206,23 +193,24 @@ impl DiskStore {
     /// Has the next commit panic at a step.
     #[cfg(test)]
     pub(crate) fn panic_at(&self, step: &'static str) {
-        *self.0.panic_at.lock().unwrap() = Some(step);
+        *self.0.inner().panic_at.lock().unwrap() = Some(step);
     }
 
     /// Has small commits wait for their syncs as tasks, as beside others, until the answer is
     /// dropped.
     #[cfg(test)]
     pub(crate) fn crowd(&self) -> impl Sized + use<> {
-        [self.0.syncer.session(1), self.0.syncer.session(1)]
+        let syncer = &self.0.inner().syncer;
+        [syncer.session(1), syncer.session(1)]
     }
 
-    /// Runs `work` on a thread that may block.
+    /// Runs `work` on a thread that may block, if the file system answers.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let inner = Arc::clone(&self.0);
-        run_blocking(move || work(&inner)).await
+        self.0.answers()?;
+        self.0.away(move |inner| work(inner)).await
     }
 }
 
@@ -233,21 +221,17 @@ impl Inner {
         syncer: Syncer,
         space: Space,
         descriptors: Descriptors,
+        closer: Arc<Closer>,
     ) -> Self {
         Inner {
             dir: dir.to_owned(),
             layout,
             syncer: Arc::new(syncer),
             space,
-            health: Health::default(),
             descriptors,
-            writer: Writer::default(),
-            naming: Detour::new(SLOW_COMMIT),
-            blocks: Arc::default(),
             opened: Opened::new(0),
-            by_thread: Semaphore::new(BY_THREAD),
-            by_task: Semaphore::new(BY_TASK),
-            under_way: AtomicUsize::new(0),
+            closer,
+            state: State::new(),
             committing: Mutex::default(),
             #[cfg(test)]
             panic_at: Mutex::default(),
@@ -277,29 +261,12 @@ impl Inner {
     }
 }
 
-/// Runs `work` on a thread that may block, to its end even when nobody waits for it any more.
-async fn run_blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    joined(tokio::task::spawn_blocking(work)).await
-}
-
-/// What a thread has come to.
-async fn joined<T>(task: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
-    match task.await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(StoreError::ended(error)),
-        },
-    }
-}
-
 #[async_trait]
 impl Store for DiskStore {
     async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError> {
-        self.0.space.check()?;
-        Ok(Box::new(DiskStaged::new(Arc::clone(&self.0), id)))
+        self.0.answers()?;
+        self.0.quick(|inner| inner.space.check()).await?;
+        Ok(Box::new(DiskStaged::new(self.0.clone(), id)))
     }
 
     async fn read(&self, id: &UploadId) -> Result<Option<Stored>, StoreError> {
@@ -360,14 +327,18 @@ impl Store for DiskStore {
             size,
             range,
         };
-        if let Some(opened) = self.0.open_cached(&wanted) {
-            return opened;
-        }
-        self.blocking(move |inner| inner.open_blob(&wanted)).await
+        let range = wanted.range.clone();
+        let cached = self.0.here().and_then(|inner| inner.open_cached(&wanted));
+        let found = match cached {
+            Some(found) => found?,
+            // Not refused where that does not answer: it may be the next file of a form under way.
+            None => self.0.away(move |inner| inner.open(&wanted)).await?,
+        };
+        Ok(Box::new(DiskBlob::new(&self.0, found, range)))
     }
 
     fn at_hand(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
-        self.0.at_hand(id, name, size)
+        self.0.here()?.at_hand(id, name, size)
     }
 
     async fn verify(
@@ -426,18 +397,20 @@ impl Store for DiskStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        self.0.answers()?;
+        self.0.closer().idle().await;
         self.blocking(|inner| inner.syncer.last()).await
     }
 
     fn warning(&self) -> Option<&'static str> {
-        self.0.bare.then_some(placement::BARE)
+        self.0.is_bare().then_some(placement::BARE)
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.0.syncer.healthy()?;
+        self.0.healthy()?;
         if let Some(trouble) = self.0.trouble() {
             return Err(trouble);
         }
-        self.0.space.check().map_err(|error| error.to_string())
+        self.0.ready()
     }
 }

@@ -1,8 +1,6 @@
 //! A small file that has its content and waits for its name.
 
-use std::fs::File;
-use std::sync::Arc;
-
+use super::closing::{OpenFile, Reached};
 use super::key::naming;
 use super::layout::{self, Folder};
 use super::writer::write_at;
@@ -12,7 +10,7 @@ use crate::model::UploadId;
 /// A file with its content, which nobody can see by its name yet. Without one it is removed.
 pub struct Prepared<'a> {
     inner: &'a Inner,
-    pub file: Arc<File>,
+    pub file: Reached,
     /// Its name in the stage, where the file system has no unnamed files.
     staged: Option<String>,
 }
@@ -35,7 +33,7 @@ impl Inner {
         };
         let prepared = Prepared {
             inner: self,
-            file: Arc::new(file),
+            file: OpenFile::new(self, file, content.len() as u64).reached(self),
             staged,
         };
         write_at(&prepared.file, content, 0)?;
@@ -45,7 +43,7 @@ impl Inner {
 
 impl Prepared<'_> {
     /// Gives it the name, unless that is taken; answers the file.
-    pub fn give(mut self, dir: &Folder, name: &str) -> Result<Arc<File>, StoreError> {
+    pub fn give(mut self, dir: &Folder, name: &str) -> Result<Reached, StoreError> {
         let named = match &self.staged {
             None => layout::link_unnamed(&self.file, dir, name),
             Some(staged) => {
@@ -55,7 +53,7 @@ impl Prepared<'_> {
         };
         named.map_err(|error| naming(name, error))?;
         self.staged = None;
-        Ok(Arc::clone(&self.file))
+        Ok(self.file.clone())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Removal: first the tombstone, or the end of the manifest, then the files.
 
-use std::sync::Arc;
-
 use super::key::parse;
 use super::layout::{self, Folder};
 use super::{Inner, Replaced, StoreError};
@@ -75,7 +73,7 @@ impl Inner {
             let mut session = self.syncer.session(0);
             let name = names::manifest_name(id);
             let prepared = self.prepare(&dir, id, &to_json(tombstone)?, &name)?;
-            session.add(Arc::clone(&prepared.file));
+            session.add(prepared.file.clone());
             session.contents(&dir)?;
             match prepared.give(&dir, &name) {
                 Ok(file) => return session.name(&dir, Some(&file)).map(|()| Replaced::Done),

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::fs::{Advice, fsync};
 
+use super::closing::Reached;
 use super::layout::Folder;
 use super::sync::{Durability, Syncer};
 use crate::store::StoreError;
@@ -18,7 +19,7 @@ pub struct Session {
     syncer: Arc<Syncer>,
     shared: bool,
     /// Files whose content is to be made durable by an `fsync` of their own.
-    unsynced: Vec<Arc<File>>,
+    unsynced: Vec<Reached>,
 }
 
 impl Session {
@@ -59,7 +60,7 @@ impl Session {
     }
 
     /// Has the content of a file made durable by the next [`contents`](Self::contents).
-    pub fn add(&mut self, file: Arc<File>) {
+    pub fn add(&mut self, file: Reached) {
         if !self.is_relaxed() && !self.shared {
             self.unsynced.push(file);
         }
@@ -155,7 +156,7 @@ mod tests {
         let file = |name: &str, size| {
             let path = dir.path().join(name);
             std::fs::write(&path, vec![7; size]).unwrap();
-            Arc::new(File::open(path).unwrap())
+            Reached::from(File::open(path).unwrap())
         };
         let (large, small) = (file("large", SIZE), file("small", 100));
         let cached = || crate::store::disk::blob::read_cached(&large, &mut vec![0; SIZE], 0);
@@ -163,7 +164,7 @@ mod tests {
         rustix::fs::fsync(&large).unwrap();
         let before = cached();
         let mut session = syncer.session(2);
-        session.add(Arc::clone(&large));
+        session.add(large.clone());
         session.add(small);
         session.contents(&folder).unwrap();
         assert_eq!(cached(), before);

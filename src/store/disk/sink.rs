@@ -1,11 +1,9 @@
 //! A file that is being received.
 
-use std::fs::File;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::closing::OpenFile;
 use super::staged::{Content, DiskStaged, StagedFile};
 use crate::model::{FileName, Uptime};
 use crate::store::hashing::Hashing;
@@ -19,7 +17,7 @@ pub struct DiskSink<'a> {
     size: u64,
     /// Where the file's bytes begin in the upload's memory.
     start: usize,
-    spilled: Option<(Arc<File>, Content)>,
+    spilled: Option<(OpenFile, Content)>,
 }
 
 impl<'a> DiskSink<'a> {
@@ -36,19 +34,20 @@ impl<'a> DiskSink<'a> {
     }
 
     /// Moves the file from memory to the disk, where the rest of it goes as well.
-    async fn spill(&mut self) -> Result<Arc<File>, StoreError> {
-        let (file, content) = self.staged.inner.create(&self.staged.id)?;
+    async fn spill(&mut self) -> Result<OpenFile, StoreError> {
+        let id = self.staged.id;
+        let (file, content) = self
+            .staged
+            .disk
+            .quick(move |inner| inner.create(&id))
+            .await?;
         let held = match self.start {
             // Else the memory stayed with the upload.
             0 => std::mem::take(&mut self.staged.gathered),
             start => self.staged.gathered.split_off(start),
         };
-        self.spilled = Some((Arc::clone(&file), content));
-        self.staged
-            .inner
-            .writer
-            .write(&file, held.into(), 0)
-            .await?;
+        self.spilled = Some((file.clone(), content));
+        self.staged.disk.write(&file, held.into(), 0).await?;
         Ok(file)
     }
 }
@@ -57,7 +56,7 @@ impl<'a> DiskSink<'a> {
 impl FileSink for DiskSink<'_> {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
         let taken = self.take(data).await;
-        self.staged.inner.learn(&self.staged.id, taken)
+        self.staged.disk.learn(&self.staged.id, taken).await
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
@@ -77,7 +76,10 @@ impl FileSink for DiskSink<'_> {
 impl DiskSink<'_> {
     async fn take(&mut self, data: Bytes) -> Result<(), StoreError> {
         let len = data.len() as u64;
-        self.staged.inner.space.take(len)?;
+        let disk = &self.staged.disk;
+        if disk.state().written.count(len) {
+            disk.quick(|inner| inner.space.check()).await?;
+        }
         self.staged.touched = Uptime::now();
         self.hashing.update(&data).await?;
         if self.spilled.is_none() && self.staged.gathered.len() + data.len() <= self.staged.room() {
@@ -86,14 +88,10 @@ impl DiskSink<'_> {
             return Ok(());
         }
         let file = match &self.spilled {
-            Some((file, _)) => Arc::clone(file),
+            Some((file, _)) => file.clone(),
             None => self.spill().await?,
         };
-        self.staged
-            .inner
-            .writer
-            .write(&file, data, self.size)
-            .await?;
+        self.staged.disk.write(&file, data, self.size).await?;
         self.size += len;
         Ok(())
     }

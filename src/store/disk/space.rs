@@ -8,36 +8,39 @@ use crate::store::StoreError;
 /// How many bytes all uploads together write between two looks.
 const INTERVAL: u64 = 4 * 1024 * 1024;
 
+/// What all uploads together have written.
+#[derive(Debug, Default)]
+pub struct Written(AtomicU64);
+
+impl Written {
+    /// Counts bytes to be written; answers whether the file system is to be looked at again.
+    pub fn count(&self, bytes: u64) -> bool {
+        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
+        before / INTERVAL != before.wrapping_add(bytes) / INTERVAL
+    }
+}
+
 /// Watches the free space of the store's file system.
 #[derive(Debug)]
 pub struct Space {
     root: OwnedFd,
     min_free: u64,
-    written: AtomicU64,
+    /// Whether it is looked at in any case: to see that it answers.
+    remote: bool,
 }
 
 impl Space {
-    pub fn new(root: OwnedFd, min_free: u64) -> Self {
-        let written = AtomicU64::new(0);
+    pub fn new(root: OwnedFd, min_free: u64, remote: bool) -> Self {
         Space {
             root,
             min_free,
-            written,
+            remote,
         }
     }
 
-    /// Counts bytes to be written, and looks at the file system now and then.
-    pub fn take(&self, bytes: u64) -> Result<(), StoreError> {
-        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
-        if before / INTERVAL == before.wrapping_add(bytes) / INTERVAL {
-            return Ok(());
-        }
-        self.check()
-    }
-
-    /// Looks at the file system now.
+    /// Looks at the file system now. Blocks where that is not local.
     pub fn check(&self) -> Result<(), StoreError> {
-        if self.min_free == 0 {
+        if self.min_free == 0 && !self.remote {
             return Ok(());
         }
         let stat = rustix::fs::fstatvfs(&self.root)

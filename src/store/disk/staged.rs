@@ -1,6 +1,5 @@
 //! An upload that is being received.
 
-use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,11 +7,12 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use super::batch::Batch;
+use super::closing::OpenFile;
 use super::commit::Commit;
-use super::descriptors::Permit;
 use super::sink::DiskSink;
+use super::threads::Disk;
 use super::waiting::Waiting;
-use super::{Inner, layout, run_blocking};
+use super::{Inner, layout};
 use crate::model::{FileName, Manifest, UploadId, Uptime};
 use crate::store::{FileSink, Staged, StoreError};
 
@@ -29,7 +29,7 @@ const INLINE: usize = 4;
 /// An upload on its way to the disk.
 #[derive(Debug)]
 pub struct DiskStaged {
-    pub inner: Arc<Inner>,
+    pub disk: Disk,
     pub id: UploadId,
     pub files: Vec<StagedFile>,
     /// Small files, one behind the other.
@@ -57,16 +57,16 @@ pub enum Content {
     /// On their way from there to a file.
     Leaving,
     /// In a file without a name.
-    Unnamed(Arc<File>, Permit),
+    Unnamed(OpenFile),
     /// In a file of the stage, closed.
     Named(Waiting),
 }
 
 impl DiskStaged {
-    pub fn new(inner: Arc<Inner>, id: UploadId) -> Self {
-        inner.under_way.fetch_add(1, Ordering::Relaxed);
+    pub fn new(disk: Disk, id: UploadId) -> Self {
+        disk.state().under_way.fetch_add(1, Ordering::Relaxed);
         DiskStaged {
-            inner,
+            disk,
             id,
             files: Vec::new(),
             gathered: Vec::new(),
@@ -78,15 +78,16 @@ impl DiskStaged {
 
     /// How many bytes it may hold now.
     pub fn room(&self) -> usize {
-        let uploads = self.inner.under_way.load(Ordering::Relaxed).max(1);
+        let uploads = self.disk.state().under_way.load(Ordering::Relaxed);
+        let uploads = uploads.max(1);
         (GATHER_ALL / uploads).clamp(GATHER_LEAST, GATHER)
     }
 
     /// Whether naming takes hardly any time. Where others have the directory too, it may wait for
     /// another machine, or for a key that they have locked.
-    fn is_quick(&self) -> bool {
-        let alone = !self.inner.is_shared();
-        alone && self.files.len() <= INLINE && !self.inner.naming.is_on()
+    fn is_quick(&self, inner: &Inner) -> bool {
+        let alone = !inner.is_shared();
+        alone && self.files.len() <= INLINE && !inner.state.naming.is_on()
     }
 
     /// Has the files gathered so far written, to make room for others. Those before them must
@@ -103,7 +104,7 @@ impl DiskStaged {
                 file.content = Content::Leaving;
             }
         }
-        let batch = Batch::begin(&self.inner, self.id, memory, ranges, among);
+        let batch = Batch::begin(&self.disk, self.id, memory, ranges, among);
         self.leaving = Some(batch);
         Ok(())
     }
@@ -129,24 +130,24 @@ impl DiskStaged {
 
 impl Inner {
     /// A new file of an upload: without a name where the budget allows it, else in the stage.
-    pub fn create(self: &Arc<Self>, id: &UploadId) -> Result<(Arc<File>, Content), StoreError> {
+    pub fn create(self: &Arc<Self>, id: &UploadId) -> Result<(OpenFile, Content), StoreError> {
         let failed = |error| StoreError::change("creating a file", error);
         let Some(permit) = self.descriptors.take() else {
             let (file, waiting) = Waiting::create(self, id).map_err(failed)?;
-            return Ok((Arc::new(file), Content::Named(waiting)));
+            return Ok((OpenFile::new(self, file, 0), Content::Named(waiting)));
         };
         let dir = self.layout.make_prefix(id.prefix()).map_err(failed)?;
         let file = layout::create_unnamed(&dir).inspect_err(|_| {
             self.layout.forget_prefix(id.prefix());
         });
-        let file = Arc::new(file.map_err(failed)?);
-        Ok((Arc::clone(&file), Content::Unnamed(file, permit)))
+        let file = OpenFile::counted(self, file.map_err(failed)?, permit);
+        Ok((file.clone(), Content::Unnamed(file)))
     }
 }
 
 impl Drop for DiskStaged {
     fn drop(&mut self) {
-        self.inner.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.disk.state().under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -159,37 +160,39 @@ impl Staged for DiskStaged {
     ) -> Result<Box<dyn FileSink + 'a>, StoreError> {
         if self.gathered.len() >= self.room() {
             let flushed = self.flush().await;
-            self.inner.learn(&self.id, flushed)?;
+            self.disk.learn(&self.id, flushed).await?;
         }
         Ok(Box::new(DiskSink::new(self, name, hash)))
     }
 
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
-        let inner = Arc::clone(&self.inner);
+        let disk = self.disk.clone();
         let committed = self.commit_now(manifest).await;
-        inner.learn_all(&manifest.id, committed)
+        disk.learn_all(&manifest.id, committed).await
     }
 }
 
 impl DiskStaged {
     async fn commit_now(mut self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         self.settle().await?;
-        let inner = Arc::clone(&self.inner);
-        inner.space.check()?;
-        if self.is_quick()
-            && let Ok(_permit) = inner.by_task.try_acquire()
+        let disk = self.disk.clone();
+        disk.quick(|inner| inner.space.check()).await?;
+        if let Some(inner) = disk.here()
+            && self.is_quick(inner)
+            && let Ok(_permit) = disk.state().by_task.try_acquire()
         {
             let session = inner.syncer.session(self.files.len());
             if session.is_for_tasks() {
-                return Commit::new(*self, manifest, session).by_task().await;
+                let commit = Commit::new(inner, *self, manifest, session);
+                return commit.by_task(&disk).await;
             }
         }
-        let _permit = inner.by_thread.acquire().await;
+        let _permit = disk.state().by_thread.acquire().await;
         let manifest = manifest.clone();
-        let commit = move || {
-            let session = self.inner.syncer.session(self.files.len());
-            Commit::new(*self, &manifest, session).by_thread()
+        let commit = move |inner: &Arc<Inner>| {
+            let session = inner.syncer.session(self.files.len());
+            Commit::new(inner, *self, &manifest, session).by_thread()
         };
-        run_blocking(commit).await
+        disk.away(commit).await
     }
 }

@@ -76,7 +76,7 @@ async fn a_sync_that_fails_for_many_leaves_nothing_of_each() {
     for round in [1, 2] {
         let dir = tempfile::tempdir().unwrap();
         let store = DiskStore::open(&options(dir.path(), Durability::Strict, 10)).unwrap();
-        let syncer = &store.0.syncer;
+        let syncer = &store.0.inner().syncer;
         syncer.break_round(round);
         // Beside two others a small commit shares its syncs, and waits for them as a task.
         let _others = [syncer.session(1), syncer.session(1)];
@@ -139,10 +139,24 @@ async fn it_is_a_store_however_files_get_their_names() {
     for way in [Way::Rename, Way::Link, Way::Look] {
         let dir = tempfile::tempdir().unwrap();
         let mut store = DiskStore::open(&options(dir.path(), Durability::Strict, 0)).unwrap();
-        let inner = Arc::get_mut(&mut store.0).unwrap();
+        let inner = store.0.inner_mut();
         inner.placement = Placement::only(way);
         inner.descriptors = Descriptors::new(0, false);
         conformance::all(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn it_is_a_store_on_another_machine() {
+    for descriptors in [0, 1000] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(&shared(dir.path(), descriptors)).unwrap();
+        let store = DiskStore(store.0.made_remote());
+        assert!(store.0.here().is_none());
+        conformance::all(&store).await;
+        conformance::shared(&store).await;
+        store.ready().unwrap();
+        store.close().await.unwrap();
     }
 }
 

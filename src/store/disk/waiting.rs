@@ -50,9 +50,6 @@ impl Drop for Waiting {
                 tracing::warn!(name, %error, "an aborted upload stays in the stage until the next start");
             }
         };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(clear)),
-            Err(_) => clear(),
-        }
+        self.inner.closer.later(clear);
     }
 }

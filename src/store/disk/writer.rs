@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::Inner;
+use super::closing::OpenFile;
 use super::detour::Detour;
-use super::run_blocking;
+use super::threads::Disk;
 use crate::store::StoreError;
 
 /// A write longer than this has waited for the disk, and not for the page cache.
@@ -26,25 +28,21 @@ impl Default for Writer {
     }
 }
 
-impl Writer {
+impl Disk {
     /// Writes `data` at `offset`.
-    pub async fn write(
-        &self,
-        file: &Arc<File>,
-        data: Bytes,
-        offset: u64,
-    ) -> Result<(), StoreError> {
-        let file = Arc::clone(file);
-        let write = move || {
+    pub async fn write(&self, file: &OpenFile, data: Bytes, offset: u64) -> Result<(), StoreError> {
+        let file = file.clone();
+        let write = move |inner: &Arc<Inner>| {
             let start = Instant::now();
-            (write_at(&file, &data, offset), start.elapsed())
+            let result = file.write_at(inner, &data, offset);
+            Ok((result, start.elapsed()))
         };
-        let (result, took) = if self.0.is_on() {
-            run_blocking(move || Ok(write())).await?
-        } else {
-            write()
+        let detour = &self.state().writer.0;
+        let (result, took) = match self.here() {
+            Some(inner) if !detour.is_on() => write(inner)?,
+            _ => self.away(write).await?,
         };
-        self.0.judge(took);
+        detour.judge(took);
         result
     }
 }

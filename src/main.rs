@@ -18,14 +18,14 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             wharf::log::flush(wharf::log::PATIENCE);
-            // Nobody may be there to read it.
+            // Standard error may be closed.
             let _ = writeln!(std::io::stderr(), "wharf: {}", wharf::cli::reason(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Has the log written out at the end, whichever it is.
+/// Waits for the log at the end of the process, whether it ends well or with an error.
 struct Log;
 
 impl Drop for Log {

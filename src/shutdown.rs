@@ -105,7 +105,8 @@ pub fn ignores_hangup() -> bool {
 /// (setrlimit(2), `RLIMIT_FSIZE`). To be called in a runtime.
 pub fn survive_file_limit() {
     let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-    // Its handler stays when nobody waits for it. Without one, the process ends at the limit.
+    // The handler stays although no task waits for the signal. Without a handler, the process would
+    // end at the limit.
     if let Err(error) = signal(kind) {
         tracing::warn!(%error, "SIGXFSZ cannot be caught");
     }

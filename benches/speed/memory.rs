@@ -25,7 +25,7 @@ use super::upkeep;
 use super::work::Work;
 
 const MIB: u64 = 1 << 20;
-/// How often somebody else asks whether the server is alive.
+/// How often another client asks whether the server is alive.
 const EVERY: Duration = Duration::from_millis(10);
 
 const HEADS: [&str; 7] = [
@@ -245,7 +245,7 @@ fn is_answered(mut stream: &TcpStream) -> bool {
     stream.read_exact(&mut some).is_ok()
 }
 
-/// Somebody else, who asks all the time whether the server is alive.
+/// Another client, which asks all the time whether the server is alive.
 struct Health {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<Result<Vec<Duration>>>,

@@ -37,11 +37,11 @@ use identity::IdentityError;
 
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
-/// How long what works beside the requests may take to notice the end; it is cut off after that,
-/// which does no harm: changes of uploads are the repository's.
+/// How long the background tasks may take to notice that the server ends; then they are cut off.
+/// That does no harm: the repository runs the changes of uploads.
 const TASKS_END: Duration = Duration::from_secs(5);
-/// How long changes of store and index that have begun may take at the end, whoever began them:
-/// longer than a slow disk needs, and no store that hangs keeps the process.
+/// How long changes of store and index that were begun may still take when the server ends. It is
+/// longer than a slow disk needs, and a store that hangs does not keep the process alive.
 const CHANGES_END: Duration = Duration::from_secs(30);
 /// How many descriptors are kept for what is neither a connection nor a file under way: folders,
 /// the index, files being read.
@@ -276,7 +276,7 @@ impl App {
         {
             tracing::warn!("transfers are cut off after shutdown_grace");
             shutdown.abort.cancel();
-            // What they have begun to change goes on without them.
+            // The changes that they have begun go on as tasks of the repository.
             let cut = tokio::time::timeout(TASKS_END, connections.wait()).await;
             if cut.is_err() {
                 tracing::error!("a connection does not end");
@@ -381,7 +381,7 @@ fn addresses(listeners: &[Listener]) -> io::Result<Vec<SocketAddr>> {
 async fn end(mut tasks: JoinSet<io::Result<()>>) {
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(TASKS_END, all).await.is_err() {
-        tracing::warn!("what runs beside the requests has not ended, and is cut off");
+        tracing::warn!("background tasks have not ended, and are cut off");
     }
 }
 

@@ -161,7 +161,7 @@ async fn a_change_that_is_dropped_at_any_await_is_whole_or_was_not_begun() {
                 status
             };
             let answered = cut(asked, polls).await;
-            // Store, index and memory agree, whatever came of it.
+            // Store, index and memory agree, whether the request was answered or not.
             let live = bench.settled().await;
             if let Some(status) = answered {
                 assert_eq!(status, case.status, "{what}");

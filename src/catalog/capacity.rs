@@ -14,7 +14,8 @@ pub struct Ask {
     pub need: u64,
     /// The same where no other upload is under way, whose room this one could take.
     pub alone: u64,
-    /// What all that is stored and reserved may come to: the setting `max_total_size`.
+    /// The most bytes that stored uploads and reservations may take together: the setting
+    /// `max_total_size`.
     pub max: u64,
 }
 
@@ -29,9 +30,10 @@ impl Ask {
         }
     }
 
-    /// What is reserved for an upload that has `before`, where so much is `stored`, and reserved
-    /// for `others`; `None` when there is not so much. Near the cap it is half of what is left, so
-    /// that one upload does not take the last room from those that have begun as well.
+    /// The bytes that are reserved for an upload which has reserved `before` already, while the
+    /// stored uploads take `stored` bytes and other uploads have reserved `others`. `None` when
+    /// there is not enough room. Near the cap it is half of what is left, so that one upload does
+    /// not take the last room from those that have begun as well.
     pub fn grant(&self, stored: u64, others: u64, before: u64) -> Option<u64> {
         let free = self.max.saturating_sub(stored.saturating_add(others));
         if self.want <= free {
@@ -58,8 +60,7 @@ pub trait Capacity: Send + Sync {
     /// for it before, so that others can go on.
     ///
     /// # Errors
-    /// The index does not answer: nobody knows then whether the room is reserved, and the caller
-    /// releases it.
+    /// The index does not answer. The room may be reserved or not, so the caller releases it.
     async fn reserve_room(&self, id: &UploadId, ask: Ask) -> Result<Option<u64>, CatalogError>;
 
     /// Releases what is reserved for an upload: at once, or when the index can be reached.
@@ -68,7 +69,7 @@ pub trait Capacity: Send + Sync {
     /// Bytes of room that is taken by what is stored; `None` while it is not known exactly.
     async fn stored_room(&self) -> Result<Option<u64>, CatalogError>;
 
-    /// Has at least `bytes` be taken as long as what is stored is not known exactly.
+    /// Counts at least `bytes` as taken while the index does not know exactly what is stored.
     fn assume_room(&self, bytes: u64);
 }
 

@@ -39,7 +39,7 @@ async fn reserved_becomes_stored(catalog: &dyn Catalog) {
     assert!(catalog.record(&first).await.unwrap());
     assert_eq!(catalog.stored_room().await.unwrap(), Some(3 * ROOM_UNIT));
     assert_eq!(catalog.stats().await.unwrap().bytes, 3 * ROOM_UNIT);
-    // What is refused keeps nothing of what it had.
+    // An upload that is refused keeps none of the room that it had reserved.
     assert_eq!(reserve(&second, 8).await, None);
     assert_eq!(reserve(&second, 7).await, Some(7 * ROOM_UNIT));
     for _ in 0..2 {
@@ -82,7 +82,7 @@ async fn what_is_stored_is_not_known_before_the_comparison(catalog: &dyn Catalog
     assert_eq!(reserve(8).await.unwrap(), Some(8 * ROOM_UNIT));
 }
 
-/// What is counted, as simply as can be.
+/// The room as a simple model counts it, to be compared with the catalog.
 #[derive(Default)]
 struct Model {
     stored: HashMap<UploadId, u64>,

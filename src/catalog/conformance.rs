@@ -213,7 +213,7 @@ async fn listing(catalog: &dyn Catalog, pause: Duration) {
     overdue(catalog, pause).await;
 }
 
-/// However many are over in front of it, an upload is reached in looks that have a bound each.
+/// A live upload is reached behind any number of expired ones, by looks that have a bound each.
 async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     let limited = Manifest {
         max_downloads: Some(3),

@@ -204,9 +204,9 @@ pub trait Catalog: Capacity + 'static {
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError>;
 
-    /// Up to `limit` uploads not over at `now`, newest first, behind `after`. Only so many are
-    /// looked at: there may be fewer, or none, and more behind them. What may read a disk is not
-    /// done on the caller's thread.
+    /// Up to `limit` uploads not over at `now`, newest first, behind `after`. One call looks at a
+    /// bounded number of uploads: it may answer fewer than `limit`, or none, although more follow.
+    /// It reads no disk on the caller's thread.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while some could be unknown.

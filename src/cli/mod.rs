@@ -49,7 +49,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Tells the user something, where somebody reads it.
+/// Tells the user something on standard error, which may be closed.
 fn say(text: &str) {
     let _ = writeln!(io::stderr(), "wharf: {}", plain(text));
 }

@@ -105,8 +105,8 @@ impl Delivery {
     }
 }
 
-/// The forms that are sent, and what of them, where they have more files than the one that is
-/// opened first.
+/// The forms that are sent, each with its range, that have files behind the one that is opened
+/// first.
 fn slices_of_many_files(pieces: &[Piece]) -> Vec<(Arc<Outline>, Range<u64>)> {
     let slices = pieces.iter().filter_map(|piece| match piece {
         Piece::Slice(Slice {
@@ -134,7 +134,7 @@ struct Reader {
     pieces: VecDeque<Piece>,
     /// The form of which the first piece was a part.
     cursor: Option<Cursor>,
-    /// What comes next, as far as that was looked at: a file, then what leads to another.
+    /// The next steps that are known already: a file, then the text before the next file.
     steps: VecDeque<Step>,
     /// The file of the first step, once it is opened.
     blob: Option<Box<dyn Blob>>,
@@ -271,7 +271,7 @@ impl Reader {
     }
 }
 
-/// All that is wanted of a file, if it is to be had without waiting.
+/// The whole wanted range of a file, if the store has it in memory.
 fn at_hand(uploads: &Repository, file: &FileRange) -> Option<Bytes> {
     let content = uploads.store().at_hand(&file.id, &file.name, file.size)?;
     // It is in memory: its length fits a usize, and the range lies within it.
@@ -297,7 +297,7 @@ fn open(uploads: &Repository, file: FileRange) -> impl Future<Output = Opened> +
     }
 }
 
-/// What it means that a file is not as the manifest of its upload says.
+/// The error for a file that is not as the manifest of its upload says.
 async fn damage(
     uploads: &Repository,
     id: &UploadId,

@@ -17,7 +17,7 @@ use crate::repository::Repository;
 /// is written to its end.
 const TEXT: usize = 32 << 10;
 
-/// What comes next of a body.
+/// The next piece of a body.
 #[derive(Debug)]
 pub enum Step {
     /// Bytes from memory.
@@ -39,13 +39,13 @@ pub struct FileRange {
     pub range: Range<u64>,
 }
 
-/// How far a section was walked.
+/// How far the cursor came in a section.
 enum Walked {
-    /// To its end.
+    /// It reached the end of the section.
     All,
-    /// As far as there is to be written now.
+    /// Until enough is written for one block; the rest comes with the next call.
     Enough,
-    /// To these bytes of a file, and nothing is written before them.
+    /// It stands at these bytes of a file, and there is nothing to be written before them.
     ToFile(FileRange),
 }
 
@@ -53,7 +53,7 @@ enum Walked {
 #[derive(Debug)]
 pub struct Cursor {
     outline: Arc<Outline>,
-    /// What is still to be given.
+    /// The range of the form that the reader has not got yet.
     range: Range<u64>,
     /// The place of the section that is read.
     section: usize,

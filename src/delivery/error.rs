@@ -10,7 +10,7 @@ pub enum DeliveryError {
     /// There is nothing of that name, or not any more.
     #[error("there is no upload or file {0:?}")]
     NotFound(String),
-    /// A form that is asked for by names has two that mean the same.
+    /// A request for a form gives two names that mean the same upload or file.
     #[error("{0:?} is asked for twice; the names or ids of one form must differ")]
     Repeated(String),
     /// A form of several uploads would have more parts than this.

@@ -42,7 +42,7 @@ pub struct Listing {
     next: Option<Cursor>,
     /// How many may still be given out.
     left: usize,
-    /// How often the index may still be asked in vain.
+    /// How many more looks of the index may come back without an upload.
     looks: usize,
     /// The last that was given out, or passed over.
     last: Option<Cursor>,
@@ -100,7 +100,7 @@ impl Listing {
         }
     }
 
-    /// Whether there is nothing more to be had of it.
+    /// Whether this listing gives no more uploads.
     pub fn is_done(&self) -> bool {
         let dry = self.next.is_none() || self.looks == 0;
         self.left == 0 || (self.entries.is_empty() && dry)
@@ -115,7 +115,7 @@ impl Listing {
             self.look(Some(next)).await?;
         }
         Ok(match self.entries.is_empty() {
-            // As far as it was looked at, there is nothing.
+            // No upload was found up to this place.
             true => self.next,
             false => self.last,
         })
@@ -134,7 +134,7 @@ impl Listing {
         Ok(())
     }
 
-    /// What is to be said of uploads that are not over, and still there.
+    /// The summaries of those uploads that are not over and still in the store.
     async fn summaries(&self, entries: Vec<Entry>) -> Result<Vec<Summary>, DeliveryError> {
         let uploads = &self.delivery.uploads;
         let ids = entries.iter().map(|entry| entry.id).collect();
@@ -143,7 +143,7 @@ impl Listing {
         let mut summaries = Vec::with_capacity(entries.len());
         for (entry, present) in entries.into_iter().zip(present) {
             if !present {
-                // Removed behind the index's back.
+                // A person or a program removed it from the store, and did not tell the index.
                 let names = entry.name.as_slice();
                 drop(uploads.index(&entry.id, names).await?);
             } else if entry.expires_at.is_none_or(|deadline| deadline > now) {
@@ -160,7 +160,7 @@ impl Listing {
                 Ok(Some(manifest)) => Downloads::of(&manifest),
                 Ok(None) => return Ok(None),
                 Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
-                // One that is damaged hides no other.
+                // A damaged upload is left out, and does not break the listing.
                 Err(error) => {
                     self.delivery
                         .uploads

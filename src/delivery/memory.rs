@@ -54,7 +54,7 @@ impl ManifestBudget {
 }
 
 impl HeldManifest {
-    /// One whose bytes count as the holder's own.
+    /// A manifest that is small enough to count as memory of its download.
     pub fn light(manifest: &Arc<Manifest>) -> Self {
         HeldManifest {
             manifest: Arc::clone(manifest),

@@ -161,8 +161,8 @@ fn boundary(hash: &[u8; 32]) -> Boundary {
 struct Common {
     /// Whether it is a form, and not the bytes of one file.
     form: bool,
-    /// What tells this representation from any other: the secrets of its uploads, and what was
-    /// selected of them.
+    /// The input of the hash that identifies this representation: the secrets of its uploads, and
+    /// the parts that were selected of them.
     hasher: Sha256,
     last_modified: Option<Timestamp>,
     expires_at: Option<Timestamp>,

@@ -69,7 +69,7 @@ impl Delivery {
                 file: None,
                 by_name: false,
             }),
-            // A file can be called like an id.
+            // The name of a file can look like an id.
             Err(gone @ DeliveryError::NotFound(_)) => match self.newest(text).await {
                 Err(DeliveryError::Catalog(_)) => Err(gone),
                 found => found,
@@ -106,7 +106,7 @@ impl Delivery {
             if names.len() > 1 && form.parts() > MAX_PARTS {
                 return Err(DeliveryError::TooManyParts(MAX_PARTS));
             }
-            // Others have their turn: to add an upload takes its time for each of its parts.
+            // Other tasks have their turn: adding an upload takes time for each of its parts.
             tokio::task::yield_now().await;
         }
         Ok(form.finish())
@@ -168,7 +168,8 @@ impl Delivery {
             DeliveryError::NotFound(_) => not_found(),
             error => error,
         })?;
-        // What stands as it was asked for is meant, also beside one that is called so today.
+        // The name exactly as it was asked for comes first, also where another file has it as its
+        // safe name today.
         let stored = FileName::asked(name).filter(|name| manifest.file(name).is_some());
         let file = Some(stored.last().ok_or_else(not_found)?);
         Ok(Selected {

@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const TROUBLED: Duration = Duration::from_secs(2);
 /// The pause between two regular comparisons.
 const REST: Duration = Duration::from_secs(3600);
-/// The same in a store that nobody else changes: an index that was closed cleanly lacks nothing
-/// there, unless a person or a backup has changed the store meanwhile, or something went wrong.
+/// The same in a store that no other process changes: there an index that was closed cleanly lacks
+/// nothing, unless a person or a backup has changed the store meanwhile, or wharf has a fault.
 const REST_ALONE: Duration = Duration::from_secs(24 * 3600);
 /// How often a leader looks for uploads that others have left unindexed.
 const RECALL: Duration = Duration::from_secs(60);
@@ -37,12 +37,13 @@ pub struct Comparison {
     trouble: watch::Receiver<Option<String>>,
     clock: Clock,
     options: Options,
-    /// Whether what an earlier process left is still to be removed, in a store that nobody else
-    /// has.
+    /// Whether the files that an earlier process left are still to be removed: only in a store that
+    /// no other process has.
     leftovers: bool,
     /// How far the comparison has come, where the index does not keep it.
     scan: Scan,
-    /// Under which claim, and when, was looked for uploads that others have left unindexed.
+    /// The claim and the time of the last look for uploads that other instances have left
+    /// unindexed.
     recalled: Option<(u64, Instant)>,
     total: Total,
 }
@@ -214,7 +215,7 @@ impl Comparison {
         if self.options.capped
             && let Err(error) = self.total.keep(&self.uploads).await
         {
-            tracing::warn!(%error, "cannot keep in the store what all uploads take");
+            tracing::warn!(%error, "cannot keep in the store how many bytes all uploads take");
         }
     }
 
@@ -231,12 +232,12 @@ impl Comparison {
             .is_some_and(|now| now.epoch == claim.epoch && now.is_current())
     }
 
-    /// Before when a file was touched last that nobody will come back for.
+    /// A file that was touched last before this time belongs to an upload that does not go on.
     fn stale(&self) -> Timestamp {
         self.clock.now().before(self.options.stale_after)
     }
 
-    /// Ends a removal that was cut short, and removes a tombstone nobody needs any more.
+    /// Ends a removal that was cut short, and removes a tombstone that no instance needs any more.
     async fn settle(&self, remains: &Remains, claim: &Claim) -> Result<(), ExpiryError> {
         if !self.holds(claim) {
             return Ok(());
@@ -277,8 +278,8 @@ impl Comparison {
         if orphans.is_empty() {
             return Ok(());
         }
-        // The index may have lost what it was told of uploads under way, or may not have been
-        // told: the store knows of those that have lasted for long.
+        // The index may have lost the marks of uploads under way, or may never have got them. The
+        // store has notes of those uploads that have lasted for long.
         let noted = self.uploads.noted(self.stale()).await?;
         for orphan in orphans {
             if noted.contains(&orphan.id) || self.uploads.is_open(&orphan.id).await? {

@@ -19,7 +19,7 @@ pub struct Total {
 }
 
 impl Total {
-    /// Keeps it, if it is time to, and the index knows it exactly.
+    /// Keeps the total in the store, if that is due and the index knows it exactly.
     pub async fn keep(&mut self, uploads: &Repository) -> Result<(), ExpiryError> {
         if self.at.is_some_and(|at| at.elapsed() < EVERY) {
             return Ok(());
@@ -34,8 +34,8 @@ impl Total {
     }
 }
 
-/// Has the index count at least what was kept, until it knows better. Where nothing was, it is what
-/// the index knows so far: a cap may have been set just now.
+/// Has the index count at least the total that was kept, until it knows the exact one. Where no
+/// total was kept, it is what the index knows so far: a cap may have been set just now.
 pub async fn recall(uploads: &Repository) {
     let catalog = uploads.catalog();
     let known = async || -> Result<u64, ExpiryError> {

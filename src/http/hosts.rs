@@ -11,7 +11,7 @@ use super::Options;
 use super::origin::Origin;
 use super::problem::Problem;
 
-/// What probes ask, under whatever name they know the server.
+/// The paths that probes ask for, under any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// A host of the setting `hosts`: a name or an address, or `*.` and a name for all below it.

@@ -176,8 +176,8 @@ impl App {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// What keeps the server from storing now, if anything does, in words for strangers: the
-    /// reason may hold addresses, and goes to the log, once.
+    /// Why the server cannot store now, if so, in words for clients: the exact reason may hold
+    /// addresses, and goes to the log, once.
     fn unready(&self) -> Option<&'static str> {
         if self.draining.load(Ordering::Relaxed) {
             return Some("the server is shutting down");

@@ -25,8 +25,8 @@ pub struct Frames {
     received: Received,
     idle: Duration,
     deadline: Deadline,
-    /// Whether somebody waits for the client. While wharf waits for the disk, for memory or for
-    /// another machine, no time of the client's passes.
+    /// Whether the server waits for the client. While it waits for the disk, for memory or for
+    /// another machine, the client's time does not run.
     waiting: bool,
     abort: Pin<Box<WaitForCancellationFutureOwned>>,
     pace: Arc<Pace>,

@@ -15,7 +15,7 @@ use crate::form;
 
 /// The longest a client is told to keep what is stored under an id, in seconds: a year.
 const MAX_AGE: u64 = 365 * 24 * 3600;
-/// What a prefetch of an upload is told whose downloads are counted.
+/// The answer to a prefetch of an upload whose downloads are counted.
 const PREFETCH: &str = "the downloads of this upload are counted, and a prefetch would take one: ask for it when it is wanted";
 /// Fields of an answer, about: room for them is made once.
 const FIELDS: usize = 14;

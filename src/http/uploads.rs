@@ -53,7 +53,7 @@ pub async fn show(
     } else {
         let json = upload_json::show(&manifest, &app.base_of(&origin));
         let mut response = axum::Json(json).into_response();
-        // A deadline can be moved and an upload deleted, so nobody may rely on an old answer.
+        // A deadline can be moved and an upload deleted, so no cache may rely on an old answer.
         let cache = if manifest.max_downloads.is_some() {
             "no-store"
         } else {

@@ -91,7 +91,7 @@ impl<S> Form<'_, S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
 {
-    /// Whether the form comes from where it must.
+    /// Refuses a form that has to say that it comes from this server's page, and does not.
     fn check_proof(&self) -> Result<(), IngestError> {
         match self.proof {
             None => Ok(()),
@@ -179,7 +179,8 @@ where
     async fn file(&mut self, head: PartHead, target: Target<'_>) -> Result<(), IngestError> {
         let part = head.number;
         let expected = expected(&head)?;
-        // The page has the field before its files: nothing of another's is received.
+        // The page sends this field before its files, so that no file of another site's form is
+        // received.
         self.check_proof()?;
         let first = self.source.data().await?;
         let (original, name) = file_name(&head);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::IngestError;
 
-/// What each upload may hold without asking, in bytes: as good as all forms need no more.
+/// The bytes that each upload may hold without asking: nearly all forms need no more.
 const OWN: usize = 8 * 1024;
 /// What all uploads may hold together beyond that, in bytes.
 const SHARED: usize = 24 << 20;
@@ -17,10 +17,10 @@ const SHARED: usize = 24 << 20;
 const STEP: usize = 32 * 1024;
 /// What a part takes beside its text, in bytes.
 const PART: usize = 256;
-/// How long an upload waits for others, all its waits together. It may hold some already, as they
-/// may: an upload that has waited so long is refused, and what it held is free for the next. Were
-/// it as long each time, the uploads of clients that have left, which is not seen while nothing
-/// is read of them, would wait in turns for minutes.
+/// How long an upload waits for others, all its waits together. All of them may hold
+/// memory while they wait: an upload that has waited so long is refused, and the memory that it
+/// held is free for the next. Counted anew for each wait, this would last for minutes: the server
+/// does not see that a client has left while it reads nothing from it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What uploads under way may hold of text.
@@ -105,7 +105,7 @@ mod tests {
     async fn small_forms_never_wait_and_large_ones_for_each_other() {
         let memory = Memory::new(1 << 20);
         let mut all: Vec<Held> = Vec::new();
-        // Each wants 1 MiB, and all have a part of it: nobody can go on.
+        // Each upload wants 1 MiB and holds a part of it: none can go on.
         for _ in 0..SHARED / STEP {
             let mut held = memory.begin();
             held.take(OWN + 1).await.unwrap();

@@ -47,7 +47,7 @@ redis.call('SET', KEYS[2], string.format('%.0f', epoch))
 return {1, epoch}";
 
 /// Prolongs the lock, if it is ours. Key: lock. Arguments: token, milliseconds to live. Answers 1,
-/// or 0 when another has it, or 2 when nobody has.
+/// or 0 when another instance has it, or 2 when none has.
 const RENEW: &str = r"#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
 if not holder then return 2 end
@@ -105,8 +105,8 @@ pub struct RedisLease {
     ended: CancellationToken,
 }
 
-/// However the keeping ends, nobody leads by the claim any more, and whoever waits for the release
-/// goes on.
+/// However the task that keeps the lock ends, its claim is withdrawn, and a caller that waits for
+/// the release goes on.
 struct Ended<'a>(&'a RedisLease);
 
 impl Drop for Ended<'_> {
@@ -122,7 +122,7 @@ enum Renewed {
     Kept,
     /// Another instance has it.
     Taken,
-    /// Nobody has it: Redis has lost the key, or it was too late.
+    /// No instance has it: Redis has lost the key, or the renewal came too late.
     Gone,
 }
 
@@ -329,7 +329,7 @@ impl Lease for RedisLease {
 
     async fn release(&self) {
         self.ending.cancel();
-        // Every step of the keeper has its own bound; this one holds whatever became of it.
+        // Every step of the keeper has its own bound; this bound holds even if the keeper has died.
         if tokio::time::timeout(RELEASING, self.ended.cancelled())
             .await
             .is_err()

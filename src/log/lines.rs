@@ -73,7 +73,7 @@ impl Lines {
 
     pub fn flush(&self, patience: Duration) {
         let waits = |state: &mut State| state.writing || !state.text.is_empty();
-        // Whether it was in time is all the same to an end.
+        // The process ends, whether the lines were written in time or not.
         drop(self.done.wait_timeout_while(self.lock(), patience, waits));
     }
 
@@ -184,10 +184,10 @@ impl<W: AsFd> Output<W> {
                 Ok(0) => return Err(bytes.len()),
                 Ok(written) => bytes = &bytes[written..],
                 Err(Errno::INTR) => {}
-                // Somebody who has the other end of it as well made it so.
+                // Another process that has the same pipe open made it non-blocking.
                 Err(Errno::AGAIN) => {
                     let mut waited = [PollFd::new(&self.out, PollFlags::OUT)];
-                    // Whatever comes of it, the next write says it.
+                    // If waiting fails, the next write reports it.
                     let _ = poll(&mut waited, None);
                 }
                 Err(_) => return Err(bytes.len()),
@@ -226,7 +226,7 @@ impl Write for Sink {
     }
 }
 
-/// A line as one line that acts on nobody's terminal, whatever was logged; `colour` says that its
+/// A line as one line that no terminal acts on, whatever text was logged; `colour` says that its
 /// escape sequences are the log's own.
 fn shown(line: &[u8], format: Format, colour: bool) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(line);

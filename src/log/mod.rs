@@ -33,7 +33,7 @@ pub enum Format {
 /// Why a log cannot be begun, or its filter not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The directives of the filter are none.
+    /// The text is no filter.
     #[error("log: {text:?} is no filter: {reason}")]
     Filter {
         /// The directives.
@@ -56,7 +56,7 @@ impl Filter {
     /// Reads directives such as `wharf=debug,info`.
     ///
     /// # Errors
-    /// They are none.
+    /// The text is no filter.
     pub fn read(text: &str) -> Result<EnvFilter, LogError> {
         EnvFilter::try_new(text).map_err(|error| LogError::Filter {
             text: text.to_owned(),

@@ -12,8 +12,8 @@ use crate::store::StoreError;
 /// Why an upload is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
-    /// There is nothing of that id, or not any more, or the caller may not change it: whether an
-    /// id exists is told to nobody else.
+    /// There is no upload of that id, or not any more, or the caller may not change it: only a
+    /// caller who may is told that an id exists.
     #[error("there is no upload {0}")]
     Absent(UploadId),
     /// The store failed, or holds something damaged.
@@ -56,7 +56,7 @@ pub struct Permit {
     found: Found,
 }
 
-/// What stood at the key of the upload.
+/// What was read at the key of the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Live,
@@ -78,7 +78,7 @@ impl Manage {
         Manage { uploads, clock }
     }
 
-    /// The permission to change an upload, for who knows its delete token or is an admin.
+    /// The permission to change an upload, for a caller who knows its delete token or is an admin.
     ///
     /// # Errors
     /// [`ManageError::Absent`], whether there is no such upload or another token; or the store

@@ -83,8 +83,9 @@ impl FileName {
         }
     }
 
-    /// The names that the file may have in the store which somebody calls `text`: its safe form
-    /// and, where an older version kept what is removed or replaced today, the text itself.
+    /// The names that a file may have in the store when a client asks for `text`: the safe form of
+    /// the text and, where an older version kept characters that are removed or replaced today, the
+    /// text itself.
     pub fn asked(text: &str) -> impl Iterator<Item = Self> + use<> {
         let safe = Self::from_upload(text.as_bytes());
         let same = safe.as_str() == text;
@@ -121,9 +122,9 @@ fn is_never_kept(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What nobody sees: two names that differ in it look the same. Beside the above these are
-/// `Default_Ignorable_Code_Point` of Unicode (zero width, selectors, tags, fillers, the BOM) and
-/// the marks of annotations.
+/// Characters that are not shown: two names that differ only in them look the same. Beside the
+/// above these are `Default_Ignorable_Code_Point` of Unicode (zero width, selectors, tags, fillers,
+/// the BOM) and the marks of annotations.
 fn is_removed(c: char) -> bool {
     is_never_kept(c)
         || matches!(

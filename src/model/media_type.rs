@@ -1,7 +1,7 @@
-//! What kind of content a file has, by what was said of it or by its name.
+//! The media type of a file: the one that the client gave, or a guess from the name.
 
-/// What is said of bytes of which nothing is known (RFC 2046 section 4.5.1). Very many programs say
-/// it of every file they send.
+/// The media type of bytes of an unknown kind (RFC 2046 section 4.5.1). Very many programs give it
+/// for every file they send.
 pub const OCTET_STREAM: &str = "application/octet-stream";
 
 /// Types that the table of extensions does not have.

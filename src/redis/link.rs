@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// After so long without an answer of a cluster its client is made anew, from the addresses of
 /// the settings: those it has learned may lead nowhere any more.
 const GIVEN_UP: Duration = Duration::from_secs(3);
-/// On so many connections is asked whether all is well before it is not.
+/// On how many connections, one after the other, Redis is asked before it counts as away.
 const TRIES: u32 = 4;
 /// How far the clock of Redis may be from ours.
 const SKEW: Duration = Duration::from_secs(1);
@@ -37,7 +37,8 @@ struct Shared {
     address: Address,
     /// Guards the connection. A std mutex: held to clone or to replace it.
     slot: Mutex<Slot>,
-    /// Held by the one who connects anew. A tokio mutex: others wait for the same connection.
+    /// Held by the task that connects anew. A tokio mutex: the other tasks wait for the same
+    /// connection.
     renewing: tokio::sync::Mutex<()>,
     /// Why Redis cannot be used now; `None` when it can.
     trouble: watch::Sender<Option<String>>,
@@ -277,8 +278,9 @@ impl Shared {
         }
     }
 
-    /// A connection in the place of that of this number, which is broken or none: one for all who
-    /// ask. When it fails, all of them fail, and the monitor tries again.
+    /// Replaces the connection of this number, which is broken or missing, by one new connection
+    /// for all tasks that ask. If that cannot be made, all of them fail, and the monitor tries
+    /// again.
     async fn renew(&self, number: u64) -> Result<Connection, Error> {
         let _turn = self.renewing.lock().await;
         let (now, connection) = self.current();
@@ -352,8 +354,8 @@ async fn monitor(shared: Arc<Shared>) {
     }
 }
 
-/// Connects where there is no connection, and asks whether all is well; answers what is not. A
-/// connection that somebody cuts is no trouble as long as another can be had.
+/// Connects where there is no connection, and asks Redis whether all is well; answers what is
+/// wrong. A connection that was cut is no trouble as long as another one can be made.
 async fn look(shared: &Shared) -> Result<Option<String>, Error> {
     let mut tries = TRIES;
     let (found, skew) = loop {

@@ -35,7 +35,7 @@ const DAMAGED_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub struct Backlog {
     hasher: RandomState,
-    /// Whether there are any, so that who asks need not lock.
+    /// Whether any change was missed: a flag, so that readers need no lock.
     behind: AtomicBool,
     /// Guards what there is. A std mutex: held for an insertion or a look.
     state: Mutex<State>,
@@ -129,7 +129,7 @@ impl Backlog {
         state.missed.iter().map(|(id, at)| (*id, *at)).collect()
     }
 
-    /// Lets go of what is settled, unless it was missed again since.
+    /// Forgets a change that the index has learnt of, unless it was missed again since.
     fn settled(&self, id: &UploadId, change: u64) {
         let mut state = self.lock();
         if state.missed.get(id) == Some(&change) {

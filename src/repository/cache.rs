@@ -65,7 +65,8 @@ impl Manifests {
         Ok(Some(manifest))
     }
 
-    /// The manifest of an upload in whichever version is known here, else as it is now.
+    /// The manifest of an upload: the version that this process has in memory, if it has one, else
+    /// the one in the store.
     pub async fn get_any_version(
         &self,
         store: &dyn Store,

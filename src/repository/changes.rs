@@ -66,14 +66,14 @@ impl Changes {
     }
 }
 
-/// What the index has to learn of a change.
+/// Whether the index has to be told of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Index {
     /// Nothing was changed.
     Same,
-    /// It may lack the change.
+    /// The index may lack the change.
     Behind,
-    /// It has it.
+    /// The index has the change.
     Knows,
 }
 
@@ -224,7 +224,8 @@ impl Repository {
         what: impl FnOnce() -> String,
     ) -> Result<T, StoreError> {
         let tracker = &self.0.changes.tracker;
-        // Tracked before the look: whoever closes the tracker after it waits for this one.
+        // Tracked before the look: if the tracker is closed after the look, its closing waits for
+        // this task.
         let work = tracker.track_future(work);
         if tracker.is_closed() {
             return Err(StoreError::Unavailable("the server is ending".to_owned()));
@@ -238,7 +239,7 @@ impl Repository {
         })
     }
 
-    /// Begins a task that the end of the server waits for, and that nobody else does.
+    /// Begins a task that the end of the server waits for; no caller waits for it.
     pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
         let tracker = &self.0.changes.tracker;
         let work = tracker.track_future(work);

@@ -95,7 +95,7 @@ impl Change {
         manifest.generation += 1;
         match self.replace(&manifest).await {
             Ok(Replaced::Done) => {}
-            // Who has changed it has told the index.
+            // The instance that has changed the upload has told the index.
             Ok(Replaced::Changed | Replaced::Gone) => return,
             Err(error) => {
                 tracing::warn!(%id, %error, "another upload of its name may be given for the newest");
@@ -130,7 +130,7 @@ impl Change {
         let files = manifest.files().map(|(_, file)| file.name.clone());
         let orphaned = Tombstone::orphaned(id, files.collect(), at);
         let taken_back = match self.bury(&orphaned).await {
-            // It had its manifest already, and nobody was told of it.
+            // The manifest was stored already, and no client was told of the upload.
             Ok(Replaced::Changed) => {
                 let failed = Tombstone::of(manifest, Reason::Failed, at);
                 self.bury(&failed).await

@@ -1,4 +1,4 @@
-//! What is damaged, said once and not for every request that meets it.
+//! Damaged uploads: the log names each once, and not for every request that finds it.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use super::Repository;
 use crate::model::UploadId;
 use crate::store::StoreError;
 
-/// How many uploads are remembered; what is beyond is left to the comparison to name.
+/// How many uploads are remembered; the comparison names those beyond.
 const MOST: usize = 10_000;
 
 /// The uploads of which the log has said that they are damaged.

@@ -140,7 +140,7 @@ impl Repository {
     }
 
     /// The manifest of an upload in any of its versions, to read the parts: they are the same in
-    /// all of them. Asks nobody else where this process has one.
+    /// all of them. Reads nothing from the store where this process has one.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -187,7 +187,7 @@ impl Repository {
     /// the generation is counted on. Answers the upload as it is then, `None` when there is none.
     ///
     /// # Errors
-    /// The store fails, and nobody knows whether the change was made.
+    /// The store fails; the change may have been made or not.
     pub async fn update(
         &self,
         id: &UploadId,
@@ -308,10 +308,10 @@ impl Repository {
                 tracing::error!(%error, "the last changes may not be on the disk; the next start compares the index");
             }
             Err(_) => tracing::error!(
-                "what discarded uploads left behind is not removed: the store does not answer"
+                "the files of discarded uploads are not removed: the store does not answer"
             ),
         }
-        // What the last of the changes could not tell the index, it may be told now.
+        // The index may have missed the last changes: it is told of them now.
         let _ = tokio::time::timeout(PATIENCE, self.make_up_at_the_end()).await;
         let whole = ended && matches!(store, Ok(Ok(()))) && !self.0.backlog.is_behind();
         let closed = tokio::time::timeout(AT_THE_END, self.0.catalog.close(whole)).await;
@@ -379,7 +379,7 @@ impl Change {
             };
             let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
             match self.bury(&tombstone).await? {
-                // Read again: whoever lost the race goes by what it finds.
+                // Another change came first: read the upload again, and go by that.
                 Replaced::Changed => {}
                 Replaced::Gone => return Ok(Removed::Absent),
                 Replaced::Done => {

@@ -1,4 +1,4 @@
-//! Uploads under way, which nobody who has the store may take for abandoned.
+//! Uploads under way, which no instance that has the store may take for abandoned.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ impl Drop for Open {
         if noted {
             let (store, id) = (Arc::clone(self.uploads.store()), self.id);
             self.uploads.begin(async move {
-                // One that stays is removed when it is stale.
+                // A note that stays is removed when it is stale.
                 let _ = store.unnote(Note::UnderWay, &id).await;
             });
         }
@@ -114,7 +114,7 @@ impl Repository {
             None => false,
         };
         if !known {
-            // It has ended meanwhile.
+            // The upload has ended meanwhile.
             let _ = self.0.store.unnote(Note::UnderWay, id).await;
         }
     }

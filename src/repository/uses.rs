@@ -65,7 +65,7 @@ impl Repository {
     /// The store fails; what is not spent by then is given back.
     pub async fn keep_uses(&self, uses: Vec<Use>) -> Result<Option<UploadId>, StoreError> {
         let keeping = async move {
-            // What has none left is found before any of the others is spent.
+            // An upload without a use left is found before a use of another one is spent.
             for held in uses.iter().filter(|_| uses.len() > 1) {
                 if !held.is_left().await? {
                     return Ok(Some(held.id));
@@ -106,7 +106,7 @@ impl Use {
         if let Some(hold) = self.hold.take()
             && let Err(error) = self.uploads.0.catalog.keep(&id, hold, used).await
         {
-            // It comes back by itself, and the manifest has counted it.
+            // The hold in the index ends by itself, and the manifest has counted the use.
             tracing::warn!(%id, %error, "a download that ended is still counted as under way");
         }
         Ok(updated.changed)

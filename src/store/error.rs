@@ -125,7 +125,7 @@ mod tests {
         assert!(matches!(of(Errno::MFILE), StoreError::Unavailable(_)));
         assert!(matches!(of(Errno::FBIG), StoreError::NoSpace(_)));
         assert!(matches!(of(Errno::NAMETOOLONG), StoreError::Io { .. }));
-        // What cannot be read says nothing of what can be written.
+        // An error of reading does not say that the store cannot be written to.
         let read = StoreError::io("reading a", Errno::IO);
         assert!(matches!(read, StoreError::Io { .. }));
     }

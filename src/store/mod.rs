@@ -180,7 +180,7 @@ pub trait Store: Send + Sync + 'static {
     /// waited for; called once, at the end.
     ///
     /// # Errors
-    /// Nobody knows what of it is durable.
+    /// Some of it may not be durable.
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }
@@ -274,8 +274,8 @@ pub trait Staged: Send {
     /// belong to no upload, until the next look for orphans.
     ///
     /// # Errors
-    /// On an error nothing of the upload is visible, but for a failed sync, after which nobody
-    /// knows; it is removed then as far as that goes.
+    /// On an error nothing of the upload is visible. Only after a failed sync it may be: then it is
+    /// removed as far as possible.
     async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError>;
 }
 

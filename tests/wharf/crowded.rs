@@ -96,7 +96,7 @@ fn slow_uploads_give_way_where_there_is_no_room() {
     assert_eq!(ended, 1, "the slowest goes, and no other");
 }
 
-/// Where there is room, nobody is too slow: the same five, and a sixth.
+/// Where there is room, no client is too slow: the same five go on, and a sixth.
 #[test]
 fn where_there_is_room_they_stay() {
     let server = Server::with(&["--max-uploads", "50", "--min-rate", "1GiB"]);

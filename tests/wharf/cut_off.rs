@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::faults::Fault;
 use crate::support::{Connection, Form, Server, Setup, noise, wait_until};
 
-/// What every sync waits for, in seconds: long enough that what is cut is under way.
+/// How long every sync waits, in seconds: long enough that the change is under way when it is cut.
 const DELAY: u64 = 3;
 
 struct Upload {
@@ -141,7 +141,7 @@ fn a_deletion_ends_before_the_index_is_closed() {
         "it was clean"
     );
     assert_eq!(server.get("/uploads").json()["uploads"], json!([]));
-    // No entry of nothing takes the room.
+    // No entry without an upload takes room.
     server.upload(&Form::new().file("f", "b.bin", &noise(40_000, 1)));
 }
 

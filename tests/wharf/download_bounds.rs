@@ -167,7 +167,7 @@ fn damage_that_a_limited_form_has_behind_its_first_block_costs_no_download() {
     let path = format!("/download/{id}");
     assert_eq!(server.get(&path).status, 500);
     std::fs::write(&lost, content).unwrap();
-    // What was taken for the first is given back, by then or soon after.
+    // The use that was taken of the first upload is given back, by then or soon after.
     wait_until("the download is there again", || {
         server.get(&path).status == 200
     });

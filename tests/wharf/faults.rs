@@ -287,7 +287,7 @@ fn a_store_that_cannot_be_written_to_is_not_ready_until_one_upload_succeeds() {
             let unready = server.get("/readyz");
             assert_eq!(unready.status, 503, "{calls} {errno}");
             drop(fault);
-            // What is there is read as ever.
+            // Stored uploads are read as ever.
             assert_eq!(server.get(&format!("/files/{id}/a.txt")).body, b"small");
             // One upload that succeeds ends it, and so does a look of its own.
             if form.body().len() < 1000 {

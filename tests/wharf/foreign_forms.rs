@@ -143,7 +143,7 @@ fn what_would_be_dropped_with_a_success_is_refused() {
     );
     refused(&server, &form.replace("--B", "--C"), "another boundary");
     assert_eq!(server.files(), Vec::<String>::new());
-    // The way many programs end a form.
+    // Many programs end a form like this.
     stored(
         &server,
         "multipart/form-data; boundary=B",
@@ -276,7 +276,7 @@ fn a_store_of_an_older_version_keeps_its_names_and_gets_types() {
         (by_id.text(), by_id.header("content-type")),
         ("old".to_owned(), Some("image/png"))
     );
-    // What came under that name since is the newest of it, under the name that is given today.
+    // A file that came under that name since has the name that is given today, and is the newest.
     let put = server
         .request("PUT", &format!("/files/{address}"), &[], b"new")
         .json();

@@ -138,7 +138,7 @@ fn many_that_are_over_hide_nothing() {
     let id = |upload: &Value| upload["id"].as_str().unwrap().to_owned();
     let store = server.store();
     let setup = server.kill();
-    // Newer than what is kept, and over.
+    // These uploads are newer than the one that is kept, and over.
     let now = jiff::Timestamp::now().as_millisecond();
     copies(&store, &id(&kept[0]), 3000, now, now + 1);
     let server = setup.start();

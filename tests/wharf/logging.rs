@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::support::{Connection, Form, Server, Setup, WHARF, end_of, signal, wait_until};
 
-/// A server whose standard error is somebody else's affair.
+/// A server whose standard error the test gives to another process.
 struct Unread {
     child: Child,
     dir: tempfile::TempDir,
@@ -87,7 +87,7 @@ impl Unread {
         value.expect("the metric").parse().unwrap()
     }
 
-    /// It stores and ends as if somebody read its log.
+    /// It stores and ends as if its log was read.
     fn goes_on(self) {
         let stored = 30;
         for _ in 0..stored {

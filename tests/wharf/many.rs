@@ -219,12 +219,12 @@ fn text_of_uploads_that_stop_takes_bounded_memory() {
             let _ = answers.send(read.map(|()| start));
         });
     }
-    // Some waited for the others, in vain.
+    // Some uploads waited for the others to end, in vain.
     let first = answered.recv_timeout(std::time::Duration::from_secs(120));
     assert_eq!(&first.unwrap().unwrap(), b"HTTP/1.1 503");
     let grown = server.memory().1.saturating_sub(before);
     assert!(grown < 110 << 10, "{grown} KiB");
-    // What is small takes nothing of it.
+    // A small form takes none of that memory.
     server.upload(&Form::new().text("a", "b").file("f", "a.txt", b"x"));
     // When they are gone, there is room for all.
     for connection in connections {

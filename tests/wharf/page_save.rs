@@ -44,7 +44,7 @@ fn many_files_are_saved_and_counted_truly() {
     // At once, so that it follows closely.
     save(&browser, "45 files saved", "Save all files");
     wait_until("all are saved", || saved(&folder, 45) == 45);
-    // What is gone meanwhile is not said to be saved.
+    // A file that is gone meanwhile is not counted as saved.
     let stored = server.upload(&form_of(41));
     let id = stored["id"].as_str().unwrap();
     browser.open_ready(&server.url(&format!("/uploads/{id}")));
@@ -124,7 +124,7 @@ fn deleting_and_forgetting_are_asked_about() {
     browser.assert_accessible("asked about a deletion on its page");
     browser.click("#manage .keep-it");
     assert_eq!(server.files(), stored);
-    // What is forgotten stays on the server.
+    // An upload whose key the page forgets stays on the server.
     browser.open_ready(&server.url("/"));
     browser.click("#history summary");
     browser.click("#history .sure summary");

@@ -41,7 +41,7 @@ struct Run {
     answered: Vec<Answered>,
     /// From when on a cut may come.
     from: usize,
-    /// What was answered before is there after every cut.
+    /// An upload that was answered before the cut is there after it.
     safe: usize,
 }
 
@@ -261,7 +261,7 @@ fn start(mounted: &Mounted, durability: &str) -> Server {
     setup.store(&store).start()
 }
 
-/// What was answered is there after every cut, and nothing half.
+/// An upload that was answered is there after every cut, and none is there in part.
 fn strict(kind: &Kind, cuts: usize) {
     if !kind.is_possible(SIZE) {
         return;
@@ -269,7 +269,7 @@ fn strict(kind: &Kind, cuts: usize) {
     let disk = RecordingDisk::new(SIZE).unwrap();
     kind.make(&disk.path());
     let mounted = Mounted::new(kind.name, "", &disk.path()).unwrap();
-    // What was there before the server is on the disk.
+    // The files that lay there before the server are on the disk.
     let synced = Command::new("sync").arg("-f").arg(&mounted.path).status();
     assert!(synced.unwrap().success());
     let from = disk.moment();
@@ -318,7 +318,7 @@ fn relaxed(kind: &Kind, cuts: usize) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // A neighbour that syncs what is its own: with it the journal goes to the disk.
+            // Another program that syncs its own file: the journal goes to the disk with it.
             let path = mounted.path.join("neighbour");
             while !over.load(Ordering::Relaxed) {
                 let file = std::fs::File::create(&path).unwrap();

@@ -282,7 +282,7 @@ fn a_store_that_is_away_costs_readiness_and_nothing_else() {
     all.proxy.rule(|_| Trouble::Answer(404, "NoSuchBucket"));
     let path = format!("/files/{id}/kept.txt");
     assert_eq!(all.server.get(&path).status, 503);
-    // A listing is the index's alone.
+    // A listing asks the index only.
     assert_eq!(all.server.get("/uploads").status, 200);
     all.proxy.calm();
     wait_until("readiness is back", || {
@@ -292,8 +292,8 @@ fn a_store_that_is_away_costs_readiness_and_nothing_else() {
     assert_eq!(all.server.get("/files/kept.txt").text(), "kept");
 }
 
-/// A record that cannot be understood: what others may still hold for a live upload ends with a
-/// tombstone too.
+/// A record that cannot be understood: its removal leaves a tombstone too, for other instances may
+/// still hold the upload as live.
 #[test]
 fn a_torn_record_in_a_bucket_goes_by_an_admins_order() {
     let bucket = Bucket::new();

@@ -1,5 +1,5 @@
-//! What an object store says, and what is made of it: a 404 that is not its own, a listing without
-//! an end, another object in place of one, a redirection.
+//! Answers of an object store, and how wharf takes them: a 404 that is not its own, a listing
+//! without an end, another object in place of one, a redirection.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -151,7 +151,7 @@ fn a_listing_ends_where_it_says_so() {
     let again = |asked: &Asked| asked.path.contains("continuation-token");
     assert!(!proxy.take_asked().iter().any(again));
     drop(server);
-    // More is said to be there, and not where.
+    // The listing says that there is more, and not where it goes on.
     let bucket = Bucket::new();
     let proxy = S3Proxy::to(bucket.server.port);
     proxy.rule(|asked| match asked.path.contains("list-type=2") {

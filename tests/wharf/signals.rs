@@ -49,7 +49,7 @@ fn without_a_terminal_a_hangup_has_settings_read_anew() {
     hangups(2);
     assert_eq!(status(&server, "one"), 200);
 
-    // A right one counts, for what was open as well.
+    // A right file counts, for open connections as well.
     write(
         &settings,
         &format!("{line}log = 'wharf=debug,info'\nmax_files = 3\n"),

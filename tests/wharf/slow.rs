@@ -275,7 +275,7 @@ fn a_small_rest_of_a_refused_body_is_read_before_the_answer() {
     connection.send(head("text/plain", "Transfer-Encoding: chunked").as_bytes());
     connection.send(b"5\r\nhello\r\n0\r\n\r\n");
     assert_eq!(connection.response(false).unwrap().status, 415);
-    // What was not asked for is not waited for, nor is what is long.
+    // The server does not wait for a body that it did not ask for, nor for a long one.
     for length in [
         "Content-Length: 60000\r\nExpect: 100-continue",
         "Content-Length: 70000",

@@ -70,7 +70,7 @@ struct Shared {
     state: Mutex<State>,
     complete: AtomicBool,
     in_memory: InMemory,
-    /// What names mean, as far as it was asked lately.
+    /// The newest upload of each name that was asked for lately.
     names: Names,
     /// Told when a deadline has come nearer.
     earlier: Notify,
@@ -137,8 +137,8 @@ impl EmbeddedCatalog {
         let id = *id;
         let changed = self.look(move |shared| {
             if !shared.in_memory.is_all() {
-                // What is read from the disk is read before the lock is taken, which others need
-                // who must not wait for a disk.
+                // This look reads the record from the disk into the cache before the lock is taken:
+                // other threads need the lock, and must not wait for a disk.
                 shared.find(&id)?;
             }
             shared.change(&id, decide)
@@ -249,7 +249,7 @@ impl Catalog for EmbeddedCatalog {
 
     fn order(&self, manifest: &Manifest) -> Timestamp {
         self.orders.of(manifest, |names| {
-            // Best effort: what cannot be read is said by who reads names.
+            // Best effort: if the index cannot be read, the next look-up of a name reports it.
             self.shared.latest(names).ok().flatten()
         })
     }
@@ -277,7 +277,7 @@ impl Catalog for EmbeddedCatalog {
         now: Timestamp,
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError> {
-        // What is missing may be newer than all that would be found.
+        // The index may lack an upload that is newer than the one it would find.
         self.require_complete()?;
         let search = async || {
             let (name, skip) = (name.clone(), skip.to_vec());

@@ -15,7 +15,7 @@ use crate::model::UploadId;
 pub struct Reservations {
     uploads: HashMap<UploadId, u64>,
     sum: u64,
-    /// What is taken at least, as long as the index may lack something.
+    /// The least that is counted as taken while the index may lack uploads.
     pub least: u64,
 }
 

@@ -99,7 +99,7 @@ impl Held {
         let mut set = cmd("SET");
         set.arg(self.shards.of(id, &["open"])).arg("");
         set.arg("PX").arg((self.refresh * 3).as_millis() as u64);
-        // The next try comes soon enough.
+        // If it fails, the next renewal comes soon enough.
         let _ = self.link.run::<()>(&set).await;
     }
 

@@ -17,7 +17,7 @@ use crate::redis::{self, Link};
 /// How often what is reserved is renewed while it is held for one time. What Redis has lost is
 /// reserved again as soon, and what is stored is known as well.
 const RENEWALS: u32 = 30;
-/// What Redis answers that does not know what this process has reserved.
+/// The answer of a Redis that has lost the reservations of this process.
 const UNKNOWN: i64 = -2;
 /// The pause before what could not be released is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -26,9 +26,9 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub struct Room {
     link: Link,
     shards: Shards,
-    /// What this process is called.
+    /// The name of this process among the holders.
     process: String,
-    /// How long what it has reserved outlives it.
+    /// How long its reservations outlive the process.
     hold: Duration,
     /// Guards what is reserved. A std mutex: held for a look.
     state: Mutex<State>,
@@ -39,7 +39,7 @@ pub struct Room {
 struct State {
     /// What is reserved, by upload.
     held: HashMap<UploadId, u64>,
-    /// What is to be released.
+    /// Uploads whose reservations are still to be released in Redis.
     released: HashSet<UploadId>,
     /// What was stored when it was last known exactly.
     least: u64,
@@ -104,7 +104,7 @@ impl Room {
         let mut state = self.state();
         state.held.remove(id);
         if state.restoring {
-            // It may just be coming back.
+            // Redis may be coming back at this moment.
             state.released.insert(*id);
         }
     }
@@ -197,12 +197,12 @@ impl Room {
         let keys = [room, holders, self.by()];
         let restored = self.link.eval::<u8>(room_scripts::RESTORE, &keys, &args);
         restored.await?;
-        // What was released meanwhile is released after this.
+        // A reservation that was released meanwhile is released in Redis after this.
         self.wake.notify_one();
         Ok(())
     }
 
-    /// Releases what is to be released.
+    /// Releases the reservations that are waiting for it.
     pub async fn clear(&self) -> Result<(), redis::Error> {
         let released: Vec<UploadId> = self.state().released.iter().copied().collect();
         if released.is_empty() {

@@ -34,7 +34,7 @@ impl RedisCatalog {
             let args = [before, last, CANDIDATES.to_string()];
             let (whole, found): (u8, Vec<(String, String)>) =
                 self.eval(scripts::NEWEST, &keys, &args).await?;
-            // What is missing may be newer than all that was found.
+            // The index may lack an upload that is newer than all that it found.
             if whole != 1 {
                 return Err(CatalogError::Rebuilding);
             }

@@ -107,7 +107,8 @@ pub fn form_field(
         return (token.to_owned(), None);
     }
     let Ok(token) = ingest::new_token() else {
-        // Without it the form is good for all but a few.
+        // Without the field the form still works, except behind a proxy that hides where it comes
+        // from.
         return (String::new(), None);
     };
     let own = app.origin_of(origin);

@@ -23,7 +23,7 @@ pub struct Connections {
 }
 
 /// A std mutex guards it: it is held to add or take one, and to look at all when all permits are
-/// taken; nobody is woken meanwhile but the one that is asked to leave.
+/// taken; no other task is woken meanwhile than the connection that is asked to leave.
 #[derive(Debug, Default)]
 struct Open {
     next: u64,

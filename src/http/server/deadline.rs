@@ -59,7 +59,8 @@ impl Deadline {
     }
 }
 
-/// `span` after `now`, or what is as good as never: a setting may be longer than a clock counts.
+/// `span` after `now`, or a time so late that it never comes: a setting may be longer than a clock
+/// counts.
 fn from(now: Instant, span: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     now + span.min(NEVER)

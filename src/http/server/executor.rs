@@ -55,7 +55,7 @@ where
         let (own, connection) = (Arc::clone(&stream), self.clone());
         let task = async move {
             tokio::select! {
-                // What needs no waiting sets no timer.
+                // A stream that waits for nothing sets no timer.
                 biased;
                 () = whole => {}
                 () = own.stalled(&connection.phase, connection.idle) => {
@@ -76,7 +76,7 @@ pub struct Stream {
     offered: AtomicU64,
     /// Bytes of them that went into the socket, or were given up.
     taken: AtomicU64,
-    /// Whoever waits until all is taken: the end of the body.
+    /// The task that waits until the reader has taken everything: the end of the body.
     end: AtomicWaker,
     /// What its answer holds of the budget of all answers.
     turn: std::sync::OnceLock<Held>,

@@ -134,7 +134,7 @@ impl Buf for Portion {
 
 impl Drop for Portion {
     fn drop(&mut self) {
-        // What is given up with its stream waits for nobody.
+        // No one waits for bytes that are given up with their stream.
         if !self.data.is_empty() {
             self.stream.take(self.data.len());
         }

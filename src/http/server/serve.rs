@@ -109,7 +109,8 @@ impl Server {
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = ended {
-            // Requests that broke have their own line; this is what came before or between them.
+            // A request that broke has its own log line; this one is for trouble before or between
+            // requests.
             tracing::debug!(?peer, error, "connection ended");
         }
     }

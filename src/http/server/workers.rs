@@ -60,7 +60,8 @@ impl Workers {
 }
 
 impl Drop for Workers {
-    /// Waits for what still blocks on their threads, but for a store that hangs.
+    /// Waits for calls that still block on the threads of the runtimes, but no longer than a store
+    /// that hangs may keep them.
     fn drop(&mut self) {
         self.end.cancel();
         let start = Instant::now();

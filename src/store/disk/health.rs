@@ -12,13 +12,14 @@ use super::{Inner, layout};
 use crate::model::{FileName, Prefix, UploadId, Uptime};
 use crate::store::{StoreError, names};
 
-/// How often a store that could not be written to is tried, while somebody asks.
+/// How often a store that could not be written to is tried again, while readiness is asked for.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// What stands in the way of every upload, from the one that found it to the next that succeeds.
+/// The trouble that stands in the way of every upload, from the upload that found it to the next
+/// that succeeds.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// Whether there is any: the one look that an upload takes.
+    /// Whether there is trouble: a flag, the only thing that an upload looks at.
     troubled: AtomicBool,
     /// Guards the trouble. A std mutex: held for a look.
     trouble: Mutex<Option<Trouble>>,

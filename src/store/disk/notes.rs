@@ -41,7 +41,7 @@ impl Inner {
                 let Some(id) = id else { continue };
                 match entry.metadata().and_then(|meta| meta.modified()) {
                     Ok(time) => notes.push((id, Timestamp::from(time))),
-                    // Taken away meanwhile.
+                    // The note was taken away meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(error),
                 }

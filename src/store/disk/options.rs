@@ -15,9 +15,9 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
-    /// How many files may be open at once: those of uploads under way, which beyond it wait
-    /// closed, under a name in the stage, and, where nobody else has the directory, small ones
-    /// that were read lately.
+    /// How many files may be open at once: those of uploads under way, which beyond it wait closed,
+    /// under a name in the stage, and, where no other process has the directory, small files that
+    /// were read lately.
     pub descriptors: usize,
     /// Whether other processes have the directory too, and then how long uploads may wait for
     /// their commit.

@@ -160,7 +160,7 @@ mod tests {
         };
         let (large, small) = (file("large", SIZE), file("small", 100));
         let cached = || crate::store::disk::blob::read_cached(&large, &mut vec![0; SIZE], 0);
-        // The kernel has written it by itself while it came.
+        // As if the kernel had written the large file by itself while it came.
         rustix::fs::fsync(&large).unwrap();
         let before = cached();
         let mut session = syncer.session(2);

@@ -132,7 +132,8 @@ impl Syncer {
         if result == Err(Errno::IO) {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        // Nobody knows what a sync that failed has written: that is no "not now".
+        // A sync that failed may have written anything: the error must not be taken for a moment's
+        // trouble.
         let sort = match result {
             Err(Errno::IO) => StoreError::io,
             _ => StoreError::change,

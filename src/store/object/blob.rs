@@ -110,7 +110,8 @@ impl Inner {
                 }
             }
         }
-        // What is not as expected is asked about once more: a listing may lag behind.
+        // Each file that the listing does not have as expected is looked at by itself: a listing
+        // may lag behind.
         let left = expected.into_iter().map(|(name, size)| {
             let name = FileName::from_upload(name.as_bytes());
             (self.layout.file(id, &name), size)
@@ -126,7 +127,7 @@ impl Inner {
     /// Where a client can fetch a file by itself, for five minutes, or for as long as it exists.
     pub async fn elsewhere(&self, file: &Elsewhere<'_>) -> Result<String, StoreError> {
         let key = self.layout.file(file.id, file.name);
-        // What the bucket answers nobody looks at any more.
+        // This server does not see what the bucket answers to the client.
         let meta = self.client.head(&key).await?;
         check(&key, meta.map(|meta| meta.size), file.size)?;
         let good_for = SIGNED_FOR.min(file.lives);
@@ -197,7 +198,7 @@ impl BucketBlob {
         };
         let found = self.client.open(&self.key, options).await;
         let found = found.map_err(|error| sort(&format!("reading {}", self.key), &error))?;
-        // A store may pass over If-Match.
+        // Some stores ignore If-Match.
         if found.meta.e_tag != self.tag {
             let key = &self.key;
             return Err(StoreError::Damaged(format!(

@@ -107,7 +107,8 @@ impl Client {
             _ => {}
         }
         if unsigned {
-            // Nothing is signed with it: without any, one would be looked for.
+            // No request is signed with these. Without them the library would look for credentials
+            // elsewhere.
             builder = builder.with_access_key_id("unsigned");
             builder = builder.with_secret_access_key("unsigned");
         }
@@ -189,7 +190,7 @@ impl Client {
     /// What is known of an object; `None` when there is none.
     pub async fn head(&self, key: &Path) -> Result<Option<ObjectMeta>, StoreError> {
         let looked = match self.s3.head(key).await {
-            // Only the answer to a GET has words.
+            // Only the answer to a GET has an error code in its body.
             Err(error) if is_bare_404(&error) => {
                 let options = GetOptions::new().with_range(Some(0..1_u64));
                 self.get(key, options).await.map(|found| found.meta)
@@ -243,7 +244,7 @@ impl Client {
 
     /// Begins a file of several parts.
     pub async fn begin(&self, key: &Path) -> Result<String, StoreError> {
-        // One whose answer was lost has no parts, and is removed when it is stale.
+        // An upload of parts whose answer was lost has no parts, and is removed when it is stale.
         let begin = || self.s3.create_multipart(key);
         hurry(&format!("beginning {key}"), 0, begin).await
     }

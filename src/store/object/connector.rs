@@ -12,7 +12,8 @@ const MOST_REDIRECTIONS: usize = 5;
 /// Makes clients as the library's own connector does, from the options that variables can set.
 ///
 /// A request is signed for one host. Followed to another it would fail there, and take the session
-/// token of its credentials along, which is in a field that nobody takes for a secret.
+/// token of its credentials along, which is in a header field that HTTP clients do not treat as a
+/// secret.
 #[derive(Debug)]
 pub struct Connector;
 

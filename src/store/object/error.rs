@@ -39,16 +39,16 @@ fn status(text: &str) -> Option<u16> {
 }
 
 /// Whether an error says that there is no such key, or no such upload of parts. A bare 404 says
-/// nothing: whatever stands before the store answers with it too, and so does a bucket that is
-/// gone.
+/// nothing of the key: a proxy before the store answers with it too, and so does a store whose
+/// bucket is gone.
 pub fn is_absent(error: &Error) -> bool {
     let text = error.to_string();
     matches!(error, Error::NotFound { .. })
         && matches!(element(&text, "Code"), Some("NoSuchKey" | "NoSuchUpload"))
 }
 
-/// Whether an error is a 404 without a word, as the answer to a HEAD is: whether there is no such
-/// key is still to be asked.
+/// Whether an error is a 404 without an error code, as the answer to a HEAD is: a GET has to tell
+/// whether the key is missing.
 pub fn is_bare_404(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. }) && element(&error.to_string(), "Code").is_none()
 }

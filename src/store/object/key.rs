@@ -135,7 +135,7 @@ impl Inner {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
-                // It may still come.
+                // The change may still reach the store.
                 Some(_) => {
                     let said = words(&error);
                     return Err(StoreError::Unavailable(format!("replacing {id}: {said}")));

@@ -45,7 +45,7 @@ impl Inner {
         id: &UploadId,
         gone_at: Timestamp,
     ) -> Result<Replaced, StoreError> {
-        // Whatever lies under the id goes, named or not.
+        // All files under the id are removed, whether a manifest names them or not.
         let tombstone = Tombstone::damaged(*id, Vec::new(), gone_at);
         let buried = self.replace_damaged(&tombstone).await?;
         if buried == Replaced::Done {

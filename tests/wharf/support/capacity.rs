@@ -13,7 +13,7 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// Begins one, with a `Content-Length` or in chunks; or answers what it is refused with.
+    /// Begins an upload, with a `Content-Length` or in chunks; or gives the answer that refuses it.
     pub fn begin(address: SocketAddr, form: &Form, chunked: bool) -> Result<Self, Response> {
         let mut connection = Connection::open(address);
         let (media_type, body) = (form.content_type(), form.body());

@@ -86,7 +86,8 @@ impl Kind {
         })
     }
 
-    /// Whether a disk of it with `size` bytes can be cut here; what is missing is printed.
+    /// Whether a disk of this file system with `size` bytes can be cut here. It prints the programs
+    /// that are missing.
     pub fn is_possible(&self, size: u64) -> bool {
         match self.missing(size) {
             None => true,

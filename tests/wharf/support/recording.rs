@@ -227,7 +227,7 @@ impl Served {
     }
 }
 
-/// How much of what was written after the last flush a cut has left.
+/// How much a cut has left of the bytes that were written after the last flush.
 #[derive(Debug, Clone, Copy)]
 pub enum Left {
     Nothing,

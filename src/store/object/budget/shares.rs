@@ -10,10 +10,10 @@ use tokio::time::Instant;
 /// How far ahead is looked: what a part is expected to take in this time is kept for it. It is
 /// about as long as a store takes for a part.
 const AHEAD: Duration = Duration::from_secs(4);
-/// How long nothing is known of a client's speed, and all of its part is kept for it.
+/// How long the speed of a client counts as unknown; meanwhile all of its part is kept for it.
 const UNKNOWN: Duration = Duration::from_millis(250);
-/// How often a part that has not begun looks whether it may: a client that becomes slow tells
-/// nobody.
+/// How often a part that has not begun looks whether it may begin: no event tells that another
+/// client has become slow.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The blocks, and the parts that share them.

@@ -44,7 +44,12 @@ impl Bare {
         file.set_len(SIZE).unwrap();
         let made = as_root(self.make).arg(&image).output();
         let mounted = match made {
-            Ok(made) if made.status.success() => Mounted::new(self.kind, self.options, &image),
+            Ok(made) if made.status.success() => {
+                // FAT knows no owners: all is of the user who runs the server.
+                let user = rustix::process::geteuid();
+                let options = format!("uid={user},{}", self.options);
+                Mounted::new(self.kind, options.trim_end_matches(','), &image)
+            }
             Ok(made) => Err(String::from_utf8_lossy(&made.stderr).into_owned()),
             Err(error) => Err(format!("{}: {error}", self.make)),
         };
@@ -181,6 +186,30 @@ fn fat_and_exfat_hold_uploads() {
         stores(setup());
         std::fs::remove_dir_all(disk.path.join("upload")).unwrap();
         stores(setup().args(&["--durability", "relaxed"]));
+    }
+}
+
+#[test]
+fn names_that_a_mount_refuses_are_told_at_the_start() {
+    const REFUSES: &str = "refuses file names";
+    let ascii = Bare {
+        options: "utf8=0,iocharset=ascii",
+        ..VFAT
+    };
+    for (bare, refuses) in [(ascii, true), (VFAT, false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let Some(disk) = bare.mounted(dir.path()) else {
+            return;
+        };
+        let setup = Setup::new().store(&disk.path.join("upload"));
+        let server = setup.args(&["--min-free", "none"]).start();
+        server.upload(&Form::new().file("f", "a.txt", b"x"));
+        assert_eq!(server.log().contains(REFUSES), refuses);
+        let wide = Form::new().file("f", "\u{e9}\u{4e2d}.txt", b"x");
+        let status = server.post_to("/upload", &wide, &[]).status;
+        assert_eq!(status, if refuses { 500 } else { 201 });
+        assert_eq!(server.get("/readyz").status, 200);
+        assert_eq!(server.staged(), 0);
     }
 }
 

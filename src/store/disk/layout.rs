@@ -327,7 +327,7 @@ pub fn create_unnamed(dir: impl AsFd) -> io::Result<File> {
 }
 
 /// Makes a file under a name that is not taken.
-fn create_named(dir: impl AsFd, name: &str) -> io::Result<File> {
+pub fn create_named(dir: impl AsFd, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(rustix::fs::openat(dir, name, flags, FILE_MODE)?.into())
 }

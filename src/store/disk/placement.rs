@@ -27,6 +27,10 @@ const UNSUPPORTED: [Errno; 6] = [
 /// What cannot be promised on FAT, exFAT and what is as bare.
 pub const BARE: &str = "the file system has no hard links, as FAT and exFAT have none: uploads are stored, but a power cut may take what was stored last, with `durability = strict` too";
 
+/// Characters of file names: a mount of FAT may keep none of them, or not the last, which has no
+/// place in the first plane of Unicode.
+const WIDE: &str = "\u{e9}\u{4e2d}\u{1f600}";
+
 /// A way to move a file to a name that is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
@@ -45,6 +49,8 @@ pub struct Placement {
     pub unnamed: bool,
     /// Whether there are hard links.
     pub links: bool,
+    /// Whether names may have characters beyond ASCII.
+    wide: bool,
     /// Whether no other process gives names in the store.
     alone: bool,
     way: OnceLock<Way>,
@@ -64,6 +70,7 @@ impl Placement {
         let mut placement = Placement {
             unnamed,
             links: true,
+            wide: keeps(layout, &format!("{}{WIDE}", layout.staged_name(&id))),
             alone,
             ..Placement::default()
         };
@@ -101,6 +108,9 @@ impl Placement {
             tracing::warn!(%dir, "{BARE}");
         } else if !self.unnamed {
             tracing::warn!(%dir, "the file system has no unnamed files; uploads wait in .wharf/stage");
+        }
+        if !self.wide {
+            tracing::warn!(%dir, characters = WIDE, "the file system refuses file names with characters like these, and uploads of such files fail: FAT has to be mounted with `utf8`");
         }
         bare
     }
@@ -177,6 +187,15 @@ fn probe_unnamed(layout: &Layout, id: &UploadId) -> io::Result<bool> {
         layout::unlink(stage, name.as_str())?;
     }
     possible(linked)
+}
+
+/// Whether a file can have this name in the stage, where there is room for it.
+fn keeps(layout: &Layout, name: &str) -> bool {
+    match layout::create_named(layout.stage(), name) {
+        // Best effort: a start that can make files there and remove none fails soon enough.
+        Ok(_) => layout::unlink(layout.stage(), name).is_ok(),
+        Err(error) => is_full(&error),
+    }
 }
 
 /// Whether what was tried is possible, where there is room for it.

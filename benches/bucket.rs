@@ -66,11 +66,8 @@ fn file(server: &Server, bucket: &Bucket) {
 
 /// The same small forms on a server in Rust, which does several things at once.
 fn cleaner() {
-    if std::env::var_os("WHARF_TEST_S3S_FS").is_none() {
-        println!("no s3s-fs: ./test soak installs it; WHARF_TEST_S3S_FS names the program");
-        return;
-    }
-    let s3 = S3Fs::start(&S3Fs::program());
+    let Some(program) = S3Fs::program() else { return };
+    let s3 = S3Fs::start(&program);
     let place = format!("s3://{}/up", S3Fs::BUCKET);
     let server = Setup::new()
         .args(&["--store", &place, "--s3-endpoint", &s3.url()])

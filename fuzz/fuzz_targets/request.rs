@@ -44,8 +44,21 @@ fn address() -> SocketAddr {
                 app.run(vec![listener], Shutdown::default()).await
             })
         });
-        address.recv().expect("the server starts")
+        let address = address.recv().expect("the server starts");
+        keep(address);
+        address
     })
+}
+
+/// Stores `kept.txt`, which requests can ask for all the time.
+fn keep(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).expect("the server listens");
+    let request = "PUT /files/kept.txt?expires_in=never HTTP/1.1\r\nHost: x\r\n\
+                   Connection: close\r\nContent-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz";
+    stream.write_all(request.as_bytes()).expect("it is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it is answered");
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
 }
 
 fuzz_target!(|input: &[u8]| {

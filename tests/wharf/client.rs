@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::support::{Said, Server, Wharf, end_of, noise, sha256, soak};
+use crate::support::{Said, Server, Wharf, end_of, large, noise, sha256};
 
 /// The most resident memory a client may have, in KiB.
 const MEMORY: u64 = 24 * 1024;
@@ -252,7 +252,7 @@ fn peak(server: &Server, args: &[&str]) -> u64 {
 #[test]
 fn a_file_of_any_size_takes_the_same_memory_both_ways() {
     let server = Server::with(&["--durability", "relaxed"]);
-    let size = if soak() { 5 << 30 } else { 192 << 20 };
+    let size = large(192 << 20);
     let file = std::fs::File::create(server.dir().join("sparse.bin")).unwrap();
     file.set_len(size).unwrap();
     std::fs::create_dir(server.dir().join("out")).unwrap();

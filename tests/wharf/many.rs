@@ -1,7 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::support::{Connection, Form, Server, Setup, noise, soak, wait_until};
+use crate::support::{Connection, Form, Server, Setup, large, noise, soak, wait_until};
 
 #[test]
 fn a_form_of_a_thousand_files() {
@@ -112,7 +112,7 @@ fn aborted_uploads_leave_nothing_behind() {
 
 #[test]
 fn memory_does_not_grow_with_the_file() {
-    let size: u64 = if soak() { 5 << 30 } else { 300 << 20 };
+    let size = large(300 << 20);
     let server = Server::with(&["--durability", "relaxed"]);
     let sparse = server.dir().join("sparse.bin");
     std::fs::File::create(&sparse)
@@ -153,8 +153,12 @@ fn memory_does_not_grow_with_the_file() {
 /// Uploads of a thousand files each, all under way at once, with twenty descriptors for each.
 #[test]
 fn many_uploads_of_many_files_within_the_budget_of_descriptors() {
-    let uploads = if soak() { 1000 } else { 50 };
-    let server = Setup::new().open_files(uploads * 20).start();
+    let uploads = if soak() { 200 } else { 50 };
+    // The first waits until the last has come.
+    let server = Setup::new()
+        .args(&["--idle-timeout", "10m"])
+        .open_files(uploads * 20)
+        .start();
     let mut form = Form::new();
     for i in 0..1000 {
         form = form.file("f", &format!("{i}.txt"), &noise(1000, i));

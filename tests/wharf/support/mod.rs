@@ -46,6 +46,7 @@ pub use tcp::{Fault, Proxy};
 pub use tls_proxy::TlsProxy;
 pub use wharf::{Foreign, Said, Wharf, end_of, entries, signal};
 
+use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,30 @@ pub fn as_root(program: &str) -> Command {
 /// Whether the long versions are to run (`./test soak`).
 pub fn soak() -> bool {
     std::env::var_os("WHARF_SOAK").is_some()
+}
+
+/// Prints what `./test` shows of a test that passes too: what was skipped, or measured in a soak.
+pub fn say(what: &str) {
+    // Not by a macro: the runner keeps the output of those.
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+/// The size of a file that is large. In a soak it needs more than 32 bits, if the disk has room for
+/// what both tests of such files keep at once.
+pub fn large(otherwise: u64) -> u64 {
+    const SIZE: u64 = 5 << 30;
+    const ROOM: u64 = 5 * SIZE;
+    if !soak() {
+        return otherwise;
+    }
+    let temporary = std::env::temp_dir();
+    let stat = rustix::fs::statvfs(&temporary).unwrap();
+    if stat.f_bavail * stat.f_frsize >= ROOM {
+        return SIZE;
+    }
+    let (room, temporary) = (ROOM >> 30, temporary.display());
+    say(&format!("skipped: a file of 5 GiB: {temporary} has less than {room} GiB of room"));
+    otherwise
 }
 
 /// A file of a package from npm, which `./test` has installed.

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::RecordingDisk;
+use super::{RecordingDisk, say};
 
-/// A file system: its name for mount(8), and the program that makes it.
+/// A file system: what it is called here, its name for mount(8), and the program that makes it.
 pub struct Kind {
+    pub label: &'static str,
     pub name: &'static str,
     pub make: &'static [&'static str],
     /// Whether it has to be checked before it is mounted after a cut.
@@ -14,11 +15,13 @@ pub struct Kind {
 }
 
 pub const EXT4: Kind = Kind {
+    label: "ext4",
     name: "ext4",
     make: &["mkfs.ext4", "-q", "-F", "-E", "nodiscard", "-J", "size=8"],
     check: false,
 };
 pub const EXT4_WITHOUT_JOURNAL: Kind = Kind {
+    label: "ext4 without a journal",
     name: "ext4",
     make: &[
         "mkfs.ext4",
@@ -32,16 +35,19 @@ pub const EXT4_WITHOUT_JOURNAL: Kind = Kind {
     check: true,
 };
 pub const EXT2: Kind = Kind {
+    label: "ext2",
     name: "ext2",
     make: &["mkfs.ext2", "-q", "-F", "-E", "nodiscard"],
     check: true,
 };
 pub const XFS: Kind = Kind {
+    label: "XFS",
     name: "xfs",
     make: &["mkfs.xfs", "-q", "-f", "-K"],
     check: false,
 };
 pub const BTRFS: Kind = Kind {
+    label: "Btrfs",
     name: "btrfs",
     make: &["mkfs.btrfs", "-q", "-f", "-K"],
     check: false,
@@ -71,7 +77,8 @@ impl Kind {
         Mounted::new(self.name, "", &disk.path()).err()
     }
 
-    /// Mounts what a cut has left, as the start of a machine does.
+    /// Mounts what a cut has left, as the start of a machine does: the ext family is checked before
+    /// if it has to be, or cannot be mounted.
     pub fn after_cut(&self, image: &Path) -> Mounted {
         let check = || {
             let mut check = Command::new("e2fsck");
@@ -80,10 +87,12 @@ impl Kind {
         if self.check {
             check();
         }
-        Mounted::new(self.name, "", image).unwrap_or_else(|_| {
+        let mut mounted = Mounted::new(self.name, "", image);
+        if mounted.is_err() && self.name.starts_with("ext") {
             check();
-            Mounted::new(self.name, "", image).unwrap()
-        })
+            mounted = Mounted::new(self.name, "", image);
+        }
+        mounted.unwrap_or_else(|why| panic!("{} cannot be mounted: {why}", self.label))
     }
 
     /// Whether a disk of this file system with `size` bytes can be cut here. It prints the programs
@@ -92,7 +101,7 @@ impl Kind {
         match self.missing(size) {
             None => true,
             Some(why) => {
-                eprintln!("skipped: power cuts of {}: {why}", self.make.join(" "));
+                say(&format!("skipped: power cuts of {}: {}", self.label, why.trim()));
                 false
             }
         }

@@ -66,7 +66,9 @@ fn file(server: &Server, bucket: &Bucket) {
 
 /// The same small forms on a server in Rust, which does several things at once.
 fn cleaner() {
-    let Some(program) = S3Fs::program() else { return };
+    let Some(program) = S3Fs::program() else {
+        return;
+    };
     let s3 = S3Fs::start(&program);
     let place = format!("s3://{}/up", S3Fs::BUCKET);
     let server = Setup::new()

@@ -257,14 +257,21 @@ fn cut(kind: &Kind, mut run: Run, durability: &str, count: usize, seed: u64) {
         if !found.is_empty() {
             faults.push(format!("cut at {moment} of {end} ({left:?}): {found:#?}"));
         }
-        let kept = run.answered.iter().filter(|it| it.at <= moment.min(run.safe));
+        let kept = run
+            .answered
+            .iter()
+            .filter(|it| it.at <= moment.min(run.safe));
         promised += kept.count();
     }
     let (name, bad) = (kind.label, faults.len());
     say(&format!(
         "{name}, {durability}: {count} cuts, {bad} bad ones; {promised} uploads answered before"
     ));
-    assert!(faults.is_empty(), "{name}, {durability}: {}", faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "{name}, {durability}: {}",
+        faults.join("\n")
+    );
 }
 
 fn start(mounted: &Mounted, durability: &str) -> Server {

@@ -23,7 +23,9 @@ fn id_of(json: &serde_json::Value) -> String {
 #[test]
 #[ignore = "needs s3s-fs, which ./test soak builds"]
 fn what_is_stored_on_another_server_comes_back() {
-    let Some(program) = S3Fs::program() else { return };
+    let Some(program) = S3Fs::program() else {
+        return;
+    };
     let s3 = S3Fs::start(&program);
     let output = setup(&s3, "wrong").run(&["--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
@@ -65,7 +67,9 @@ fn what_is_stored_on_another_server_comes_back() {
 #[test]
 #[ignore = "needs s3s-fs, which ./test soak builds"]
 fn deadlines_counts_and_breaks_leave_nothing_on_another_server() {
-    let Some(program) = S3Fs::program() else { return };
+    let Some(program) = S3Fs::program() else {
+        return;
+    };
     let s3 = S3Fs::start(&program);
     let server = start(&s3);
     let form = Form::new()
@@ -103,7 +107,9 @@ fn deadlines_counts_and_breaks_leave_nothing_on_another_server() {
 #[test]
 #[ignore = "needs s3s-fs, which ./test soak builds"]
 fn another_server_takes_the_addresses_that_are_signed() {
-    let Some(program) = S3Fs::program() else { return };
+    let Some(program) = S3Fs::program() else {
+        return;
+    };
     let s3 = S3Fs::start(&program);
     let server = setup(&s3, S3Fs::SECRET)
         .args(&["--s3-redirect", "on"])

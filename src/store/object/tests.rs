@@ -58,7 +58,9 @@ async fn it_is_a_store_that_is_shared() {
 #[tokio::test]
 #[ignore = "needs s3s-fs, which ./test soak builds"]
 async fn it_is_a_store_on_another_server() {
-    let Some(program) = S3Fs::program() else { return };
+    let Some(program) = S3Fs::program() else {
+        return;
+    };
     for prefix in ["", "a/b"] {
         let s3 = S3Fs::start(&program);
         let options = at(&s3.url(), S3Fs::BUCKET, prefix, [S3Fs::KEY, S3Fs::SECRET]);

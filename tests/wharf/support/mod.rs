@@ -85,7 +85,9 @@ pub fn large(otherwise: u64) -> u64 {
         return SIZE;
     }
     let (room, temporary) = (ROOM >> 30, temporary.display());
-    say(&format!("skipped: a file of 5 GiB: {temporary} has less than {room} GiB of room"));
+    say(&format!(
+        "skipped: a file of 5 GiB: {temporary} has less than {room} GiB of room"
+    ));
     otherwise
 }
 

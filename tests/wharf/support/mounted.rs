@@ -101,7 +101,11 @@ impl Kind {
         match self.missing(size) {
             None => true,
             Some(why) => {
-                say(&format!("skipped: power cuts of {}: {}", self.label, why.trim()));
+                say(&format!(
+                    "skipped: power cuts of {}: {}",
+                    self.label,
+                    why.trim()
+                ));
                 false
             }
         }

@@ -28,7 +28,8 @@ impl S3Fs {
         let program = std::env::var_os("WHARF_TEST_S3S_FS").map(PathBuf::from);
         if program.is_none() {
             // Not by a macro: the runner keeps the output of those.
-            let said = "skipped: what needs s3s-fs: ./test soak builds it, WHARF_TEST_S3S_FS names it";
+            let said =
+                "skipped: what needs s3s-fs: ./test soak builds it, WHARF_TEST_S3S_FS names it";
             let _ = writeln!(std::io::stderr(), "{said}");
         }
         program

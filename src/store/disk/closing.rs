@@ -216,7 +216,9 @@ mod tests {
         let held = Arc::new(Mutex::new(held));
         for _ in 0..REMOTE_THREADS {
             let held = Arc::clone(&held);
-            closer.later(move || drop(held.lock().unwrap().recv()));
+            closer.later(move || {
+                let _ = held.lock().unwrap().recv();
+            });
         }
         let path = dir.path().join("a");
         let file = File::create(&path).unwrap();

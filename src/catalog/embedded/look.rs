@@ -14,6 +14,9 @@ use crate::model::{FileName, Timestamp, UploadId};
 /// How many uploads one look for a listing walks over, most of which may be over: some
 /// milliseconds.
 pub const STEPS: usize = 10_000;
+/// How many uploads of one name a look walks over on the caller's thread: some hundred
+/// microseconds.
+const STEPS_HERE: usize = 1000;
 
 impl EmbeddedCatalog {
     /// Takes a look: on the caller's thread while that reads nothing from the disk, else on one
@@ -25,6 +28,24 @@ impl EmbeddedCatalog {
         match self.shared.in_memory.is_all() {
             true => look(&self.shared),
             false => self.look_aside(look).await,
+        }
+    }
+
+    /// The newest upload with that name that is alive and not one of `skip`, and its deadline. A
+    /// name with many uploads that are over is walked through beside the caller's thread.
+    pub(super) async fn find_newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        skip: &[UploadId],
+    ) -> Result<Option<Newest>, CatalogError> {
+        let walk = |steps| {
+            let (name, skip) = (name.clone(), skip.to_vec());
+            move |shared: &Shared| shared.newest(&name, now, &skip, steps)
+        };
+        match self.look(walk(STEPS_HERE)).await? {
+            Some(found) => Ok(found),
+            None => Ok(self.look_aside(walk(usize::MAX)).await?.flatten()),
         }
     }
 
@@ -65,13 +86,15 @@ impl Shared {
         snapshot.find(id).map_err(failed)
     }
 
-    /// The newest upload with that name that is alive and not one of `skip`, and its deadline.
-    pub fn newest(
+    /// The newest upload with that name that is alive and not one of `skip`, and its deadline. The
+    /// outer `None` says that `steps` uploads of the name were walked over, and more are left.
+    fn newest(
         &self,
         name: &FileName,
         now: Timestamp,
         skip: &[UploadId],
-    ) -> Result<Option<Newest>, CatalogError> {
+        steps: usize,
+    ) -> Result<Option<Option<Newest>>, CatalogError> {
         self.view(|snapshot, pending| {
             let mut hidden = pending::ids(&pending);
             hidden.extend(skip);
@@ -82,8 +105,8 @@ impl Shared {
                 .filter(|(_, id)| !skip.contains(id))
                 .map(|(record, id)| (record.order(), *id, record.expires_at))
                 .max();
-            let stored = snapshot.newest(name, now, &hidden)?;
-            Ok(recent.max(stored).map(|(_, id, end)| (id, end)))
+            let stored = snapshot.newest(name, now, &hidden, steps)?;
+            Ok(stored.map(|stored| recent.max(stored).map(|(_, id, end)| (id, end))))
         })
     }
 

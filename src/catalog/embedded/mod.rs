@@ -279,11 +279,7 @@ impl Catalog for EmbeddedCatalog {
     ) -> Result<Option<UploadId>, CatalogError> {
         // The index may lack an upload that is newer than the one it would find.
         self.require_complete()?;
-        let search = async || {
-            let (name, skip) = (name.clone(), skip.to_vec());
-            let look = move |shared: &Shared| shared.newest(&name, now, &skip);
-            self.look(look).await
-        };
+        let search = || self.find_newest(name, now, skip);
         if skip.is_empty() {
             return self.shared.names.newest(name, now, search).await;
         }

@@ -117,6 +117,9 @@ impl<'t> Tables<'t> {
     }
 }
 
+/// The order of an upload, its id, and when it is over.
+pub type Placed = (Timestamp, UploadId, Option<Timestamp>);
+
 /// What the database holds at one moment.
 pub struct Snapshot(ReadTransaction);
 
@@ -150,16 +153,21 @@ impl Snapshot {
     }
 
     /// The newest upload with that name that is alive and not `hidden`, its order and when it is
-    /// over.
+    /// over. The outer `None` says that `steps` uploads of the name were walked over, and more are
+    /// left.
     pub fn newest(
         &self,
         name: &FileName,
         now: Timestamp,
         hidden: &HashSet<UploadId>,
-    ) -> Result<Option<(Timestamp, UploadId, Option<Timestamp>)>, redb::Error> {
+        steps: usize,
+    ) -> Result<Option<Option<Placed>>, redb::Error> {
         let (first, last) = (name_key(name, &[]), name_key(name, &[LAST]));
         let table = self.0.open_table(BY_NAME)?;
-        for key in table.range(&first[..]..&last[..])?.rev() {
+        for (step, key) in table.range(&first[..]..&last[..])?.rev().enumerate() {
+            if step == steps {
+                return Ok(None);
+            }
             let (key, end) = key?;
             let end = end.value();
             if end <= now.as_millis() {
@@ -170,10 +178,10 @@ impl Snapshot {
             };
             if !hidden.contains(&id) {
                 let end = (end != NEVER).then(|| Timestamp::from_millis(end));
-                return Ok(Some((time, id, end)));
+                return Ok(Some(Some((time, id, end))));
             }
         }
-        Ok(None)
+        Ok(Some(None))
     }
 
     /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first. Walks

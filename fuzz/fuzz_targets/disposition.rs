@@ -10,7 +10,7 @@ fn head_of(body: Vec<u8>) -> Option<PartHead> {
     let mut decoder = Decoder::new(Boundary::new("B").expect("a boundary"));
     decoder.push(Bytes::from(body));
     match decoder.next() {
-        Ok(Some(Event::Part(head))) => Some(head),
+        Ok(Some(Event::Part(head))) => Some(*head),
         _ => None,
     }
 }
@@ -27,6 +27,7 @@ fuzz_target!(|value: &[u8]| {
         content_type: None,
         content_length: 0,
         repr_digest: None,
+        extended: None,
     };
     let mut body = part_head(&boundary, true, &part);
     body.extend(close(&boundary, true));

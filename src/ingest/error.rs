@@ -74,8 +74,8 @@ pub enum IngestError {
         "this may be the form of another site: its field {0} is not that of this server's page"
     )]
     OtherSite(&'static str),
-    /// Other uploads hold all the memory there is for text.
-    #[error("the text fields of other uploads take all the memory there is for them")]
+    /// Other uploads hold all the memory there is for text: names, types and text fields.
+    #[error("the names and text fields of other uploads take all the memory there is for them")]
     NoMemory,
     /// The store refused.
     #[error(transparent)]

@@ -171,8 +171,10 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         given_type: None,
         media_type: "text/plain".to_owned(),
         sha256: None,
+        rest: Default::default(),
     };
     Manifest {
+        rest: Default::default(),
         schema: SCHEMA,
         generation: 1,
         id: UploadId::generate().expect("random bits"),

@@ -134,6 +134,7 @@ fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
             field: name.to_vec().into(),
             value: value.to_vec().into(),
             media_type: None,
+            rest: Default::default(),
         });
         vec![field; count]
     };
@@ -163,6 +164,7 @@ fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
                 media_type: "application/octet-stream".to_owned(),
                 given_type: None,
                 sha256: None,
+                rest: Default::default(),
             };
             let field = b"f"[..].into();
             let manifest = upload(0, vec![Part::File { field, file }])?;

@@ -14,6 +14,7 @@ pub const FILE: &[u8] = b"0123456789";
 pub fn manifest(i: usize) -> Manifest {
     let name = format!("file-{}.txt", i % 1000);
     Manifest {
+        rest: Default::default(),
         schema: SCHEMA,
         generation: 1,
         id: UploadId::generate().expect("randomness"),
@@ -36,6 +37,7 @@ pub fn manifest(i: usize) -> Manifest {
                 media_type: "text/plain".to_owned(),
                 given_type: None,
                 sha256: None,
+                rest: Default::default(),
             },
         }],
     }

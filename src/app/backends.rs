@@ -1,7 +1,6 @@
 //! What the server stands on: a store, an index, a lease.
 
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +11,9 @@ use super::identity::Identity;
 use super::{Options, Sharing, StartError, Task, presence};
 use crate::catalog::{self, Catalog, EmbeddedCatalog, RedisCatalog};
 use crate::lease::{self, Lease, RedisLease, Solo};
-use crate::model::Clock;
+use crate::model::{Clock, Doubt, Timestamp};
 use crate::redis::{Events, Link};
-use crate::store::{BucketStore, DiskStore, Store, disk, object};
+use crate::store::{BucketStore, DiskStore, Store, StoreError, disk, object};
 
 /// The name of the embedded index in the store's private folder.
 const CATALOG: &str = "catalog.redb";
@@ -36,6 +35,8 @@ pub struct Backends {
     /// Why the server must not store now, as far as neither store nor index say so themselves.
     pub trouble: watch::Receiver<Option<String>>,
     pub tasks: Vec<Task>,
+    /// What a power cut may have damaged.
+    pub doubt: Doubt,
     /// Whether other processes have all this too.
     pub shared: bool,
     /// Keeps other processes from the index, where the store does not: to be held for as long.
@@ -60,25 +61,32 @@ impl Backends {
         match (&options.sharing, &options.bucket) {
             (Some(sharing), _) => Self::shared(options, sharing, &disk, purpose).await,
             (None, Some(bucket)) => Self::with_bucket(options, bucket, clock, purpose).await,
-            (None, None) => Self::alone(options, clock, &disk, purpose),
+            (None, None) => Self::alone(options, clock, &disk, purpose).await,
         }
     }
 
-    fn alone(
+    async fn alone(
         options: &Options,
         clock: &Clock,
         disk: &disk::Options,
         purpose: Purpose,
     ) -> Result<Self, StartError> {
         // The store first: its lock keeps others from the index as well.
-        let store = DiskStore::open(disk)?;
+        let store: Arc<dyn Store> = Arc::new(DiskStore::open(disk)?);
         let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
+        let catalog = embedded(&path, clock, purpose)?;
+        let doubt = doubt(&*store, &catalog, disk.durability).await?;
+        let (trouble, watched) = watch::channel(None);
+        let watching = Arc::clone(&store);
         Ok(Backends {
-            store: Arc::new(store),
-            catalog: Arc::new(embedded(&path, clock, purpose)?),
+            store,
+            catalog: Arc::new(catalog),
             lease: Arc::new(Solo::new(options.http.instance.clone())),
-            trouble: watch::Sender::new(None).subscribe(),
-            tasks: Vec::new(),
+            trouble: watched,
+            tasks: vec![task(move |stop| {
+                presence::watch_folder(watching, trouble, stop)
+            })],
+            doubt,
             shared: false,
             lock: None,
         })
@@ -111,6 +119,7 @@ impl Backends {
             tasks: vec![task(move |stop| {
                 presence::watch(watching, id, trouble, stop)
             })],
+            doubt: Doubt::default(),
             shared: true,
             lock: Some(lock),
         })
@@ -163,6 +172,7 @@ impl Backends {
                 task(move |_| async move { keeper.keep().await }),
                 task(move |stop| identity.watch(trouble, stop)),
             ],
+            doubt: Doubt::default(),
             shared: true,
             lock: None,
         })
@@ -184,16 +194,38 @@ fn task<F: Future<Output = ()> + Send + 'static>(
 
 /// The index in this file, begun anew if it is to be made anew.
 fn embedded(path: &Path, clock: &Clock, purpose: Purpose) -> Result<EmbeddedCatalog, StartError> {
-    if purpose != Purpose::Serve {
-        remove(path).map_err(catalog::OpenError::Io)?;
-    }
-    Ok(EmbeddedCatalog::open(path, clock.clone())?)
+    Ok(match purpose {
+        Purpose::Serve => EmbeddedCatalog::open(path, clock.clone())?,
+        Purpose::Reindex { .. } => EmbeddedCatalog::begin(path, clock.clone())?,
+    })
 }
 
-/// Removes a file, if it is there.
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// What of a store a power cut may have damaged: what was found before, and, where answers do not
+/// wait for the disk, what came shortly before it was left uncleanly. Kept before anything else is
+/// done, for the index does not remember how it was left.
+async fn doubt(
+    store: &dyn Store,
+    catalog: &EmbeddedCatalog,
+    durability: disk::Durability,
+) -> Result<Doubt, StoreError> {
+    let mut doubt = match store.doubt().await {
+        Err(StoreError::Damaged(why)) => {
+            tracing::warn!(why, "every upload is compared with its digest");
+            Doubt {
+                since: Some(Timestamp::from_millis(0)),
+                ..Doubt::default()
+            }
+        }
+        doubt => doubt?,
+    };
+    let before = doubt.clone();
+    if durability == disk::Durability::Relaxed
+        && let Some(last) = catalog.left_unclean()
+    {
+        doubt.add(last);
     }
+    if doubt != before {
+        store.keep_doubt(&doubt).await?;
+    }
+    Ok(doubt)
 }

@@ -31,7 +31,7 @@ use crate::model::Clock;
 use crate::redis::{Address, ConnectError, Keys};
 use crate::repository::Repository;
 use crate::shutdown::Shutdown;
-use crate::store::{BucketStore, DiskStore, Store, disk, object};
+use crate::store::{BucketStore, DiskStore, Store, StoreError, disk, object};
 use backends::{Backends, Purpose};
 use identity::IdentityError;
 
@@ -118,6 +118,9 @@ pub enum StartError {
     /// The store and Redis do not belong together, or cannot say.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The store cannot say what of it is in doubt.
+    #[error(transparent)]
+    Doubt(#[from] StoreError),
     /// The operating system has no randomness to give.
     #[error(transparent)]
     Random(#[from] getrandom::Error),
@@ -153,8 +156,10 @@ pub async fn build(options: Options) -> Result<App, StartError> {
     let descriptors = descriptors(options.max_connections);
     let backends = Backends::open(&options, &clock, descriptors, Purpose::Serve).await?;
     let shared = backends.shared;
+    let repository = Repository::new(backends.store, backends.catalog, clock.clone(), shared);
+    repository.doubt(backends.doubt);
     Ok(App {
-        repository: Repository::new(backends.store, backends.catalog, clock.clone(), shared),
+        repository,
         lease: backends.lease,
         trouble: backends.trouble,
         tasks: backends.tasks,
@@ -346,6 +351,11 @@ impl App {
         let (uploads, stopped) = (self.repository.clone(), stop());
         tasks.spawn(async move {
             uploads.mend(stopped).await;
+            Ok(())
+        });
+        let (uploads, stopped) = (self.repository.clone(), stop());
+        tasks.spawn(async move {
+            uploads.settle_doubts(stopped).await;
             Ok(())
         });
         let (uploads, stopped) = (self.repository.clone(), stop());

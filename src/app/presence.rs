@@ -1,4 +1,5 @@
-//! Whether a bucket that no Redis goes with still answers.
+//! Whether the store is still where it was opened: a bucket that no Redis goes with, or a folder
+//! that no other process has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,9 @@ use crate::store::{Store, StoreError, StoreId};
 
 /// How often it is asked.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How often a folder is looked at.
+const LOOK_AT_FOLDER: Duration = Duration::from_secs(1);
 
 /// Whom a store takes itself for; a new one is told.
 pub async fn introduce(store: &dyn Store) -> Result<StoreId, IdentityError> {
@@ -51,6 +55,33 @@ pub async fn watch(
             Err(error) => Some(error.to_string()),
         };
         publish(&trouble, wrong);
+    }
+}
+
+/// Looks whether the folder of a store is still the one that was opened, and publishes what is
+/// wrong, until `stop`. One that is moved away is read on, for it is held open, and takes no
+/// uploads, which nobody would find there; when it is back it does. Another one in its place, be it
+/// empty or a copy, is left alone: its lock, its index and its files are not those that are held.
+pub async fn watch_folder(
+    store: Arc<dyn Store>,
+    trouble: watch::Sender<Option<String>>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_AT_FOLDER) => {}
+        }
+        let found = tokio::select! {
+            () = stop.cancelled() => return,
+            found = store.identity() => found,
+        };
+        match found {
+            Err(error @ StoreError::Io { .. }) => publish(&trouble, Some(error.to_string())),
+            // The process is out of descriptors: that says nothing of the folder.
+            Err(StoreError::Unavailable(_)) => {}
+            _ => publish(&trouble, None),
+        }
     }
 }
 

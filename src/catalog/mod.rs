@@ -290,6 +290,13 @@ pub trait Catalog: Capacity + 'static {
     /// Whether it works: `Err` says why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 
+    /// When it was last written before this process, if it was not closed cleanly then, or begun
+    /// anew since: the last sign of life of the server that had it. The start of time, if nothing
+    /// is known of that. `None` also where it belongs to no one server.
+    fn left_unclean(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// What of it was not compared with the store since it could last have missed something.
     async fn gaps(&self) -> Result<Gaps, CatalogError>;
 

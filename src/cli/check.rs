@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use crate::app;
 use crate::config::Config;
-use crate::model::{Manifest, Prefix, StoredFile, UploadId};
-use crate::repository::Repository;
+use crate::model::{Manifest, Prefix, UploadId};
+use crate::repository::{Repository, compare_file};
 use crate::store::{Store, StoreError};
-use sha2::{Digest as _, Sha256};
 
 /// How long the end of a removal is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -102,7 +101,7 @@ async fn check_upload(store: &dyn Store, manifest: &Manifest, tally: &mut Tally)
     tally.uploads += 1;
     for (_, file) in manifest.files() {
         tally.files += 1;
-        match check_file(store, manifest, file).await {
+        match compare_file(store, &manifest.id, file).await {
             Ok(bytes) => tally.bytes += bytes,
             Err(error) => {
                 // An upload that was removed while we looked is no damage.
@@ -113,25 +112,4 @@ async fn check_upload(store: &dyn Store, manifest: &Manifest, tally: &mut Tally)
         }
     }
     Ok(())
-}
-
-async fn check_file(
-    store: &dyn Store,
-    manifest: &Manifest,
-    file: &StoredFile,
-) -> Result<u64, StoreError> {
-    let (id, size) = (&manifest.id, file.size);
-    let mut blob = store.open(id, &file.name, size, 0..size).await?;
-    let mut hasher = Sha256::new();
-    while let Some(block) = blob.next().await? {
-        hasher.update(&block);
-    }
-    let found: [u8; 32] = hasher.finalize().into();
-    match file.sha256 {
-        Some(expected) if *expected.as_bytes() != found => Err(StoreError::Damaged(format!(
-            "{} has another sha-256 than it was stored with",
-            file.name
-        ))),
-        _ => Ok(size),
-    }
 }

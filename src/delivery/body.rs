@@ -16,7 +16,7 @@ use super::representation::{Slice, Source};
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, Piece, Representation};
 use crate::model::{Manifest, UploadId};
-use crate::repository::Repository;
+use crate::repository::{Repository, Wanted};
 use crate::store::{Blob, StoreError};
 
 /// Of how many bytes beside its first block a body is read before it is sent: what is damaged in a
@@ -44,6 +44,7 @@ impl Delivery {
         pieces: Vec<Piece>,
         counts: bool,
     ) -> Result<Content, DeliveryError> {
+        self.trust(&pieces).await?;
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)
         } else {
@@ -80,6 +81,33 @@ impl Delivery {
 }
 
 impl Delivery {
+    /// Waits until all that is sent is known to be whole.
+    async fn trust(&self, pieces: &[Piece]) -> Result<(), DeliveryError> {
+        if !self.uploads.has_doubts() {
+            return Ok(());
+        }
+        for piece in pieces {
+            let Piece::Slice(slice) = piece else { continue };
+            match &slice.source {
+                Source::File(id, name, _) => self.trust_in(id, Wanted::File(name)).await?,
+                Source::Form(outline) => {
+                    for section in &outline.sections {
+                        let parts = Wanted::Parts(section.parts.clone());
+                        self.trust_in(&section.id, parts).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn trust_in(&self, id: &UploadId, wanted: Wanted<'_>) -> Result<(), DeliveryError> {
+        match self.uploads.trust(id, wanted).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(damage(&self.uploads, id, error).await?),
+        }
+    }
+
     /// Looks whether the files are there of which `range` has a byte, so that what is damaged or
     /// lost is found before the head of the answer goes out.
     async fn verify(&self, outline: &Outline, range: &Range<u64>) -> Result<(), DeliveryError> {

@@ -62,6 +62,7 @@ fn part() -> impl Strategy<Value = Part> {
             field: field.into(),
             value: value.into(),
             media_type,
+            rest: Default::default(),
         })
     });
     let size = prop_oneof![Just(0_u64), 1..100_u64, 100_000..300_000_u64];
@@ -76,6 +77,7 @@ fn part() -> impl Strategy<Value = Part> {
                 media_type: "a/b".to_owned(),
                 given_type: None,
                 sha256: hash.then(|| Digest::from([7; 32])),
+                rest: Default::default(),
             },
         }
     });

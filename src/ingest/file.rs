@@ -60,6 +60,7 @@ impl Ingest {
                 extended: None,
                 size: received.size,
                 sha256: received.sha256,
+                rest: Default::default(),
             },
         };
         self.commit(begun, vec![part], options).await

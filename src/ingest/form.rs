@@ -172,6 +172,7 @@ where
             field: head.name.into(),
             value: value.into(),
             media_type,
+            rest: Default::default(),
         }));
         Ok(())
     }
@@ -216,6 +217,7 @@ where
                 extended,
                 size: received.size,
                 sha256: received.sha256,
+                rest: Default::default(),
             },
         });
         Ok(())

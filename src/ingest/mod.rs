@@ -145,6 +145,7 @@ impl Ingest {
             salt: Salt::generate().map_err(IngestError::internal)?,
             delete_token: TokenHash::of(&delete_token),
             parts,
+            rest: Default::default(),
         });
         begun.claim.whole(|| manifest.room()).await?;
         let Begun {

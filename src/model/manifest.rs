@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::digest::parse_hex;
 use super::media_type::{guess, is_unknown};
-use super::{Digest, FileName, RawText, Timestamp, UploadId};
+use super::{Digest, FileName, Members, RawText, Timestamp, UploadId};
 
 /// The layout of a manifest that this version writes, and the newest it reads.
 pub const SCHEMA: u32 = 1;
@@ -45,6 +45,9 @@ pub struct Manifest {
     pub delete_token: TokenHash,
     /// The form, in its order.
     pub parts: Vec<Part>,
+    /// What else a later version has written: kept when the manifest is replaced.
+    #[serde(flatten)]
+    pub rest: Members,
 }
 
 impl Manifest {
@@ -124,7 +127,8 @@ impl Manifest {
 impl Manifest {
     /// The bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        size_of::<Manifest>() + self.parts.iter().map(Part::weight).sum::<usize>()
+        let parts = self.parts.iter().map(Part::weight).sum::<usize>();
+        size_of::<Manifest>() + self.rest.weight() + parts
     }
 }
 
@@ -165,14 +169,15 @@ impl Part {
         let text = match self {
             Part::Field(field) => {
                 let media_type = field.media_type.as_ref().map_or(0, String::len);
-                field.field.as_bytes().len() + field.value.as_bytes().len() + media_type
+                let text = field.field.as_bytes().len() + field.value.as_bytes().len();
+                text + media_type + field.rest.weight()
             }
             Part::File { field, file } => {
                 let names = field.as_bytes().len() + file.original.as_bytes().len();
                 let optional = [&file.extended, &file.given_type];
                 let optional = optional.into_iter().flatten().map(String::len);
                 let optional = optional.sum::<usize>() + file.media_type.len();
-                names + file.name.as_str().len() + optional
+                names + file.name.as_str().len() + optional + file.rest.weight()
             }
         };
         size_of::<Part>() + text
@@ -189,6 +194,9 @@ pub struct Field {
     /// Its `Content-Type` as it came, where the part gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
+    /// What else a later version has written.
+    #[serde(flatten)]
+    pub rest: Members,
 }
 
 /// A file in the store.
@@ -213,6 +221,9 @@ pub struct StoredFile {
     pub given_type: Option<String>,
     /// Its digest; `None` where digests are off and the client gave none.
     pub sha256: Option<Digest>,
+    /// What else a later version has written.
+    #[serde(flatten)]
+    pub rest: Members,
 }
 
 impl StoredFile {
@@ -326,6 +337,7 @@ mod tests {
                     field: b"name"[..].into(),
                     value: b"caf\xe9"[..].into(),
                     media_type: None,
+                    rest: Default::default(),
                 }),
                 Part::File {
                     field: b"file1"[..].into(),
@@ -337,9 +349,11 @@ mod tests {
                         media_type: "text/plain".into(),
                         given_type: None,
                         sha256: None,
+                        rest: Default::default(),
                     },
                 },
             ],
+            rest: Default::default(),
         };
         let json = serde_json::to_string(&manifest).unwrap();
         assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
@@ -357,9 +371,26 @@ mod tests {
         let json_later = serde_json::to_string(&later).unwrap();
         assert!(json_later.contains("\"order\":1795396450124,"));
         let newer = json_later.replace("\"order\"", "\"of a later version\"");
-        assert_eq!(serde_json::from_str::<Manifest>(&newer).unwrap(), manifest);
+        let known: Manifest = serde_json::from_str(&newer).unwrap();
+        assert_eq!(known.order, None);
         let forged = json.replace("\"part1.txt\"", "\"../part1.txt\"");
         assert!(serde_json::from_str::<Manifest>(&forged).is_err());
+    }
+
+    #[test]
+    fn what_a_later_version_has_written_is_kept_as_it_came() {
+        let id = UploadId::generate().unwrap();
+        let json = format!(
+            r#"{{"schema":1,"generation":3,"id":"{id}","created_at":5,"expires_at":null,"max_downloads":null,"used":0,"salt":"{}","delete_token":"{}","parts":[{{"kind":"field","field":"a","value":"b","language":"de"}},{{"kind":"file","field":"f","name":"a.txt","original":"a.txt","size":3,"media_type":"text/plain","sha256":null,"path":"x/a.txt","crc32":4294967295}}],"title":"t","later":{{"z":[1.5,null,-7,18446744073709551615],"a":true}}}}"#,
+            "0".repeat(32),
+            "0".repeat(64),
+        );
+        let mut manifest: Manifest = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&manifest).unwrap(), json);
+        assert!(manifest.rest.weight() > 0);
+        manifest.used += 1;
+        let next = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(next, json.replace("\"used\":0", "\"used\":1"));
     }
 
     #[test]
@@ -372,6 +403,7 @@ mod tests {
             media_type: media_type.to_owned(),
             given_type: given.map(str::to_owned),
             sha256: None,
+            rest: Default::default(),
         };
         for (name, media_type, given, served, part) in [
             ("a.png", "text/css", None, "text/css", Some("text/css")),

@@ -2,10 +2,12 @@
 
 mod digest;
 mod distinct;
+mod doubt;
 mod file_name;
 mod id;
 mod manifest;
 pub mod media_type;
+mod members;
 mod plain;
 mod raw;
 mod room;
@@ -17,9 +19,11 @@ pub mod units;
 
 pub use digest::{Digest, DigestHeaderError, expected_sha256};
 pub use distinct::Distinct;
+pub use doubt::Doubt;
 pub use file_name::{FileName, FileNameError};
 pub use id::{IdError, Prefix, UploadId};
 pub use manifest::{Field, Manifest, Part, SCHEMA, Salt, StoredFile, TokenHash};
+pub use members::Members;
 pub use plain::{is_active, plain, plain_json};
 pub use raw::RawText;
 pub use room::{ROOM_UNIT, room_of};

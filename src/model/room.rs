@@ -55,6 +55,7 @@ mod tests {
             field: b"note"[..].into(),
             value: vec![b'a'; 9000].into(),
             media_type: None,
+            rest: Default::default(),
         })];
         let json = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(manifest.room(), room_of(json.len() as u64));

@@ -17,6 +17,7 @@ impl Manifest {
             salt: Salt::generate().unwrap(),
             delete_token: TokenHash::of("t"),
             parts,
+            rest: Default::default(),
         }
     }
 }
@@ -32,6 +33,7 @@ impl StoredFile {
             media_type: "text/plain".to_owned(),
             given_type: None,
             sha256: None,
+            rest: Default::default(),
         }
     }
 }

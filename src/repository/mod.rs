@@ -10,6 +10,7 @@ mod cache;
 mod changes;
 mod commit;
 mod damage;
+mod doubts;
 mod outcome;
 #[cfg(test)]
 pub mod slowed;
@@ -28,8 +29,10 @@ use backlog::Backlog;
 use cache::Manifests;
 use changes::{Change, Changes};
 use damage::Damage;
+use doubts::Doubts;
 use under_way::UnderWay;
 
+pub use doubts::{Wanted, compare_file};
 pub use outcome::{Indexed, Removed, RepositoryError, Updated};
 pub use under_way::Open;
 pub use uses::{Taken, Use};
@@ -51,6 +54,7 @@ struct Inner {
     changes: Changes,
     under_way: UnderWay,
     damage: Damage,
+    doubts: Doubts,
     clock: Clock,
     /// Whether other processes have all this too.
     shared: bool,
@@ -78,6 +82,7 @@ impl Repository {
             changes: Changes::default(),
             under_way: UnderWay::default(),
             damage: Damage::default(),
+            doubts: Doubts::default(),
             clock,
             shared,
         }))

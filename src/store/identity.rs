@@ -11,6 +11,9 @@ pub(super) const STORE: &str = "store.json";
 /// The name of what says what all uploads took together, as JSON.
 pub(super) const TOTAL: &str = "total.json";
 
+/// The name of what says what of a store is in doubt, as JSON; there is none where nothing is.
+pub(super) const DOUBT: &str = "doubt.json";
+
 /// What `store.json` says.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Identity {

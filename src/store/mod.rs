@@ -17,7 +17,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::model::{Digest, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
+use crate::model::{
+    Digest, Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId,
+};
 
 pub use disk::DiskStore;
 pub use error::StoreError;
@@ -171,6 +173,19 @@ pub trait Store: Send + Sync + 'static {
     /// What it cannot promise here, for the operator.
     fn warning(&self) -> Option<&'static str> {
         None
+    }
+
+    /// What of it is in doubt, as it was [kept](Self::keep_doubt).
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when what was kept cannot be understood.
+    async fn doubt(&self) -> Result<Doubt, StoreError> {
+        Ok(Doubt::default())
+    }
+
+    /// Keeps what of it is in doubt, durably.
+    async fn keep_doubt(&self, _doubt: &Doubt) -> Result<(), StoreError> {
+        Ok(())
     }
 
     /// Whether it can store: `Err` says why not, for the operator.

@@ -15,6 +15,8 @@ use crate::support::{
 
 /// Bytes of the disk.
 const SIZE: u64 = 320 << 20;
+/// Bytes of a file that takes long to be written.
+const LARGE: usize = 96 << 20;
 
 /// How many cuts are made of a run: 200 in a soak, or what `WHARF_CUTS` says.
 fn cuts(otherwise: usize) -> usize {
@@ -85,14 +87,25 @@ fn load(server: &Server, disk: &RecordingDisk, each: usize, seed: u64) -> Vec<An
 }
 
 fn upload(server: &Server, disk: &RecordingDisk, chance: &mut Chance) -> Answered {
+    let sizes = (0..chance.next() % 3 + 1).map(|_| match chance.next() % 6 {
+        0 => 300_000,
+        _ => 2000 + (chance.next() % 3000) as usize,
+    });
+    let sizes: Vec<usize> = sizes.collect();
+    upload_of(server, disk, &sizes, chance)
+}
+
+/// Files of these sizes.
+fn upload_of(
+    server: &Server,
+    disk: &RecordingDisk,
+    sizes: &[usize],
+    chance: &mut Chance,
+) -> Answered {
     let mut form = Form::new().text("t", "x");
     let mut digests = Vec::new();
-    for i in 0..chance.next() % 3 + 1 {
-        let size = match chance.next() % 6 {
-            0 => 300_000,
-            _ => 2000 + (chance.next() % 3000) as usize,
-        };
-        let content = noise(size, chance.next());
+    for (i, size) in sizes.iter().enumerate() {
+        let content = noise(*size, chance.next());
         form = form.file("f", &format!("{i}.bin"), &content);
         digests.push((format!("{i}.bin"), sha256(&content)));
     }
@@ -351,6 +364,11 @@ fn relaxed(kind: &Kind, cuts: usize) {
         }
         let later = load(&server, &disk, if soak() { 40 } else { 6 }, 6);
         answered.extend(later);
+        if soak() {
+            // The cut comes while it is written: it may have its size and not its content.
+            let large = upload_of(&server, &disk, &[LARGE], &mut Chance(17));
+            answered.push(large);
+        }
         over.store(true, Ordering::Relaxed);
     });
     drop(server.kill());

@@ -7,6 +7,10 @@
 //! is, only for a name that no upload had since the start, and only while the clock is not past the
 //! newest upload of an earlier process.
 //!
+//! A disk that does not take the database any more (read-only, full, failing) takes no answer away:
+//! what it lacks stays in memory until it does, see [`file`]. Meanwhile the index is not ready, so
+//! that no uploads are added to what only memory has.
+//!
 //! Measured with `cargo bench --bench catalog` (2 shared cores, ext4, 100,000 uploads of one file):
 //! 219,000 records/s into memory and 232,000/s behind them into the database, 281,000 names
 //! found/s, the whole index made anew from the manifests (`./bench I`) in 3.1 s. Why redb: with the
@@ -15,6 +19,7 @@
 //! `NORMAL`), one task to 12,900 and 15,100: no gain that a C library would be worth.
 
 mod check;
+mod file;
 mod holds;
 mod in_memory;
 mod look;
@@ -42,6 +47,7 @@ use super::{
     Capacity as _, Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Stats, Stretch,
 };
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
+use file::IndexFile;
 use holds::Holds;
 use in_memory::InMemory;
 use newest::Names;
@@ -60,11 +66,15 @@ pub struct EmbeddedCatalog {
     /// Guards the uses held by downloads under way. A std mutex: held for a look.
     holds: Mutex<Holds>,
     clock: Clock,
+    /// See [`Catalog::left_unclean`].
+    left_unclean: Option<Timestamp>,
 }
 
 /// What the callers and the writer share.
 struct Shared {
     database: Database,
+    /// What it lies in.
+    file: IndexFile,
     /// Guards the changes that are not yet in the database, and the sums over both. A std mutex,
     /// held while a snapshot of the database is opened, so that the two fit together.
     state: Mutex<State>,
@@ -97,9 +107,12 @@ impl EmbeddedCatalog {
     /// # Errors
     /// Another process has it open, or the file cannot be used.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let written = open::written(path);
         let opened = open::open(path)?;
+        let left_unclean = (!opened.complete).then(|| written.min(clock.now()));
         let shared = Arc::new(Shared {
             database: opened.database,
+            file: opened.file,
             state: Mutex::new(State {
                 stats: opened.stats,
                 ..State::default()
@@ -123,6 +136,7 @@ impl EmbeddedCatalog {
             orders,
             holds: Mutex::default(),
             clock,
+            left_unclean,
         })
     }
 
@@ -369,10 +383,8 @@ impl Catalog for EmbeddedCatalog {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.shared.state() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+        drop(self.shared.state().map_err(|error| error.to_string())?);
+        self.shared.file.trouble().map_or(Ok(()), Err)
     }
 
     fn open(&self, _id: UploadId) -> Box<dyn Send + Sync> {
@@ -382,6 +394,10 @@ impl Catalog for EmbeddedCatalog {
 
     async fn is_open(&self, _id: &UploadId) -> Result<bool, CatalogError> {
         Ok(false)
+    }
+
+    fn left_unclean(&self) -> Option<Timestamp> {
+        self.left_unclean
     }
 
     async fn gaps(&self) -> Result<Gaps, CatalogError> {

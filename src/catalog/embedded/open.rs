@@ -1,5 +1,6 @@
 //! Opening, and beginning anew what cannot be opened.
 
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,9 +9,11 @@ use redb::{
     Database, DatabaseError, Durability, ReadableTable as _, StorageError, TableDefinition,
 };
 
+use super::EmbeddedCatalog;
+use super::file::IndexFile;
 use super::tables::{Snapshot, Tables};
 use crate::catalog::Stats;
-use crate::model::{Manifest, Timestamp};
+use crate::model::{Clock, Manifest, Timestamp};
 
 /// The layout of the tables; another one is begun anew.
 const SCHEMA: u64 = 4;
@@ -41,9 +44,31 @@ pub enum OpenError {
     Failed(#[source] Box<redb::Error>),
 }
 
+impl EmbeddedCatalog {
+    /// Begins the index at `path` anew, whatever is there. Blocks.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn begin(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+        let written = written(path);
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::Io(error));
+            }
+            _ => {}
+        }
+        let catalog = Self::open(path, clock)?;
+        Ok(EmbeddedCatalog {
+            left_unclean: Some(written),
+            ..catalog
+        })
+    }
+}
+
 /// An index as it was found.
 pub struct Opened {
     pub database: Database,
+    pub file: IndexFile,
     pub stats: Stats,
     /// No name has an order above this.
     pub latest: Timestamp,
@@ -51,6 +76,12 @@ pub struct Opened {
     pub complete: bool,
     /// Whether all of it was read; else it may still turn out to be damaged.
     pub checked: bool,
+}
+
+/// When the file at `path` was last written; the start of time, if there is none.
+pub fn written(path: &Path) -> Timestamp {
+    let written = std::fs::metadata(path).and_then(|file| file.modified());
+    written.map_or(Timestamp::default(), Timestamp::from)
 }
 
 pub fn open(path: &Path) -> Result<Opened, OpenError> {
@@ -79,9 +110,12 @@ fn is_damage(error: &io::Error) -> bool {
 }
 
 fn open_file(path: &Path) -> Result<Opened, redb::Error> {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = IndexFile::new(options.open(path)?)?;
     let database = Database::builder()
         .set_cache_size(CACHE)
-        .create(path)
+        .create_with_backend(file.clone())
         .map_err(flatten)?;
     let transaction = database.begin_write()?;
     let (complete, known) = {
@@ -102,6 +136,8 @@ fn open_file(path: &Path) -> Result<Opened, redb::Error> {
     // Creates what is missing.
     drop(Tables::open(&transaction)?);
     transaction.commit()?;
+    // On the disk it may still be marked as clean.
+    file.require_written()?;
     // A large one opens at once, and is walked through beside the first requests.
     let trusted = known.filter(|stats| stats.uploads > WALKED);
     let stats = match trusted {
@@ -112,6 +148,7 @@ fn open_file(path: &Path) -> Result<Opened, redb::Error> {
     Ok(Opened {
         latest: last.map_or(Timestamp::default(), Manifest::latest_order),
         database,
+        file,
         stats,
         complete,
         checked: trusted.is_none(),
@@ -126,7 +163,9 @@ fn flatten(error: DatabaseError) -> redb::Error {
 }
 
 /// Marks the index as closed cleanly, durably, holding what `stats` say.
-pub fn mark_clean(database: &Database, stats: Stats) -> Result<(), redb::Error> {
+pub fn mark_clean(database: &Database, file: &IndexFile, stats: Stats) -> Result<(), redb::Error> {
+    file.mend();
+    file.require_written()?;
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
     transaction.set_quick_repair(true);
@@ -137,5 +176,5 @@ pub fn mark_clean(database: &Database, stats: Stats) -> Result<(), redb::Error> 
         meta.insert(CLEAN_KEY, 1)?;
     }
     transaction.commit()?;
-    Ok(())
+    Ok(file.require_written()?)
 }

@@ -17,6 +17,8 @@ use crate::model::UploadId;
 
 /// How long changes may be in the database without being on stable storage.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
+/// How often a disk is tried that did not take the index.
+const RETRY: Duration = Duration::from_secs(1);
 /// How long changes gather before they are written: a transaction of one costs as much as one of
 /// many, and nobody waits for it.
 const GATHER: Duration = Duration::from_millis(10);
@@ -111,11 +113,19 @@ impl Drop for Writer {
 
 fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
     let mut unsynced: Option<Instant> = None;
+    let mut tried = Instant::now();
     loop {
-        let wait = unsynced.map_or(SYNC_EVERY, |since| {
+        let mut wait = unsynced.map_or(SYNC_EVERY, |since| {
             SYNC_EVERY.saturating_sub(since.elapsed())
         });
+        if shared.file.is_troubled() {
+            wait = wait.min(RETRY);
+        }
         let woken = wakes.recv_timeout(wait);
+        if shared.file.is_troubled() && tried.elapsed() >= RETRY {
+            shared.file.mend();
+            tried = Instant::now();
+        }
         if woken.is_ok() {
             std::thread::sleep(GATHER);
         }
@@ -135,7 +145,7 @@ fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
                 (state.stats, state.broken.is_none())
             };
             if whole && shared.complete.load(Ordering::Acquire) {
-                mark_clean(&shared.database, stats)?;
+                mark_clean(&shared.database, &shared.file, stats)?;
             }
             return Ok(());
         }

@@ -165,6 +165,7 @@ mod tests {
                 media_type: media_type.to_owned(),
                 given_type: None,
                 sha256: None,
+                rest: Default::default(),
             };
             assert_eq!(preview(&file), expected, "{media_type}");
         }

@@ -5,7 +5,8 @@ use std::io;
 use serde::de::DeserializeOwned;
 
 use super::{Inner, StoreError};
-use crate::store::identity::{Identity, STORE, TOTAL, Total};
+use crate::model::Doubt;
+use crate::store::identity::{DOUBT, Identity, STORE, TOTAL, Total};
 use crate::store::{StoreId, names, to_json};
 
 impl Inner {
@@ -14,7 +15,9 @@ impl Inner {
         let mounted = rustix::fs::stat(&self.dir).map_err(|error| self.lost(error.into()))?;
         let held = self.layout.stat_root().map_err(|error| self.lost(error))?;
         if (mounted.st_dev, mounted.st_ino) != (held.st_dev, held.st_ino) {
-            return Err(self.lost(io::Error::other("another folder is there now")));
+            return Err(self.lost(io::Error::other(
+                "another folder is there now; put back the one that was there, or restart to serve this one",
+            )));
         }
         let identity: Option<Identity> = self.read_private(STORE)?;
         Ok(identity.map(|identity| identity.store))
@@ -31,6 +34,21 @@ impl Inner {
 
     pub fn keep_total(&self, total: u64) -> Result<(), StoreError> {
         self.write_private(TOTAL, &to_json(&Total { total })?)
+    }
+
+    pub fn doubt(&self) -> Result<Doubt, StoreError> {
+        Ok(self.read_private(DOUBT)?.unwrap_or_default())
+    }
+
+    pub fn keep_doubt(&self, doubt: &Doubt) -> Result<(), StoreError> {
+        if !doubt.is_over() {
+            return self.write_private(DOUBT, &to_json(doubt)?);
+        }
+        let path = self.dir.join(names::PRIVATE).join(DOUBT);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.lost(error)),
+            _ => Ok(()),
+        }
     }
 
     fn read_private<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {

@@ -5,6 +5,7 @@
 //! upload/0c/0c8r….json         the manifest, linked last
 //! upload/.wharf/lock           held by the one server on this directory, or by all that share it
 //! upload/.wharf/store.json     who the store is, where it is shared
+//! upload/.wharf/doubt.json      what a power cut may have damaged, until it is compared
 //! upload/.wharf/stage/         what had no room as an unnamed file
 //! upload/.wharf/unindexed/     ids of uploads that the index was not told of, where it is shared
 //! upload/.wharf/open/          ids of uploads that have been under way for long, likewise
@@ -60,7 +61,7 @@ use bytes::Bytes;
 use super::{
     Blob, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names,
 };
-use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
+use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use blob::{DiskBlob, Wanted};
 use closing::Closer;
 use descriptors::Descriptors;
@@ -394,6 +395,15 @@ impl Store for DiskStore {
 
     async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
         self.blocking(move |inner| inner.keep_total(bytes)).await
+    }
+
+    async fn doubt(&self) -> Result<Doubt, StoreError> {
+        self.blocking(|inner| inner.doubt()).await
+    }
+
+    async fn keep_doubt(&self, doubt: &Doubt) -> Result<(), StoreError> {
+        let doubt = doubt.clone();
+        self.blocking(move |inner| inner.keep_doubt(&doubt)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

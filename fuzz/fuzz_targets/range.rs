@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
-use wharf::http::range::{Asked, asked};
+use wharf::http::rules::range::{Asked, asked};
 
 fuzz_target!(|input: (u64, &[u8])| {
     let (len, value) = input;

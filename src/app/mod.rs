@@ -253,7 +253,7 @@ impl App {
         let http = self.http(&shutdown, counted.clone());
         let workers = Arc::new(Workers::start()?);
         let server = Server::new(
-            http.clone().front(&addresses(&listeners)?),
+            http::service(http.clone(), &addresses(&listeners)?),
             Timeouts::new(self.options.http.idle_timeout),
             self.options.max_connections,
             connections.clone(),

@@ -7,14 +7,14 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::config::{Config, Given, Loaded};
-use crate::http::Front;
-use crate::http::origin::Peer;
+use crate::http::Service;
+use crate::http::rules::origin::Peer;
 use crate::lease::Solo;
 use crate::model::Manifest;
 use crate::repository::slowed::{Bench, cut};
 
 /// The server over a bench, as far as one request needs it.
-fn front(bench: &Bench) -> Arc<Front> {
+fn front(bench: &Bench) -> Arc<Service> {
     let given = Given {
         flags: vec![("access".to_owned(), vec!["admin:root".to_owned()])],
         ..Given::default()
@@ -32,7 +32,7 @@ fn front(bench: &Bench) -> Arc<Front> {
         _lock: None,
     };
     let http = app.http(&Shutdown::default(), expiry::Metrics::default());
-    http.front(&[])
+    crate::http::service(http, &[])
 }
 
 /// A request that changes something of an upload, or stores another.

@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::args::Sources;
 use super::{check_values, load, reason};
 use crate::config::{Loaded, SETTINGS};
-use crate::http::access::Access;
+use crate::http::rules::access::Access;
 use crate::log;
 
 /// The settings that can change while the server runs.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::reload::{Reloader, Running, on_hangup};
 use crate::config::{Config, ListenAddress};
-use crate::http::access::Scope;
+use crate::http::rules::access::Scope;
 use crate::http::server::{Listener, listen_tcp, listen_unix};
 use crate::shutdown::{Hangup, Shutdown, survive_file_limit};
 use crate::{app, log};

@@ -9,11 +9,11 @@ use http::Uri;
 
 use super::aws::{self, Profiles};
 use super::load::{ConfigError, Loaded};
-use crate::http::access::{Access, Rule, Scope};
 use crate::http::admission::Limits;
-use crate::http::cors::Site;
-use crate::http::hosts::HostPattern;
-use crate::http::origin::Trusted;
+use crate::http::rules::access::{Access, Rule, Scope};
+use crate::http::rules::cors::Site;
+use crate::http::rules::hosts::HostPattern;
+use crate::http::rules::origin::Trusted;
 use crate::model::units::{parse_duration, parse_size};
 use crate::redis::{Address, Keys};
 use crate::store::disk::Durability;

@@ -15,11 +15,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::App;
-use super::accept::Accept;
 use super::metrics::Metrics;
-use super::origin::{Origin, Peer};
-use super::page::{Language, Reader};
-use super::problem::Problem;
+use crate::http::resources::page::{Language, Reader};
+use crate::http::rules::accept::Accept;
+use crate::http::rules::origin::{Origin, Peer};
+use crate::http::rules::problem::Problem;
 
 /// The header that carries a request's id in and out.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -12,8 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::accept;
 use crate::catalog::Stats;
+use crate::http::rules::accept;
 use crate::{expiry, log};
 
 /// How the counters are written.

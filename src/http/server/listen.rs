@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
-use crate::http::origin::Peer;
+use crate::http::rules::origin::Peer;
 
 /// How long to wait when the process has no descriptors left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);

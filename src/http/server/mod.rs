@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Front;
+use super::Service;
 use connections::Connections;
 pub use deadline::Deadline;
 pub use executor::Stream;
@@ -55,7 +55,7 @@ impl Timeouts {
 #[derive(Clone)]
 pub struct Server {
     /// The routes, and what stands around them.
-    front: Arc<Front>,
+    front: Arc<Service>,
     timeouts: Timeouts,
     connections: Arc<Connections>,
     /// The budget of the answers over HTTP/2.
@@ -74,7 +74,7 @@ impl Server {
     /// new ones are taken, and those there are end after the request they are at; after `abort`
     /// they end at once.
     pub fn new(
-        front: Arc<Front>,
+        front: Arc<Service>,
         timeouts: Timeouts,
         max_connections: usize,
         tracker: TaskTracker,

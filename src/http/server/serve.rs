@@ -21,9 +21,9 @@ use super::phase::{Active, Followed, Phase, QUIET};
 use super::portions::Portions;
 use super::request_body::remember;
 use super::transport::Transport;
-use crate::http::Front;
+use crate::http::Service;
 use crate::http::log::Logged;
-use crate::http::origin::Peer;
+use crate::http::rules::origin::Peer;
 
 /// What the buffers of all connections hold together, as long as each has its least, in bytes.
 const BUFFERS: usize = 6 * 1024 * 1024;
@@ -194,7 +194,7 @@ impl Server {
 
 /// Answers the one request that a connection of HTTP/1.1 is at.
 async fn answer(
-    front: &Front,
+    front: &Service,
     request: Request<Incoming>,
     peer: Peer,
     active: Active,
@@ -217,7 +217,7 @@ async fn answer(
 
 /// Answers a request in the task of its stream.
 async fn answer_stream(
-    front: Arc<Front>,
+    front: Arc<Service>,
     request: Request<Incoming>,
     peer: Peer,
     active: Active,

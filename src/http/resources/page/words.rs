@@ -20,9 +20,9 @@ pub enum Language {
 }
 
 static ENGLISH: LazyLock<Value> =
-    LazyLock::new(|| read(include_str!("../../../static/words/en.js")));
+    LazyLock::new(|| read(include_str!("../../../../static/words/en.js")));
 static CHINESE: LazyLock<Value> =
-    LazyLock::new(|| read(include_str!("../../../static/words/zh.js")));
+    LazyLock::new(|| read(include_str!("../../../../static/words/zh.js")));
 
 /// The one value of a module of words.
 fn read(module: &str) -> Value {

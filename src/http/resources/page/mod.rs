@@ -14,9 +14,9 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::App;
-use super::access::Scope;
-use super::origin::Origin;
+use crate::http::App;
+use crate::http::rules::access::Scope;
+use crate::http::rules::origin::Origin;
 use crate::ingest;
 
 pub use assets::serve as asset;

@@ -7,8 +7,8 @@ use http::{HeaderValue, header};
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::extract::Segments;
-use crate::http::problem::Problem;
+use crate::http::rules::extract::Segments;
+use crate::http::rules::problem::Problem;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]

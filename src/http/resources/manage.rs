@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::extract::Segments;
-use super::problem::Problem;
+use super::page;
 use super::upload::serde_urlencoded;
 use super::uploads::parse_id;
-use super::{App, cross_site, page};
+use crate::http::App;
+use crate::http::rules::cross_site;
+use crate::http::rules::extract::Segments;
+use crate::http::rules::problem::Problem;
 use crate::ingest;
 use crate::manage::Permit;
 use crate::model::UploadId;

@@ -7,7 +7,8 @@ use subtle::ConstantTimeEq as _;
 use super::cors::{Site, is_named};
 use super::origin::Origin;
 use super::problem::Problem;
-use super::{App, page};
+use crate::http::App;
+use crate::http::resources::page;
 use crate::ingest::{self, IngestError};
 
 /// Refuses what changes something when a browser says that another site sent it: by

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::download::MAX_NAMES;
-use crate::http::listing::MAX_PAGE;
+use crate::http::resources::download::MAX_NAMES;
+use crate::http::resources::listing::MAX_PAGE;
 
 use super::schemas::{self, ID};
 

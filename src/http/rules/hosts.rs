@@ -7,9 +7,9 @@ use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderValue, Version, header};
 
-use super::Options;
 use super::origin::Origin;
 use super::problem::Problem;
+use crate::http::Options;
 
 /// The paths that probes ask for, under any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::accept::Accept;
-use super::page::Reader;
+use crate::http::resources::page::Reader;
 
 /// How long a client waits before it tries again, in seconds.
 const RETRY_AFTER: u64 = 5;
@@ -273,7 +273,7 @@ impl Problem {
                 }),
         );
         if accept.prefers_html() {
-            super::page::secure(headers);
+            crate::http::resources::page::secure(headers);
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

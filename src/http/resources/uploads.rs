@@ -10,12 +10,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::accept::Accept;
-use super::access::{self, Scope};
-use super::extract::Segments;
-use super::origin::Origin;
-use super::problem::Problem;
-use super::{App, page, upload_json};
+use super::{page, upload_json};
+use crate::http::App;
+use crate::http::rules::accept::Accept;
+use crate::http::rules::access::{self, Scope};
+use crate::http::rules::extract::Segments;
+use crate::http::rules::origin::Origin;
+use crate::http::rules::problem::Problem;
 use crate::manage::{Credentials, Permit};
 use crate::model::{Manifest, UploadId};
 

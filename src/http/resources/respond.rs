@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::App;
-use super::conditional::{self, Verdict};
-use super::problem::Problem;
-use super::range::{self, Asked};
 use crate::delivery::{Content, Kind, Piece, Representation};
 use crate::form;
+use crate::http::App;
+use crate::http::rules::conditional::{self, Verdict};
+use crate::http::rules::problem::Problem;
+use crate::http::rules::range::{self, Asked};
 
 /// The longest a client is told to keep what is stored under an id, in seconds: a year.
 const MAX_AGE: u64 = 365 * 24 * 3600;

@@ -9,10 +9,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
-use super::App;
-use super::origin::Origin;
+use crate::http::App;
+use crate::http::rules::origin::Origin;
 
-const COLLECTION: &str = include_str!("../../../static/wharf.postman_collection.json");
+const COLLECTION: &str = include_str!("../../../../static/wharf.postman_collection.json");
 /// What stands for the server's address in the collection as it is kept.
 const ADDRESS: &str = "http://localhost:8080";
 

@@ -7,10 +7,10 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::App;
-use super::log::Received;
-use super::problem::Problem;
 use super::uploads::parse_id;
+use crate::http::App;
+use crate::http::log::Received;
+use crate::http::rules::problem::Problem;
 
 /// The most bytes of what identifies an upload.
 const LIMIT: usize = 256;

@@ -90,7 +90,7 @@ impl Origin {
 impl Origin {
     /// The client's address where it is one client's: not that of this machine, nor of a proxy,
     /// which may have many behind it.
-    pub(super) fn one_client(&self, proxies: &Trusted) -> Option<IpAddr> {
+    pub(in crate::http) fn one_client(&self, proxies: &Trusted) -> Option<IpAddr> {
         self.client
             .filter(|client| !client.is_loopback() && !proxies.contains(*client))
     }

@@ -12,11 +12,11 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::App;
-use super::admission::Pace;
-use super::log::Received;
-use super::problem::Problem;
-use super::server::Deadline;
+use crate::http::App;
+use crate::http::admission::Pace;
+use crate::http::log::Received;
+use crate::http::rules::problem::Problem;
+use crate::http::server::Deadline;
 use crate::ingest::BodyError;
 
 /// The frames of a request's body.

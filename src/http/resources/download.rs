@@ -4,11 +4,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
 
-use super::App;
-use super::extract::Segments;
-use super::problem::Problem;
 use super::upload::serde_urlencoded;
 use crate::delivery::{Representation, Selected};
+use crate::http::App;
+use crate::http::rules::extract::Segments;
+use crate::http::rules::problem::Problem;
 
 /// The most names one form is asked for by.
 pub(super) const MAX_NAMES: usize = 100;

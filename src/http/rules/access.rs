@@ -11,8 +11,8 @@ use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::App;
 use super::problem::Problem;
+use crate::http::App;
 
 /// What a secret allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
-use super::App;
-use super::metrics::Exposition;
-use super::problem::Problem;
+use crate::http::App;
+use crate::http::metrics::Exposition;
+use crate::http::rules::problem::Problem;
 
 /// How long an answer waits for the index.
 const PATIENCE: Duration = Duration::from_millis(500);

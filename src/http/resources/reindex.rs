@@ -5,10 +5,10 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
-use super::App;
-use super::access::Scope;
-use super::problem::Problem;
 use crate::expiry;
+use crate::http::App;
+use crate::http::rules::access::Scope;
+use crate::http::rules::problem::Problem;
 
 /// Compares, and answers with what was found.
 pub async fn reindex(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {

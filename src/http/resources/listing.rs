@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::access::Scope;
-use super::origin::Origin;
-use super::problem::Problem;
 use super::upload::serde_urlencoded;
-use super::{App, upload_json};
+use super::upload_json;
 use crate::catalog::Cursor;
 use crate::delivery::{DeliveryError, Listing};
+use crate::http::App;
+use crate::http::rules::access::Scope;
+use crate::http::rules::origin::Origin;
+use crate::http::rules::problem::Problem;
 use crate::model::Timestamp;
 
 /// How many uploads a page of the listing has, and may have.

@@ -7,26 +7,29 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 use serde_json::Value;
 
 const TEMPLATES: [(&str, &str); 6] = [
-    ("base.html", include_str!("../../../static/pages/base.html")),
+    (
+        "base.html",
+        include_str!("../../../../static/pages/base.html"),
+    ),
     (
         "index.html",
-        include_str!("../../../static/pages/index.html"),
+        include_str!("../../../../static/pages/index.html"),
     ),
     (
         "lifetimes.html",
-        include_str!("../../../static/pages/lifetimes.html"),
+        include_str!("../../../../static/pages/lifetimes.html"),
     ),
     (
         "message.html",
-        include_str!("../../../static/pages/message.html"),
+        include_str!("../../../../static/pages/message.html"),
     ),
     (
         "preview.html",
-        include_str!("../../../static/pages/preview.html"),
+        include_str!("../../../../static/pages/preview.html"),
     ),
     (
         "upload.html",
-        include_str!("../../../static/pages/upload.html"),
+        include_str!("../../../../static/pages/upload.html"),
     ),
 ];
 

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Reader, qr, words};
 use crate::form::display_name;
-use crate::http::respond::{is_inert, is_json_lines};
-use crate::http::upload_json;
+use crate::http::resources::respond::{is_inert, is_json_lines};
+use crate::http::resources::upload_json;
 use crate::ingest;
 use crate::model::media_type::essence;
 use crate::model::{Manifest, StoredFile};

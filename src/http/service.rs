@@ -12,17 +12,18 @@ use http::{HeaderValue, Method, StatusCode, Version, header};
 use tower::ServiceExt as _;
 use tower_http::cors::{Cors, CorsLayer};
 
-use super::hosts::Hosts;
-use super::log::{Begun, Logged};
-use super::origin::Peer;
-use super::problem::Problem;
-use super::server::Stream;
-use super::{App, coding, cross_site};
+use crate::http::App;
+use crate::http::log::{Begun, Logged};
+use crate::http::rules::hosts::Hosts;
+use crate::http::rules::origin::Peer;
+use crate::http::rules::problem::Problem;
+use crate::http::rules::{coding, cross_site};
+use crate::http::server::Stream;
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
 /// requests from other sites. It is called, and not put around them as layers: a layer of axum
 /// costs each request a clone of the service below and its future in a box.
-pub struct Front {
+pub struct Service {
     app: App,
     hosts: Hosts,
     routes: Cors<Router>,
@@ -30,11 +31,11 @@ pub struct Front {
     plain: Router,
 }
 
-impl Front {
+impl Service {
     /// Puts `routes` behind.
     pub(super) fn new(app: App, hosts: Hosts, routes: Router, cors: CorsLayer) -> Self {
         use tower::Layer as _;
-        Front {
+        Service {
             app,
             hosts,
             plain: routes.clone(),

@@ -1,0 +1,15 @@
+//! What lies at the addresses: one file for each resource, and what several of them need.
+
+pub(super) mod api;
+pub(super) mod download;
+pub(super) mod filepond;
+pub(super) mod health;
+pub(super) mod listing;
+pub(super) mod manage;
+pub(super) mod page;
+pub(super) mod reindex;
+mod request_body;
+mod respond;
+pub(super) mod upload;
+mod upload_json;
+pub(super) mod uploads;

@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::log::Received;
+use super::received::Received;
 
 /// Over which time a rate is taken.
 const WINDOW: Duration = Duration::from_secs(60);

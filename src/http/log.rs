@@ -1,9 +1,8 @@
-//! One line for each request, and the id it can be found by.
+//! One line for each request.
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -11,55 +10,18 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::App;
 use super::metrics::Metrics;
+use super::received::Received;
+use super::render;
 use crate::http::resources::page::{Language, Reader};
 use crate::http::rules::accept::Accept;
 use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::Problem;
-
-/// The header that carries a request's id in and out.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The most characters of an id that a client or a proxy gives.
-const ID_LIMIT: usize = 64;
-
-/// Counts bytes of a request's body as they are read.
-#[derive(Debug, Clone, Default)]
-pub struct Received(Arc<Counted>);
-
-#[derive(Debug, Default)]
-struct Counted {
-    bytes: AtomicU64,
-    client: Option<IpAddr>,
-}
-
-impl Received {
-    /// Of a request from `client`; `None` where its address is not one client's.
-    fn of(client: Option<IpAddr>) -> Self {
-        Received(Arc::new(Counted {
-            bytes: AtomicU64::new(0),
-            client,
-        }))
-    }
-
-    /// The client it comes from; `None` where the address is not one client's.
-    pub fn client(&self) -> Option<IpAddr> {
-        self.0.client
-    }
-
-    /// Adds `bytes`.
-    pub fn add(&self, bytes: u64) {
-        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// How many there were.
-    pub fn get(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
-    }
-}
+use crate::http::rules::request_id;
 
 /// A request that is being answered, and what its answer depends on beside the routes.
 pub struct Begun {
@@ -79,7 +41,7 @@ impl Begun {
             accept: Accept::of(headers),
             language: Language::of(uri.query(), headers),
             line: Box::new(Line {
-                id: request_id(headers),
+                id: request_id::of(headers),
                 method: request.method().clone(),
                 uri: uri.clone(),
                 client: origin.client,
@@ -116,7 +78,7 @@ impl Begun {
                 language,
                 base: &app.options.base_path,
             };
-            response = problem.render(&line.id, &accept, &reader);
+            response = render::problem(problem, &line.id, &accept, &reader);
             for (name, value) in &added {
                 response.headers_mut().append(name, value.clone());
             }
@@ -130,7 +92,7 @@ impl Begun {
             }
         }
         if let Ok(value) = HeaderValue::from_str(&line.id) {
-            response.headers_mut().insert(REQUEST_ID, value);
+            response.headers_mut().insert(request_id::FIELD, value);
         }
         line.status = response.status();
         let announced = response.headers().get(header::CONTENT_LENGTH);
@@ -139,33 +101,6 @@ impl Begun {
         line.whole = line.method == Method::HEAD || response.body().is_end_stream();
         response.map(|body| Logged { body, line })
     }
-}
-
-/// The id a proxy or a client gave, if it is fit for a log; else a new one.
-fn request_id(headers: &HeaderMap) -> String {
-    let fit = |id: &&str| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        !id.is_empty() && id.len() <= ID_LIMIT && id.bytes().all(plain)
-    };
-    let given = headers
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok());
-    given.filter(fit).map_or_else(new_id, str::to_owned)
-}
-
-/// A number that no other request of this process has, and of others hardly any: all of them in
-/// the order of a generator (SplitMix64), which begins anywhere.
-fn new_id() -> String {
-    static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| {
-        let mut random = [0; 8];
-        // An id that is not unique is better than a request that fails for want of one.
-        let _ = getrandom::fill(&mut random);
-        AtomicU64::new(u64::from_be_bytes(random))
-    });
-    let mut id = NEXT.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-    id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    format!("{:016x}", id ^ (id >> 31))
 }
 
 /// What the log says of a request.

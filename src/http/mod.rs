@@ -4,6 +4,9 @@
 pub mod admission;
 mod log;
 mod metrics;
+mod options;
+mod received;
+mod render;
 mod resources;
 mod routes;
 pub mod rules;
@@ -11,6 +14,7 @@ pub mod server;
 mod service;
 mod state;
 
+pub use options::Options;
 pub use routes::service;
 pub use service::Service;
-pub use state::{App, Options, Parts};
+pub use state::{App, Parts};

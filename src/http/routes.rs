@@ -21,7 +21,13 @@ use super::service::Service;
 
 /// The routes, and what stands around them, for a server that listens on these addresses.
 pub fn service(state: App, listening: &[SocketAddr]) -> Arc<Service> {
-    let hosts = Hosts::new(&state.options, listening);
+    let hosts = Hosts::new(
+        &state.options.hosts,
+        state.options.public_url.as_deref(),
+        !state.options.trusted_proxies.0.is_empty(),
+        &state.options.base_path,
+        listening,
+    );
     let routes = routes(&state).with_state(state.clone());
     let based = match state.options.base_path.as_str() {
         "" => routes,
@@ -97,7 +103,10 @@ fn guarded(routes: Router<App>, app: &App, scope: Scope) -> Router<App> {
     if !app.options.access.may_guard(scope) {
         return routes;
     }
-    routes.route_layer(from_fn_with_state((app.clone(), scope), access::required))
+    routes.route_layer(from_fn_with_state(
+        (app.options.access.clone(), scope),
+        access::required,
+    ))
 }
 
 /// An address under the base path, which the router has taken off.

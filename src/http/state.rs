@@ -3,18 +3,14 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Limits};
+use super::admission::Admission;
 use super::metrics::Metrics;
-use super::resources::page;
-use super::rules::access::Access;
-use super::rules::cors::Site;
-use super::rules::hosts::HostPattern;
-use super::rules::origin::{Origin, Trusted};
+use super::options::Options;
+use super::rules::origin::Origin;
 use crate::delivery::Delivery;
 use crate::expiry;
 use crate::ingest::Ingest;
@@ -22,29 +18,6 @@ use crate::lease::Claim;
 use crate::manage::Manage;
 use crate::model::Clock;
 use crate::repository::Repository;
-
-/// How the server presents itself.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The path everything lies under: empty, or `/x` without a slash at the end.
-    pub base_path: String,
-    /// Scheme, host and port of absolute URLs; else they are the request's.
-    pub public_url: Option<String>,
-    /// Proxies whose word on the client is believed.
-    pub trusted_proxies: Trusted,
-    /// The hosts that are served; empty is any.
-    pub hosts: Vec<HostPattern>,
-    /// Sites whose pages may use this server.
-    pub cors_origins: Vec<Site>,
-    /// Secrets by scope.
-    pub access: Access,
-    /// How long a body may make no progress.
-    pub idle_timeout: Duration,
-    /// Which uploads may run at once.
-    pub limits: Limits,
-    /// The name of this process.
-    pub instance: String,
-}
 
 /// The use cases behind HTTP. It is cloned for every request, and more than once.
 #[derive(Clone)]
@@ -168,17 +141,5 @@ impl App {
     pub(super) fn origin_of(&self, origin: &Origin) -> String {
         let public = self.options.public_url.clone();
         public.unwrap_or_else(|| format!("{}://{}", origin.scheme, origin.host))
-    }
-
-    /// Who looks at a page, for a request.
-    pub(super) fn reader(
-        &self,
-        query: Option<&str>,
-        headers: &http::HeaderMap,
-    ) -> page::Reader<'_> {
-        page::Reader {
-            language: page::Language::of(query, headers),
-            base: &self.options.base_path,
-        }
     }
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::uploads::parse_id;
 use crate::http::App;
-use crate::http::log::Received;
+use crate::http::received::Received;
 use crate::http::rules::problem::Problem;
 
 /// The most bytes of what identifies an upload.

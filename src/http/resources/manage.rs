@@ -74,7 +74,7 @@ pub async fn delete(
     let id = parse_id(&id)?;
     let (_, permit) = app.managed(&id, &headers, body).await?;
     app.manage.delete(&permit).await?;
-    let reader = app.reader(None, &headers);
+    let reader = page::Reader::of(&app.options.base_path, None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
 }
 

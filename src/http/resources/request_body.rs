@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::http::App;
 use crate::http::admission::Pace;
-use crate::http::log::Received;
+use crate::http::received::Received;
 use crate::http::rules::problem::Problem;
 use crate::http::server::Deadline;
 use crate::ingest::BodyError;

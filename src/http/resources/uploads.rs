@@ -35,7 +35,7 @@ pub async fn show(
     let mut response = if Accept::of(&headers).prefers_html() {
         let token = page::delete_token(&headers);
         let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
-        let reader = app.reader(query.as_deref(), &headers);
+        let reader = page::Reader::of(&app.options.base_path, query.as_deref(), &headers);
         let link = format!("{}/uploads/{}", app.base_of(&origin), manifest.id);
         let (form_token, cookie) = page::form_field(&app, &origin, &headers);
         let page = reader.upload(&page::View {

@@ -12,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::Problem;
-use crate::http::App;
 
 /// What a secret allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,11 +124,10 @@ impl Access {
 /// # Errors
 /// As [`Access::require`].
 pub async fn required(
-    State((app, scope)): State<(App, Scope)>,
+    State((access, scope)): State<(Access, Scope)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let access = &app.options.access;
     access.require_if_guarded(scope, request.headers())?;
     Ok(next.run(request).await)
 }

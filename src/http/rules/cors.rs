@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::http::log::REQUEST_ID;
+use super::request_id::FIELD as REQUEST_ID;
 
 /// A site as the setting `cors_origin` names it: an origin, or all origins below a name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,6 @@ use http::{HeaderValue, Version, header};
 
 use super::origin::Origin;
 use super::problem::Problem;
-use crate::http::Options;
 
 /// The paths that probes ask for, under any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -74,24 +73,31 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The hosts of these settings, for a server that listens on these addresses.
-    pub fn new(options: &Options, listening: &[SocketAddr]) -> Self {
-        let mut served = options.hosts.clone();
+    /// The hosts that are `named`, and that of `public_url`, for a server under `base` that
+    /// listens on these addresses; `behind` says that a proxy may stand before it.
+    pub fn new(
+        named: &[HostPattern],
+        public_url: Option<&str>,
+        behind: bool,
+        base: &str,
+        listening: &[SocketAddr],
+    ) -> Self {
+        let mut served = named.to_vec();
         if !served.is_empty() {
-            let public = options.public_url.as_deref();
-            let host = public.and_then(|url| url.split_once("://")?.1.parse::<Authority>().ok());
+            let host =
+                public_url.and_then(|url| url.split_once("://")?.1.parse::<Authority>().ok());
             served.extend(host.and_then(|host| HostPattern::parse(host.host()).ok()));
         }
-        let own = options.hosts.is_empty()
-            && options.public_url.is_none()
-            && options.trusted_proxies.0.is_empty()
+        let own = named.is_empty()
+            && public_url.is_none()
+            && !behind
             && listening.iter().all(|address| address.ip().is_loopback());
         let ports = listening.iter().map(SocketAddr::port);
         Hosts {
             served,
             machine: machine_names(),
             guarded: ports.filter(|_| own).collect(),
-            probes: PROBES.map(|probe| format!("{}{probe}", options.base_path)),
+            probes: PROBES.map(|probe| format!("{base}{probe}")),
         }
     }
 

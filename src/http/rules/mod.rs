@@ -11,3 +11,4 @@ pub mod hosts;
 pub mod origin;
 pub(super) mod problem;
 pub mod range;
+pub(super) mod request_id;

@@ -3,13 +3,9 @@
 
 mod causes;
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::json;
-
-use super::accept::Accept;
-use crate::http::resources::page::Reader;
+use serde_json::{Value, json};
 
 /// How long a client waits before it tries again, in seconds.
 const RETRY_AFTER: u64 = 5;
@@ -235,50 +231,37 @@ impl Problem {
         self.inside.as_deref()
     }
 
-    /// The response, as the client wants it.
-    pub fn render(self, request_id: &str, accept: &Accept, reader: &Reader) -> Response {
-        let detail = if self.status == StatusCode::INTERNAL_SERVER_ERROR {
-            format!("request {request_id}")
+    /// Its status code, and its code in words.
+    pub fn codes(&self) -> (StatusCode, &'static str) {
+        (self.status, self.code)
+    }
+
+    /// What exactly was wrong, for the client of the request `id`.
+    pub fn detail(&self, id: &str) -> String {
+        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
+            format!("request {id}")
         } else {
-            self.detail
-        };
-        let (content_type, body) = if accept.prefers_html() {
-            (
-                "text/html; charset=utf-8",
-                reader.problem(self.status, self.code, &detail, request_id),
-            )
-        } else {
-            let document = json!({
-                "type": format!("urn:wharf:problem:{}", self.code),
-                "title": self.title,
-                "status": self.status.as_u16(),
-                "detail": detail,
-                "code": self.code,
-                "request_id": request_id,
-                "error": detail,
-            });
-            (accept.problem_type(), format!("{document}\n"))
-        };
-        let mut response = (self.status, Body::from(body)).into_response();
-        let headers = response.headers_mut();
-        headers.extend(
-            self.headers
-                .into_iter()
-                .map(|(name, value)| (Some(name), value))
-                .fold(http::HeaderMap::new(), |mut map, (name, value)| {
-                    if let Some(name) = name {
-                        map.append(name, value);
-                    }
-                    map
-                }),
-        );
-        if accept.prefers_html() {
-            crate::http::resources::page::secure(headers);
+            self.detail.clone()
         }
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.append(header::VARY, HeaderValue::from_static("Accept"));
-        response
+    }
+
+    /// The problem as a document (RFC 9457), for the client of the request `id`.
+    pub fn document(&self, id: &str) -> Value {
+        let detail = self.detail(id);
+        json!({
+            "type": format!("urn:wharf:problem:{}", self.code),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": detail,
+            "code": self.code,
+            "request_id": id,
+            "error": detail,
+        })
+    }
+
+    /// The fields that its answer has beside those of every answer.
+    pub fn fields(self) -> Vec<(HeaderName, HeaderValue)> {
+        self.headers
     }
 }
 

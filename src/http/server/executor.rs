@@ -1,26 +1,16 @@
 //! The streams of an HTTP/2 connection: each is a task that is tracked, and can be ended alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Server;
 use super::phase::Phase;
-use super::turns::{Held, Turns};
-
-/// How often in `idle_timeout` a stream is looked at.
-const LOOKS: u32 = 4;
-
-tokio::task_local! {
-    /// The stream whose task this is.
-    static STREAM: Arc<Stream>;
-}
+use super::stream::Stream;
+use super::turns::Turns;
 
 /// Runs the streams of one connection. hyper gives it each stream as one future, from the request's
 /// head to the last byte of the answer; dropping that future resets the stream, and no other.
@@ -64,151 +54,6 @@ where
                 () = connection.abort.cancelled() => {}
             }
         };
-        tokio::spawn(self.tracker.track_future(STREAM.scope(stream, task)));
-    }
-}
-
-/// One stream: how much of its answer was offered to the reader, and how much taken.
-#[derive(Debug)]
-pub struct Stream {
-    turns: Turns,
-    /// Bytes given to hyper.
-    offered: AtomicU64,
-    /// Bytes of them that went into the socket, or were given up.
-    taken: AtomicU64,
-    /// The task that waits until the reader has taken everything: the end of the body.
-    end: AtomicWaker,
-    /// What its answer holds of the budget of all answers.
-    turn: std::sync::OnceLock<Held>,
-}
-
-impl Stream {
-    fn new(turns: Turns) -> Self {
-        Stream {
-            turns,
-            offered: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            end: AtomicWaker::new(),
-            turn: std::sync::OnceLock::new(),
-        }
-    }
-
-    /// The stream whose task calls; `None` outside one: over HTTP/1.1.
-    pub fn current() -> Option<Arc<Self>> {
-        STREAM.try_with(Arc::clone).ok()
-    }
-
-    /// Waits until the budget of all answers has room for this one, which has it until its last
-    /// byte is taken. False if it has none for too long.
-    pub async fn take_turn(&self) -> bool {
-        let Some(held) = self.turns.take().await else {
-            return false;
-        };
-        // A second one goes back: a stream has one answer.
-        let _ = self.turn.set(held);
-        true
-    }
-
-    /// Says that `bytes` more are ready to be taken.
-    pub fn offer(&self, bytes: usize) {
-        self.offered.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    /// Says that `bytes` more were taken.
-    pub fn take(&self, bytes: usize) {
-        let bytes = bytes as u64;
-        let taken = self.taken.fetch_add(bytes, Ordering::AcqRel) + bytes;
-        if taken == self.offered.load(Ordering::Relaxed) {
-            self.end.wake();
-        }
-    }
-
-    /// Ready when all that was offered is taken.
-    pub fn poll_taken(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.end.register(cx.waker());
-        if self.waits() {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    }
-
-    /// Whether something is ready and not taken.
-    pub fn waits(&self) -> bool {
-        self.taken.load(Ordering::Acquire) < self.offered.load(Ordering::Relaxed)
-    }
-
-    /// Returns when nothing was taken for `idle` although something was there to be taken. A store
-    /// that is slow is no reader that stopped; and while the socket itself takes no more, it is
-    /// not this stream's reader that has to wait, and the transport times that.
-    async fn stalled(&self, phase: &Phase, idle: Duration) {
-        let (mut before, mut vain) = (0, 0);
-        // The first look in vain is the beginning of the time.
-        while vain <= LOOKS {
-            tokio::time::sleep(idle / LOOKS).await;
-            let now = self.taken.load(Ordering::Acquire);
-            if now != before || !self.waits() {
-                (before, vain) = (now, 0);
-            } else if !phase.is_writing() {
-                vain += 1;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::turns::Answers;
-    use super::*;
-
-    const IDLE: Duration = Duration::from_secs(30);
-
-    fn stream() -> Stream {
-        Stream::new(Answers::new(1).of_connection())
-    }
-
-    async fn stalls_within(stream: &Stream, phase: &Phase, span: Duration) -> bool {
-        let stalled = stream.stalled(phase, IDLE);
-        tokio::time::timeout(span, stalled).await.is_ok()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_what_is_offered_and_not_taken_stalls() {
-        let (stream, phase) = (stream(), Phase::new());
-        assert!(
-            !stalls_within(&stream, &phase, 10 * IDLE).await,
-            "a slow store"
-        );
-        stream.offer(100);
-        let start = tokio::time::Instant::now();
-        assert!(stalls_within(&stream, &phase, 2 * IDLE).await);
-        assert!(start.elapsed() >= IDLE, "{:?}", start.elapsed());
-        phase.writing(true);
-        assert!(
-            !stalls_within(&stream, &phase, 10 * IDLE).await,
-            "the socket is full"
-        );
-        phase.writing(false);
-        stream.take(100);
-        assert!(
-            !stalls_within(&stream, &phase, 10 * IDLE).await,
-            "all was taken"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_slow_reader_does_not() {
-        let (stream, phase) = (stream(), Phase::new());
-        stream.offer(1000);
-        let reads = async {
-            for _ in 0..100 {
-                tokio::time::sleep(IDLE * 9 / 10).await;
-                stream.take(1);
-            }
-        };
-        tokio::select! {
-            () = stream.stalled(&phase, IDLE) => panic!("it reads"),
-            () = reads => {}
-        }
+        tokio::spawn(self.tracker.track_future(stream.scope(task)));
     }
 }

@@ -8,6 +8,7 @@ mod phase;
 mod portions;
 mod request_body;
 mod serve;
+mod stream;
 mod transport;
 mod turns;
 mod version;
@@ -23,9 +24,9 @@ use tokio_util::task::TaskTracker;
 use super::Service;
 use connections::Connections;
 pub use deadline::Deadline;
-pub use executor::Stream;
 pub use listen::{Listener, listen_tcp, listen_unix};
 use listen::{accept_one, after_accept_error};
+pub use stream::Stream;
 use turns::Answers;
 pub use workers::Workers;
 

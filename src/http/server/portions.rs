@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::executor::Stream;
 use super::phase::Active;
+use super::stream::Stream;
 use crate::http::log::Logged;
 
 /// The most that one poll gives: hyper takes a poll's bytes whole, whatever room its buffer has.

@@ -15,11 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Server;
-use super::executor::{Stream, Streams};
+use super::executor::Streams;
 use super::listen::Socket;
 use super::phase::{Active, Followed, Phase, QUIET};
 use super::portions::Portions;
 use super::request_body::remember;
+use super::stream::Stream;
 use super::transport::Transport;
 use crate::http::Service;
 use crate::http::log::Logged;

@@ -3,8 +3,6 @@
 
 use http::{HeaderMap, header};
 
-use super::Language;
-
 /// The cookie with which an upload's page can delete it.
 const TOKEN: &str = "wharf-delete-token";
 /// How long it lives, in seconds.
@@ -49,14 +47,13 @@ pub fn delete_token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The cookie that remembers a language for all pages under `base`.
-pub fn language_cookie(base: &str, language: Language) -> String {
-    let code = language.code();
+pub fn language_cookie(base: &str, code: &str) -> String {
     format!("{LANGUAGE}={code}; Path={base}/; Max-Age={LANGUAGE_AGE}; HttpOnly; SameSite=Lax")
 }
 
-/// The language of the cookie.
-pub fn language(headers: &HeaderMap) -> Option<Language> {
-    cookie(headers, LANGUAGE).and_then(Language::of_code)
+/// The code of a language in the cookie.
+pub fn language(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, LANGUAGE)
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -80,14 +77,12 @@ mod tests {
     fn the_cookies_come_back() {
         let set = token_cookie("/uploads/x", "abc", "https");
         assert!(set.contains("; Secure") && set.contains("HttpOnly"));
-        assert!(
-            language_cookie("/b", Language::Chinese).starts_with("wharf-language=zh; Path=/b/")
-        );
+        assert!(language_cookie("/b", "zh").starts_with("wharf-language=zh; Path=/b/"));
         let mut headers = HeaderMap::new();
         let both = "a=b; wharf-delete-token=abc; wharf-language=zh";
         headers.insert(header::COOKIE, both.parse().unwrap());
         assert_eq!(delete_token(&headers).as_deref(), Some("abc"));
-        assert_eq!(language(&headers), Some(Language::Chinese));
+        assert_eq!(language(&headers), Some("zh"));
         assert_eq!(form_token(&headers), None);
         let token = "0123456789abcdefghijkl";
         let set = form_cookie("/b", token, "http");

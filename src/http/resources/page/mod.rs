@@ -40,6 +40,14 @@ pub struct Reader<'a> {
     pub base: &'a str,
 }
 
+impl<'a> Reader<'a> {
+    /// The reader of a request, under `base`.
+    pub fn of(base: &'a str, query: Option<&str>, headers: &HeaderMap) -> Self {
+        let language = Language::of(query, headers);
+        Reader { language, base }
+    }
+}
+
 impl Reader<'_> {
     /// The page `name` with its own `values`, and those that every page has.
     fn page(&self, name: &str, mut values: Value) -> String {
@@ -78,7 +86,7 @@ pub async fn form(
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Response {
-    let reader = app.reader(query.as_deref(), &headers);
+    let reader = Reader::of(&app.options.base_path, query.as_deref(), &headers);
     let access = &app.options.access;
     let readable = !access.guards(Scope::Download) || access.allows(Scope::Download, &headers);
     let (token, cookie) = form_field(&app, &origin, &headers);
@@ -203,7 +211,8 @@ pub fn answer(page: String, reader: &Reader, query: Option<&str>) -> Response {
     let fields = response.headers_mut();
     secure(fields);
     if let Some(language) = query.and_then(Language::chosen)
-        && let Ok(cookie) = HeaderValue::from_str(&cookies::language_cookie(reader.base, language))
+        && let Ok(cookie) =
+            HeaderValue::from_str(&cookies::language_cookie(reader.base, language.code()))
     {
         fields.append(header::SET_COOKIE, cookie);
     }

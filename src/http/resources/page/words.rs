@@ -36,7 +36,7 @@ impl Language {
     pub fn of(query: Option<&str>, headers: &HeaderMap) -> Self {
         query
             .and_then(Self::chosen)
-            .or_else(|| cookies::language(headers))
+            .or_else(|| cookies::language(headers).and_then(Self::of_code))
             .or_else(|| Self::accepted(headers))
             .unwrap_or(Language::English)
     }

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::{StreamExt as _, stream};
 use support::{Redis, print_spans};
 use wharf::catalog::{Catalog, CatalogError, RedisCatalog};
+use wharf::coordination::{Address, Events, Keys, Link};
 use wharf::model::{
     FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
-use wharf::redis::{Address, Events, Keys, Link};
 
 /// How many commands are under way at once.
 const AT_ONCE: usize = 64;

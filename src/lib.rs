@@ -10,14 +10,15 @@
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
 //!   in a bucket.
-//! - [`redis`]: connections to Redis or a Redis Cluster, and the messages it sends.
+//! - [`coordination`]: connections to Redis or a Redis Cluster, and the messages it sends.
 //! - [`catalog`]: the index over the manifests; embedded on one machine, in Redis for several.
 //! - [`lease`]: who cleans up.
 //! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
 //! - [`delivery`]: the download as a use case: what a name means, representations, streams.
 //! - [`manage`]: the changes of what is stored as a use case: who may, the deadline, the end.
-//! - [`expiry`]: the cleaner, and the comparison of index and store.
+//! - [`expiry`]: the cleaner.
+//! - [`reconcile`]: the comparison of index and store, and what crashes left.
 //! - [`http`]: routes, headers, status codes, connections.
 //! - [`client`]: the same forms from the other end: upload, download, progress.
 //! - [`app`]: what the parts are made of; [`shutdown`] how they end.
@@ -71,6 +72,7 @@ pub mod catalog;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod coordination;
 pub mod delivery;
 pub mod expiry;
 pub mod form;
@@ -80,7 +82,7 @@ pub mod lease;
 pub mod log;
 pub mod manage;
 pub mod model;
-pub mod redis;
+pub mod reconcile;
 pub mod repository;
 pub mod shutdown;
 pub mod store;

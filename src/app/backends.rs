@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::identity::Identity;
-use super::{Options, Sharing, StartError, Task, presence};
+use crate::app::{Options, Sharing, StartError, Task};
 use crate::catalog::{self, Catalog, EmbeddedCatalog, RedisCatalog};
+use crate::coordination::{Events, Link};
 use crate::lease::{self, Lease, RedisLease, Solo};
 use crate::model::{Clock, Doubt, Timestamp};
-use crate::redis::{Events, Link};
+use crate::repository::{Identity, presence};
 use crate::store::{BucketStore, DiskStore, Store, StoreError, disk, object};
 
 /// The name of the embedded index in the store's private folder.

@@ -1,8 +1,6 @@
 //! The composition root: what the parts are made of, and how they begin and end.
 
 mod backends;
-mod identity;
-mod presence;
 #[cfg(test)]
 mod tests;
 
@@ -20,20 +18,20 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::catalog;
+use crate::coordination::{Address, ConnectError, Keys};
 use crate::delivery::{self, Delivery};
-use crate::expiry::{self, Compared, Comparison, Expiry, ExpiryError};
+use crate::expiry::{self, Expiry};
 use crate::http;
 use crate::http::server::{Listener, Server, Timeouts, Workers};
 use crate::ingest::{self, Ingest};
 use crate::lease::Lease;
 use crate::manage::Manage;
 use crate::model::Clock;
-use crate::redis::{Address, ConnectError, Keys};
-use crate::repository::Repository;
+use crate::reconcile::{self, Compared, Reconciler};
+use crate::repository::{IdentityError, Repository, RepositoryError};
 use crate::shutdown::Shutdown;
 use crate::store::{BucketStore, DiskStore, Store, StoreError, disk, object};
 use backends::{Backends, Purpose};
-use identity::IdentityError;
 
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -126,7 +124,7 @@ pub enum StartError {
     Random(#[from] getrandom::Error),
     /// Store and index cannot be compared.
     #[error(transparent)]
-    Compare(#[from] ExpiryError),
+    Compare(#[from] RepositoryError),
 }
 
 /// A server, ready to run.
@@ -215,7 +213,7 @@ pub async fn reindex(options: &Options, adopt: bool) -> Result<Compared, StartEr
     let backends = Backends::open(options, &clock, 0, Purpose::Reindex { adopt }).await?;
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock, shared);
-    let compared = expiry::compare(&repository, &CancellationToken::new()).await?;
+    let compared = reconcile::compare(&repository, &CancellationToken::new()).await?;
     repository.close(CHANGES_END).await?;
     Ok(compared.unwrap_or_default())
 }
@@ -260,7 +258,7 @@ impl App {
             (shutdown.stop.clone(), shutdown.abort.clone()),
         );
         if self.options.ingest.max_total_size.is_some() {
-            expiry::recall(&self.repository).await;
+            reconcile::recall(&self.repository).await;
         }
         let mut tasks = JoinSet::new();
         self.spawn_tasks(&mut tasks, &shutdown, counted);
@@ -328,21 +326,21 @@ impl App {
             tasks.spawn(task(shutdown.stop.clone()));
         }
         let stop = || shutdown.stop.clone();
-        let options = expiry::Options {
+        let options = reconcile::Options {
             stale_after: self.options.stale_after,
             alone: !self.shared,
             capped: self.options.ingest.max_total_size.is_some(),
         };
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
         let trouble = self.trouble.clone();
-        let comparison = Comparison::new(uploads, claims, trouble, self.clock.clone(), options);
+        let comparison = Reconciler::new(uploads, claims, trouble, self.clock.clone(), options);
         let stopped = stop();
         tasks.spawn(async move {
             comparison.run(stopped).await;
             Ok(())
         });
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
-        let cleaner = Expiry::new(uploads, claims, self.clock.clone(), options, counted);
+        let cleaner = Expiry::new(uploads, claims, self.clock.clone(), options.alone, counted);
         let stopped = stop();
         tasks.spawn(async move {
             cleaner.run(stopped).await;

@@ -9,13 +9,13 @@ use http::Uri;
 
 use super::aws::{self, Profiles};
 use super::load::{ConfigError, Loaded};
+use crate::coordination::{Address, Keys};
 use crate::http::admission::Limits;
 use crate::http::rules::access::{Access, Rule, Scope};
 use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
 use crate::http::rules::origin::Trusted;
 use crate::model::units::{parse_duration, parse_size};
-use crate::redis::{Address, Keys};
 use crate::store::disk::Durability;
 use crate::{app, delivery, http as resources, ingest, log};
 

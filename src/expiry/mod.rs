@@ -1,29 +1,21 @@
-//! The cleaner: removes what has come to its end, mends the index, clears what crashes left.
+//! The cleaner: removes what has come to its end.
 
-mod compare;
-mod comparison;
 mod metrics;
 mod orders;
 mod sweeper;
-mod total;
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::CatalogError;
-use crate::lease::Claim;
+use crate::lease::{Claim, claimed};
 use crate::model::Clock;
-use crate::repository::{Repository, RepositoryError};
-use crate::store::StoreError;
+use crate::repository::Repository;
 
-pub use compare::{Compared, compare};
-pub use comparison::Comparison;
 pub use metrics::Metrics;
 use orders::Orders;
 pub use sweeper::Sweeper;
-pub use total::recall;
 
 /// The longest sleep: after it the deadlines are looked at again, whatever the clock did.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -32,67 +24,23 @@ const LONGEST_SHARED: Duration = Duration::from_secs(1);
 /// How long to wait when the index does not answer.
 const TROUBLED: Duration = Duration::from_secs(1);
 
-/// How the cleaner behaves.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// How old a file without a manifest becomes before it is removed while other instances may
-    /// be writing.
-    pub stale_after: Duration,
-    /// Whether no other instance writes to the store.
-    pub alone: bool,
-    /// Whether there is a cap on all that is stored.
-    pub capped: bool,
-}
-
-/// Why the cleaner cannot go on for now.
-#[derive(Debug, thiserror::Error)]
-pub enum ExpiryError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The index failed.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-}
-
-impl From<RepositoryError> for ExpiryError {
-    fn from(error: RepositoryError) -> Self {
-        match error {
-            RepositoryError::Store(error) => error.into(),
-            RepositoryError::Catalog(error) => error.into(),
-        }
-    }
-}
-
 /// The cleaner of one instance; it works while the instance has the claim.
 pub struct Expiry {
     uploads: Repository,
     claims: watch::Receiver<Option<Claim>>,
     clock: Clock,
-    options: Options,
+    alone: bool,
     sweeper: Sweeper,
 }
 
-/// Waits until this instance has a claim, for ever once none will come.
-async fn wait_for_claim(claims: &mut watch::Receiver<Option<Claim>>) -> Claim {
-    loop {
-        let claim = claims.borrow_and_update().clone();
-        if let Some(claim) = claim.filter(Claim::is_current) {
-            return claim;
-        }
-        if claims.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 impl Expiry {
-    /// A cleaner of `uploads` under the claims published on `claims`.
+    /// A cleaner of `uploads` under the claims published on `claims`; `alone` says that no other
+    /// instance writes to the store.
     pub fn new(
         uploads: Repository,
         claims: watch::Receiver<Option<Claim>>,
         clock: Clock,
-        options: Options,
+        alone: bool,
         metrics: Metrics,
     ) -> Self {
         Expiry {
@@ -100,7 +48,7 @@ impl Expiry {
             uploads,
             claims,
             clock,
-            options,
+            alone,
         }
     }
 
@@ -118,7 +66,7 @@ impl Expiry {
         loop {
             let claim = tokio::select! {
                 () = stop.cancelled() => return,
-                claim = wait_for_claim(&mut self.claims) => claim,
+                claim = claimed(&mut self.claims) => claim,
             };
             let pause = match self.sweeper.pass(self.clock.now(), &claim, stop).await {
                 // There may be more.
@@ -139,7 +87,7 @@ impl Expiry {
 
     /// How long to sleep until the next deadline.
     async fn until_due(&self) -> Duration {
-        let longest = match self.options.alone {
+        let longest = match self.alone {
             true => LONGEST,
             false => LONGEST_SHARED,
         };

@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ExpiryError, wait_for_claim};
-use crate::lease::Claim;
+use crate::lease::{Claim, claimed};
 use crate::model::{Clock, Manifest, Timestamp, UploadId};
-use crate::repository::Repository;
+use crate::repository::{Repository, RepositoryError};
 
 /// More orders than this in a minute are none: the clock of Redis has jumped, and the marks of
 /// what is to live on have come to their end before their time.
@@ -45,7 +44,7 @@ impl Orders {
     pub async fn obey(mut self, stop: &CancellationToken) {
         loop {
             let next = async {
-                wait_for_claim(&mut self.claims).await;
+                claimed(&mut self.claims).await;
                 self.uploads.catalog().ended().await
             };
             let id = tokio::select! {
@@ -63,7 +62,7 @@ impl Orders {
         }
     }
 
-    async fn look(&mut self, id: &UploadId, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn look(&mut self, id: &UploadId, claim: &Claim) -> Result<(), RepositoryError> {
         let now = self.clock.now();
         let due = |deadline: Timestamp| deadline.before(SKEW) <= now;
         let catalog = Arc::clone(self.uploads.catalog());

@@ -36,6 +36,19 @@ impl Claim {
     }
 }
 
+/// Waits until this instance has a claim, for ever once none will come.
+pub async fn claimed(claims: &mut watch::Receiver<Option<Claim>>) -> Claim {
+    loop {
+        let claim = claims.borrow_and_update().clone();
+        if let Some(claim) = claim.filter(Claim::is_current) {
+            return claim;
+        }
+        if claims.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// A way to agree on who has the claim.
 #[async_trait]
 pub trait Lease: Send + Sync + 'static {

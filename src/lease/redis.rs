@@ -12,8 +12,8 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Claim, Lease};
+use crate::coordination::{Error, Events, Link, Message};
 use crate::model::Uptime;
-use crate::redis::{Error, Events, Link, Message};
 
 /// How long one operation may take.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -289,7 +289,7 @@ impl RedisLease {
         [self.token.clone(), self.options.ttl.as_millis().to_string()]
     }
 
-    async fn ask<T: ::redis::FromRedisValue>(
+    async fn ask<T: redis::FromRedisValue>(
         &self,
         script: &str,
         keys: &[String],

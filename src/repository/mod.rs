@@ -11,7 +11,9 @@ mod changes;
 mod commit;
 mod damage;
 mod doubts;
+mod identity;
 mod outcome;
+pub mod presence;
 #[cfg(test)]
 pub mod slowed;
 #[cfg(test)]
@@ -33,7 +35,9 @@ use doubts::Doubts;
 use under_way::UnderWay;
 
 pub use doubts::{Wanted, compare_file};
+pub use identity::Identity;
 pub use outcome::{Indexed, Removed, RepositoryError, Updated};
+pub use presence::IdentityError;
 pub use under_way::Open;
 pub use uses::{Taken, Use};
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 /// Each floor, from the ground up. A module imports from lower floors, and from itself.
 const FLOORS: [&[&str]; 7] = [
     &["model", "form", "log"],
-    &["redis"],
+    &["coordination"],
     &["store", "catalog", "lease"],
     &["repository"],
-    &["ingest", "delivery", "manage", "expiry"],
+    &["ingest", "delivery", "manage", "expiry", "reconcile"],
     &["http", "client"],
     &["app", "config", "cli", "shutdown"],
 ];

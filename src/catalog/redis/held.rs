@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use ::redis::cmd;
 use futures_util::future::join_all;
+use redis::cmd;
 
 use super::shards::Shards;
 use super::{HOLD, scripts};
+use crate::coordination::Link;
 use crate::model::UploadId;
-use crate::redis::Link;
 
 /// How often a held use is renewed.
 const RENEW: Duration = Duration::from_secs(10);

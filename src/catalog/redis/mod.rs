@@ -18,15 +18,15 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, ToRedisArgs, cmd};
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use redis::{FromRedisValue, ToRedisArgs, cmd};
 use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 use super::orders::Orders;
 use super::{Catalog, CatalogError, Cursor, Entry, Gaps, Limit, Reserved, Scan, Stats, Stretch};
+use crate::coordination::{self, Events, Keys, Link, Message};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
-use crate::redis::{self, Events, Keys, Link, Message};
 use held::Held;
 use room::Room;
 use search::{UNKNOWN, entry};
@@ -64,7 +64,7 @@ impl RedisCatalog {
         RedisCatalog {
             ended: Mutex::new(events.messages()),
             servers: Mutex::new(servers),
-            expired: redis::expired(&link),
+            expired: coordination::expired(&link),
             earlier: Notify::new(),
             link,
             events,
@@ -105,8 +105,8 @@ fn millis(time: Timestamp) -> String {
 
 /// What a failed command means: whatever Redis says no to but in words of its own is a matter of
 /// the moment.
-fn failed(error: redis::Error) -> CatalogError {
-    use ::redis::{ErrorKind, ServerErrorKind};
+fn failed(error: coordination::Error) -> CatalogError {
+    use redis::{ErrorKind, ServerErrorKind};
     match error.kind() {
         ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::UnexpectedReturnType => {
             CatalogError::Failed(Box::new(error))

@@ -1,7 +1,7 @@
 //! What is told of one upload: its names first, then its record.
 
-use ::redis::FromRedisValue;
 use futures_util::future::join_all;
+use redis::FromRedisValue;
 
 use super::{RedisCatalog, millis, scripts};
 use crate::catalog::record::Record;

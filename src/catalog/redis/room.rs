@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use super::shards::Shards;
 use super::{HOLD, RedisCatalog, failed, room_scripts};
 use crate::catalog::{Ask, Capacity, CatalogError};
+use crate::coordination::{self, Link};
 use crate::model::UploadId;
-use crate::redis::{self, Link};
 
 /// How often what is reserved is renewed while it is held for one time. What Redis has lost is
 /// reserved again as soon, and what is stored is known as well.
@@ -92,7 +92,7 @@ impl Room {
 
     /// What is recorded of `id` takes so many `bytes`, or nothing any more: for an index that
     /// counts on another server than it records.
-    pub async fn settle(&self, id: &UploadId, bytes: u64) -> Result<(), redis::Error> {
+    pub async fn settle(&self, id: &UploadId, bytes: u64) -> Result<(), coordination::Error> {
         let args = [id.to_string(), bytes.to_string()];
         let keys = self.of(id);
         let settled = self.link.eval::<u8>(room_scripts::SETTLE, &keys, &args);
@@ -109,7 +109,7 @@ impl Room {
         }
     }
 
-    async fn reserve(&self, id: &UploadId, ask: Ask) -> Result<Option<u64>, redis::Error> {
+    async fn reserve(&self, id: &UploadId, ask: Ask) -> Result<Option<u64>, coordination::Error> {
         let (least, others) = {
             let state = self.state();
             let others = state.held.keys().filter(|other| *other != id);
@@ -136,7 +136,7 @@ impl Room {
         ask: Ask,
         least: u64,
         others: usize,
-    ) -> Result<i64, redis::Error> {
+    ) -> Result<i64, coordination::Error> {
         let args = [
             self.process.clone(),
             id.to_string(),
@@ -167,7 +167,7 @@ impl Room {
     }
 
     /// Renews what is reserved. Answers what is stored, if that is known exactly.
-    async fn renew(&self) -> Result<Option<u64>, redis::Error> {
+    async fn renew(&self) -> Result<Option<u64>, coordination::Error> {
         let hold = self.hold.as_millis().to_string();
         let args = [self.process.clone(), hold];
         let keys = self.all();
@@ -189,7 +189,11 @@ impl Room {
         Ok((whole == 1).then_some(stored))
     }
 
-    async fn restore(&self, args: &[String], held: &[(UploadId, u64)]) -> Result<(), redis::Error> {
+    async fn restore(
+        &self,
+        args: &[String],
+        held: &[(UploadId, u64)],
+    ) -> Result<(), coordination::Error> {
         let mut args = args.to_vec();
         let each = |(id, bytes): &(UploadId, u64)| [id.to_string(), bytes.to_string()];
         args.extend(held.iter().flat_map(each));
@@ -203,7 +207,7 @@ impl Room {
     }
 
     /// Releases the reservations that are waiting for it.
-    pub async fn clear(&self) -> Result<(), redis::Error> {
+    pub async fn clear(&self) -> Result<(), coordination::Error> {
         let released: Vec<UploadId> = self.state().released.iter().copied().collect();
         if released.is_empty() {
             return Ok(());

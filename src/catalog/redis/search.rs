@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use ::redis::cmd;
 use futures_util::future::join_all;
+use redis::cmd;
 
 use super::shards::Shards;
 use super::{RedisCatalog, failed, millis, scripts};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::coordination::Keys;
 use crate::model::{FileName, Prefix, UploadId};
-use crate::redis::Keys;
 
 /// How many shards of uploads, and of names, there are.
 const SHARDS: usize = 64;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::catalog::conformance;
-use crate::redis::{Address, testing as server};
+use crate::coordination::{Address, testing as server};
 
 mod room;
 

@@ -5,15 +5,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
-use crate::expiry;
 use crate::http::App;
 use crate::http::rules::access::Scope;
 use crate::http::rules::problem::Problem;
+use crate::reconcile;
 
 /// Compares, and answers with what was found.
 pub async fn reindex(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     app.options.access.require(Scope::Admin, &headers)?;
-    let compared = expiry::compare(&app.repository, &app.abort).await?;
+    let compared = reconcile::compare(&app.repository, &app.abort).await?;
     let compared = compared.ok_or_else(|| Problem::unavailable("the server is shutting down"))?;
     tracing::info!(
         uploads = compared.uploads,

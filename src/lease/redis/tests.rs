@@ -1,5 +1,5 @@
 use super::*;
-use crate::redis::{Address, testing as server};
+use crate::coordination::{Address, testing as server};
 
 #[test]
 fn the_epoch_lies_beside_the_lock() {

@@ -5,10 +5,10 @@ use http::{StatusCode, header};
 use super::{Problem, RETRY_AFTER};
 use crate::catalog::CatalogError;
 use crate::delivery::DeliveryError;
-use crate::expiry::ExpiryError;
 use crate::form::ContentTypeError;
 use crate::ingest::{BodyError, IngestError};
 use crate::manage::ManageError;
+use crate::repository::RepositoryError;
 use crate::store::StoreError;
 
 impl From<ContentTypeError> for Problem {
@@ -79,11 +79,11 @@ impl From<ManageError> for Problem {
     }
 }
 
-impl From<ExpiryError> for Problem {
-    fn from(error: ExpiryError) -> Self {
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
         match error {
-            ExpiryError::Store(error) => error.into(),
-            ExpiryError::Catalog(error) => error.into(),
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Catalog(error) => error.into(),
         }
     }
 }

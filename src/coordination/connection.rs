@@ -3,16 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use ::redis::aio::{ConnectionLike, MultiplexedConnection};
-use ::redis::cluster::ClusterClient;
-use ::redis::cluster_async::ClusterConnection;
-use ::redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, cmd, io::tcp::TcpSettings,
-};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, cmd, io::tcp::TcpSettings};
 
-use super::probe::{Server, servers};
-use super::{Address, Error};
+use crate::coordination::probe::{Server, servers};
+use crate::coordination::{Address, Error};
 use crate::model::Timestamp;
 
 /// How long a connection may take.

@@ -1,6 +1,6 @@
 //! What the servers say of themselves.
 
-use ::redis::Value;
+use redis::Value;
 
 /// What one server says of itself (INFO).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ::redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
+use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 
 /// One server, or some of a cluster, from which the others are learned.
 #[derive(Clone)]

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::redis::{Cmd, FromRedisValue, ToRedisArgs, Value, cmd};
+use redis::{Cmd, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::connection::{COMMAND, Connection, late};
-use super::probe::Server;
-use super::{Address, Error};
+use crate::coordination::connection::{COMMAND, Connection, late};
+use crate::coordination::probe::Server;
+use crate::coordination::{Address, Error};
 
 /// How often is asked whether all is well.
 const LOOK: Duration = Duration::from_secs(1);
@@ -194,7 +194,7 @@ impl Link {
     }
 
     /// The addresses of all servers, of those that stand by as well.
-    pub(super) async fn nodes(&self) -> Result<Vec<::redis::ConnectionInfo>, Error> {
+    pub(super) async fn nodes(&self) -> Result<Vec<redis::ConnectionInfo>, Error> {
         let address = &self.0.shared.address;
         let Some(known) = address.nodes.first().filter(|_| address.cluster) else {
             return Ok(address.nodes.clone());
@@ -213,7 +213,7 @@ impl Link {
                 };
                 let found = at(known, host, port)?;
                 let shown = found.addr().to_string();
-                let new = |known: &::redis::ConnectionInfo| known.addr().to_string() != shown;
+                let new = |known: &redis::ConnectionInfo| known.addr().to_string() != shown;
                 if nodes.iter().all(new) {
                     nodes.push(found);
                 }
@@ -225,11 +225,11 @@ impl Link {
 
 /// What another server of the cluster of `known` is reached by.
 fn at(
-    known: &::redis::ConnectionInfo,
+    known: &redis::ConnectionInfo,
     host: String,
     port: u16,
-) -> Result<::redis::ConnectionInfo, Error> {
-    use ::redis::ConnectionAddr::{Tcp, TcpTls};
+) -> Result<redis::ConnectionInfo, Error> {
+    use redis::ConnectionAddr::{Tcp, TcpTls};
     let addr = match (known.addr().clone(), host.is_empty()) {
         // A server that does not know its own address is reached where it was asked.
         (Tcp(host, _) | TcpTls { host, .. }, true) => return at(known, host, port),

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::redis::aio::MultiplexedConnection;
-use ::redis::{Client, ConnectionInfo, FromRedisValue as _, PushInfo, PushKind, cmd};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, ConnectionInfo, FromRedisValue as _, PushInfo, PushKind, cmd};
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::JoinHandle;
 
-use super::connection::settings;
-use super::{Error, Link};
+use crate::coordination::connection::settings;
+use crate::coordination::{Error, Link};
 
 /// How often is asked which servers there are.
 const TOPOLOGY: Duration = Duration::from_secs(5);
@@ -177,7 +177,7 @@ async fn listen_once(node: &ConnectionInfo, shared: &Shared) -> Result<(), Error
                 Some(push) => shared.forward(push),
             },
             _ = ping.tick() => {
-                let pong: ::redis::Value = cmd("PING").query_async(&mut connection).await?;
+                let pong: redis::Value = cmd("PING").query_async(&mut connection).await?;
                 drop(pong);
             }
         }

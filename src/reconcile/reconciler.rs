@@ -8,11 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::compare::{Remains, folder};
 use super::total::Total;
-use super::{ExpiryError, Options, wait_for_claim};
 use crate::catalog::Scan;
-use crate::lease::Claim;
+use crate::lease::{Claim, claimed};
 use crate::model::{Clock, Prefix, Timestamp};
-use crate::repository::Repository;
+use crate::repository::{Repository, RepositoryError};
 
 /// How often is asked whether the index has lost something.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,8 +28,20 @@ const RECALL: Duration = Duration::from_secs(60);
 /// that it takes a fifth of the store's time at most.
 const PAUSES: u32 = 4;
 
+/// How index and store are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How old a file without a manifest becomes before it is removed while other instances may
+    /// be writing.
+    pub stale_after: Duration,
+    /// Whether no other instance writes to the store.
+    pub alone: bool,
+    /// Whether there is a cap on all that is stored.
+    pub capped: bool,
+}
+
 /// The comparison of one instance; it works while the instance has the claim.
-pub struct Comparison {
+pub struct Reconciler {
     uploads: Repository,
     claims: watch::Receiver<Option<Claim>>,
     /// Why store and index must not be compared now.
@@ -48,7 +59,7 @@ pub struct Comparison {
     total: Total,
 }
 
-impl Comparison {
+impl Reconciler {
     /// A comparison of `uploads` under the claims published on `claims`, as long as there is no
     /// `trouble`.
     pub fn new(
@@ -58,7 +69,7 @@ impl Comparison {
         clock: Clock,
         options: Options,
     ) -> Self {
-        let mut comparison = Comparison {
+        let mut comparison = Reconciler {
             uploads,
             claims,
             trouble,
@@ -82,7 +93,7 @@ impl Comparison {
     pub async fn run(mut self, stop: CancellationToken) {
         loop {
             let work = async {
-                let claim = wait_for_claim(&mut self.claims).await;
+                let claim = claimed(&mut self.claims).await;
                 match self.step(&claim).await {
                     Ok(()) => LOOK,
                     Err(error) => {
@@ -103,7 +114,7 @@ impl Comparison {
     }
 
     /// Mends what is missing, then does what the regular comparison has to do.
-    async fn step(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn step(&mut self, claim: &Claim) -> Result<(), RepositoryError> {
         if self.trouble.borrow().is_some() {
             return Ok(());
         }
@@ -132,7 +143,7 @@ impl Comparison {
 
     /// Takes up what other instances have left unindexed: first of all, and now and then, for one
     /// of them may have ended since.
-    async fn recall(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn recall(&mut self, claim: &Claim) -> Result<(), RepositoryError> {
         let recent = self
             .recalled
             .is_some_and(|(epoch, at)| epoch == claim.epoch && at.elapsed() < RECALL);
@@ -144,7 +155,7 @@ impl Comparison {
     }
 
     /// Compares what the index may have lost. Answers `false` when it was given up.
-    async fn fill_gaps(&mut self, claim: &Claim) -> Result<bool, ExpiryError> {
+    async fn fill_gaps(&mut self, claim: &Claim) -> Result<bool, RepositoryError> {
         let gaps = self.uploads.catalog().gaps().await?;
         if gaps.is_empty() {
             return Ok(true);
@@ -173,7 +184,7 @@ impl Comparison {
     }
 
     /// Goes on with the regular comparison until its end, or until the index needs another.
-    async fn scan(&mut self, mut scan: Scan, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn scan(&mut self, mut scan: Scan, claim: &Claim) -> Result<(), RepositoryError> {
         let due = scan.finished_at.after(self.rest());
         if scan.next == 0 && self.clock.now() < due {
             return Ok(());
@@ -219,7 +230,7 @@ impl Comparison {
         }
     }
 
-    async fn keep(&mut self, scan: Scan) -> Result<(), ExpiryError> {
+    async fn keep(&mut self, scan: Scan) -> Result<(), RepositoryError> {
         self.scan = scan;
         Ok(self.uploads.catalog().set_scan(scan).await?)
     }
@@ -238,7 +249,7 @@ impl Comparison {
     }
 
     /// Ends a removal that was cut short, and removes a tombstone that no instance needs any more.
-    async fn settle(&self, remains: &Remains, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn settle(&self, remains: &Remains, claim: &Claim) -> Result<(), RepositoryError> {
         if !self.holds(claim) {
             return Ok(());
         }
@@ -255,7 +266,7 @@ impl Comparison {
 
     /// Removes files without a manifest at the start of a process that has the store for itself:
     /// all of them are an earlier one's.
-    async fn remove_leftovers(&mut self, claim: &Claim) -> Result<(), ExpiryError> {
+    async fn remove_leftovers(&mut self, claim: &Claim) -> Result<(), RepositoryError> {
         if !self.leftovers {
             return Ok(());
         }
@@ -272,7 +283,7 @@ impl Comparison {
         prefix: Prefix,
         before: Timestamp,
         claim: &Claim,
-    ) -> Result<(), ExpiryError> {
+    ) -> Result<(), RepositoryError> {
         let store = self.uploads.store();
         let orphans = store.orphans(prefix, before).await?;
         if orphans.is_empty() {
@@ -338,7 +349,7 @@ mod tests {
             alone: true,
             capped: false,
         };
-        let mut comparison = Comparison::new(uploads, claims, trouble, clock, options);
+        let mut comparison = Reconciler::new(uploads, claims, trouble, clock, options);
         let held = claim(7, Duration::ZERO);
         let hour = Duration::from_secs(3600);
         for lost in [None, Some(claim(8, hour)), Some(held.clone())] {

@@ -7,8 +7,37 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::identity::IdentityError;
+use crate::coordination;
 use crate::store::{Store, StoreError, StoreId};
+
+/// Store and Redis do not belong together, or cannot say.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// They know another.
+    #[error(
+        "the store is {store}, and Redis holds the index of {redis}: one of the addresses is wrong; if this is meant, `wharf reindex --adopt` makes the index anew"
+    )]
+    Mismatch {
+        /// Whom the store takes itself for.
+        store: StoreId,
+        /// Whose index Redis has.
+        redis: String,
+    },
+    /// Redis knows a store, and this is none.
+    #[error(
+        "Redis holds the index of the store {0}, and what is found does not say that it is one: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
+    )]
+    Unknown(String),
+    /// The store cannot say.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Redis cannot say.
+    #[error("cannot ask Redis whose index it holds: {0}")]
+    Redis(#[from] coordination::Error),
+    /// The operating system has no randomness to give.
+    #[error(transparent)]
+    Random(#[from] getrandom::Error),
+}
 
 /// How often it is asked.
 const LOOK: Duration = Duration::from_secs(5);

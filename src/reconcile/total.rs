@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ExpiryError;
-use crate::repository::Repository;
+use crate::repository::{Repository, RepositoryError};
 
 /// How often it is kept.
 const EVERY: Duration = Duration::from_secs(60);
@@ -20,7 +19,7 @@ pub struct Total {
 
 impl Total {
     /// Keeps the total in the store, if that is due and the index knows it exactly.
-    pub async fn keep(&mut self, uploads: &Repository) -> Result<(), ExpiryError> {
+    pub async fn keep(&mut self, uploads: &Repository) -> Result<(), RepositoryError> {
         if self.at.is_some_and(|at| at.elapsed() < EVERY) {
             return Ok(());
         }
@@ -38,7 +37,7 @@ impl Total {
 /// total was kept, it is what the index knows so far: a cap may have been set just now.
 pub async fn recall(uploads: &Repository) {
     let catalog = uploads.catalog();
-    let known = async || -> Result<u64, ExpiryError> {
+    let known = async || -> Result<u64, RepositoryError> {
         match uploads.store().total().await? {
             Some(total) => Ok(total),
             None => Ok(catalog.stats().await?.bytes),

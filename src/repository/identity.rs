@@ -3,48 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::cmd;
+use redis::cmd;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::presence;
-use crate::redis::{self, Keys, Link};
-use crate::store::{Store, StoreError, StoreId};
+use super::presence::{IdentityError, publish};
+use crate::coordination::{self, Keys, Link};
+use crate::store::{Store, StoreId};
 
 /// How often both are asked.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long another instance, which starts at the same time, may take to tell the store what it
 /// has told Redis.
 const STARTING: Duration = Duration::from_secs(1);
-
-/// Store and Redis do not belong together, or cannot say.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// They know another.
-    #[error(
-        "the store is {store}, and Redis holds the index of {redis}: one of the addresses is wrong; if this is meant, `wharf reindex --adopt` makes the index anew"
-    )]
-    Mismatch {
-        /// Whom the store takes itself for.
-        store: StoreId,
-        /// Whose index Redis has.
-        redis: String,
-    },
-    /// Redis knows a store, and this is none.
-    #[error(
-        "Redis holds the index of the store {0}, and what is found does not say that it is one: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
-    )]
-    Unknown(String),
-    /// The store cannot say.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Redis cannot say.
-    #[error("cannot ask Redis whose index it holds: {0}")]
-    Redis(#[from] redis::Error),
-    /// The operating system has no randomness to give.
-    #[error(transparent)]
-    Random(#[from] getrandom::Error),
-}
 
 /// A store and a Redis that have agreed.
 pub struct Identity {
@@ -123,7 +94,7 @@ impl Identity {
                 Err(IdentityError::Redis(_)) => continue,
                 Err(error) => Some(error.to_string()),
             };
-            presence::publish(&trouble, found);
+            publish(&trouble, found);
         }
     }
 
@@ -140,7 +111,7 @@ impl Identity {
 }
 
 /// Tells Redis whose index it holds, if it knows of none; answers what it knows.
-async fn tell(link: &Link, key: &str, id: StoreId) -> Result<String, redis::Error> {
+async fn tell(link: &Link, key: &str, id: StoreId) -> Result<String, coordination::Error> {
     let mut set = cmd("SET");
     set.arg(key).arg(id.to_string()).arg("NX").arg("GET");
     let known: Option<String> = link.run(&set).await?;

@@ -8,7 +8,6 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::ExpiryError;
 use crate::model::{Prefix, Tombstone, UploadId};
 use crate::repository::{Indexed, Repository, RepositoryError};
 use crate::store::{Fingerprint, Found, StoreError};
@@ -73,7 +72,7 @@ impl AddAssign for Compared {
 pub async fn compare(
     uploads: &Repository,
     stop: &CancellationToken,
-) -> Result<Option<Compared>, ExpiryError> {
+) -> Result<Option<Compared>, RepositoryError> {
     let mut gaps = uploads.catalog().gaps().await?;
     gaps.prefixes = Prefix::all().collect();
     let go_on = || !stop.is_cancelled();
@@ -94,7 +93,7 @@ pub(super) async fn folders(
     uploads: &Repository,
     prefixes: &[Prefix],
     go_on: impl Fn() -> bool + Sync,
-) -> Result<Option<Compared>, ExpiryError> {
+) -> Result<Option<Compared>, RepositoryError> {
     let looks = Semaphore::new(AT_ONCE);
     let (looks, go_on) = (&looks, &go_on);
     let begin = |prefix: Prefix| {
@@ -119,7 +118,10 @@ pub(super) async fn folders(
 }
 
 /// Brings what the index says of one folder up to what the store holds.
-pub(super) async fn folder(uploads: &Repository, prefix: Prefix) -> Result<Compared, ExpiryError> {
+pub(super) async fn folder(
+    uploads: &Repository,
+    prefix: Prefix,
+) -> Result<Compared, RepositoryError> {
     one(uploads, prefix, &Semaphore::new(AT_ONCE)).await
 }
 
@@ -128,7 +130,7 @@ async fn one(
     uploads: &Repository,
     prefix: Prefix,
     looks: &Semaphore,
-) -> Result<Compared, ExpiryError> {
+) -> Result<Compared, RepositoryError> {
     let mut compared = Compared::default();
     // In this order: what was in the index before the look, and is not in the store, is gone.
     let known = uploads.catalog().with_prefix(prefix).await?;
@@ -163,7 +165,7 @@ async fn recheck(
     uploads: &Repository,
     prefix: Prefix,
     mut before: HashMap<UploadId, Option<Fingerprint>>,
-) -> Result<(), ExpiryError> {
+) -> Result<(), RepositoryError> {
     // The others were looked at twice.
     before.retain(|_, fingerprint| fingerprint.is_some());
     if before.is_empty() {
@@ -187,7 +189,7 @@ async fn recheck(
     Ok(())
 }
 
-async fn look(uploads: &Repository, found: Found) -> Result<Compared, ExpiryError> {
+async fn look(uploads: &Repository, found: Found) -> Result<Compared, RepositoryError> {
     let Found {
         id,
         files,

@@ -17,7 +17,7 @@ pub use events::{Events, Message, expired};
 pub use link::{ConnectError, Link};
 
 /// Why a command failed: the words of the client library.
-pub type Error = ::redis::RedisError;
+pub type Error = redis::RedisError;
 
 /// The keys of one installation, of which several can share a Redis.
 #[derive(Debug, Clone)]

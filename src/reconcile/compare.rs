@@ -229,7 +229,7 @@ async fn look(uploads: &Repository, found: Found) -> Result<Compared, Repository
             uploads.report_damage(&id, &error, true);
             compared.found(id, &error);
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
     Ok(compared)
 }

@@ -8,7 +8,7 @@
 //! newest upload of an earlier process.
 //!
 //! A disk that does not take the database any more (read-only, full, failing) takes no answer away:
-//! what it lacks stays in memory until it does, see [`file`]. Meanwhile the index is not ready, so
+//! what it lacks stays in memory until it does, see [`mod@file`]. Meanwhile the index is not ready, so
 //! that no uploads are added to what only memory has.
 //!
 //! Measured with `cargo bench --bench catalog` (2 shared cores, ext4, 100,000 uploads of one file):

@@ -13,7 +13,7 @@
 //!
 //! Files are written without a name (`O_TMPFILE`, open(2)) into the folder they end in, and
 //! linked at the commit; where a file system has no such files they wait in the stage, and are
-//! moved ([`placement`]). Every path is one component below a folder held open, and never a
+//! moved (`placement`). Every path is one component below a folder held open, and never a
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
 
 mod batch;

@@ -70,10 +70,14 @@ fn works_through(trouble: Trouble) {
     let all = Disturbed::start();
     let shown = format!("{trouble:?}");
     let lost = matches!(trouble, Trouble::LoseAnswer);
-    // Every second request: with the cleaner's own between them, any can be one of these.
-    all.proxy.rule(move |asked| match asked.number % 2 {
-        0 => trouble.clone(),
-        _ => Trouble::None,
+    // A third of the requests, scattered (Fibonacci hashing): were it every second, one that is tried
+    // again in step with the cleaner's own could meet it each time.
+    all.proxy.rule(move |asked| {
+        let scattered = (asked.number as u32).wrapping_mul(0x9e37_79b9) >> 16;
+        match scattered % 3 {
+            0 => trouble.clone(),
+            _ => Trouble::None,
+        }
     });
     let json = all.server.upload(&form());
     let id = json["id"].as_str().unwrap();

@@ -40,7 +40,10 @@ impl Pending {
         wait_until("all that were due are removed", || {
             leader.metric("wharf_expired_total") >= DUE as f64
         });
-        let lags = leader.lines("removing: it is over").into_iter();
+        // The log is written by a thread of its own, and may come later than what is counted.
+        let removing = || leader.lines("removing: it is over");
+        wait_until("the log says so", || removing().len() >= DUE);
+        let lags = removing().into_iter();
         let lags: Vec<Duration> = lags
             .map(|(at, line)| {
                 let (_, id) = line.split_once("id=").unwrap();

@@ -71,7 +71,7 @@ mod tests {
 
     /// Paths with methods, of the route table as it is written.
     fn routed() -> BTreeSet<(String, String)> {
-        let table = include_str!("../mod.rs");
+        let table = include_str!("../../routes.rs");
         let table = &table[table.find("fn routes(").unwrap()..];
         let mut found = BTreeSet::new();
         for route in table.split(".route(").skip(1) {

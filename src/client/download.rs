@@ -11,10 +11,11 @@ use reqwest::Url;
 use super::hash::Hasher;
 use super::place::Directory;
 use super::receive::{Incoming, Place};
+use super::received::{Received, shown};
 use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, Progress, Unwatched};
-use crate::form::{Decoder, Event, PartHead, RawFileName, close, display_name};
-use crate::model::{Digest, Distinct, FileName};
+use crate::form::{Decoder, Event, PartHead, RawFileName, close};
+use crate::model::{Distinct, FileName};
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
 pub const RETRIES: u32 = 5;
@@ -35,25 +36,6 @@ pub struct Download {
 enum Target {
     Directory(PathBuf),
     Writer(Box<dyn Write + Send>),
-}
-
-/// A file that has come whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Received {
-    /// The field it came in.
-    pub field: String,
-    /// Its safe name.
-    pub name: FileName,
-    /// Where it is now; `None` when it went to a writer.
-    pub path: Option<PathBuf>,
-    /// Its length in bytes.
-    pub size: u64,
-    /// Its media type, if it came with one.
-    pub media_type: Option<String>,
-    /// The SHA-256 that it came with, and has; `None` when it came with none, and nothing but its
-    /// length could be checked.
-    pub sha256: Option<Digest>,
 }
 
 /// What has come.
@@ -351,11 +333,6 @@ impl<'a> Receiver<'a> {
         }
         Ok(())
     }
-}
-
-/// A name as people read it.
-pub(super) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(&display_name(name)).into_owned()
 }
 
 /// What a file that came is called here.

@@ -74,15 +74,17 @@ mod hash;
 mod place;
 mod progress;
 mod receive;
+mod received;
 mod records;
 mod server;
 mod source;
 mod transfer;
 mod upload;
 
-pub use download::{Download, Downloaded, RETRIES, Received};
+pub use download::{Download, Downloaded, RETRIES};
 pub use error::ClientError;
 pub use progress::{Progress, Unwatched};
+pub use received::Received;
 pub use server::{Client, ClientBuilder, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Token};
 pub use source::FilePart;
 pub use upload::{BLOCK, Upload};

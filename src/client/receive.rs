@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::download::{Received, shown};
 use super::hash::Hasher;
 use super::place::{Directory, Draft};
+use super::received::{Received, shown};
 use super::{ClientError, blocking};
 use crate::form::PartHead;
 use crate::model::{Digest, DigestHeaderError, FileName, expected_sha256};

@@ -9,13 +9,13 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cursor::{Cursor, FileRange, Step};
+use super::cursor::{Cursor, FileRange, Step, recall};
 use super::memory::ManifestBudget;
 use super::outline::Outline;
 use super::representation::{Slice, Source};
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, Piece, Representation};
-use crate::model::{Manifest, UploadId};
+use crate::model::UploadId;
 use crate::repository::{Repository, Wanted};
 use crate::store::{Blob, StoreError};
 
@@ -144,15 +144,6 @@ fn slices_of_many_files(pieces: &[Piece]) -> Vec<(Arc<Outline>, Range<u64>)> {
         _ => None,
     });
     slices.collect()
-}
-
-/// The manifest of an upload that a form was laid out with.
-pub(super) async fn recall(
-    uploads: &Repository,
-    id: &UploadId,
-) -> Result<Arc<Manifest>, DeliveryError> {
-    let manifest = uploads.get_any_version(id).await?;
-    manifest.ok_or_else(|| DeliveryError::NotFound(id.to_string()))
 }
 
 /// What is left to be sent.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::DeliveryError;
-use super::body::recall;
 use super::memory::{HeldManifest, ManifestBudget};
 use super::outline::{self, Outline};
 use crate::form;
@@ -214,4 +213,13 @@ impl Cursor {
         text.extend_from_slice(&close[from as usize..to as usize]);
         self.range.start = self.range.end;
     }
+}
+
+/// The manifest of an upload that a form was laid out with.
+pub(super) async fn recall(
+    uploads: &Repository,
+    id: &UploadId,
+) -> Result<Arc<Manifest>, DeliveryError> {
+    let manifest = uploads.get_any_version(id).await?;
+    manifest.ok_or_else(|| DeliveryError::NotFound(id.to_string()))
 }

@@ -8,6 +8,7 @@ mod memory;
 mod outline;
 mod representation;
 mod resolve;
+mod selected;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -24,7 +25,7 @@ pub use body::Content;
 pub use error::DeliveryError;
 pub use listing::{Listing, Summary};
 pub use representation::{FormBuilder, Kind, Piece, Representation};
-pub use resolve::Selected;
+pub use selected::Selected;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy)]

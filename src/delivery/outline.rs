@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::memory::{HeldManifest, ManifestBudget};
-use super::resolve::Selected;
+use super::selected::Selected;
 use crate::form::{self, Boundary, OutPart};
 use crate::model::{Manifest, Part, UploadId};
 

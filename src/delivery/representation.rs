@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::memory::ManifestBudget;
 use super::outline::{Outline, OutlineBuilder};
-use super::resolve::Selected;
+use super::selected::Selected;
 use crate::catalog::Limit;
 use crate::form::Boundary;
 use crate::model::{FileName, Manifest, Part, StoredFile, Timestamp, UploadId};

@@ -4,14 +4,8 @@ use bytes::{Buf, Bytes};
 
 use super::disposition::{self, Disposition, RawFileName};
 use super::error::{DecodeErrorKind, Fault, quote};
+use super::limits::{HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT};
 use super::params::{is_space, is_token, trim};
-
-/// The most bytes of headers one part may have, line ends and the empty line included.
-pub const HEAD_LIMIT: usize = 16 * 1024;
-/// The most headers one part may have.
-pub const HEADERS_LIMIT: usize = 32;
-/// The most bytes one header line may have, its CRLF aside; the most padding behind a delimiter.
-pub const LINE_LIMIT: usize = 8 * 1024;
 
 /// What the headers of a part say. The values are copies: they keep no frame alive.
 ///

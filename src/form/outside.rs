@@ -5,11 +5,7 @@ use bytes::Bytes;
 use memchr::{memchr2, memmem};
 
 use super::error::{DecodeErrorKind, Fault};
-
-/// The most bytes that may stand before the first delimiter.
-pub const PREAMBLE_LIMIT: usize = 8 * 1024;
-/// The most bytes that may follow the line of the close delimiter.
-pub const EPILOGUE_LIMIT: usize = 64 * 1024;
+use super::limits::{EPILOGUE_LIMIT, PREAMBLE_LIMIT};
 
 /// What has come before the first delimiter. It is kept until that has come.
 #[derive(Debug)]

@@ -12,8 +12,16 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::Format;
 use crate::model::{is_active, plain_json};
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// The most bytes that wait, and again as many that are being written: some 10,000 lines.
 const CAPACITY: usize = 1 << 20;

@@ -14,21 +14,13 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
+pub use lines::Format;
 use lines::{Lines, Sink};
 
 /// How long the end of the process waits for lines to be written.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 static LINES: Lines = Lines::new();
-
-/// How lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// Why a log cannot be begun, or its filter not changed.
 #[derive(Debug, thiserror::Error)]

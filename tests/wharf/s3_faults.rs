@@ -1,5 +1,6 @@
 //! An object store that has too much to do, cuts connections, loses answers, or is not there.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use crate::support::{
@@ -70,11 +71,12 @@ fn works_through(trouble: Trouble) {
     let all = Disturbed::start();
     let shown = format!("{trouble:?}");
     let lost = matches!(trouble, Trouble::LoseAnswer);
-    // A third of the requests, scattered (Fibonacci hashing): were it every second, one that is tried
-    // again in step with the cleaner's own could meet it each time.
+    // One of five requests, scattered: were it every second, one that is tried again in step with
+    // the cleaner's own could meet it each time.
     all.proxy.rule(move |asked| {
-        let scattered = (asked.number as u32).wrapping_mul(0x9e37_79b9) >> 16;
-        match scattered % 3 {
+        let mut hasher = DefaultHasher::new();
+        asked.number.hash(&mut hasher);
+        match hasher.finish() % 5 {
             0 => trouble.clone(),
             _ => Trouble::None,
         }

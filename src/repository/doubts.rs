@@ -63,7 +63,7 @@ pub enum Wanted<'a> {
 }
 
 impl State {
-    /// Whether an upload is to be compared.
+    /// Whether an upload still has to be compared.
     fn is_open(&self, manifest: &Manifest) -> bool {
         let (id, at) = (&manifest.id, manifest.created_at);
         let recent = self.since.is_some_and(|since| since <= at) && at <= self.until;
@@ -80,7 +80,7 @@ impl State {
 }
 
 impl Doubts {
-    /// The turn at an upload that is to be compared; `None` when it was.
+    /// The turn at an upload that still has to be compared; `None` where it need not be.
     fn turn(&self, manifest: &Manifest) -> Option<Arc<Turn>> {
         let mut state = self.lock();
         state.is_open(manifest).then(|| {
@@ -184,6 +184,7 @@ impl Repository {
                 Err(error @ (StoreError::Damaged(_) | StoreError::Io { .. })) => {
                     if matches!(self.store().manifest(id).await, Ok(None)) {
                         // It was removed meanwhile.
+                        doubts.lock().checking.remove(id);
                         return Ok(());
                     }
                     tracing::error!(%id, %error, "an upload is damaged; its damaged files are not served");

@@ -88,9 +88,9 @@ pub async fn watch(
 }
 
 /// Looks whether the folder of a store is still the one that was opened, and publishes what is
-/// wrong, until `stop`. One that is moved away is read on, for it is held open, and takes no
-/// uploads, which nobody would find there; when it is back it does. Another one in its place, be it
-/// empty or a copy, is left alone: its lock, its index and its files are not those that are held.
+/// wrong, until `stop`. Files of a folder that is moved away are still read, for the folder is held
+/// open; it takes no uploads, which could not be found there, until it is back. Another folder in
+/// its place, empty or a copy, is left alone: the server holds neither its lock nor its index.
 pub async fn watch_folder(
     store: Arc<dyn Store>,
     trouble: watch::Sender<Option<String>>,

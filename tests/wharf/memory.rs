@@ -11,20 +11,6 @@ const CLIENTS: usize = 250;
 /// What may stay of the memory of many clients that have left, in KiB.
 const STAYS: u64 = 16 << 10;
 
-/// Waits until the memory of the server has not grown for a second, in which it answers others.
-/// Returns the most that was seen, in KiB.
-fn most(server: &Server) -> u64 {
-    let (mut most, mut same) = (0, 0);
-    while same < 20 {
-        let now = server.anonymous();
-        same = if now > most { 0 } else { same + 1 };
-        most = most.max(now);
-        assert_eq!(server.get("/healthz").status, 200);
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    most
-}
-
 /// Each client sends 1 MiB of text fields, and then nothing more.
 #[test]
 fn text_that_does_not_end_is_bounded_and_given_back() {
@@ -58,7 +44,7 @@ fn text_that_does_not_end_is_bounded_and_given_back() {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    let most = most(&server);
+    let most = server.most_anonymous();
     assert!(most < rest + (112 << 10), "{rest} KiB, then {most} KiB");
     drop(clients);
     wait_until("the memory is given back", || {
@@ -86,7 +72,7 @@ fn answers_that_are_not_read_are_bounded_and_given_back() {
         stream.read_exact(&mut first).unwrap();
         assert_eq!(&first, b"HTTP/1.1 200");
     }
-    let most = most(&server);
+    let most = server.most_anonymous();
     assert!(most < rest + (128 << 10), "{rest} KiB, then {most} KiB");
     drop(clients);
     wait_until("the memory is given back", || {

@@ -1,8 +1,8 @@
 //! The file of the database. What it does not take stays in memory: an index whose disk fails to
 //! write goes on to answer, and is whole on the disk again once that takes it.
 //!
-//! Of all that was written since the last sync a copy is kept: when a write or a sync fails, nobody
-//! can tell what of it the disk has (fsync(2)). From then on nothing goes to the file; reads find
+//! Of all that was written since the last sync a copy is kept: when a write or a sync fails, the
+//! system does not say what of it the disk has (fsync(2)). From then on nothing goes to the file; reads find
 //! the copies before the file, and the database does not notice. [`IndexFile::mend`] tries to
 //! write them, until it succeeds. As long as it has not, the start of the file on the disk says
 //! that it is no database, or is that of the last sync: a process that dies meanwhile leaves an
@@ -235,7 +235,7 @@ impl Inner {
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// Writes what is kept, the start of the file last. Whoever changes the file waits.
+    /// Writes what is kept, the start of the file last. Other changes of the file wait.
     fn write_kept(&self) -> io::Result<()> {
         if !self.read_state().kept.contains_key(&0) {
             let start = self.block(0, 0)?;

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::request_id::FIELD as REQUEST_ID;
+use super::request_id;
 
 /// A site as the setting `cors_origin` names it: an origin, or all origins below a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub fn layer(sites: &[Site]) -> CorsLayer {
         header::AUTHORIZATION,
         header::CONTENT_TYPE,
         HeaderName::from_static("x-requested-with"),
-        REQUEST_ID,
+        request_id::FIELD,
         header::RANGE,
         header::IF_RANGE,
         header::CACHE_CONTROL,
@@ -120,7 +120,7 @@ pub fn layer(sites: &[Site]) -> CorsLayer {
             header::ACCEPT_RANGES,
             repr_digest,
             header::RETRY_AFTER,
-            REQUEST_ID,
+            request_id::FIELD,
         ])
 }
 

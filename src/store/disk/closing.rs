@@ -42,7 +42,8 @@ pub fn may_wait<T>(work: impl FnOnce() -> T) -> T {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Ends what nobody waits for, on threads of its own. They end with it.
+/// Closes files, and ends other things that no task waits for, on threads of its own. They end
+/// with it.
 #[derive(Debug)]
 pub struct Closer {
     jobs: Sender<Job>,
@@ -119,7 +120,7 @@ struct Handle {
 }
 
 impl OpenFile {
-    /// One that has `size` bytes; `u64::MAX` when nobody has looked.
+    /// One that has `size` bytes; `u64::MAX` when its size is not known.
     pub fn new(inner: &Inner, file: File, size: u64) -> Self {
         Self::with(&inner.closer, file, size, None)
     }
@@ -190,8 +191,10 @@ impl From<File> for Reached {
 impl Drop for Handle {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        let large = self.size.load(Ordering::Relaxed) > LARGE && has_no_name(&file);
-        if large || self.closer.remote {
+        // A remote one first: to ask it for the number of its names may take as long as closing.
+        let elsewhere =
+            self.closer.remote || self.size.load(Ordering::Relaxed) > LARGE && has_no_name(&file);
+        if elsewhere {
             let permit = self.permit.take();
             self.closer.later(move || drop((file, permit)));
         }

@@ -157,7 +157,7 @@ impl<'a> Commit<'a> {
         Err(error)
     }
 
-    /// The names that go when it has failed, where nobody else has the store.
+    /// The names that are removed when it has failed, where no other process has the store.
     fn withdrawn(&mut self, error: &StoreError) -> Vec<String> {
         let mut linked = std::mem::take(&mut self.linked);
         if !matches!(error, StoreError::Exists) {

@@ -38,7 +38,8 @@ pub enum Way {
     Rename,
     /// A hard link does; then the name in the stage is removed.
     Link,
-    /// Neither does: this process looks at the name first, and nobody else may have the store.
+    /// Neither does: this process looks at the name first, and no other process may have the
+    /// store.
     Look,
 }
 

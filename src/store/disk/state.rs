@@ -14,12 +14,12 @@ use super::writer::Writer;
 
 /// How many commits run at once on threads of their own.
 const BY_THREAD: usize = 128;
-/// How many wait as tasks at once, each with a descriptor that nobody has counted.
+/// How many wait as tasks at once, each with a descriptor that is not counted.
 const BY_TASK: usize = 1024;
 /// A task that takes longer to name the files of its commit has waited for the disk.
 const SLOW_COMMIT: Duration = Duration::from_millis(5);
 
-/// What they share in memory alone: whoever looks at it waits for no disk.
+/// What they share in memory alone: to look at it needs no disk.
 #[derive(Debug)]
 pub struct State {
     pub health: Health,

@@ -102,7 +102,7 @@ impl Disk {
         }
     }
 
-    /// Runs `work` on a thread that may wait, to its end even when nobody waits for it any more.
+    /// Runs `work` on a thread that may wait, to its end, also when the caller no longer waits for it.
     pub async fn away<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
@@ -171,10 +171,17 @@ impl Disk {
         };
         look.under_way = Some(Uptime::now());
         drop(look);
-        let (disk, looking) = (self.clone(), Looking(Arc::clone(remote)));
+        let (inner, looking) = (Arc::clone(&self.inner), Looking(Arc::clone(remote)));
         runtime.spawn(async move {
-            let found = disk.away(|inner| inner.space.check()).await;
-            looking.0.lock().found = found.map_err(|error| error.to_string());
+            // On a thread beyond those that work has: where all of them are busy with a file system
+            // that is merely slow, it still answers.
+            let found = tokio::task::spawn_blocking(move || may_wait(|| inner.space.check()));
+            let found = joined(found).await;
+            let mut look = looking.0.lock();
+            look.found = found.map_err(|error| error.to_string());
+            if std::mem::take(&mut look.logged) {
+                tracing::info!("the file system of the store answers again");
+            }
         });
         true
     }
@@ -228,9 +235,6 @@ impl Drop for Looking {
         let mut look = self.0.lock();
         look.under_way = None;
         look.ended = Some(Uptime::now());
-        if std::mem::take(&mut look.logged) {
-            tracing::info!("the file system of the store answers again");
-        }
     }
 }
 

@@ -264,6 +264,20 @@ impl Server {
         self.status("RssAnon:")
     }
 
+    /// The most of it that is seen until it has not grown for a second, in which the server
+    /// answers others.
+    pub fn most_anonymous(&self) -> u64 {
+        let (mut most, mut same) = (0, 0);
+        while same < 20 {
+            let now = self.anonymous();
+            same = if now > most { 0 } else { same + 1 };
+            most = most.max(now);
+            assert_eq!(self.get("/healthz").status, 200);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        most
+    }
+
     fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();

@@ -145,7 +145,10 @@ fn kills_do_not_stop_the_cleaning() {
     for id in &kept {
         assert_eq!(server.get(&format!("/files/{id}/b.bin")).text(), "x");
     }
-    assert_eq!(server.get("/status").json()["uploads"], kept.len());
+    // The files of an upload go before its entry in the index.
+    wait_until("the index has forgotten it", || {
+        server.get("/status").json()["uploads"] == kept.len()
+    });
     assert_eq!(
         server.get("/status").json()["next_expiry"],
         serde_json::Value::Null

@@ -13,7 +13,7 @@ use crate::coordination::{Events, Link};
 use crate::lease::{self, Lease, RedisLease, Solo};
 use crate::model::{Clock, Doubt, Timestamp};
 use crate::repository::{Identity, presence};
-use crate::store::{BucketStore, DiskStore, Store, StoreError, disk, object};
+use crate::store::{BucketStore, DiskStore, LocalStore, Store, StoreError, disk, object};
 
 /// The name of the embedded index in the store's private folder.
 const CATALOG: &str = "catalog.redb";
@@ -72,10 +72,11 @@ impl Backends {
         purpose: Purpose,
     ) -> Result<Self, StartError> {
         // The store first: its lock keeps others from the index as well.
-        let store: Arc<dyn Store> = Arc::new(DiskStore::open(disk)?);
+        let store = DiskStore::open(disk)?;
         let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
         let catalog = embedded(&path, clock, purpose)?;
-        let doubt = doubt(&*store, &catalog, disk.durability).await?;
+        let doubt = doubt(&store, &catalog, disk.durability).await?;
+        let store: Arc<dyn Store> = Arc::new(store);
         let (trouble, watched) = watch::channel(None);
         let watching = Arc::clone(&store);
         Ok(Backends {
@@ -204,7 +205,7 @@ fn embedded(path: &Path, clock: &Clock, purpose: Purpose) -> Result<EmbeddedCata
 /// wait for the disk, what came shortly before it was left uncleanly. Kept before anything else is
 /// done, for the index does not remember how it was left.
 async fn doubt(
-    store: &dyn Store,
+    store: &dyn LocalStore,
     catalog: &EmbeddedCatalog,
     durability: disk::Durability,
 ) -> Result<Doubt, StoreError> {

@@ -206,7 +206,7 @@ impl Reader {
                 Some(Step::File(file)) => {
                     if self.blob.is_none()
                         && self.ahead.is_none()
-                        && let Some(bytes) = at_hand(&self.uploads, file)
+                        && let Some(bytes) = try_read_cached(&self.uploads, file)
                     {
                         self.steps.pop_front();
                         return Ok(Some(bytes));
@@ -290,9 +290,10 @@ impl Reader {
     }
 }
 
-/// The whole wanted range of a file, if the store has it in memory.
-fn at_hand(uploads: &Repository, file: &FileRange) -> Option<Bytes> {
-    let content = uploads.store().at_hand(&file.id, &file.name, file.size)?;
+/// The whole wanted range of a file, if the page cache holds it.
+fn try_read_cached(uploads: &Repository, file: &FileRange) -> Option<Bytes> {
+    let store = uploads.store().local()?;
+    let content = store.try_read_cached(&file.id, &file.name, file.size)?;
     // It is in memory: its length fits a usize, and the range lies within it.
     Some(content.slice(file.range.start as usize..file.range.end as usize))
 }

@@ -137,8 +137,15 @@ impl Listing {
     /// The summaries of those uploads that are not over and still in the store.
     async fn summaries(&self, entries: Vec<Entry>) -> Result<Vec<Summary>, DeliveryError> {
         let uploads = &self.delivery.uploads;
-        let ids = entries.iter().map(|entry| entry.id).collect();
-        let present = uploads.store().present(ids).await?;
+        let present = match uploads.store().local() {
+            Some(store) => {
+                store
+                    .present(entries.iter().map(|entry| entry.id).collect())
+                    .await?
+            }
+            // It would have to be asked for each.
+            None => vec![true; entries.len()],
+        };
         let now = self.delivery.clock.now();
         let mut summaries = Vec::with_capacity(entries.len());
         for (entry, present) in entries.into_iter().zip(present) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::model::Clock;
 use crate::repository::Repository;
-use crate::store::Elsewhere;
+use crate::store::PresignRequest;
 
 use memory::ManifestBudget;
 
@@ -59,17 +59,18 @@ impl Delivery {
         self.options.shared_names
     }
 
-    /// Where a client can fetch a raw file by itself, to be shown with this
+    /// A URL at which a client can fetch a raw file from the store by itself, to be shown with this
     /// `Content-Disposition`; `None` where it cannot, or where downloads are counted.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn elsewhere(
+    pub async fn presigned_url(
         &self,
         representation: &Representation,
         disposition: &str,
     ) -> Result<Option<String>, DeliveryError> {
-        let Some((id, file)) = representation.file() else {
+        let store = self.uploads.store();
+        let (Some(presigner), Some((id, file))) = (store.presigner(), representation.file()) else {
             return Ok(None);
         };
         let now = self.clock.now();
@@ -79,7 +80,7 @@ impl Delivery {
         if representation.is_limited() || lives < Duration::from_secs(1) {
             return Ok(None);
         }
-        let file = Elsewhere {
+        let request = PresignRequest {
             id,
             name: &file.name,
             media_type: file.served_type(),
@@ -87,6 +88,6 @@ impl Delivery {
             size: file.size,
             lives,
         };
-        Ok(self.uploads.store().elsewhere(&file).await?)
+        Ok(Some(presigner.presigned_url(&request).await?))
     }
 }

@@ -11,7 +11,7 @@ use crate::form::is_media_type;
 use crate::model::media_type::guess;
 use crate::model::units::format_size;
 use crate::model::{Digest, FileName, Part, RawText, StoredFile};
-use crate::store::{Received, Staged};
+use crate::store::{FileSummary, Staged};
 
 /// What a raw body becomes.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ pub async fn store_file(
     name: FileName,
     limits: &Limits,
     mut content: impl Content,
-) -> Result<Received, IngestError> {
+) -> Result<FileSummary, IngestError> {
     let mut sink = target.staged.file(name, limits.digest).await?;
     let mut size = 0;
     while let Some(data) = content.next().await? {

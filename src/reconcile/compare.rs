@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::{Prefix, Tombstone, UploadId};
 use crate::repository::{Indexed, Repository, RepositoryError};
-use crate::store::{Fingerprint, Found, StoreError};
+use crate::store::{Fingerprint, ScannedUpload, StoreError};
 
 /// How many uploads are looked at at once, in all folders together.
 const AT_ONCE: usize = 32;
@@ -189,8 +189,8 @@ async fn recheck(
     Ok(())
 }
 
-async fn look(uploads: &Repository, found: Found) -> Result<Compared, RepositoryError> {
-    let Found {
+async fn look(uploads: &Repository, found: ScannedUpload) -> Result<Compared, RepositoryError> {
+    let ScannedUpload {
         id,
         files,
         fingerprint,

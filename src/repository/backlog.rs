@@ -257,7 +257,7 @@ impl Repository {
     /// Lets go of a change that was missed and made up for.
     pub(super) async fn settle(&self, id: &UploadId, number: u64) {
         if self.0.shared
-            && let Err(error) = self.0.store.unnote(Note::Unindexed, id).await
+            && let Err(error) = self.0.store.remove_note(Note::Unindexed, id).await
         {
             tracing::debug!(%id, %error, "a note of an upload that is indexed stays for now");
         }

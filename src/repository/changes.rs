@@ -120,24 +120,27 @@ impl Change {
         self.went(before, replaced)
     }
 
-    /// Removes the upload; see [`Store::bury`](crate::store::Store::bury).
-    pub(super) async fn bury(&mut self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+    /// Removes the upload from the store; see [`Store::remove`](crate::store::Store::remove).
+    pub(super) async fn put_tombstone(
+        &mut self,
+        tombstone: &Tombstone,
+    ) -> Result<Replaced, StoreError> {
         let before = std::mem::replace(&mut self.index, Index::Behind);
-        let buried = self.inner.store.bury(tombstone).await;
-        self.went(before, buried)
+        let removed = self.inner.store.remove(tombstone).await;
+        self.went(before, removed)
     }
 
     /// Removes an upload that cannot be understood; see
-    /// [`Store::bury_damaged`](crate::store::Store::bury_damaged).
-    pub(super) async fn bury_damaged(&mut self) -> Result<Replaced, StoreError> {
+    /// [`Store::remove_damaged`](crate::store::Store::remove_damaged).
+    pub(super) async fn remove_damaged(&mut self) -> Result<Replaced, StoreError> {
         let before = std::mem::replace(&mut self.index, Index::Behind);
         let now = self.inner.clock.now();
-        let buried = self.inner.store.bury_damaged(&self.id, now).await;
-        if matches!(buried, Err(StoreError::Damaged(_))) {
+        let removed = self.inner.store.remove_damaged(&self.id, now).await;
+        if matches!(removed, Err(StoreError::Damaged(_))) {
             // A newer version understands it.
             self.index = before;
         }
-        self.went(before, buried)
+        self.went(before, removed)
     }
 
     fn went(

@@ -116,7 +116,7 @@ impl Change {
         if !self.inner.shared {
             return;
         }
-        let note = self.inner.store.note(Note::Unindexed, &id);
+        let note = self.inner.store.add_note(Note::Unindexed, &id);
         match tokio::time::timeout(PATIENCE, note).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%id, %error, "cannot note that it is to be indexed"),
@@ -129,13 +129,13 @@ impl Change {
         let (id, at) = (manifest.id, manifest.created_at);
         let files = manifest.files().map(|(_, file)| file.name.clone());
         let orphaned = Tombstone::orphaned(id, files.collect(), at);
-        let taken_back = match self.bury(&orphaned).await {
+        let taken_back = match self.put_tombstone(&orphaned).await {
             // The manifest was stored already, and no client was told of the upload.
             Ok(Replaced::Changed) => {
                 let failed = Tombstone::of(manifest, Reason::Failed, at);
-                self.bury(&failed).await
+                self.put_tombstone(&failed).await
             }
-            buried => buried,
+            removed => removed,
         };
         let forgotten = match taken_back {
             Ok(_) => self.forget(&[]).await.map_err(RepositoryError::from),

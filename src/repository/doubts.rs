@@ -202,9 +202,12 @@ impl Repository {
     }
 
     async fn keep_doubt(&self) {
+        let Some(store) = self.store().local() else {
+            return;
+        };
         let _keeping = self.0.doubts.keeping.lock().await;
         let doubt = self.0.doubts.lock().doubt();
-        if let Err(error) = self.store().keep_doubt(&doubt).await {
+        if let Err(error) = store.keep_doubt(&doubt).await {
             tracing::warn!(%error, "cannot keep in the store which uploads are damaged; the next start looks again");
         }
     }

@@ -56,7 +56,7 @@ impl Identity {
             Some(_) if new => Ok(identity),
             Some(store) => Err(IdentityError::Mismatch { store, redis }),
             None if new => {
-                identity.store.identify(id).await?;
+                identity.store.set_identity(id).await?;
                 Ok(identity)
             }
             None => identity.wait_for(redis).await,

@@ -226,7 +226,7 @@ impl Repository {
     /// the index fails; it can be repeated.
     pub async fn remove_damaged(&self, id: &UploadId) -> Result<bool, RepositoryError> {
         let work = |mut change: Change| async move {
-            let removed = change.bury_damaged().await? == Replaced::Done;
+            let removed = change.remove_damaged().await? == Replaced::Done;
             if removed {
                 tracing::warn!(id = %change.id, "removed an upload whose manifest was damaged");
                 change.forget(&[]).await?;
@@ -255,7 +255,8 @@ impl Repository {
     pub async fn forget_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let tombstone = tombstone.clone();
         let id = tombstone.id;
-        let work = |change: Change| async move { change.inner.store.forget(&tombstone).await };
+        let work =
+            |change: Change| async move { change.inner.store.remove_tombstone(&tombstone).await };
         self.change("removal of a tombstone", &id, work).await
     }
 
@@ -266,7 +267,7 @@ impl Repository {
     pub async fn remove_orphan(&self, orphan: Orphan) -> Result<bool, StoreError> {
         let tombstone = Tombstone::orphaned(orphan.id, orphan.files, self.0.clock.now());
         let work = |mut change: Change| async move {
-            let removed = change.bury(&tombstone).await? == Replaced::Done;
+            let removed = change.put_tombstone(&tombstone).await? == Replaced::Done;
             // Without a manifest it should be in no index; one that fails is asked again.
             if removed && let Err(error) = change.forget(&tombstone.files).await {
                 tracing::warn!(id = %tombstone.id, %error, "the index was not told of removed files");
@@ -387,7 +388,7 @@ impl Change {
                 return Ok(Removed::Kept);
             };
             let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
-            match self.bury(&tombstone).await? {
+            match self.put_tombstone(&tombstone).await? {
                 // Another change came first: read the upload again, and go by that.
                 Replaced::Changed => {}
                 Replaced::Gone => return Ok(Removed::Absent),
@@ -400,7 +401,7 @@ impl Change {
     }
 
     async fn clear(&mut self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
-        let cleared = self.inner.store.clear(tombstone).await?;
+        let cleared = self.inner.store.remove_files(tombstone).await?;
         self.forget(&tombstone.files).await?;
         Ok(cleared)
     }

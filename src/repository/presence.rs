@@ -51,7 +51,7 @@ pub async fn introduce(store: &dyn Store) -> Result<StoreId, IdentityError> {
         return Ok(id);
     }
     let id = StoreId::generate()?;
-    match store.identify(id).await {
+    match store.set_identity(id).await {
         Ok(()) => Ok(id),
         // Another process was quicker.
         Err(StoreError::Exists) => store

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::Repository;
 use crate::catalog::{Catalog, EmbeddedCatalog};
 use crate::model::{Clock, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::disk::{Durability, Options};
 use crate::store::{
-    Blob, DiskStore, FileSink, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId,
-    Version,
+    Blob, DiskStore, FileSink, LocalStore, Note, Notes, Orphan, Records, Replaced, ScannedUpload,
+    Staged, Store, StoreError, StoreId, Version,
 };
 
 /// How many turns of other tasks a step takes before it is done, and again before its answer.
@@ -184,24 +183,24 @@ impl Store for Slowed {
         slowly!(self.0.replace(manifest))
     }
 
-    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
-        slowly!(self.0.bury(tombstone))
+    async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        slowly!(self.0.remove(tombstone))
     }
 
-    async fn bury_damaged(
+    async fn remove_damaged(
         &self,
         id: &UploadId,
         gone_at: Timestamp,
     ) -> Result<Replaced, StoreError> {
-        slowly!(self.0.bury_damaged(id, gone_at))
+        slowly!(self.0.remove_damaged(id, gone_at))
     }
 
-    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
-        slowly!(self.0.clear(tombstone))
+    async fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+        slowly!(self.0.remove_files(tombstone))
     }
 
-    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
-        slowly!(self.0.forget(tombstone))
+    async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        slowly!(self.0.remove_tombstone(tombstone))
     }
 
     async fn open(
@@ -214,10 +213,6 @@ impl Store for Slowed {
         slowly!(self.0.open(id, name, size, range))
     }
 
-    fn at_hand(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
-        self.0.at_hand(id, name, size)
-    }
-
     async fn verify(
         &self,
         manifest: &Arc<Manifest>,
@@ -226,7 +221,7 @@ impl Store for Slowed {
         slowly!(self.0.verify(manifest, parts))
     }
 
-    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         self.0.scan(prefix).await
     }
 
@@ -234,24 +229,42 @@ impl Store for Slowed {
         self.0.orphans(prefix, before).await
     }
 
-    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        slowly!(self.0.note(note, id))
+    fn ready(&self) -> Result<(), String> {
+        self.0.ready()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.close().await
+    }
+
+    fn local(&self) -> Option<&dyn LocalStore> {
+        self.0.local()
+    }
+}
+
+#[async_trait]
+impl Notes for Slowed {
+    async fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        slowly!(self.0.add_note(note, id))
     }
 
     async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
         slowly!(self.0.notes(note))
     }
 
-    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        slowly!(self.0.unnote(note, id))
+    async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        slowly!(self.0.remove_note(note, id))
     }
+}
 
+#[async_trait]
+impl Records for Slowed {
     async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
         self.0.identity().await
     }
 
-    async fn identify(&self, id: StoreId) -> Result<(), StoreError> {
-        self.0.identify(id).await
+    async fn set_identity(&self, id: StoreId) -> Result<(), StoreError> {
+        self.0.set_identity(id).await
     }
 
     async fn total(&self) -> Result<Option<u64>, StoreError> {
@@ -260,13 +273,5 @@ impl Store for Slowed {
 
     async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
         self.0.keep_total(bytes).await
-    }
-
-    fn warning(&self) -> Option<&'static str> {
-        self.0.warning()
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        self.0.ready()
     }
 }

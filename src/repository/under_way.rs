@@ -49,7 +49,7 @@ impl Drop for Open {
             let (store, id) = (Arc::clone(self.uploads.store()), self.id);
             self.uploads.begin(async move {
                 // A note that stays is removed when it is stale.
-                let _ = store.unnote(Note::UnderWay, &id).await;
+                let _ = store.remove_note(Note::UnderWay, &id).await;
             });
         }
     }
@@ -102,7 +102,7 @@ impl Repository {
 
     async fn renew_note(&self, id: &UploadId) {
         let now = Uptime::now();
-        if let Err(error) = self.0.store.note(Note::UnderWay, id).await {
+        if let Err(error) = self.0.store.add_note(Note::UnderWay, id).await {
             tracing::warn!(%id, %error, "cannot note that an upload is under way; trying again");
             return;
         }
@@ -115,7 +115,7 @@ impl Repository {
         };
         if !known {
             // The upload has ended meanwhile.
-            let _ = self.0.store.unnote(Note::UnderWay, id).await;
+            let _ = self.0.store.remove_note(Note::UnderWay, id).await;
         }
     }
 
@@ -143,7 +143,7 @@ impl Repository {
         for (id, renewed) in self.0.store.notes(Note::UnderWay).await? {
             match renewed >= stale {
                 true => noted.push(id),
-                false => self.0.store.unnote(Note::UnderWay, &id).await?,
+                false => self.0.store.remove_note(Note::UnderWay, &id).await?,
             }
         }
         Ok(noted)

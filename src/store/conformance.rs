@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{FileSink, Found, Note, Replaced, Staged, Store, StoreError, StoreId};
+use super::{FileSink, Note, Replaced, ScannedUpload, Staged, Store, StoreError, StoreId};
 use crate::model::{
     FileName, Manifest, Part, Prefix, Reason, Stored, StoredFile, Timestamp, Tombstone, UploadId,
 };
@@ -79,7 +79,7 @@ async fn read(
 async fn all_ids(store: &dyn Store) -> Vec<UploadId> {
     let mut ids = Vec::new();
     for prefix in Prefix::all() {
-        for Found { id, .. } in store.scan(prefix).await.unwrap() {
+        for ScannedUpload { id, .. } in store.scan(prefix).await.unwrap() {
             if store.manifest(&id).await.unwrap().is_some() {
                 ids.push(id);
             }
@@ -94,7 +94,7 @@ fn end(manifest: &Manifest) -> Tombstone {
 }
 
 async fn remove(store: &dyn Store, manifest: &Manifest) {
-    assert_eq!(store.bury(&end(manifest)).await.unwrap(), Replaced::Done);
+    assert_eq!(store.remove(&end(manifest)).await.unwrap(), Replaced::Done);
 }
 
 /// Runs the whole suite on an empty store.
@@ -233,24 +233,24 @@ async fn removal_is_complete_and_repeatable(store: &dyn Store) {
     let early = end(&removed);
     removed.generation = 2;
     assert_eq!(store.replace(&removed).await.unwrap(), Replaced::Done);
-    // Whoever has not seen the last version removes nothing.
-    assert_eq!(store.bury(&early).await.unwrap(), Replaced::Changed);
+    // A removal that has not seen the last version removes nothing.
+    assert_eq!(store.remove(&early).await.unwrap(), Replaced::Changed);
     assert!(content(store, &removed, "a").await.is_ok());
     remove(store, &removed).await;
     for tombstone in [early, end(&removed)] {
-        assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Gone);
-        assert_eq!(store.clear(&tombstone).await.unwrap(), 0);
+        assert_eq!(store.remove(&tombstone).await.unwrap(), Replaced::Gone);
+        assert_eq!(store.remove_files(&tombstone).await.unwrap(), 0);
     }
     assert!(content(store, &removed, "a").await.is_err());
     assert_eq!(
         reading.next().await.unwrap().as_deref(),
         Some(&b"y"[..]),
-        "who has it open reads on"
+        "a reader that has it open reads on"
     );
     assert_eq!(content(store, &kept, "a").await.unwrap(), "x");
     assert_eq!(all_ids(store).await, [kept.id]);
     remove(store, &kept).await;
-    // Of many at once, one is first; whoever comes later finds it gone.
+    // Of many at once, one is first; those that come later find it gone.
     let contested = commit(store, &[("a", b"z")]).await;
     let next = Manifest {
         generation: 2,
@@ -258,7 +258,7 @@ async fn removal_is_complete_and_repeatable(store: &dyn Store) {
     };
     let end = end(&contested);
     let (one, other, prolonged) =
-        tokio::join!(store.bury(&end), store.bury(&end), store.replace(&next));
+        tokio::join!(store.remove(&end), store.remove(&end), store.replace(&next));
     let done = [one.unwrap(), other.unwrap(), prolonged.unwrap()];
     let first = done.iter().filter(|done| **done == Replaced::Done).count();
     assert_eq!(first, 1, "{done:?}");
@@ -278,23 +278,23 @@ async fn orphans_are_only_what_belongs_to_nothing(store: &dyn Store) {
     for manifest in [kept, manifest] {
         assert!(content(store, &manifest, "a").await.is_ok());
         let orphaned = Tombstone::orphaned(manifest.id, Vec::new(), LATER);
-        assert_eq!(store.bury(&orphaned).await.unwrap(), Replaced::Changed);
+        assert_eq!(store.remove(&orphaned).await.unwrap(), Replaced::Changed);
         assert!(content(store, &manifest, "a").await.is_ok());
         remove(store, &manifest).await;
     }
 }
 
-/// What holds where other processes have the store too: what is gone leaves a tombstone, and
-/// never comes back. Runs beside [`all`].
+/// What holds where other processes have the store too: an upload that is gone leaves a tombstone,
+/// and never comes back. Runs beside [`all`].
 pub async fn shared(store: &dyn Store) {
-    a_tombstone_stays_until_it_is_forgotten(store).await;
+    a_tombstone_stays_until_it_is_removed(store).await;
     what_was_given_up_is_not_committed(store).await;
     versions_differ(store).await;
     notes_stay_until_they_are_taken_away(store).await;
     it_knows_itself(store).await;
 }
 
-async fn a_tombstone_stays_until_it_is_forgotten(store: &dyn Store) {
+async fn a_tombstone_stays_until_it_is_removed(store: &dyn Store) {
     let manifest = commit(store, &[("a", b"x")]).await;
     let tombstone = end(&manifest);
     remove(store, &manifest).await;
@@ -320,8 +320,8 @@ async fn a_tombstone_stays_until_it_is_forgotten(store: &dyn Store) {
     assert_eq!(store.replace(&next).await.unwrap(), Replaced::Gone);
     let stored = store.read(&manifest.id).await.unwrap();
     assert_eq!(stored, Some(Stored::Gone(tombstone.clone())));
-    store.forget(&tombstone).await.unwrap();
-    store.forget(&tombstone).await.unwrap();
+    store.remove_tombstone(&tombstone).await.unwrap();
+    store.remove_tombstone(&tombstone).await.unwrap();
     assert_eq!(store.read(&manifest.id).await.unwrap(), None);
 }
 
@@ -329,15 +329,15 @@ async fn what_was_given_up_is_not_committed(store: &dyn Store) {
     let id = UploadId::generate().unwrap();
     let (staged, manifest) = stage(store, id, &[("a", b"x"), ("b", &[7; 700_000])]).await;
     let tombstone = Tombstone::orphaned(id, Vec::new(), Timestamp::from_millis(5));
-    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Done);
-    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Gone);
+    assert_eq!(store.remove(&tombstone).await.unwrap(), Replaced::Done);
+    assert_eq!(store.remove(&tombstone).await.unwrap(), Replaced::Gone);
     assert!(staged.commit(&manifest).await.is_err());
     assert_eq!(store.manifest(&id).await.unwrap(), None);
     assert!(content(store, &manifest, "a").await.is_err());
-    // A manifest that was there is not forgotten as a tombstone would be.
+    // A manifest that was there is not removed as a tombstone would be.
     let kept = commit(store, &[("a", b"x")]).await;
     let false_end = end(&kept);
-    store.forget(&false_end).await.unwrap();
+    store.remove_tombstone(&false_end).await.unwrap();
     assert!(store.manifest(&kept.id).await.unwrap().is_some());
     remove(store, &kept).await;
 }
@@ -378,10 +378,10 @@ async fn notes_stay_until_they_are_taken_away(store: &dyn Store) {
         noted
     };
     assert_eq!(noted(Note::Unindexed).await, []);
-    store.unnote(Note::Unindexed, &ids[0]).await.unwrap();
+    store.remove_note(Note::Unindexed, &ids[0]).await.unwrap();
     let before = Timestamp::from(std::time::SystemTime::now());
     for id in ids.iter().chain(&ids) {
-        store.note(Note::Unindexed, id).await.unwrap();
+        store.add_note(Note::Unindexed, id).await.unwrap();
     }
     let mut all = ids;
     all.sort();
@@ -393,8 +393,8 @@ async fn notes_stay_until_they_are_taken_away(store: &dyn Store) {
         assert!(left >= before.before(second));
     }
     for id in &ids {
-        store.unnote(Note::Unindexed, id).await.unwrap();
-        store.unnote(Note::Unindexed, id).await.unwrap();
+        store.remove_note(Note::Unindexed, id).await.unwrap();
+        store.remove_note(Note::Unindexed, id).await.unwrap();
     }
     assert_eq!(noted(Note::Unindexed).await, []);
     assert!(all_ids(store).await.is_empty(), "a note is no upload");
@@ -403,7 +403,7 @@ async fn notes_stay_until_they_are_taken_away(store: &dyn Store) {
 async fn it_knows_itself(store: &dyn Store) {
     assert_eq!(store.identity().await.unwrap(), None);
     let id = StoreId::generate().unwrap();
-    store.identify(id).await.unwrap();
+    store.set_identity(id).await.unwrap();
     assert_eq!(store.identity().await.unwrap(), Some(id));
     assert_eq!(StoreId::parse(&id.to_string()), Some(id));
 }

@@ -1,4 +1,20 @@
 //! Bytes and manifests: where uploads are kept.
+//!
+//! ```text
+//! Store ─ stage() ──► Staged ─ file() ──► FileSink     bytes in; Staged::commit makes them an upload
+//!       ─ open() ───► Blob                             bytes out
+//!       ─ read, replace, remove, scan, …               manifests and tombstones
+//!   ├─ Notes      marks beside uploads, for the other processes on the store
+//!   ├─ Records    what the store says of itself: its id, its total
+//!   ├─ local()    ► LocalStore   what only a store in a directory can do
+//!   └─ presigner() ► Presign     what only a store with an address of its own can do
+//! ```
+//!
+//! [`Store`] is what every backend has. [`Notes`] and [`Records`] belong to it, and stand apart
+//! because other callers need them. What one backend alone can do is a capability: an accessor of
+//! [`Store`] answers `None` where there is none, and a backend implements no method it has no
+//! use for. [`DiskStore`] keeps uploads in a directory, [`BucketStore`] in a bucket; both pass the
+//! same conformance suite.
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -7,44 +23,50 @@ mod error;
 mod fingerprint;
 mod hashing;
 mod identity;
+mod local;
 mod names;
+mod notes;
 pub mod object;
+mod presign;
+mod records;
+mod streams;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
-use crate::model::{
-    Digest, Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId,
-};
+use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 
 pub use disk::DiskStore;
 pub use error::StoreError;
 pub use fingerprint::Fingerprint;
 pub use identity::StoreId;
+pub use local::LocalStore;
+pub use notes::{Note, Notes};
 pub use object::BucketStore;
+pub use presign::{Presign, PresignRequest};
+pub use records::Records;
+pub use streams::{Blob, FileSink, FileSummary, Staged};
 
 /// The most bytes a [`Blob`] that reads from a disk gives at once.
 const BLOCK: usize = 256 * 1024;
-/// The most bytes of a file that is [at hand](Store::at_hand).
+/// The most bytes of a file that is [read from the page cache](LocalStore::try_read_cached).
 const SMALL: u64 = 64 * 1024;
 
 /// A place where uploads are kept, each as files and one manifest.
 ///
 /// An upload exists from the moment its manifest does, and from then on it is whole.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Notes + Records + Send + Sync + 'static {
     /// Begins an upload. Nothing of it can be seen before [`Staged::commit`].
     ///
     /// # Errors
     /// [`StoreError::NoSpace`] when there is less room than is to be kept free.
     async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError>;
 
-    /// What stands at the key of an upload: its manifest, or what says that it is gone. `None`
-    /// when there is nothing.
+    /// What stands at the key of an upload: its manifest, or its tombstone. `None` when there is
+    /// nothing.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when it cannot be understood.
@@ -59,14 +81,8 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Which version of its key an upload has now: it differs from every earlier one. `None`
-    /// when there is nothing, or nobody can tell yet.
+    /// when there is nothing, or the store cannot tell yet.
     async fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError>;
-
-    /// Which of these uploads have something at their key, as far as that can be found out without
-    /// asking another machine for each. Nothing of it is done on the caller's thread.
-    async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
-        Ok(vec![true; ids.len()])
-    }
 
     /// Replaces the manifest by its next version: only if the stored one has the generation just
     /// before. Durable as a commit is.
@@ -79,23 +95,26 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// Nothing was removed. A file that cannot be removed is logged, and found by
-    /// [`clear`](Self::clear).
-    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError>;
+    /// [`remove_files`](Self::remove_files).
+    async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError>;
 
-    /// Removes an upload whose key cannot be understood: as [`bury`](Self::bury) does, with
+    /// Removes an upload whose key cannot be understood: as [`remove`](Self::remove) does, with
     /// whatever files lie there under its id. [`Replaced::Changed`] when it can be understood.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a newer version wrote it, which understands it: nothing was
     /// removed.
-    async fn bury_damaged(&self, id: &UploadId, gone_at: Timestamp)
-    -> Result<Replaced, StoreError>;
+    async fn remove_damaged(
+        &self,
+        id: &UploadId,
+        gone_at: Timestamp,
+    ) -> Result<Replaced, StoreError>;
 
     /// Removes the files of an upload whose tombstone stands; answers how many there still were.
-    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError>;
+    async fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError>;
 
-    /// Removes a tombstone that nobody needs any more.
-    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError>;
+    /// Removes a tombstone that no process needs any more.
+    async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError>;
 
     /// Opens `range` of a file whose manifest says it has `size` bytes.
     ///
@@ -109,25 +128,7 @@ pub trait Store: Send + Sync + 'static {
         range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError>;
 
-    /// The content of a file of no more than 64 KiB whose manifest says it has `size` bytes, if it
-    /// is to be had without waiting. `None` says nothing of the file: [`open`](Self::open) does.
-    fn at_hand(&self, _id: &UploadId, _name: &FileName, _size: u64) -> Option<Bytes> {
-        None
-    }
-
-    /// Whether each call asks another machine, and pays for it: a reader of several files opens
-    /// the next one while it reads the one before, and what goes on with a transfer that broke
-    /// does not [`verify`](Self::verify) all files once more.
-    fn is_remote(&self) -> bool {
-        false
-    }
-
-    /// Where a client can fetch a file by itself; `None` where it cannot.
-    async fn elsewhere(&self, _file: &Elsewhere<'_>) -> Result<Option<String>, StoreError> {
-        Ok(None)
-    }
-
-    /// Looks whether the files among these parts of an upload are there, each with its size.
+    /// Checks that the files among these parts of an upload are there, each with its size.
     /// Nothing of it is done on the caller's thread, and of a disk only some hundred at a time.
     ///
     /// # Errors
@@ -136,86 +137,42 @@ pub trait Store: Send + Sync + 'static {
     -> Result<(), StoreError>;
 
     /// The uploads in one folder of the store, those included that are gone.
-    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError>;
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError>;
 
     /// The files in one folder that belong to no upload, neither stored nor under way in this
-    /// process, and were last touched before `before`. What wharf did not write is not among
-    /// them.
+    /// process, and were last touched before `before`. Files that wharf did not write are not
+    /// among them.
     async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError>;
 
-    /// Leaves a note on an upload, for all who have the store, or renews it. Durable.
-    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError>;
-
-    /// The notes of one kind, and when each was left or renewed, by the clock of the store.
-    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError>;
-
-    /// Takes a note away; one that is not there is a success.
-    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError>;
-
-    /// Who it is; `None` when it was never told. Looks the whole way from its address.
-    ///
-    /// # Errors
-    /// It cannot be reached, or what is found there is not what was opened.
-    async fn identity(&self) -> Result<Option<StoreId>, StoreError>;
-
-    /// Tells it who it is.
-    async fn identify(&self, id: StoreId) -> Result<(), StoreError>;
-
-    /// What all uploads took together when that was last [kept](Self::keep_total), in bytes.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when what was kept cannot be understood.
-    async fn total(&self) -> Result<Option<u64>, StoreError>;
-
-    /// Keeps what all uploads take together, beside its identity.
-    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError>;
-
-    /// What it cannot promise here, for the operator.
-    fn warning(&self) -> Option<&'static str> {
-        None
-    }
-
-    /// What of it is in doubt, as it was [kept](Self::keep_doubt).
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when what was kept cannot be understood.
-    async fn doubt(&self) -> Result<Doubt, StoreError> {
-        Ok(Doubt::default())
-    }
-
-    /// Keeps what of it is in doubt, durably.
-    async fn keep_doubt(&self, _doubt: &Doubt) -> Result<(), StoreError> {
+    /// Whether it can store: `Err` says why not, for the operator. A store that another machine
+    /// has does not know before it is asked: the repository asks it all the time, and says when it
+    /// does not answer.
+    fn ready(&self) -> Result<(), String> {
         Ok(())
     }
-
-    /// Whether it can store: `Err` says why not, for the operator.
-    fn ready(&self) -> Result<(), String>;
 
     /// Ends what discarded uploads have left to be done, and makes durable what answers have not
     /// waited for; called once, at the end.
     ///
     /// # Errors
     /// Some of it may not be durable.
-    async fn close(&self) -> Result<(), StoreError> {
-        Ok(())
+    async fn close(&self) -> Result<(), StoreError>;
+
+    /// Its files, where this machine's kernel has them; `None` where another machine does.
+    fn local(&self) -> Option<&dyn LocalStore> {
+        None
     }
-}
 
-/// What is noted of an upload beside the uploads: `.wharf/unindexed/<id>`, `.wharf/open/<id>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Note {
-    /// It is committed, and the index was not told.
-    Unindexed,
-    /// It is under way, whatever its files look like.
-    UnderWay,
-}
+    /// Where clients can fetch files from the store itself; `None` where they cannot.
+    fn presigner(&self) -> Option<&dyn Presign> {
+        None
+    }
 
-impl Note {
-    fn folder(self) -> &'static str {
-        match self {
-            Note::Unindexed => "unindexed",
-            Note::UnderWay => "open",
-        }
+    /// Whether each call asks another machine, and pays for it: a reader of several files opens
+    /// the next one while it reads the one before, and a transfer that broke and goes on does not
+    /// [`verify`](Self::verify) all files once more.
+    fn is_remote(&self) -> bool {
+        self.local().is_none()
     }
 }
 
@@ -225,13 +182,13 @@ pub struct Version(String);
 
 /// An upload whose key [`Store::scan`] has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct ScannedUpload {
     /// The upload.
     pub id: UploadId,
     /// Whether any file of it lies beside its key.
     pub files: bool,
-    /// What the listing says of its key and its files, where it says it of itself: of a disk each
-    /// file would have to be asked, and a closer look costs little there.
+    /// The key and the files as the listing has them, where a listing has sizes and versions: a
+    /// disk has to be asked for each file, and a closer look costs little there.
     pub fingerprint: Option<Fingerprint>,
 }
 
@@ -244,24 +201,7 @@ pub struct Orphan {
     pub files: Vec<FileName>,
 }
 
-/// A file that a client is to fetch by itself, and the headers it is to get with it.
-#[derive(Debug, Clone, Copy)]
-pub struct Elsewhere<'a> {
-    /// The upload.
-    pub id: &'a UploadId,
-    /// The file.
-    pub name: &'a FileName,
-    /// Its `Content-Type`.
-    pub media_type: &'a str,
-    /// Its `Content-Disposition`.
-    pub disposition: &'a str,
-    /// Bytes.
-    pub size: u64,
-    /// How long its upload exists from now on.
-    pub lives: Duration,
-}
-
-/// What became of a [`Store::replace`] or a [`Store::bury`].
+/// What became of a [`Store::replace`] or a [`Store::remove`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     /// The new version is stored.
@@ -270,60 +210,6 @@ pub enum Replaced {
     Changed,
     /// There is no such upload any more.
     Gone,
-}
-
-/// An upload that is being received. Dropping it discards it.
-#[async_trait]
-pub trait Staged: Send {
-    /// Begins the next file; the one before must be finished. `hash` asks for its digest.
-    ///
-    /// Names of one upload differ; the caller sees to it.
-    async fn file<'a>(
-        &'a mut self,
-        name: FileName,
-        hash: bool,
-    ) -> Result<Box<dyn FileSink + 'a>, StoreError>;
-
-    /// Makes the upload visible, whole: when this answers, it is as durable as the store was
-    /// told to make it. To be polled to its end: what is dropped before may leave files behind that
-    /// belong to no upload, until the next look for orphans.
-    ///
-    /// # Errors
-    /// On an error nothing of the upload is visible. Only after a failed sync it may be: then it is
-    /// removed as far as possible.
-    async fn commit(self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError>;
-}
-
-/// A file that is being received. One that is dropped unfinished must not be committed: the
-/// caller drops its [`Staged`] as well.
-#[async_trait]
-pub trait FileSink: Send {
-    /// Takes the next bytes. When it answers they are written or copied, and the frame they are
-    /// a slice of can be used again, but for one that is still being hashed.
-    async fn write(&mut self, data: Bytes) -> Result<(), StoreError>;
-
-    /// Ends the file.
-    async fn finish(self: Box<Self>) -> Result<Received, StoreError>;
-}
-
-/// What a [`FileSink`] received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
-    /// Bytes.
-    pub size: u64,
-    /// Their digest, where it was asked for.
-    pub sha256: Option<Digest>,
-}
-
-/// An open range of a file of the store; it stays readable when its upload is removed, as far as
-/// the store lets it.
-#[async_trait]
-pub trait Blob: Send {
-    /// The next bytes of the range, none of them empty; `None` once all of it was given.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when the file ends before its range does.
-    async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
 }
 
 /// Refuses to take a key for damaged, which could not be read because of `why`, that a newer

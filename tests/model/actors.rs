@@ -46,10 +46,10 @@ pub enum At {
     Closing,
     /// The manifest stands, the index is to be told.
     Published(Manifest),
-    /// Has read this version, and will replace or bury it.
+    /// Has read this version, and will replace or remove it.
     Decided(Manifest),
     /// The tombstone stands, the files are next.
-    Buried,
+    Removed,
     /// The files are removed, the index is next.
     Cleared,
     /// Has recorded this version, and reads again.
@@ -232,7 +232,7 @@ impl Turn<'_> {
                     over
                 });
             }
-            At::Buried => self.goes("commit: removes its file", over, |world| world.file = None),
+            At::Removed => self.goes("commit: removes its file", over, |world| world.file = None),
             At::Published(manifest) => {
                 let create = true;
                 let record = Note::Record { manifest, create };
@@ -255,12 +255,12 @@ impl Turn<'_> {
             }
             Key::Live(manifest) => {
                 let generation = manifest.generation + 1;
-                let bury = Write::Bury { generation };
+                let remove = Write::Remove { generation };
                 self.write(
-                    "commit: buries what failed",
-                    bury,
+                    "commit: removes what failed",
+                    remove,
                     |_, written| match written {
-                        Some(Written::Done) => At::Buried,
+                        Some(Written::Done) => At::Removed,
                         _ => over,
                     },
                 );
@@ -337,7 +337,7 @@ impl Turn<'_> {
         let ask = |world: &mut World| world.known.delete_asked |= asked;
         match self.world.key {
             Key::Absent => self.goes(who, At::Cleared, ask),
-            Key::Gone { .. } => self.goes(who, At::Buried, ask),
+            Key::Gone { .. } => self.goes(who, At::Removed, ask),
             Key::Live(manifest) if over(manifest) => self.goes(who, At::Decided(manifest), ask),
             Key::Live(_) => self.index(who),
         }
@@ -350,13 +350,13 @@ impl Turn<'_> {
             At::Decided(read) => {
                 let first = self.rules.tombstone_first;
                 let generation = read.generation + 1;
-                let bury = Write::Bury { generation };
-                self.write(who, bury, |world, written| {
+                let remove = Write::Remove { generation };
+                self.write(who, remove, |world, written| {
                     if !first {
                         world.file = None;
                     }
                     match written {
-                        Some(Written::Done) => At::Buried,
+                        Some(Written::Done) => At::Removed,
                         Some(Written::Changed) => At::Start,
                         Some(_) => {
                             world.known.deleted |= deletes;
@@ -366,7 +366,7 @@ impl Turn<'_> {
                     }
                 });
             }
-            At::Buried => self.goes(who, At::Cleared, |world| world.file = None),
+            At::Removed => self.goes(who, At::Cleared, |world| world.file = None),
             At::Cleared => self.note(who, Note::Forget, |world, answered| {
                 world.known.deleted |= deletes && answered;
                 over
@@ -435,10 +435,10 @@ impl Turn<'_> {
                 self.goes(WHO, At::Heard, |_| {});
             }
             (At::Heard, _) => self.write(WHO, Write::Close, |_, written| match written {
-                Some(Written::Done) => At::Buried,
+                Some(Written::Done) => At::Removed,
                 _ => over,
             }),
-            (At::Buried, _) => self.goes(WHO, over, |world| world.file = None),
+            (At::Removed, _) => self.goes(WHO, over, |world| world.file = None),
             _ => {}
         }
     }

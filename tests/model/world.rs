@@ -21,7 +21,7 @@ pub const WIRE: usize = 2;
 /// What the code does; each can be left out, to see that it is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// A version is replaced or buried only by the next generation.
+    /// A version is replaced or removed only by the next generation.
     pub generation_checked: bool,
     /// A manifest is created only where nothing stands.
     pub create_is_exclusive: bool,
@@ -98,8 +98,8 @@ pub enum Write {
     Close,
     /// `Store::replace`.
     Replace(Manifest),
-    /// `Store::bury`, in place of the generation just before.
-    Bury { generation: u8 },
+    /// `Store::remove`, in place of the generation just before.
+    Remove { generation: u8 },
 }
 
 /// What became of a write.
@@ -199,7 +199,7 @@ impl World {
                 self.key = Key::Live(manifest);
                 self.known.spent |= manifest.is_spent();
             }
-            (Write::Bury { generation }, Key::Live(now)) => {
+            (Write::Remove { generation }, Key::Live(now)) => {
                 if !next(now, generation) {
                     return Written::Changed;
                 }

@@ -121,7 +121,18 @@ fn uploads_are_changed_by_the_repository_alone() {
     let mut files = Vec::new();
     sources(&root, &mut files);
     let changes = [
-        ("store()", &["bury", "replace", "clear", "forget"][..]),
+        (
+            "store()",
+            &[
+                "replace",
+                "remove",
+                "remove_damaged",
+                "remove_files",
+                "remove_tombstone",
+                "add_note",
+                "remove_note",
+            ][..],
+        ),
         (
             "catalog()",
             &["record", "update", "forget", "reserve", "keep", "give_back"],

@@ -56,6 +56,8 @@ pub async fn status(State(app): State<App>) -> Result<Response, Problem> {
         Err(_) => (None, None),
     };
     let claim = app.claims.borrow().clone();
+    let store = app.repository.store().local();
+    let warning = store.and_then(|store| store.warning());
     let status = json!({
         "instance": app.options.instance,
         "version": env!("CARGO_PKG_VERSION"),
@@ -63,7 +65,7 @@ pub async fn status(State(app): State<App>) -> Result<Response, Problem> {
         "epoch": claim.map_or(0, |claim| claim.epoch),
         "uploads": stats.map(|stats| stats.uploads),
         "next_expiry": next.map(|time| time.to_string()),
-        "warning": app.repository.store().warning(),
+        "warning": warning,
     });
     let mut response = axum::Json(status).into_response();
     response

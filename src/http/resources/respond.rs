@@ -48,10 +48,10 @@ impl App {
             && !inline
             && !asks_for_ours
             && let Some(disposition) = &disposition
-            && let Some(address) = self.delivery.elsewhere(this, disposition).await?
+            && let Some(url) = self.delivery.presigned_url(this, disposition).await?
         {
             let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
-            set(response.headers_mut(), header::LOCATION, address);
+            set(response.headers_mut(), header::LOCATION, url);
             set_static(response.headers_mut(), header::CACHE_CONTROL, "no-store");
             return Ok(response);
         }

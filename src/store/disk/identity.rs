@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Inner, StoreError};
 use crate::model::Doubt;
-use crate::store::identity::{DOUBT, Identity, STORE, TOTAL, Total};
+use crate::store::records::{DOUBT, IdentityRecord, STORE, TOTAL, TotalRecord};
 use crate::store::{StoreId, names, to_json};
 
 impl Inner {
@@ -19,21 +19,21 @@ impl Inner {
                 "another folder is there now; put back the one that was there, or restart to serve this one",
             )));
         }
-        let identity: Option<Identity> = self.read_private(STORE)?;
+        let identity: Option<IdentityRecord> = self.read_private(STORE)?;
         Ok(identity.map(|identity| identity.store))
     }
 
     pub fn identify(&self, store: StoreId) -> Result<(), StoreError> {
-        self.write_private(STORE, &to_json(&Identity { store })?)
+        self.write_private(STORE, &to_json(&IdentityRecord { store })?)
     }
 
     pub fn total(&self) -> Result<Option<u64>, StoreError> {
-        let total: Option<Total> = self.read_private(TOTAL)?;
+        let total: Option<TotalRecord> = self.read_private(TOTAL)?;
         Ok(total.map(|total| total.total))
     }
 
     pub fn keep_total(&self, total: u64) -> Result<(), StoreError> {
-        self.write_private(TOTAL, &to_json(&Total { total })?)
+        self.write_private(TOTAL, &to_json(&TotalRecord { total })?)
     }
 
     pub fn doubt(&self) -> Result<Doubt, StoreError> {

@@ -59,7 +59,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Blob, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version, names,
+    Blob, LocalStore, Note, Notes, Orphan, Records, Replaced, ScannedUpload, Staged, Store,
+    StoreError, StoreId, Version, names,
 };
 use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use blob::{DiskBlob, Wanted};
@@ -280,22 +281,17 @@ impl Store for DiskStore {
         self.blocking(move |inner| inner.version(&id)).await
     }
 
-    async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
-        let look = move |inner: &Inner| ids.iter().map(|id| inner.present(id)).collect();
-        self.blocking(look).await
-    }
-
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
         let manifest = manifest.clone();
         self.blocking(move |inner| inner.replace(&manifest)).await
     }
 
-    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+    async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let tombstone = tombstone.clone();
         self.blocking(move |inner| inner.bury(&tombstone)).await
     }
 
-    async fn bury_damaged(
+    async fn remove_damaged(
         &self,
         id: &UploadId,
         gone_at: Timestamp,
@@ -305,12 +301,12 @@ impl Store for DiskStore {
             .await
     }
 
-    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+    async fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         let tombstone = tombstone.clone();
         self.blocking(move |inner| inner.clear(&tombstone)).await
     }
 
-    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+    async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let tombstone = tombstone.clone();
         self.blocking(move |inner| inner.forget(&tombstone)).await
     }
@@ -338,10 +334,6 @@ impl Store for DiskStore {
         Ok(Box::new(DiskBlob::new(&self.0, found, range)))
     }
 
-    fn at_hand(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
-        self.0.here()?.at_hand(id, name, size)
-    }
-
     async fn verify(
         &self,
         manifest: &Arc<Manifest>,
@@ -358,7 +350,7 @@ impl Store for DiskStore {
         Ok(())
     }
 
-    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         self.blocking(move |inner| inner.scan(prefix)).await
     }
 
@@ -367,34 +359,38 @@ impl Store for DiskStore {
             .await
     }
 
-    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        let id = *id;
-        self.blocking(move |inner| inner.note(note, &id)).await
+    async fn close(&self) -> Result<(), StoreError> {
+        self.0.answers()?;
+        self.0.closer().idle().await;
+        self.blocking(|inner| inner.syncer.last()).await
     }
 
-    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
-        self.blocking(move |inner| inner.notes(note)).await
+    fn ready(&self) -> Result<(), String> {
+        self.0.healthy()?;
+        if let Some(trouble) = self.0.trouble() {
+            return Err(trouble);
+        }
+        self.0.ready()
     }
 
-    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        let id = *id;
-        self.blocking(move |inner| inner.unnote(note, &id)).await
+    fn local(&self) -> Option<&dyn LocalStore> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl LocalStore for DiskStore {
+    fn try_read_cached(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
+        self.0.here()?.at_hand(id, name, size)
     }
 
-    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
-        self.blocking(|inner| inner.identity()).await
+    async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
+        let look = move |inner: &Inner| ids.iter().map(|id| inner.present(id)).collect();
+        self.blocking(look).await
     }
 
-    async fn identify(&self, id: StoreId) -> Result<(), StoreError> {
-        self.blocking(move |inner| inner.identify(id)).await
-    }
-
-    async fn total(&self) -> Result<Option<u64>, StoreError> {
-        self.blocking(|inner| inner.total()).await
-    }
-
-    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
-        self.blocking(move |inner| inner.keep_total(bytes)).await
+    fn warning(&self) -> Option<&'static str> {
+        self.0.is_bare().then_some(placement::BARE)
     }
 
     async fn doubt(&self) -> Result<Doubt, StoreError> {
@@ -405,22 +401,40 @@ impl Store for DiskStore {
         let doubt = doubt.clone();
         self.blocking(move |inner| inner.keep_doubt(&doubt)).await
     }
+}
 
-    async fn close(&self) -> Result<(), StoreError> {
-        self.0.answers()?;
-        self.0.closer().idle().await;
-        self.blocking(|inner| inner.syncer.last()).await
+#[async_trait]
+impl Notes for DiskStore {
+    async fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.note(note, &id)).await
     }
 
-    fn warning(&self) -> Option<&'static str> {
-        self.0.is_bare().then_some(placement::BARE)
+    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
+        self.blocking(move |inner| inner.notes(note)).await
     }
 
-    fn ready(&self) -> Result<(), String> {
-        self.0.healthy()?;
-        if let Some(trouble) = self.0.trouble() {
-            return Err(trouble);
-        }
-        self.0.ready()
+    async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        let id = *id;
+        self.blocking(move |inner| inner.unnote(note, &id)).await
+    }
+}
+
+#[async_trait]
+impl Records for DiskStore {
+    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
+        self.blocking(|inner| inner.identity()).await
+    }
+
+    async fn set_identity(&self, id: StoreId) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.identify(id)).await
+    }
+
+    async fn total(&self) -> Result<Option<u64>, StoreError> {
+        self.blocking(|inner| inner.total()).await
+    }
+
+    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
+        self.blocking(move |inner| inner.keep_total(bytes)).await
     }
 }

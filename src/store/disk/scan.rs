@@ -10,17 +10,17 @@ use super::layout::{self, Folder};
 use super::{Inner, StoreError};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 use crate::store::names::{self, Entry};
-use crate::store::{Found, Orphan};
+use crate::store::{Orphan, ScannedUpload};
 
 impl Inner {
-    pub fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+    pub fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         let (mut keys, mut with_files) = (Vec::new(), HashSet::new());
         self.entries(prefix, |entry, _| match entry {
             Entry::Manifest(id) => keys.push(id),
             Entry::File(id, _) => drop(with_files.insert(id)),
             Entry::Foreign => {}
         })?;
-        let found = keys.into_iter().map(|id| Found {
+        let found = keys.into_iter().map(|id| ScannedUpload {
             id,
             files: with_files.contains(&id),
             fingerprint: None,

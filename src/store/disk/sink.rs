@@ -7,7 +7,7 @@ use super::closing::OpenFile;
 use super::staged::{Content, DiskStaged, StagedFile};
 use crate::model::{FileName, Uptime};
 use crate::store::hashing::Hashing;
-use crate::store::{FileSink, Received, StoreError};
+use crate::store::{FileSink, FileSummary, StoreError};
 
 /// Takes one file: into the upload's memory as long as it is small, then into a file.
 pub struct DiskSink<'a> {
@@ -59,14 +59,14 @@ impl FileSink for DiskSink<'_> {
         self.staged.disk.learn(&self.staged.id, taken).await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
+    async fn finish(mut self: Box<Self>) -> Result<FileSummary, StoreError> {
         let content = match self.spilled.take() {
             Some((_, content)) => content,
             None => Content::Gathered(self.start..self.staged.gathered.len()),
         };
         let name = self.name.clone();
         self.staged.files.push(StagedFile { name, content });
-        Ok(Received {
+        Ok(FileSummary {
             size: self.size,
             sha256: self.hashing.finish().await?,
         })

@@ -106,7 +106,7 @@ async fn what_a_process_left_in_a_shared_stage_goes_when_it_is_stale() {
     let files = Vec::new();
     assert_eq!(orphans, [Orphan { id, files }]);
     let tombstone = Tombstone::orphaned(id, Vec::new(), late);
-    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Done);
+    assert_eq!(store.remove(&tombstone).await.unwrap(), Replaced::Done);
     assert!(!waiting.exists());
     // The rest of a replacement that was cut short belongs to what is there.
     std::fs::write(&waiting, "x").unwrap();
@@ -193,7 +193,7 @@ async fn orphans_go_and_the_rest_stays() {
     let files = vec![FileName::from_upload(b"a.txt")];
     let tombstone = Tombstone::orphaned(id, files.clone(), late);
     assert_eq!(found, [Orphan { id, files }]);
-    assert_eq!(store.bury(&tombstone).await.unwrap(), Replaced::Done);
+    assert_eq!(store.remove(&tombstone).await.unwrap(), Replaced::Done);
     assert!(!orphan.exists() && foreign.exists());
     // Stage leftovers of an earlier process go at the start, others' files do not.
     drop(store);
@@ -214,18 +214,18 @@ async fn what_is_at_hand_is_what_is_stored() {
     let store = DiskStore::open(&options(dir.path(), Durability::Relaxed, 10)).unwrap();
     let id = UploadId::generate().unwrap();
     let name = FileName::from_upload(b"a.txt");
-    assert_eq!(store.at_hand(&id, &name, 5), None);
+    assert_eq!(store.try_read_cached(&id, &name, 5), None);
     let large = vec![7; 64 * 1024 + 1];
     let files = [("a.txt", &b"hello"[..]), ("b.txt", &large)];
     let (staged, manifest) = conformance::stage(&store, id, &files).await;
-    assert_eq!(store.at_hand(&id, &name, 5), None);
+    assert_eq!(store.try_read_cached(&id, &name, 5), None);
     staged.commit(&manifest).await.unwrap();
-    assert_eq!(store.at_hand(&id, &name, 5).unwrap(), "hello");
+    assert_eq!(store.try_read_cached(&id, &name, 5).unwrap(), "hello");
     let large = FileName::from_upload(b"b.txt");
-    assert_eq!(store.at_hand(&id, &large, 64 * 1024 + 1), None);
+    assert_eq!(store.try_read_cached(&id, &large, 64 * 1024 + 1), None);
     // A damaged one is told of by who opens it.
     for size in [4, 6] {
-        assert_eq!(store.at_hand(&id, &name, size), None);
+        assert_eq!(store.try_read_cached(&id, &name, size), None);
         assert!(store.open(&id, &name, size, 0..size).await.is_err());
     }
 }
@@ -242,7 +242,7 @@ async fn a_file_that_is_held_open_is_no_longer_served_when_it_was_touched() {
             let (staged, manifest) = conformance::stage(&store, id, &[("a.txt", b"hello")]).await;
             staged.commit(&manifest).await.unwrap();
             for _ in 0..3 {
-                assert_eq!(store.at_hand(&id, &name, 5).unwrap(), "hello");
+                assert_eq!(store.try_read_cached(&id, &name, 5).unwrap(), "hello");
             }
             let file = dir
                 .path()
@@ -260,27 +260,33 @@ async fn a_file_that_is_held_open_is_no_longer_served_when_it_was_touched() {
         };
         let (truncated, file) = stored().await;
         std::fs::write(file, "hell").unwrap();
-        assert_eq!(store.at_hand(&truncated.id, &name, 5), None);
+        assert_eq!(store.try_read_cached(&truncated.id, &name, 5), None);
         let (replaced, file) = stored().await;
         let other = dir.path().join("other");
         std::fs::write(&other, "howdy").unwrap();
         std::fs::rename(other, file).unwrap();
-        assert_eq!(store.at_hand(&replaced.id, &name, 5).unwrap(), "howdy");
+        assert_eq!(
+            store.try_read_cached(&replaced.id, &name, 5).unwrap(),
+            "howdy"
+        );
         let (unlinked, file) = stored().await;
         std::fs::remove_file(file).unwrap();
-        assert_eq!(store.at_hand(&unlinked.id, &name, 5), None);
+        assert_eq!(store.try_read_cached(&unlinked.id, &name, 5), None);
         // One that is linked elsewhere is not held: its removal here could not be seen.
         let (linked, file) = stored().await;
         std::fs::hard_link(&file, dir.path().join("backup")).unwrap();
-        assert_eq!(store.at_hand(&linked.id, &name, 5).unwrap(), "hello");
+        assert_eq!(
+            store.try_read_cached(&linked.id, &name, 5).unwrap(),
+            "hello"
+        );
         std::fs::remove_file(file).unwrap();
-        assert_eq!(store.at_hand(&linked.id, &name, 5), None);
+        assert_eq!(store.try_read_cached(&linked.id, &name, 5), None);
         // The place of a removed one on the disk is free at once.
         let (removed, _) = stored().await;
         assert_eq!(held().count(), usize::from(descriptors > 0) * 2);
         let end = Tombstone::of(&removed, crate::model::Reason::Deleted, removed.created_at);
-        assert_eq!(store.bury(&end).await.unwrap(), Replaced::Done);
-        assert_eq!(store.at_hand(&removed.id, &name, 5), None);
+        assert_eq!(store.remove(&end).await.unwrap(), Replaced::Done);
+        assert_eq!(store.try_read_cached(&removed.id, &name, 5), None);
         assert_eq!(held().count(), usize::from(descriptors > 0));
     }
 }

@@ -17,11 +17,11 @@ use super::Inner;
 use super::client::Client;
 use super::error::{is_absent, is_outside, sort};
 use crate::model::{FileName, Manifest, UploadId};
-use crate::store::{Blob, Elsewhere, StoreError};
+use crate::store::{Blob, PresignRequest, StoreError};
 
 /// How many files of an upload are looked at at once.
 const AT_ONCE: usize = 16;
-/// How long an address is good that a client is sent to.
+/// How long a URL is good that a client is sent to.
 const SIGNED_FOR: Duration = Duration::from_secs(300);
 /// How long is waited for the next bytes of a file, while they are asked for.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -124,8 +124,9 @@ impl Inner {
         looks.buffered(AT_ONCE).try_collect().await
     }
 
-    /// Where a client can fetch a file by itself, for five minutes, or for as long as it exists.
-    pub async fn elsewhere(&self, file: &Elsewhere<'_>) -> Result<String, StoreError> {
+    /// A URL at which a client can fetch a file by itself, for five minutes, or for as long as it
+    /// exists.
+    pub async fn presigned_url(&self, file: &PresignRequest<'_>) -> Result<String, StoreError> {
         let key = self.layout.file(file.id, file.name);
         // This server does not see what the bucket answers to the client.
         let meta = self.client.head(&key).await?;

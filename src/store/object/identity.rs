@@ -1,27 +1,27 @@
-//! Who the store is, and what it took: small objects beside the uploads.
+//! The records of the store: its id, and what all uploads took. Small objects beside the uploads.
 
 use object_store::{PutMode, PutOptions};
 use serde::de::DeserializeOwned;
 
 use super::Inner;
 use super::error::{is_refusal, sort};
-use crate::store::identity::{Identity, STORE, TOTAL, Total};
+use crate::store::records::{IdentityRecord, STORE, TOTAL, TotalRecord};
 use crate::store::{StoreError, StoreId, to_json};
 
 impl Inner {
     pub async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
-        let identity: Option<Identity> = self.read_private(STORE).await?;
+        let identity: Option<IdentityRecord> = self.read_private(STORE).await?;
         Ok(identity.map(|identity| identity.store))
     }
 
     pub async fn total(&self) -> Result<Option<u64>, StoreError> {
-        let total: Option<Total> = self.read_private(TOTAL).await?;
+        let total: Option<TotalRecord> = self.read_private(TOTAL).await?;
         Ok(total.map(|total| total.total))
     }
 
     pub async fn keep_total(&self, total: u64) -> Result<(), StoreError> {
         let key = self.layout.private(TOTAL);
-        let json = to_json(&Total { total })?;
+        let json = to_json(&TotalRecord { total })?;
         let put = self.client.put(&key, json, PutOptions::default()).await;
         put.map(drop)
             .map_err(|error| sort(&format!("writing {key}"), &error))
@@ -38,8 +38,8 @@ impl Inner {
             .map_err(|error| StoreError::Damaged(format!("{key} cannot be understood: {error}")))
     }
 
-    /// Tells the store, unless another was quicker.
-    pub async fn identify(&self, store: StoreId) -> Result<(), StoreError> {
+    /// Gives the store its id, unless another process was quicker.
+    pub async fn set_identity(&self, store: StoreId) -> Result<(), StoreError> {
         let key = self.layout.private(STORE);
         let options = PutOptions {
             mode: PutMode::Create,
@@ -47,7 +47,7 @@ impl Inner {
         };
         let put = self
             .client
-            .put(&key, to_json(&Identity { store })?, options)
+            .put(&key, to_json(&IdentityRecord { store })?, options)
             .await;
         let Err(error) = put else { return Ok(()) };
         match self.identity().await? {

@@ -45,7 +45,8 @@ use async_trait::async_trait;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Blob, Elsewhere, Found, Note, Orphan, Replaced, Staged, Store, StoreError, StoreId, Version,
+    Blob, Note, Notes, Orphan, Presign, PresignRequest, Records, Replaced, ScannedUpload, Staged,
+    Store, StoreError, StoreId, Version,
 };
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use budget::Budget;
@@ -234,24 +235,24 @@ impl Store for BucketStore {
         self.0.replace(manifest).await
     }
 
-    async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
-        self.0.bury(tombstone).await
+    async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        self.0.remove(tombstone).await
     }
 
-    async fn bury_damaged(
+    async fn remove_damaged(
         &self,
         id: &UploadId,
         gone_at: Timestamp,
     ) -> Result<Replaced, StoreError> {
-        self.0.bury_damaged(id, gone_at).await
+        self.0.remove_damaged(id, gone_at).await
     }
 
-    async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
-        self.0.clear(tombstone).await
+    async fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+        self.0.remove_files(tombstone).await
     }
 
-    async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
-        self.0.forget(tombstone).await
+    async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+        self.0.remove_tombstone(tombstone).await
     }
 
     async fn open(
@@ -264,17 +265,6 @@ impl Store for BucketStore {
         self.0.open(id, name, size, range).await
     }
 
-    fn is_remote(&self) -> bool {
-        true
-    }
-
-    async fn elsewhere(&self, file: &Elsewhere<'_>) -> Result<Option<String>, StoreError> {
-        match self.0.redirect && !self.0.client.is_unsigned() {
-            true => self.0.elsewhere(file).await.map(Some),
-            false => Ok(None),
-        }
-    }
-
     async fn verify(
         &self,
         manifest: &Arc<Manifest>,
@@ -283,45 +273,12 @@ impl Store for BucketStore {
         self.0.verify(manifest, parts).await
     }
 
-    async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+    async fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         self.0.scan(prefix).await
     }
 
     async fn orphans(&self, prefix: Prefix, before: Timestamp) -> Result<Vec<Orphan>, StoreError> {
         self.0.orphans(prefix, before).await
-    }
-
-    async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        self.0.note(note, id).await
-    }
-
-    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
-        self.0.notes(note).await
-    }
-
-    async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        self.0.unnote(note, id).await
-    }
-
-    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
-        self.0.identity().await
-    }
-
-    async fn identify(&self, id: StoreId) -> Result<(), StoreError> {
-        self.0.identify(id).await
-    }
-
-    async fn total(&self) -> Result<Option<u64>, StoreError> {
-        self.0.total().await
-    }
-
-    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
-        self.0.keep_total(bytes).await
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        // Whoever serves looks for it all the time, and says when it does not answer.
-        Ok(())
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -330,8 +287,56 @@ impl Store for BucketStore {
             .await
             .is_err()
         {
-            tracing::warn!("what uploads that were cut off have left is removed when it is stale");
+            tracing::warn!(
+                "files of uploads that were cut off stay for now; they are removed when they are stale"
+            );
         }
         Ok(())
+    }
+
+    fn presigner(&self) -> Option<&dyn Presign> {
+        let may_sign = self.0.redirect && !self.0.client.is_unsigned();
+        may_sign.then_some(self)
+    }
+}
+
+#[async_trait]
+impl Presign for BucketStore {
+    async fn presigned_url(&self, request: &PresignRequest<'_>) -> Result<String, StoreError> {
+        self.0.presigned_url(request).await
+    }
+}
+
+#[async_trait]
+impl Notes for BucketStore {
+    async fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        self.0.add_note(note, id).await
+    }
+
+    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
+        self.0.notes(note).await
+    }
+
+    async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+        self.0.remove_note(note, id).await
+    }
+}
+
+#[async_trait]
+impl Records for BucketStore {
+    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
+        self.0.identity().await
+    }
+
+    async fn set_identity(&self, id: StoreId) -> Result<(), StoreError> {
+        self.0.set_identity(id).await
+    }
+
+    async fn total(&self) -> Result<Option<u64>, StoreError> {
+        self.0.total().await
+    }
+
+    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
+        self.0.keep_total(bytes).await
     }
 }

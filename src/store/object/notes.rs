@@ -14,7 +14,7 @@ impl Inner {
         self.layout.private(&format!("{}/{id}", note.folder()))
     }
 
-    pub async fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+    pub async fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
         let key = self.note_key(note, id);
         let put = self
             .client
@@ -40,7 +40,7 @@ impl Inner {
         }
     }
 
-    pub async fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+    pub async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
         self.client.delete(vec![self.note_key(note, id)]).await;
         Ok(())
     }

@@ -8,13 +8,15 @@ use crate::model::{Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, to_json};
 
 impl Inner {
-    pub async fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
-        let buried = match tombstone.generation {
+    pub async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let removed = match tombstone.generation {
             1 => self.close_key(tombstone).await?,
-            _ => self.bury_live(tombstone).await?,
+            _ => self.replace_live(tombstone).await?,
         };
-        match buried {
-            Replaced::Done if tombstone.generation == 1 => drop(self.clear(tombstone).await?),
+        match removed {
+            Replaced::Done if tombstone.generation == 1 => {
+                self.remove_files(tombstone).await?;
+            }
             Replaced::Done => {
                 let files = tombstone.files.iter();
                 let keys = files.map(|name| self.layout.file(&tombstone.id, name));
@@ -22,10 +24,10 @@ impl Inner {
             }
             Replaced::Changed | Replaced::Gone => {}
         }
-        Ok(buried)
+        Ok(removed)
     }
 
-    async fn bury_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+    async fn replace_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let id = &tombstone.id;
         let _turn = self.turn(id).await;
         let Some(known) = self.tagged(id).await? else {
@@ -40,18 +42,18 @@ impl Inner {
         }
     }
 
-    pub async fn bury_damaged(
+    pub async fn remove_damaged(
         &self,
         id: &UploadId,
         gone_at: Timestamp,
     ) -> Result<Replaced, StoreError> {
         // All files under the id are removed, whether a manifest names them or not.
         let tombstone = Tombstone::damaged(*id, Vec::new(), gone_at);
-        let buried = self.replace_damaged(&tombstone).await?;
-        if buried == Replaced::Done {
-            self.clear(&tombstone).await?;
+        let removed = self.replace_damaged(&tombstone).await?;
+        if removed == Replaced::Done {
+            self.remove_files(&tombstone).await?;
         }
-        Ok(buried)
+        Ok(removed)
     }
 
     /// Keeps a manifest from being created.
@@ -64,8 +66,8 @@ impl Inner {
         }
     }
 
-    /// Removes what lies beside a tombstone, whether or not it names it.
-    pub async fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+    /// Removes the files beside a tombstone, whether or not it names them.
+    pub async fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         let id = &tombstone.id;
         if tombstone.generation == 1 {
             self.abort_unfinished(id).await;
@@ -77,11 +79,11 @@ impl Inner {
         Ok(self.client.delete(keys).await)
     }
 
-    pub async fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+    pub async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let id = &tombstone.id;
         let _turn = self.turn(id).await;
         match self.tagged(id).await? {
-            // Nothing takes the place of a tombstone: what was one a moment ago still is.
+            // Nothing takes the place of a tombstone: one that was read a moment ago still stands.
             Some(found) if matches!(found.stored, Stored::Gone(_)) => {
                 self.client.delete(vec![self.layout.manifest(id)]).await;
                 Ok(())

@@ -7,7 +7,7 @@ use super::ask::Listed;
 use super::layout::name_of;
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 use crate::store::names::{Entry, read_name};
-use crate::store::{Fingerprint, Found, Orphan, StoreError};
+use crate::store::{Fingerprint, Orphan, ScannedUpload, StoreError};
 
 /// The objects of one upload: in a listing they stand together, for S3 sorts by keys.
 struct Group {
@@ -20,11 +20,11 @@ struct Group {
 }
 
 impl Inner {
-    pub async fn scan(&self, prefix: Prefix) -> Result<Vec<Found>, StoreError> {
+    pub async fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         let mut found = Vec::new();
         self.groups(prefix, |group| {
             if group.key {
-                found.push(Found {
+                found.push(ScannedUpload {
                     id: group.id,
                     files: !group.files.is_empty(),
                     fingerprint: group.fingerprint,

@@ -13,7 +13,7 @@ use super::parts::{self, PART};
 use super::staged::BucketStaged;
 use crate::model::{FileName, Uptime};
 use crate::store::hashing::Hashing;
-use crate::store::{FileSink, Received, StoreError};
+use crate::store::{FileSink, FileSummary, StoreError};
 
 /// How many bytes of a file are held before any of the budget is taken, so that the many small
 /// files do not wait for the large ones.
@@ -185,7 +185,7 @@ impl FileSink for BucketSink<'_> {
         self.gather(&data).await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Received, StoreError> {
+    async fn finish(mut self: Box<Self>) -> Result<FileSummary, StoreError> {
         if self.parts.is_some() {
             if self.gathered.len > 0 {
                 self.send().await?;
@@ -209,7 +209,7 @@ impl FileSink for BucketSink<'_> {
             };
             self.staged.transfer(self.name.clone(), run).await?;
         }
-        Ok(Received {
+        Ok(FileSummary {
             size: self.size,
             sha256: self.hashing.finish().await?,
         })

@@ -118,7 +118,7 @@ async fn what_another_process_has_left_goes_when_it_is_stale() {
     };
     assert_eq!(other.orphans(folder, LATER).await.unwrap(), [orphan]);
     let tombstone = Tombstone::orphaned(id, files, EARLY);
-    assert_eq!(other.bury(&tombstone).await.unwrap(), Replaced::Done);
+    assert_eq!(other.remove(&tombstone).await.unwrap(), Replaced::Done);
     let mut left = vec![format!("{}/{id}.json", folder.as_str())];
     left.extend(foreign);
     holds(&bucket, &left, 0).await;

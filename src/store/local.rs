@@ -1,0 +1,33 @@
+//! What only a store in a directory can do.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::StoreError;
+use crate::model::{Doubt, FileName, UploadId};
+
+/// A [`Store`](super::Store) whose files this machine's kernel has: reads can be tried without
+/// waiting, many uploads can be looked at for little, and a power cut can damage what answers
+/// have not waited for.
+#[async_trait]
+pub trait LocalStore: Send + Sync {
+    /// The content of a file of no more than 64 KiB whose manifest says it has `size` bytes, if the
+    /// page cache holds it. `None` says nothing of the file: [`open`](super::Store::open) does.
+    fn try_read_cached(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes>;
+
+    /// Which of these uploads have something at their key. Nothing of it is done on the caller's
+    /// thread.
+    async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError>;
+
+    /// What the file system cannot promise, for the operator.
+    fn warning(&self) -> Option<&'static str>;
+
+    /// The uploads in doubt, as they were [kept](Self::keep_doubt).
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the record cannot be understood.
+    async fn doubt(&self) -> Result<Doubt, StoreError>;
+
+    /// Keeps which uploads are in doubt, durably.
+    async fn keep_doubt(&self, doubt: &Doubt) -> Result<(), StoreError>;
+}

@@ -8,7 +8,7 @@ mod stored;
 use std::path::Path;
 use std::time::Instant;
 
-use wharf::catalog::{Catalog, EmbeddedCatalog};
+use wharf::catalog::{EmbeddedCatalog, Index as _, Verification as _};
 use wharf::model::{Clock, FileName, Manifest, Timestamp};
 
 const UPLOADS: usize = 100_000;
@@ -24,8 +24,8 @@ fn report(what: &str, count: usize, start: Instant) {
 async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     let catalog =
         EmbeddedCatalog::open(&dir.join("bench.redb"), Clock::system()).expect("an index");
-    let gaps = catalog.gaps().await.expect("gaps");
-    catalog.mended(gaps).await.expect("complete");
+    let unverified = catalog.unverified().await.expect("an answer");
+    catalog.mark_verified(unverified).await.expect("complete");
     let start = Instant::now();
     for manifest in manifests {
         catalog.record(manifest).await.expect("recorded");

@@ -94,7 +94,7 @@ fn failovers() {
         });
         let replaced = SystemTime::now();
         // The one that led goes on where it can still say that it is the one.
-        let lines = ["this instance cleans up now", "renewed lease after all"];
+        let lines = ["acquired lease", "renewed lease after an error"];
         let mut led = killed;
         wait_until("there is a leader again", || {
             let servers = fleet.servers.iter();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use support::{Redis, print_spans};
-use wharf::catalog::{Catalog, CatalogError, RedisCatalog};
+use wharf::catalog::{CatalogError, Deadlines as _, Index as _, RedisCatalog, Verification as _};
 use wharf::coordination::{Address, Events, Keys, Link};
 use wharf::model::{
     FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
@@ -48,8 +48,8 @@ async fn measure(count: u64) {
     let events = Events::listen(&link, Vec::new());
     let keys = Keys::new("wharf");
     let catalog = RedisCatalog::new(link, events, keys, Duration::from_secs(3600));
-    let gaps = catalog.gaps().await.expect("asked");
-    catalog.mended(gaps).await.expect("compared");
+    let unverified = catalog.unverified().await.expect("asked");
+    catalog.mark_verified(unverified).await.expect("compared");
 
     let before = memory(&redis, "used_memory");
     let start = Instant::now();
@@ -141,7 +141,7 @@ async fn over(catalog: &RedisCatalog, count: u64) {
         let due = answer(|| catalog.due(now(), BATCH, again)).await;
         spans.push(asked.elapsed());
         for id in due {
-            answer(|| catalog.forget(&id, &[])).await;
+            answer(|| catalog.remove(&id, &[])).await;
             removed += 1;
         }
     }

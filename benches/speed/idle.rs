@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use wharf::catalog::{Catalog as _, EmbeddedCatalog};
+use wharf::catalog::{EmbeddedCatalog, Index as _};
 use wharf::model::Clock;
 
 use super::connection::{Connection, Content};

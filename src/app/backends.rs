@@ -105,11 +105,13 @@ impl Backends {
         let id = presence::introduce(&*store).await?;
         // Named after the store: the index of another says nothing of this one.
         let private = DiskStore::private_dir(&options.dir);
-        std::fs::create_dir_all(&private).map_err(catalog::OpenError::Io)?;
+        std::fs::create_dir_all(&private).map_err(catalog::IndexOpenError::Io)?;
         let path = private.join(format!("catalog-{id}.redb"));
         // One of the index itself would go with its file, when that is made anew.
-        let lock = File::create(path.with_extension("lock")).map_err(catalog::OpenError::Io)?;
-        lock.try_lock().map_err(|_| catalog::OpenError::Locked)?;
+        let lock =
+            File::create(path.with_extension("lock")).map_err(catalog::IndexOpenError::Io)?;
+        lock.try_lock()
+            .map_err(|_| catalog::IndexOpenError::Locked)?;
         let (trouble, watched) = watch::channel(None);
         let watching = Arc::clone(&store);
         Ok(Backends {
@@ -152,7 +154,7 @@ impl Backends {
             Some(_) => catalog.counting_room()?,
             None => catalog,
         };
-        let lease = lease::Options {
+        let lease = lease::LeaseOptions {
             key: sharing
                 .lease_key
                 .clone()
@@ -193,11 +195,11 @@ fn task<F: Future<Output = ()> + Send + 'static>(
     })
 }
 
-/// The index in this file, begun anew if it is to be made anew.
+/// The index in this file, created anew for a reindex.
 fn embedded(path: &Path, clock: &Clock, purpose: Purpose) -> Result<EmbeddedCatalog, StartError> {
     Ok(match purpose {
         Purpose::Serve => EmbeddedCatalog::open(path, clock.clone())?,
-        Purpose::Reindex { .. } => EmbeddedCatalog::begin(path, clock.clone())?,
+        Purpose::Reindex { .. } => EmbeddedCatalog::create(path, clock.clone())?,
     })
 }
 

@@ -106,7 +106,7 @@ pub enum StartError {
     Bucket(#[from] object::OpenError),
     /// The index cannot be opened.
     #[error(transparent)]
-    Catalog(#[from] catalog::OpenError),
+    Catalog(#[from] catalog::IndexOpenError),
     /// The index cannot be made anew.
     #[error(transparent)]
     Index(#[from] catalog::CatalogError),
@@ -247,7 +247,7 @@ impl App {
     /// A listener failed, or a task that must run has ended.
     pub async fn run(mut self, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
         let connections = TaskTracker::new();
-        let counted = expiry::Metrics::default();
+        let counted = expiry::ExpiryMetrics::default();
         let http = self.http(&shutdown, counted.clone());
         let workers = Arc::new(Workers::start()?);
         let server = Server::new(
@@ -258,7 +258,7 @@ impl App {
             (shutdown.stop.clone(), shutdown.abort.clone()),
         );
         if self.options.ingest.max_total_size.is_some() {
-            reconcile::recall(&self.repository).await;
+            reconcile::recall_total(&self.repository).await;
         }
         let mut tasks = JoinSet::new();
         self.spawn_tasks(&mut tasks, &shutdown, counted);
@@ -293,7 +293,7 @@ impl App {
         ended
     }
 
-    fn http(&self, shutdown: &Shutdown, counted: expiry::Metrics) -> http::App {
+    fn http(&self, shutdown: &Shutdown, counted: expiry::ExpiryMetrics) -> http::App {
         let uploads = self.repository.clone();
         let ingest = Ingest::new(
             uploads.clone(),
@@ -320,23 +320,23 @@ impl App {
         &mut self,
         tasks: &mut JoinSet<io::Result<()>>,
         shutdown: &Shutdown,
-        counted: expiry::Metrics,
+        counted: expiry::ExpiryMetrics,
     ) {
         for task in std::mem::take(&mut self.tasks) {
             tasks.spawn(task(shutdown.stop.clone()));
         }
         let stop = || shutdown.stop.clone();
-        let options = reconcile::Options {
+        let options = reconcile::ReconcileOptions {
             stale_after: self.options.stale_after,
             alone: !self.shared,
             capped: self.options.ingest.max_total_size.is_some(),
         };
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
         let trouble = self.trouble.clone();
-        let comparison = Reconciler::new(uploads, claims, trouble, self.clock.clone(), options);
+        let reconciler = Reconciler::new(uploads, claims, trouble, self.clock.clone(), options);
         let stopped = stop();
         tasks.spawn(async move {
-            comparison.run(stopped).await;
+            reconciler.run(stopped).await;
             Ok(())
         });
         let (uploads, claims) = (self.repository.clone(), self.lease.claims());
@@ -367,8 +367,8 @@ impl App {
     /// Returns when the index lacks nothing.
     async fn settled(&self) {
         let whole = async || {
-            let gaps = self.repository.catalog().gaps().await;
-            gaps.is_ok_and(|gaps| gaps.is_empty())
+            let unverified = self.repository.catalog().unverified().await;
+            unverified.is_ok_and(|unverified| unverified.is_empty())
         };
         while !whole().await {
             tokio::time::sleep(SETTLING / 100).await;

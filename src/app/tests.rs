@@ -31,7 +31,7 @@ fn front(bench: &Bench) -> Arc<Service> {
         clock: Clock::system(),
         _lock: None,
     };
-    let http = app.http(&Shutdown::default(), expiry::Metrics::default());
+    let http = app.http(&Shutdown::default(), expiry::ExpiryMetrics::default());
     crate::http::service(http, &[])
 }
 
@@ -172,8 +172,8 @@ async fn a_change_that_is_dropped_at_any_await_is_whole_or_was_not_begun() {
                 assert!(whole || same, "{what} after {polls} polls: {live:?}");
             }
             bench.uploads.close(TASKS_END).await.unwrap();
-            let gaps = bench.uploads.catalog().gaps().await.unwrap();
-            assert!(gaps.is_empty(), "{what}: the index is clean");
+            let unverified = bench.uploads.catalog().unverified().await.unwrap();
+            assert!(unverified.is_empty(), "{what}: the index is clean");
             if answered.is_some() {
                 assert!(polls > 1, "{what}: {polls} polls");
                 break;

@@ -1,18 +1,19 @@
-//! The room of a store that has a cap: what is stored, and what uploads under way have reserved.
+//! The room of a store that has a cap: the bytes that are stored, and the bytes that uploads under
+//! way have reserved.
 
 use async_trait::async_trait;
 
 use super::CatalogError;
 use crate::model::{ROOM_UNIT, UploadId};
 
-/// How much room is asked for, in bytes, for one upload altogether.
+/// The room that one upload asks for, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask {
-    /// So much, if it is there.
+    /// The bytes that are reserved if there is room for them.
     pub want: u64,
-    /// Less will do, but no less than this.
+    /// The least that the upload needs.
     pub need: u64,
-    /// The same where no other upload is under way, whose room this one could take.
+    /// The least that it needs where no other upload is under way, whose room it could take.
     pub alone: u64,
     /// The most bytes that stored uploads and reservations may take together: the setting
     /// `max_total_size`.
@@ -48,25 +49,25 @@ impl Ask {
     }
 }
 
-/// The part of an index that counts the room of the store, exactly, for all that share it. What is
-/// stored is counted by [`Manifest::room`](crate::model::Manifest::room).
+/// The part of an index that counts the room of the store, exactly, for all that share it. The
+/// bytes of a stored upload are those of [`Manifest::room`](crate::model::Manifest::room).
 ///
-/// A reservation ends when its upload is recorded or forgotten, when it is
+/// A reservation ends when its upload is recorded or removed, when it is
 /// [released](Self::release_room), and soon after the process that has it.
 #[async_trait]
 pub trait Capacity: Send + Sync {
     /// Reserves room for an upload, before its bytes are written: see [`Ask::grant`]. Answers
-    /// what is reserved for it now, altogether. `None` refuses, and releases what was reserved
+    /// how many bytes it has reserved now. `None` refuses, and releases what was reserved
     /// for it before, so that others can go on.
     ///
     /// # Errors
     /// The index does not answer. The room may be reserved or not, so the caller releases it.
     async fn reserve_room(&self, id: &UploadId, ask: Ask) -> Result<Option<u64>, CatalogError>;
 
-    /// Releases what is reserved for an upload: at once, or when the index can be reached.
+    /// Releases the reservation of an upload: at once, or when the index can be reached.
     fn release_room(&self, id: &UploadId);
 
-    /// Bytes of room that is taken by what is stored; `None` while it is not known exactly.
+    /// The bytes that stored uploads take; `None` while they are not known exactly.
     async fn stored_room(&self) -> Result<Option<u64>, CatalogError>;
 
     /// Counts at least `bytes` as taken while the index does not know exactly what is stored.

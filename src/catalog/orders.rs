@@ -1,5 +1,5 @@
-//! The orders of names, as far as this process has given or seen them: so an upload gets its own
-//! without asking elsewhere.
+//! The orders of names, as far as this process has given or seen them, so that an upload gets its
+//! order without a request to another process.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -9,32 +9,32 @@ use std::time::{Duration, Instant};
 use crate::model::{FileName, Manifest, Timestamp};
 
 /// How many names are remembered.
-const MOST: usize = 8 * 1024;
-/// How often the log says that a clock is wrong.
-const SAY: Duration = Duration::from_secs(60);
+const MAX_NAMES: usize = 8 * 1024;
+/// How often the log warns of a wrong clock.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The newest order of each name, never above what there is; two names of one hash share theirs.
+/// The newest order of each name, never above the true one; two names of one hash share theirs.
 pub struct Orders {
     hasher: RandomState,
-    /// Guards what is known. A std mutex: held for a look.
-    state: Mutex<State>,
+    /// Guards the orders. A std mutex: held for a read or an insertion.
+    state: Mutex<OrderState>,
 }
 
-struct State {
+struct OrderState {
     names: HashMap<u64, Timestamp>,
-    /// No name that is not among them has a higher one.
+    /// No name that is not among `names` has an order above this.
     floor: Timestamp,
-    /// When the log said last that a clock is wrong.
-    said: Option<Instant>,
+    /// When the log warned last of a wrong clock.
+    warned_at: Option<Instant>,
 }
 
 impl Orders {
-    /// Nothing yet, of names that have none above `floor`.
+    /// No orders yet; no name has one above `floor`.
     pub fn new(floor: Timestamp) -> Self {
-        let state = State {
+        let state = OrderState {
             names: HashMap::new(),
             floor,
-            said: None,
+            warned_at: None,
         };
         Orders {
             hasher: RandomState::new(),
@@ -42,12 +42,12 @@ impl Orders {
         }
     }
 
-    /// The order of a new upload. `look` is asked for the newest of names that may have one above
-    /// its creation and are not remembered.
+    /// The order of a new upload. `search` finds the newest order of names that are not remembered
+    /// and may have one after the upload was created.
     pub fn of(
         &self,
         manifest: &Manifest,
-        look: impl FnOnce(&[&FileName]) -> Option<Timestamp>,
+        search: impl FnOnce(&[&FileName]) -> Option<Timestamp>,
     ) -> Timestamp {
         let at = manifest.created_at;
         let (mut newest, mut unknown) = (None, Vec::new());
@@ -62,22 +62,22 @@ impl Orders {
             }
         }
         if !unknown.is_empty() {
-            newest = newest.max(look(&unknown));
+            newest = newest.max(search(&unknown));
         }
         let Some(newest) = newest else { return at };
         if Manifest::is_ahead(at, newest) {
-            self.say(at, newest);
+            self.warn(at, newest);
         }
         Manifest::order_behind(at, newest)
     }
 
     /// Remembers that the names of an upload have its order.
-    pub fn told(&self, manifest: &Manifest) {
-        self.seen(manifest, manifest.order());
+    pub fn record(&self, manifest: &Manifest) {
+        self.record_order(manifest, manifest.order());
     }
 
     /// Remembers that some of the names of an upload have this order.
-    pub fn seen(&self, manifest: &Manifest, order: Timestamp) {
+    pub fn record_order(&self, manifest: &Manifest, order: Timestamp) {
         let mut state = self.lock();
         if order <= state.floor {
             return;
@@ -86,18 +86,21 @@ impl Orders {
             let known = state.names.entry(self.hash(name)).or_insert(order);
             *known = order.max(*known);
         }
-        if state.names.len() > MOST {
+        if state.names.len() > MAX_NAMES {
             state.shrink();
         }
     }
 
-    /// Says that a clock is or was wrong.
-    fn say(&self, at: Timestamp, newest: Timestamp) {
+    /// Logs that a clock is or was wrong.
+    fn warn(&self, at: Timestamp, newest: Timestamp) {
         let mut state = self.lock();
-        if state.said.is_some_and(|said| said.elapsed() < SAY) {
+        if state
+            .warned_at
+            .is_some_and(|at| at.elapsed() < WARN_INTERVAL)
+        {
             return;
         }
-        state.said = Some(Instant::now());
+        state.warned_at = Some(Instant::now());
         drop(state);
         tracing::warn!(
             now = %at,
@@ -110,14 +113,14 @@ impl Orders {
         self.hasher.hash_one(name.as_str())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, OrderState> {
         // Nothing between a lock and its release can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Forgets the older half.
+impl OrderState {
+    /// Drops the older half.
     fn shrink(&mut self) {
         let mut orders: Vec<Timestamp> = self.names.values().copied().collect();
         let middle = orders.len() / 2;
@@ -149,7 +152,7 @@ mod tests {
         let give = |millis, names: &[&str]| {
             let mut upload = manifest(millis, names);
             upload.follow(orders.of(&upload, never));
-            orders.told(&upload);
+            orders.record(&upload);
             upload.order().as_millis()
         };
         const NOW: i64 = 10_000_000;
@@ -170,13 +173,13 @@ mod tests {
     #[test]
     fn what_is_forgotten_is_looked_up_where_it_matters() {
         let orders = Orders::new(at(0));
-        for millis in 1..=MOST as i64 + 1 {
-            orders.told(&manifest(millis, &[&millis.to_string()]));
+        for millis in 1..=MAX_NAMES as i64 + 1 {
+            orders.record(&manifest(millis, &[&millis.to_string()]));
         }
         let look = |names: &[&FileName]| (names.len() == 1).then_some(at(7));
         let order = |millis| orders.of(&manifest(millis, &["1"]), look);
         assert_eq!(order(5), at(8));
-        let late = MOST as i64;
+        let late = MAX_NAMES as i64;
         assert_eq!(order(late), at(late), "all that was forgotten is older");
         let kept = manifest(5, &[&late.to_string()]);
         assert_eq!(orders.of(&kept, |_| panic!("it is kept")), at(late + 1));

@@ -1,8 +1,8 @@
-//! What is kept of an upload.
+//! What an index records of an upload.
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Downloads, Entry};
+use crate::catalog::{Downloads, IndexEntry};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
 /// The value of an upload in the database, as JSON.
@@ -10,18 +10,17 @@ use crate::model::{FileName, Manifest, Timestamp, UploadId};
 pub struct Record {
     pub generation: u64,
     pub created_at: Timestamp,
-    /// What decides which upload of a name is the newest, where it is not when it was created.
+    /// The order among the uploads of a name, where it differs from `created_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Timestamp>,
     pub expires_at: Option<Timestamp>,
     /// Whether all its downloads are used.
     pub spent: bool,
-    /// When it is to be looked at: its deadline, or later after trouble, or long ago when it is
-    /// spent.
+    /// When it is due: at its deadline, or later after trouble, or long ago when it is spent.
     pub due: Option<Timestamp>,
     /// Bytes of its files.
     pub size: u64,
-    /// What it takes of the store: see [`Manifest::room`].
+    /// The bytes that it takes of the store: see [`Manifest::room`].
     pub room: u64,
     /// The names of its files, each once, as they are within an upload.
     pub names: Vec<FileName>,
@@ -59,7 +58,7 @@ impl Record {
         }
     }
 
-    /// What decides which upload of a name is the newest.
+    /// The order among the uploads of a name: the highest is the newest.
     pub fn order(&self) -> Timestamp {
         self.order.unwrap_or(self.created_at)
     }
@@ -68,8 +67,8 @@ impl Record {
         !self.spent && self.expires_at.is_none_or(|deadline| deadline > now)
     }
 
-    pub fn entry(&self, id: UploadId) -> Entry {
-        Entry {
+    pub fn entry(&self, id: UploadId) -> IndexEntry {
+        IndexEntry {
             id,
             generation: self.generation,
             created_at: self.created_at,

@@ -9,19 +9,19 @@ use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, cmd, io::tcp::TcpSettings};
 
-use crate::coordination::probe::{Server, servers};
+use crate::coordination::probe::{RedisServer, servers};
 use crate::coordination::{Address, Error};
 use crate::model::Timestamp;
 
-/// How long a connection may take.
-const CONNECTING: Duration = Duration::from_millis(500);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long one server may take to answer one command.
-const ANSWER: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a command may take altogether.
-pub const COMMAND: Duration = Duration::from_secs(1);
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
-pub enum Connection {
+pub enum RedisConnection {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
@@ -29,47 +29,49 @@ pub enum Connection {
 /// How every connection to one server behaves.
 pub fn settings() -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECTING))
-        .set_response_timeout(Some(ANSWER))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
 }
 
-impl Connection {
+impl RedisConnection {
     /// Connects.
     pub async fn open(address: &Address) -> Result<Self, Error> {
-        let opened = tokio::time::timeout(CONNECTING * 2, open(address)).await;
-        opened.map_err(|_| late())?
+        let opened = tokio::time::timeout(CONNECT_TIMEOUT * 2, open(address)).await;
+        opened.map_err(|_| timed_out())?
     }
 
     /// Runs a command.
     pub async fn run(&mut self, command: &Cmd) -> Result<Value, Error> {
         let answer = async {
             match self {
-                Connection::Single(connection) => connection.req_packed_command(command).await,
-                Connection::Cluster(connection) => connection.req_packed_command(command).await,
+                RedisConnection::Single(connection) => connection.req_packed_command(command).await,
+                RedisConnection::Cluster(connection) => {
+                    connection.req_packed_command(command).await
+                }
             }
         };
-        within(answer).await
+        with_timeout(answer).await
     }
 
-    /// Asks all servers that hold keys what they are.
-    pub async fn servers(&mut self) -> Result<Vec<Server>, Error> {
+    /// Asks all servers that hold keys for their run, version and eviction policy.
+    pub async fn servers(&mut self) -> Result<Vec<RedisServer>, Error> {
         let mut info = cmd("INFO");
         info.arg("server").arg("memory");
         let answer = async {
             match self {
-                Connection::Single(connection) => connection.req_packed_command(&info).await,
-                Connection::Cluster(connection) => {
+                RedisConnection::Single(connection) => connection.req_packed_command(&info).await,
+                RedisConnection::Cluster(connection) => {
                     let masters = (MultipleNodeRoutingInfo::AllMasters, None);
                     let routing = RoutingInfo::MultiNode(masters);
                     connection.route_command(info, routing).await
                 }
             }
         };
-        Ok(servers(&within(answer).await?))
+        Ok(servers(&with_timeout(answer).await?))
     }
 
-    /// Asks all servers that hold keys what they are, and how far their clock is from ours.
-    pub async fn inspect(&mut self) -> Result<(Vec<Server>, Duration), Error> {
+    /// The same, and how far the clock of Redis is from ours.
+    pub async fn inspect(&mut self) -> Result<(Vec<RedisServer>, Duration), Error> {
         Ok((self.servers().await?, self.skew().await?))
     }
 
@@ -79,53 +81,55 @@ impl Connection {
         let before = Timestamp::from(std::time::SystemTime::now());
         let answer = async {
             match self {
-                Connection::Single(connection) => connection.req_packed_command(&time).await,
-                Connection::Cluster(connection) => {
+                RedisConnection::Single(connection) => connection.req_packed_command(&time).await,
+                RedisConnection::Cluster(connection) => {
                     let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary);
                     connection.route_command(time, routing).await
                 }
             }
         };
-        let value = within(answer).await?;
+        let value = with_timeout(answer).await?;
         let after = Timestamp::from(std::time::SystemTime::now());
         let (seconds, micros): (i64, i64) = FromRedisValue::from_redis_value(value)?;
         let theirs = Timestamp::from_millis(seconds * 1000 + micros / 1000);
         Ok(theirs.since(after).max(before.since(theirs)))
     }
 
-    /// Whether `error` says that this connection has come to its end, and another may do: the
-    /// client of a cluster makes others by itself.
+    /// Whether `error` says that this connection has ended, and a new one may work: the client of a
+    /// cluster connects anew by itself.
     pub fn is_broken(&self, error: &Error) -> bool {
-        matches!(self, Connection::Single(_)) && error.is_io_error() && !error.is_timeout()
+        matches!(self, RedisConnection::Single(_)) && error.is_io_error() && !error.is_timeout()
     }
 }
 
-async fn open(address: &Address) -> Result<Connection, Error> {
+async fn open(address: &Address) -> Result<RedisConnection, Error> {
     if address.cluster {
         let client = ClusterClient::builder(address.nodes.clone())
             .retries(3)
             .min_retry_wait(20)
             .max_retry_wait(300)
-            .connection_timeout(CONNECTING)
-            .response_timeout(ANSWER)
-            .overall_response_timeout(Some(COMMAND))
+            .connection_timeout(CONNECT_TIMEOUT)
+            .response_timeout(RESPONSE_TIMEOUT)
+            .overall_response_timeout(Some(COMMAND_TIMEOUT))
             .tcp_settings(TcpSettings::default().set_nodelay(true))
             .build()?;
-        return Ok(Connection::Cluster(client.get_async_connection().await?));
+        return Ok(RedisConnection::Cluster(
+            client.get_async_connection().await?,
+        ));
     }
-    let node = address.nodes.first().ok_or_else(late)?.clone();
+    let node = address.nodes.first().ok_or_else(timed_out)?.clone();
     let tcp = node.tcp_settings().clone().set_nodelay(true);
     let client = Client::open(node.set_tcp_settings(tcp))?;
     let settings = settings();
     let connection = client.get_multiplexed_async_connection_with_config(&settings);
-    Ok(Connection::Single(connection.await?))
+    Ok(RedisConnection::Single(connection.await?))
 }
 
-async fn within(answer: impl Future<Output = Result<Value, Error>>) -> Result<Value, Error> {
-    let answer = tokio::time::timeout(COMMAND, answer).await;
-    answer.map_err(|_| late())?
+async fn with_timeout(answer: impl Future<Output = Result<Value, Error>>) -> Result<Value, Error> {
+    let answer = tokio::time::timeout(COMMAND_TIMEOUT, answer).await;
+    answer.map_err(|_| timed_out())?
 }
 
-pub fn late() -> Error {
+pub fn timed_out() -> Error {
     io::Error::new(io::ErrorKind::TimedOut, "Redis did not answer in time").into()
 }

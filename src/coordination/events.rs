@@ -1,7 +1,7 @@
-//! What Redis sends by itself: messages of other instances, and the end of keys.
+//! Messages that Redis sends by itself: those of other instances, and the events of expired keys.
 //!
-//! Events of keys are local to the server that held them, and one that stands by today may hold
-//! keys tomorrow: so every server has a connection of its own that listens.
+//! A server sends the events of its own keys alone, and a replica may become a master: so there is
+//! a listening connection to every server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,68 +16,68 @@ use tokio::task::JoinHandle;
 use crate::coordination::connection::settings;
 use crate::coordination::{Error, Link};
 
-/// How often is asked which servers there are.
-const TOPOLOGY: Duration = Duration::from_secs(5);
-/// How often a listening connection shows that it lives.
-const PING: Duration = Duration::from_secs(1);
-/// How long that may take. A connection that is given up costs what is sent meanwhile.
-const PONG: Duration = Duration::from_secs(3);
+/// How often Redis is asked which servers there are.
+const TOPOLOGY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a listening connection is tried with a PING.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the answer may take. Messages that are sent while a new connection is made are lost.
+const PONG_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before a connection is tried again.
-const AGAIN: Duration = Duration::from_millis(200);
-/// How many messages wait for who is slow; what is beyond is made up for by looking.
-const WAITING: usize = 4096;
-/// What of the keyspace's events is needed (notify-keyspace-events): those of expired keys, under
-/// the name of the event.
-const FLAGS: [char; 2] = ['E', 'x'];
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// How many messages wait for a slow receiver; older ones are lost, and the receivers poll as well.
+const MAX_QUEUED: usize = 4096;
+/// The events that are needed (notify-keyspace-events): those of expired keys, under the name of the
+/// event.
+const KEY_EVENT_FLAGS: [char; 2] = ['E', 'x'];
 
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
-    /// Where it was published.
+pub struct RedisMessage {
+    /// The channel it was published on.
     pub channel: String,
-    /// What it says.
+    /// Its content.
     pub payload: String,
 }
 
-/// Listens on every server, as long as a clone of it lives.
+/// Listens on every server, as long as a clone of this lives.
 #[derive(Clone)]
-pub struct Events(Arc<Inner>);
+pub struct Events(Arc<EventsInner>);
 
-struct Inner {
-    shared: Arc<Shared>,
+struct EventsInner {
+    shared: Arc<EventsState>,
     topology: JoinHandle<()>,
 }
 
-struct Shared {
+struct EventsState {
     channels: Vec<String>,
-    messages: broadcast::Sender<Message>,
+    messages: broadcast::Sender<RedisMessage>,
     /// Whether some server refuses to send the events of keys.
     refused: AtomicBool,
-    /// Asks for a look at the topology.
+    /// Wakes the task that asks for the topology.
     changed: Notify,
 }
 
 impl Events {
     /// Listens to `channels`, and to the events of expired keys where Redis sends them.
     pub fn listen(link: &Link, mut channels: Vec<String>) -> Self {
-        channels.push(expired(link));
-        let shared = Arc::new(Shared {
+        channels.push(expired_keys_channel(link));
+        let shared = Arc::new(EventsState {
             channels,
-            messages: broadcast::Sender::new(WAITING),
+            messages: broadcast::Sender::new(MAX_QUEUED),
             refused: AtomicBool::new(false),
             changed: Notify::new(),
         });
         let topology = tokio::spawn(topology(link.clone(), Arc::clone(&shared)));
-        Events(Arc::new(Inner { shared, topology }))
+        Events(Arc::new(EventsInner { shared, topology }))
     }
 
     /// The messages from now on. Some may come twice, and some may be lost.
-    pub fn messages(&self) -> broadcast::Receiver<Message> {
+    pub fn messages(&self) -> broadcast::Receiver<RedisMessage> {
         self.0.shared.messages.subscribe()
     }
 
     /// Whether the events of expired keys are sent.
-    pub fn of_keys(&self) -> bool {
+    pub fn has_key_events(&self) -> bool {
         !self.0.shared.refused.load(Ordering::Relaxed)
     }
 }
@@ -91,28 +91,28 @@ impl Events {
 }
 
 /// The channel of expired keys of the database of `link`.
-pub fn expired(link: &Link) -> String {
+pub fn expired_keys_channel(link: &Link) -> String {
     format!("__keyevent@{}__:expired", link.address().database())
 }
 
-impl Drop for Inner {
+impl Drop for EventsInner {
     fn drop(&mut self) {
         self.topology.abort();
     }
 }
 
-/// Ends a listener with it.
-struct Listener(JoinHandle<()>);
+/// A task that listens on one server, and ends when this is dropped.
+struct ListenerTask(JoinHandle<()>);
 
-impl Drop for Listener {
+impl Drop for ListenerTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// Keeps one listener on every server.
-async fn topology(link: Link, shared: Arc<Shared>) {
-    let mut listeners: HashMap<String, Listener> = HashMap::new();
+async fn topology(link: Link, shared: Arc<EventsState>) {
+    let mut listeners: HashMap<String, ListenerTask> = HashMap::new();
     loop {
         match link.nodes().await {
             Ok(nodes) => {
@@ -121,38 +121,38 @@ async fn topology(link: Link, shared: Arc<Shared>) {
                     let name = node.addr().to_string();
                     let listener = listeners.remove(&name).unwrap_or_else(|| {
                         let shared = Arc::clone(&shared);
-                        Listener(tokio::spawn(listen(node, shared)))
+                        ListenerTask(tokio::spawn(listen(node, shared)))
                     });
                     kept.insert(name, listener);
                 }
-                // Those that are left have gone, and end here: after the new ones have begun.
+                // The listeners of servers that are gone end here, after the new ones have begun.
                 listeners = kept;
             }
-            Err(error) => tracing::debug!(%error, "cannot ask which servers there are"),
+            Err(error) => tracing::debug!(%error, "cannot ask Redis which servers there are"),
         }
         tokio::select! {
-            () = tokio::time::sleep(TOPOLOGY) => {}
-            () = shared.changed.notified() => tokio::time::sleep(AGAIN).await,
+            () = tokio::time::sleep(TOPOLOGY_INTERVAL) => {}
+            () = shared.changed.notified() => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
 /// Listens on one server for ever.
-async fn listen(node: ConnectionInfo, shared: Arc<Shared>) {
+async fn listen(node: ConnectionInfo, shared: Arc<EventsState>) {
     loop {
         if let Err(error) = listen_once(&node, &shared).await {
             tracing::debug!(address = %node.addr(), %error, "the connection for events ended");
         }
         shared.changed.notify_one();
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-async fn listen_once(node: &ConnectionInfo, shared: &Shared) -> Result<(), Error> {
+async fn listen_once(node: &ConnectionInfo, shared: &EventsState) -> Result<(), Error> {
     let (sender, mut pushed) = mpsc::unbounded_channel::<PushInfo>();
     let client = Client::open(node.clone())?;
     let config = settings()
-        .set_response_timeout(Some(PONG))
+        .set_response_timeout(Some(PONG_TIMEOUT))
         .set_push_sender(sender);
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)
@@ -160,7 +160,7 @@ async fn listen_once(node: &ConnectionInfo, shared: &Shared) -> Result<(), Error
     connection.subscribe(&shared.channels).await?;
     match allow(&mut connection).await {
         Ok(()) => {}
-        // That says nothing about what it would have answered.
+        // The server may allow it later.
         Err(error) if error.is_io_error() || error.is_timeout() => return Err(error),
         Err(error) => {
             if !shared.refused.swap(true, Ordering::Relaxed) {
@@ -168,7 +168,7 @@ async fn listen_once(node: &ConnectionInfo, shared: &Shared) -> Result<(), Error
             }
         }
     }
-    let mut ping = tokio::time::interval(PING);
+    let mut ping = tokio::time::interval(PING_INTERVAL);
     loop {
         tokio::select! {
             push = pushed.recv() => match push {
@@ -193,7 +193,10 @@ async fn allow(connection: &mut MultiplexedConnection) -> Result<(), Error> {
     let flags = found.get(SETTING).cloned().unwrap_or_default();
     // `A` stands for all events that there are.
     let has = |flag| flags.contains(flag) || (flag == 'x' && flags.contains('A'));
-    let missing: String = FLAGS.into_iter().filter(|flag| !has(*flag)).collect();
+    let missing: String = KEY_EVENT_FLAGS
+        .into_iter()
+        .filter(|flag| !has(*flag))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -202,15 +205,15 @@ async fn allow(connection: &mut MultiplexedConnection) -> Result<(), Error> {
     set.query_async(connection).await
 }
 
-impl Shared {
+impl EventsState {
     fn forward(&self, push: PushInfo) {
         if push.kind != PushKind::Message {
             return;
         }
         let mut texts = push.data.into_iter().map(String::from_redis_value);
         if let (Some(Ok(channel)), Some(Ok(payload))) = (texts.next(), texts.next()) {
-            // Nobody need be listening.
-            let _ = self.messages.send(Message { channel, payload });
+            // There may be no receiver.
+            let _ = self.messages.send(RedisMessage { channel, payload });
         }
     }
 }

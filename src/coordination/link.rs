@@ -8,35 +8,35 @@ use redis::{Cmd, FromRedisValue, ToRedisArgs, Value, cmd};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::coordination::connection::{COMMAND, Connection, late};
-use crate::coordination::probe::Server;
+use crate::coordination::connection::{COMMAND_TIMEOUT, RedisConnection, timed_out};
+use crate::coordination::probe::RedisServer;
 use crate::coordination::{Address, Error};
 
-/// How often is asked whether all is well.
-const LOOK: Duration = Duration::from_secs(1);
-/// The same while it is not.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// After so long without an answer of a cluster its client is made anew, from the addresses of
-/// the settings: those it has learned may lead nowhere any more.
-const GIVEN_UP: Duration = Duration::from_secs(3);
+/// How often Redis is asked whether it can be used.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while it cannot be used.
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// When a cluster has not answered for so long, the client connects anew to the addresses of the
+/// settings: those that it has learned may be out of date.
+const RECONNECT_AFTER: Duration = Duration::from_secs(3);
 /// On how many connections, one after the other, Redis is asked before it counts as away.
-const TRIES: u32 = 4;
-/// How far the clock of Redis may be from ours.
-const SKEW: Duration = Duration::from_secs(1);
+const MAX_TRIES: u32 = 4;
+/// The most that the clocks of Redis and of this machine may differ.
+const MAX_SKEW: Duration = Duration::from_secs(1);
 
 /// A connection to Redis that is kept up in the background, as long as a clone of it lives.
 #[derive(Clone)]
-pub struct Link(Arc<Inner>);
+pub struct Link(Arc<LinkInner>);
 
-struct Inner {
-    shared: Arc<Shared>,
+struct LinkInner {
+    shared: Arc<LinkState>,
     monitor: tokio::task::JoinHandle<()>,
 }
 
-struct Shared {
+struct LinkState {
     address: Address,
     /// Guards the connection. A std mutex: held to clone or to replace it.
-    slot: Mutex<Slot>,
+    slot: Mutex<ConnectionSlot>,
     /// Held by the task that connects anew. A tokio mutex: the other tasks wait for the same
     /// connection.
     renewing: tokio::sync::Mutex<()>,
@@ -44,17 +44,17 @@ struct Shared {
     trouble: watch::Sender<Option<String>>,
     /// The run ids of all servers that hold keys.
     servers: watch::Sender<Vec<String>>,
-    /// Asks for a look at once.
-    doubt: Notify,
-    /// Whether another link says in the log how Redis is.
+    /// Asks for a check at once.
+    check_now: Notify,
+    /// Whether another link logs the state of Redis.
     quiet: bool,
 }
 
-/// The connection that there is now.
-struct Slot {
-    /// Counts those that were opened or given up.
+/// The current connection.
+struct ConnectionSlot {
+    /// Counts the connections that were opened or given up.
     number: u64,
-    connection: Option<Connection>,
+    connection: Option<RedisConnection>,
 }
 
 /// Why Redis cannot be used from the start.
@@ -79,7 +79,7 @@ pub enum ConnectError {
 }
 
 impl Link {
-    /// Connects, and looks at what answers.
+    /// Connects, and asks the servers whether they can be used.
     ///
     /// # Errors
     /// It cannot be reached, or cannot be used.
@@ -87,8 +87,8 @@ impl Link {
         Self::open(address, false).await
     }
 
-    /// Another one to the same place, for what must not wait behind the commands of this: the
-    /// client of a cluster holds all of them up while it looks for a server that was lost.
+    /// Another link to the same address, for commands that must not wait behind those of this one: the
+    /// client of a cluster delays all of them while it searches for a server that was lost.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -101,29 +101,29 @@ impl Link {
             address: address.clone(),
             source,
         };
-        let mut connection = Connection::open(&address).await.map_err(unreachable)?;
+        let mut connection = RedisConnection::open(&address).await.map_err(unreachable)?;
         let servers = connection.servers().await.map_err(unreachable)?;
-        if let Some(reason) = servers.iter().find_map(Server::unfit) {
+        if let Some(reason) = servers.iter().find_map(RedisServer::unfit) {
             return Err(ConnectError::Unfit { address, reason });
         }
-        let slot = Slot {
+        let slot = ConnectionSlot {
             number: 0,
             connection: Some(connection),
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LinkState {
             address,
             slot: Mutex::new(slot),
             renewing: tokio::sync::Mutex::default(),
             trouble: watch::Sender::new(None),
             servers: watch::Sender::new(run_ids(servers)),
-            doubt: Notify::new(),
+            check_now: Notify::new(),
             quiet,
         });
         let monitor = tokio::spawn(monitor(Arc::clone(&shared)));
-        Ok(Link(Arc::new(Inner { shared, monitor })))
+        Ok(Link(Arc::new(LinkInner { shared, monitor })))
     }
 
-    /// Where it leads.
+    /// The address of Redis.
     pub fn address(&self) -> &Address {
         &self.0.shared.address
     }
@@ -136,19 +136,19 @@ impl Link {
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         let shared = &self.0.shared;
         let (number, connection) = shared.current();
-        let mut connection = connection.ok_or_else(|| shared.away())?;
+        let mut connection = connection.ok_or_else(|| shared.not_connected())?;
         let mut answer = connection.run(command).await;
         if answer
             .as_ref()
             .is_err_and(|error| connection.is_broken(error))
         {
             let again = async { shared.renew(number).await?.run(command).await };
-            answer = tokio::time::timeout(COMMAND, again)
+            answer = tokio::time::timeout(COMMAND_TIMEOUT, again)
                 .await
-                .unwrap_or_else(|_| Err(late()));
+                .unwrap_or_else(|_| Err(timed_out()));
         }
         if answer.as_ref().is_err_and(Error::is_io_error) {
-            shared.doubt.notify_one();
+            shared.check_now.notify_one();
         }
         Ok(T::from_redis_value(answer?)?)
     }
@@ -178,8 +178,8 @@ impl Link {
         trouble.clone().map_or(Ok(()), Err)
     }
 
-    /// Returns when Redis, which cannot be used now or will not be, can be used again.
-    pub async fn restored(&self) {
+    /// Returns when Redis, which cannot be used now or at a later time, can be used again.
+    pub async fn reachable_again(&self) {
         let mut trouble = self.0.shared.trouble.subscribe();
         let went = trouble.wait_for(Option::is_some).await.is_ok();
         if !went || trouble.wait_for(Option::is_none).await.is_err() {
@@ -188,12 +188,12 @@ impl Link {
     }
 
     /// The run ids of the servers that hold keys, as they change: one that has restarted, or
-    /// taken over from another, may have lost what it was told last.
+    /// taken over from another, may have lost the last changes.
     pub fn servers(&self) -> watch::Receiver<Vec<String>> {
         self.0.shared.servers.subscribe()
     }
 
-    /// The addresses of all servers, of those that stand by as well.
+    /// The addresses of all servers, replicas included.
     pub(super) async fn nodes(&self) -> Result<Vec<redis::ConnectionInfo>, Error> {
         let address = &self.0.shared.address;
         let Some(known) = address.nodes.first().filter(|_| address.cluster) else {
@@ -223,7 +223,7 @@ impl Link {
     }
 }
 
-/// What another server of the cluster of `known` is reached by.
+/// The connection settings for another server of the cluster of `known`.
 fn at(
     known: &redis::ConnectionInfo,
     host: String,
@@ -251,26 +251,26 @@ fn at(
     Ok(known.clone().set_addr(addr))
 }
 
-impl Drop for Inner {
+impl Drop for LinkInner {
     fn drop(&mut self) {
         self.monitor.abort();
     }
 }
 
-impl Shared {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
+impl LinkState {
+    fn slot(&self) -> MutexGuard<'_, ConnectionSlot> {
         // Nothing between a lock and its release can panic.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection, and its number.
-    fn current(&self) -> (u64, Option<Connection>) {
+    fn current(&self) -> (u64, Option<RedisConnection>) {
         let slot = self.slot();
         (slot.number, slot.connection.clone())
     }
 
     /// Puts a connection, or none, in the place of that of this number; not of a later one.
-    fn replace(&self, number: u64, connection: Option<Connection>) {
+    fn replace(&self, number: u64, connection: Option<RedisConnection>) {
         let mut slot = self.slot();
         if slot.number == number {
             slot.number += 1;
@@ -281,23 +281,23 @@ impl Shared {
     /// Replaces the connection of this number, which is broken or missing, by one new connection
     /// for all tasks that ask. If that cannot be made, all of them fail, and the monitor tries
     /// again.
-    async fn renew(&self, number: u64) -> Result<Connection, Error> {
+    async fn renew(&self, number: u64) -> Result<RedisConnection, Error> {
         let _turn = self.renewing.lock().await;
         let (now, connection) = self.current();
         if now != number {
-            return connection.ok_or_else(|| self.away());
+            return connection.ok_or_else(|| self.not_connected());
         }
-        let opened = Connection::open(&self.address).await;
+        let opened = RedisConnection::open(&self.address).await;
         self.replace(number, opened.as_ref().ok().cloned());
         if opened.is_ok() {
-            // Another server, or another run of it, may be at its end.
-            self.doubt.notify_one();
+            // It may lead to another server, or to another run of the same.
+            self.check_now.notify_one();
         }
         opened
     }
 
-    /// What is said where there is no connection.
-    fn away(&self) -> Error {
+    /// The error where there is no connection.
+    fn not_connected(&self) -> Error {
         let trouble = self.trouble.borrow().clone();
         let trouble = trouble.unwrap_or_else(|| "there is no connection".to_owned());
         io::Error::new(io::ErrorKind::NotConnected, trouble).into()
@@ -312,52 +312,52 @@ impl Shared {
         match trouble {
             _ if self.quiet => {}
             Some(trouble) if changed => tracing::error!("{trouble}"),
-            None if changed => tracing::info!(address = %self.address, "Redis is well again"),
+            None if changed => tracing::info!(address = %self.address, "Redis can be used again"),
             _ => {}
         }
     }
 }
 
-fn run_ids(servers: Vec<Server>) -> Vec<String> {
+fn run_ids(servers: Vec<RedisServer>) -> Vec<String> {
     let mut ids: Vec<String> = servers.into_iter().map(|server| server.run_id).collect();
     ids.sort();
     ids
 }
 
-/// Looks after the connection for ever.
-async fn monitor(shared: Arc<Shared>) {
+/// Checks the connection for ever.
+async fn monitor(shared: Arc<LinkState>) {
     let mut last_well = Instant::now();
     loop {
         let (number, _) = shared.current();
-        let result = look(&shared).await;
+        let result = check(&shared).await;
         let pause = match result {
             Ok(trouble) => {
                 last_well = Instant::now();
                 let well = trouble.is_none();
                 shared.set_trouble(trouble);
-                if well { LOOK } else { LOOK_AGAIN }
+                if well { CHECK_INTERVAL } else { RETRY_INTERVAL }
             }
             Err(error) => {
                 let address = &shared.address;
                 shared.set_trouble(Some(format!("Redis at {address} does not answer: {error}")));
-                if !address.cluster || last_well.elapsed() > GIVEN_UP {
+                if !address.cluster || last_well.elapsed() > RECONNECT_AFTER {
                     shared.replace(number, None);
                     last_well = Instant::now();
                 }
-                LOOK_AGAIN
+                RETRY_INTERVAL
             }
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = shared.doubt.notified() => tokio::time::sleep(Duration::from_millis(20)).await,
+            () = shared.check_now.notified() => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
 }
 
-/// Connects where there is no connection, and asks Redis whether all is well; answers what is
-/// wrong. A connection that was cut is no trouble as long as another one can be made.
-async fn look(shared: &Shared) -> Result<Option<String>, Error> {
-    let mut tries = TRIES;
+/// Connects where there is no connection, and asks Redis whether it can be used; answers why not.
+/// A connection that was cut is no trouble as long as another one can be made.
+async fn check(shared: &LinkState) -> Result<Option<String>, Error> {
+    let mut tries = MAX_TRIES;
     let (found, skew) = loop {
         let (number, known) = shared.current();
         let mut connection = match known {
@@ -372,14 +372,14 @@ async fn look(shared: &Shared) -> Result<Option<String>, Error> {
             inspected => break inspected?,
         }
     };
-    let unfit = found.iter().find_map(Server::unfit);
+    let unfit = found.iter().find_map(RedisServer::unfit);
     let ids = run_ids(found);
     shared.servers.send_if_modified(|known| {
         let changed = *known != ids;
         *known = ids;
         changed
     });
-    if skew > SKEW {
+    if skew > MAX_SKEW {
         return Ok(Some(format!(
             "the clock of Redis at {} and this machine's differ by {} ms",
             shared.address,

@@ -1,22 +1,22 @@
-//! Redis: connections, what there is behind them, and the messages it sends by itself. One
-//! server, or a cluster of them.
+//! Redis: the connections, the servers behind them, and the messages that Redis sends by itself.
+//! One server, or a cluster of them.
 
 mod address;
 mod connection;
 mod events;
 mod link;
 mod probe;
-/// Real servers, for the tests of all who use them.
+/// Real servers, for the tests of this module and of its callers.
 #[cfg(test)]
 #[path = "../../tests/wharf/support/redis.rs"]
 #[expect(dead_code, reason = "the tests of the binary use the rest")]
 pub(crate) mod testing;
 
 pub use address::{Address, AddressError};
-pub use events::{Events, Message, expired};
+pub use events::{Events, RedisMessage, expired_keys_channel};
 pub use link::{ConnectError, Link};
 
-/// Why a command failed: the words of the client library.
+/// Why a command failed, as the client library says it.
 pub type Error = redis::RedisError;
 
 /// The keys of one installation, of which several can share a Redis.

@@ -1,19 +1,19 @@
-//! What the servers say of themselves.
+//! What a server answers to INFO.
 
 use redis::Value;
 
-/// What one server says of itself (INFO).
+/// A server, as it describes itself (INFO).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
+pub struct RedisServer {
     /// Another after every restart.
     pub run_id: String,
     /// Major and minor version.
     pub version: (u32, u32),
-    /// What it does when its memory is full.
+    /// Its policy when its memory is full.
     pub eviction: String,
 }
 
-impl Server {
+impl RedisServer {
     /// Reads the sections `server` and `memory`.
     pub fn read(info: &str) -> Option<Self> {
         let field = |name: &str| {
@@ -22,7 +22,7 @@ impl Server {
         };
         let mut numbers = field("redis_version")?.split('.').map(str::parse);
         let mut number = || numbers.next()?.ok();
-        Some(Server {
+        Some(RedisServer {
             run_id: field("run_id")?.to_owned(),
             version: (number()?, number()?),
             eviction: field("maxmemory_policy").unwrap_or_default().to_owned(),
@@ -38,14 +38,14 @@ impl Server {
         match self.eviction.as_str() {
             "" | "noeviction" => None,
             policy => Some(format!(
-                "its maxmemory-policy is {policy}: it would drop what it was given to keep; set it to noeviction"
+                "its maxmemory-policy is {policy}: it would drop keys that wharf needs; set it to noeviction"
             )),
         }
     }
 }
 
 /// The servers that a value from one server, or from each of a cluster, describes.
-pub fn servers(value: &Value) -> Vec<Server> {
+pub fn servers(value: &Value) -> Vec<RedisServer> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
@@ -62,7 +62,10 @@ pub fn servers(value: &Value) -> Vec<Server> {
             .collect(),
         value => text(value).into_iter().collect(),
     };
-    texts.iter().filter_map(|text| Server::read(text)).collect()
+    texts
+        .iter()
+        .filter_map(|text| RedisServer::read(text))
+        .collect()
 }
 
 #[cfg(test)]
@@ -70,13 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_used_is_said() {
+    fn an_unfit_server_is_refused_with_the_reason() {
         let info = |version: &str, policy: &str| {
             format!(
-                "# Server\r\nredis_version:{version}\r\nrun_id:ab12\r\nmaxmemory_policy:{policy}\r\n"
+                "# RedisServer\r\nredis_version:{version}\r\nrun_id:ab12\r\nmaxmemory_policy:{policy}\r\n"
             )
         };
-        let server = |version, policy| Server::read(&info(version, policy)).unwrap();
+        let server = |version, policy| RedisServer::read(&info(version, policy)).unwrap();
         assert_eq!(server("7.0.15", "noeviction").unfit(), None);
         assert_eq!(server("7.0.15", "noeviction").run_id, "ab12");
         let old = server("6.2.7", "noeviction").unfit().unwrap();

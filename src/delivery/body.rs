@@ -176,7 +176,7 @@ impl Reader {
         if self.left == 0
             && let Some(uses) = self.uses.take()
         {
-            uses.keep().await?;
+            uses.commit().await?;
         }
         Ok(block)
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Delivery, DeliveryError};
-use crate::catalog::{Cursor, Downloads, Entry};
+use crate::catalog::{Cursor, Downloads, IndexEntry};
 use crate::model::{FileName, Timestamp, UploadId};
 use crate::store::StoreError;
 
@@ -37,7 +37,7 @@ pub struct Summary {
 pub struct Listing {
     delivery: Delivery,
     /// What was asked for, and not yet given out.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<IndexEntry>,
     /// Behind which upload the index is asked for more; `None` at its end.
     next: Option<Cursor>,
     /// How many may still be given out.
@@ -90,7 +90,7 @@ impl Listing {
                 continue;
             }
             let count = GIVEN.min(self.left).min(self.entries.len());
-            let entries: Vec<Entry> = self.entries.drain(..count).collect();
+            let entries: Vec<IndexEntry> = self.entries.drain(..count).collect();
             self.last = entries.last().map(place);
             let given = self.summaries(entries).await?;
             if !given.is_empty() {
@@ -135,7 +135,7 @@ impl Listing {
     }
 
     /// The summaries of those uploads that are not over and still in the store.
-    async fn summaries(&self, entries: Vec<Entry>) -> Result<Vec<Summary>, DeliveryError> {
+    async fn summaries(&self, entries: Vec<IndexEntry>) -> Result<Vec<Summary>, DeliveryError> {
         let uploads = &self.delivery.uploads;
         let present = match uploads.store().local() {
             Some(store) => {
@@ -160,7 +160,7 @@ impl Listing {
         Ok(summaries)
     }
 
-    async fn summary(&self, entry: Entry) -> Result<Option<Summary>, DeliveryError> {
+    async fn summary(&self, entry: IndexEntry) -> Result<Option<Summary>, DeliveryError> {
         let downloads = match entry.downloads {
             Some(downloads) => downloads,
             None => match self.delivery.uploads.get(&entry.id).await {
@@ -188,7 +188,7 @@ impl Listing {
     }
 }
 
-fn place(entry: &Entry) -> Cursor {
+fn place(entry: &IndexEntry) -> Cursor {
     Cursor {
         created_at: entry.created_at,
         id: entry.id,

@@ -1,37 +1,38 @@
-//! The uses of limited downloads: held from before the first byte, kept before the last.
+//! The uses of limited downloads: reserved before the first byte, committed before the last.
 
 use std::time::Duration;
 
-use crate::repository::{Repository, Taken, Use};
+use crate::repository::{Repository, ReservedUse, Use};
 
 use super::{Delivery, DeliveryError, Representation};
 
-/// How long a use is held for a download that nobody ends.
-const HOLD: Duration = Duration::from_secs(24 * 3600);
+/// How long a use stays reserved for a download that does not end.
+const RESERVATION_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// One use of each limited upload in a download. Dropped before they are kept, all are given back.
+/// One use of each limited upload in a download. Dropped before they are committed, all are
+/// released.
 pub(super) struct Uses {
     uploads: Repository,
-    held: Vec<Use>,
+    uses: Vec<Use>,
 }
 
 impl Delivery {
-    /// Takes a use of each upload in `representation` whose downloads are counted.
+    /// Reserves a use of each upload in `representation` whose downloads are counted.
     pub(super) async fn reserve(
         &self,
         representation: &Representation,
     ) -> Result<Uses, DeliveryError> {
-        let mut held = Vec::with_capacity(representation.limited.len());
+        let mut uses = Vec::with_capacity(representation.limited.len());
         for limit in &representation.limited {
-            match self.uploads.take_use(limit, HOLD).await? {
-                Taken::Held(taken) => held.push(taken),
-                Taken::Busy => return Err(DeliveryError::Busy(limit.id.to_string())),
-                Taken::Spent => return Err(DeliveryError::NotFound(limit.id.to_string())),
+            match self.uploads.reserve_use(limit, RESERVATION_TTL).await? {
+                ReservedUse::Use(reserved) => uses.push(reserved),
+                ReservedUse::Busy => return Err(DeliveryError::Busy(limit.id.to_string())),
+                ReservedUse::Spent => return Err(DeliveryError::NotFound(limit.id.to_string())),
             }
         }
         Ok(Uses {
             uploads: self.uploads.clone(),
-            held,
+            uses,
         })
     }
 }
@@ -42,8 +43,8 @@ impl Uses {
     /// # Errors
     /// [`DeliveryError::NotFound`] when none was left of one, or the upload was removed since. Or
     /// the store fails.
-    pub async fn keep(self) -> Result<(), DeliveryError> {
-        match self.uploads.keep_uses(self.held).await? {
+    pub async fn commit(self) -> Result<(), DeliveryError> {
+        match self.uploads.commit_uses(self.uses).await? {
             None => Ok(()),
             Some(id) => Err(DeliveryError::NotFound(id.to_string())),
         }

@@ -1,7 +1,7 @@
-//! The cleaner: removes what has come to its end.
+//! The cleaner: removes uploads that have expired or are used up.
 
+mod markers;
 mod metrics;
-mod orders;
 mod sweeper;
 
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::lease::{Claim, claimed};
 use crate::model::Clock;
 use crate::repository::Repository;
 
-pub use metrics::Metrics;
-use orders::Orders;
+use markers::MarkerListener;
+pub use metrics::ExpiryMetrics;
 pub use sweeper::Sweeper;
 
-/// The longest sleep: after it the deadlines are looked at again, whatever the clock did.
-const LONGEST: Duration = Duration::from_secs(60);
-/// The same where other instances take uploads as well, whose deadlines nobody tells us.
-const LONGEST_SHARED: Duration = Duration::from_secs(1);
-/// How long to wait when the index does not answer.
-const TROUBLED: Duration = Duration::from_secs(1);
+/// The longest sleep: then the deadlines are read again, for the clock may have changed.
+const MAX_SLEEP: Duration = Duration::from_secs(60);
+/// The same where other instances take uploads as well, and do not tell this one of deadlines.
+const MAX_SLEEP_SHARED: Duration = Duration::from_secs(1);
+/// The pause after an index that did not answer.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The cleaner of one instance; it works while the instance has the claim.
 pub struct Expiry {
@@ -41,7 +41,7 @@ impl Expiry {
         claims: watch::Receiver<Option<Claim>>,
         clock: Clock,
         alone: bool,
-        metrics: Metrics,
+        metrics: ExpiryMetrics,
     ) -> Self {
         Expiry {
             sweeper: Sweeper::new(uploads.clone(), metrics),
@@ -54,12 +54,18 @@ impl Expiry {
 
     /// Works until `stop`. It is interrupted between uploads, not within one.
     pub async fn run(self, stop: CancellationToken) {
-        let orders = Orders::new(
+        let (uploads, claims, clock) = (
             self.uploads.clone(),
             self.claims.clone(),
             self.clock.clone(),
         );
-        tokio::join!(self.sweep(&stop), orders.obey(&stop));
+        let listen = async {
+            if let Some(markers) = uploads.catalog().markers() {
+                let listener = MarkerListener::new(&uploads, markers, claims, clock);
+                listener.run(&stop).await;
+            }
+        };
+        tokio::join!(self.sweep(&stop), listen);
     }
 
     async fn sweep(mut self, stop: &CancellationToken) {
@@ -73,14 +79,14 @@ impl Expiry {
                 Ok(true) => continue,
                 Ok(false) => self.until_due().await,
                 Err(error) => {
-                    tracing::error!(%error, "the cleaner cannot ask the index");
-                    TROUBLED
+                    tracing::error!(%error, "cannot read the deadlines from the index; trying again");
+                    RETRY_DELAY
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
-                () = self.uploads.catalog().earlier() => {}
+                () = self.uploads.catalog().wait_for_earlier() => {}
             }
         }
     }
@@ -88,15 +94,15 @@ impl Expiry {
     /// How long to sleep until the next deadline.
     async fn until_due(&self) -> Duration {
         let longest = match self.alone {
-            true => LONGEST,
-            false => LONGEST_SHARED,
+            true => MAX_SLEEP,
+            false => MAX_SLEEP_SHARED,
         };
         match self.uploads.catalog().next_due().await {
             Ok(Some(due)) => due.since(self.clock.now()).min(longest),
             Ok(None) => longest,
             Err(error) => {
-                tracing::error!(%error, "the cleaner cannot ask the index");
-                TROUBLED
+                tracing::error!(%error, "cannot read the deadlines from the index; trying again");
+                RETRY_DELAY
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One pass over what is due.
+//! One pass over the uploads that are due.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::Metrics;
+use super::ExpiryMetrics;
 use crate::catalog::CatalogError;
 use crate::lease::Claim;
 use crate::model::{Manifest, Reason, Timestamp, UploadId};
@@ -18,25 +18,25 @@ use crate::store::StoreError;
 const BATCH: usize = 100;
 /// How many are removed at once, so that they share the cost of their syncs.
 const AT_ONCE: usize = 16;
-/// How long what one pass has taken is left to it: about as long as the next leader needs to come,
-/// when this one ends in the middle of it.
-const TAKEN: Duration = Duration::from_secs(5);
-/// When an upload that could not be removed is tried again, doubled each time.
-const AGAIN: Duration = Duration::from_secs(1);
-/// The longest time between two tries.
-const AGAIN_LONGEST: Duration = Duration::from_secs(3600);
+/// How long the uploads that a pass has taken are left to it: about as long as the next leader needs
+/// to take over, when this one dies in the middle of the pass.
+const TAKEN_FOR: Duration = Duration::from_secs(5);
+/// The pause before a removal that failed is tried again, doubled each time.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The longest of these pauses.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
-/// Removes what is due.
+/// Removes the uploads that are due.
 pub struct Sweeper {
     uploads: Repository,
-    metrics: Metrics,
-    /// Guards how often each removal has failed. A std mutex: held for a look.
+    metrics: ExpiryMetrics,
+    /// Guards how often each removal has failed. A std mutex: held for a read or an insertion.
     failures: Mutex<HashMap<UploadId, u32>>,
 }
 
 impl Sweeper {
     /// A sweeper of `uploads`, which counts in `metrics`.
-    pub fn new(uploads: Repository, metrics: Metrics) -> Self {
+    pub fn new(uploads: Repository, metrics: ExpiryMetrics) -> Self {
         Sweeper {
             uploads,
             metrics,
@@ -44,11 +44,11 @@ impl Sweeper {
         }
     }
 
-    /// Works on what is due at `now`, while the claim is current. Answers whether there may be
-    /// more. Nothing is interrupted within one upload.
+    /// Removes the uploads that are due at `now`, while the claim is current. Answers whether there
+    /// may be more. The removal of one upload is not interrupted.
     ///
     /// # Errors
-    /// The index does not answer. Trouble with one upload is logged, and the next one's turn.
+    /// The index does not answer. An upload that cannot be removed is logged, and the pass goes on.
     pub async fn pass(
         &self,
         now: Timestamp,
@@ -56,7 +56,7 @@ impl Sweeper {
         stop: &CancellationToken,
     ) -> Result<bool, CatalogError> {
         let catalog = self.uploads.catalog();
-        let due = catalog.due(now, BATCH, now.after(TAKEN)).await?;
+        let due = catalog.due(now, BATCH, now.after(TAKEN_FOR)).await?;
         let taken = due.len();
         let mut settled = futures_util::stream::iter(due)
             .map(|id| self.take(id, now, claim, stop))
@@ -71,7 +71,7 @@ impl Sweeper {
         Ok(taken == BATCH && !stop.is_cancelled() && claim.is_current())
     }
 
-    /// Works on one upload, and puts it off after trouble. Answers whether it was removed.
+    /// Removes one upload, or postpones it where that fails. Answers whether it was removed.
     async fn take(
         &self,
         id: UploadId,
@@ -101,8 +101,7 @@ impl Sweeper {
         }
     }
 
-    /// Looks at the manifest, which decides, and does what it says. Answers whether the upload
-    /// was removed.
+    /// Removes an upload if its manifest says that it is over. Answers whether it was removed.
     async fn settle(
         &self,
         id: &UploadId,
@@ -128,7 +127,7 @@ impl Sweeper {
                 }
                 Ok(true)
             }
-            // Prolonged since: the index takes over what the manifest says.
+            // The deadline was moved since: the index learns the new one.
             Removed::Kept => self.uploads.index(id, &[]).await.map(|_| false),
             Removed::Absent => Ok(false),
         }
@@ -139,9 +138,9 @@ impl Sweeper {
         let mut failures = self.failures();
         let count = failures.entry(*id).or_default();
         *count = count.saturating_add(1);
-        AGAIN
+        RETRY_DELAY
             .saturating_mul(1 << (*count - 1).min(20))
-            .min(AGAIN_LONGEST)
+            .min(MAX_RETRY_DELAY)
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, u32>> {

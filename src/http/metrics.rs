@@ -70,7 +70,7 @@ pub struct Metrics {
 
 impl Metrics {
     /// Counters that stand at nothing.
-    pub fn new(expiry: &expiry::Metrics) -> Self {
+    pub fn new(expiry: &expiry::ExpiryMetrics) -> Self {
         let mut registry = Registry::with_prefix("wharf");
         let duration = Histogram::new([
             0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0, 600.0,

@@ -55,7 +55,7 @@ pub struct Parts {
     /// What else keeps the server from storing, if anything does.
     pub trouble: watch::Receiver<Option<String>>,
     /// What the cleaner counts.
-    pub expiry: expiry::Metrics,
+    pub expiry: expiry::ExpiryMetrics,
     /// Whether this instance is the cleaner.
     pub claims: watch::Receiver<Option<Claim>>,
     /// The time.

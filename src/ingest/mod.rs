@@ -113,7 +113,7 @@ impl Ingest {
     async fn begin(&self, length: Length) -> Result<Begun, IngestError> {
         let id = UploadId::generate().map_err(IngestError::internal)?;
         let max = self.options.max_total_size;
-        let claim = Claim::begin(max, self.uploads.catalog(), id, length).await?;
+        let claim = Claim::begin(max, &**self.uploads.catalog(), id, length).await?;
         Ok(Begun {
             id,
             staged: self.uploads.store().stage(id).await?,

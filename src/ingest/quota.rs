@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::IngestError;
-use crate::catalog::{Ask, Catalog};
+use crate::catalog::{Ask, Capacity, Catalog, CatalogError};
 use crate::model::{ROOM_UNIT, UploadId, room_of};
 
 /// What is reserved at a time for a body that does not say its length, in bytes.
@@ -63,7 +63,7 @@ impl Length {
 pub struct Claim(Option<Room>);
 
 struct Room {
-    catalog: Arc<dyn Catalog>,
+    capacity: Arc<dyn Capacity>,
     id: UploadId,
     max: u64,
     length: Length,
@@ -84,15 +84,18 @@ impl Claim {
     /// There is no room for it, or the index does not answer.
     pub async fn begin(
         max: Option<u64>,
-        catalog: &Arc<dyn Catalog>,
+        catalog: &dyn Catalog,
         id: UploadId,
         length: Length,
     ) -> Result<Self, IngestError> {
         let Some(max) = max else {
             return Ok(Claim(None));
         };
+        let Some(capacity) = catalog.capacity() else {
+            return Err(CatalogError::Failed("it does not count the room".into()).into());
+        };
         let mut room = Room {
-            catalog: Arc::clone(catalog),
+            capacity,
             id,
             max,
             length,
@@ -160,7 +163,7 @@ impl Claim {
 
 impl Room {
     async fn ask(&mut self, ask: Ask) -> Result<(), IngestError> {
-        match self.catalog.reserve_room(&self.id, ask).await? {
+        match self.capacity.reserve_room(&self.id, ask).await? {
             Some(reserved) => {
                 self.reserved = reserved;
                 Ok(())
@@ -176,6 +179,6 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.catalog.release_room(&self.id);
+        self.capacity.release_room(&self.id);
     }
 }

@@ -1,4 +1,4 @@
-//! Who cleans up: at any time at most one instance holds the lease.
+//! The lease on the cleaning: at any time at most one instance holds it.
 
 mod redis;
 mod solo;
@@ -10,33 +10,33 @@ use tokio::sync::watch;
 
 use crate::model::Uptime;
 
-pub use redis::{Options, RedisLease};
+pub use redis::{LeaseOptions, RedisLease};
 pub use solo::Solo;
 
 /// The right to remove what has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The instance that has it.
+    /// The instance that holds the claim.
     pub holder: String,
-    /// Counts the holders; nothing is done under a lower one any more.
+    /// Counts the holders; no instance removes anything under a lower epoch any more.
     pub epoch: u64,
-    /// Until when it is good without renewal; `None` is for ever.
+    /// Until when the claim lasts without renewal; `None` is for ever.
     pub valid_until: Option<Uptime>,
 }
 
 impl Claim {
-    /// Whether it still holds: to be asked before each step that removes something.
+    /// Whether the claim still lasts: to be asked before each step that removes something.
     pub fn is_current(&self) -> bool {
         self.left() > Duration::ZERO
     }
 
-    /// For how long it still holds.
+    /// For how long the claim still lasts.
     pub fn left(&self) -> Duration {
         self.valid_until.map_or(Duration::MAX, Uptime::left)
     }
 }
 
-/// Waits until this instance has a claim, for ever once none will come.
+/// Waits until this instance has a claim; for ever once no claim can come.
 pub async fn claimed(claims: &mut watch::Receiver<Option<Claim>>) -> Claim {
     loop {
         let claim = claims.borrow_and_update().clone();
@@ -49,12 +49,12 @@ pub async fn claimed(claims: &mut watch::Receiver<Option<Claim>>) -> Claim {
     }
 }
 
-/// A way to agree on who has the claim.
+/// How instances agree which of them has the claim.
 #[async_trait]
 pub trait Lease: Send + Sync + 'static {
-    /// This instance's claim, as it comes and goes; `None` while it has none.
+    /// The claim of this instance, as it changes; `None` while it has none.
     fn claims(&self) -> watch::Receiver<Option<Claim>>;
 
-    /// Gives the claim up, for another to take at once.
+    /// Releases the lease, so that another instance can acquire it at once.
     async fn release(&self);
 }

@@ -1,9 +1,7 @@
-//! A lease on a key in Redis, which at most one instance has at a time, as a rule: a server that
-//! fails over can have two believe in it. So it only saves work; what is removed is decided at
-//! the manifests.
+//! A lease on a key in Redis. As a rule one instance has it at a time; after a failover of Redis two
+//! can. So it only saves work: the manifests decide what is removed.
 //!
-//! The key is a lock of the classic form, `SET key token NX PX ttl`: other programs that use the
-//! same key are excluded, and exclude us.
+//! The key is a lock of the classic form, `SET key token NX PX ttl`, which other programs can share.
 
 use std::time::Duration;
 
@@ -12,26 +10,26 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Claim, Lease};
-use crate::coordination::{Error, Events, Link, Message};
+use crate::coordination::{Error, Events, Link, RedisMessage};
 use crate::model::Uptime;
 
 /// How long one operation may take.
-const PATIENCE: Duration = Duration::from_millis(400);
-/// How long the release may take: the step under way, then one more.
-const RELEASING: Duration = Duration::from_secs(2);
-/// How often followers try, whatever they were told.
-const BACKSTOP: Duration = Duration::from_secs(1);
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(400);
+/// How long the release may take: the operation under way, then one more.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest pause before a follower tries again.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Followers try again up to so much later than they could, so that not all try at once.
-const JITTER: Duration = Duration::from_millis(100);
+const MAX_JITTER: Duration = Duration::from_millis(100);
 /// The pause after an operation that failed.
-const AGAIN: Duration = Duration::from_millis(200);
-/// What the holder takes off its own reckoning: clocks do not run quite alike.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// The holder stops so much before the end of the lease: clocks do not run at the same speed.
 const MARGIN: Duration = Duration::from_millis(50);
-/// What is published when the lock was given back.
+/// The message that is published when the lock was released.
 pub const RELEASED: &str = "released";
 
-/// Takes the lock, or prolongs it. Keys: lock, epoch. Arguments: token, milliseconds to live.
-/// Answers 1 and the epoch, or 0 and for how long another has it (PTTL).
+/// Acquires the lock, or renews it. Keys: lock, epoch. Arguments: token, milliseconds to live.
+/// Answers 1 and the epoch, or 0 and for how long another instance has it (PTTL).
 const ACQUIRE: &str = r"#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then
@@ -46,7 +44,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('SET', KEYS[2], string.format('%.0f', epoch))
 return {1, epoch}";
 
-/// Prolongs the lock, if it is ours. Key: lock. Arguments: token, milliseconds to live. Answers 1,
+/// Renews the lock, if it is ours. Key: lock. Arguments: token, milliseconds to live. Answers 1,
 /// or 0 when another instance has it, or 2 when none has.
 const RENEW: &str = r"#!lua flags=allow-oom
 local holder = redis.call('GET', KEYS[1])
@@ -54,16 +52,16 @@ if not holder then return 2 end
 if holder ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
-/// Gives the lock back, if it is ours, and says so. Key: lock. Arguments: token, channel.
+/// Releases the lock, if it is ours, and publishes that. Key: lock. Arguments: token, channel.
 const RELEASE: &str = r"#!lua flags=allow-oom
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('PUBLISH', ARGV[2], 'released')
 return 1";
 
-/// Where the lease is, and how long it lasts.
+/// The key of the lease, and how long it lasts.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct LeaseOptions {
     /// The key of the lock.
     pub key: String,
     /// How long it lasts without renewal.
@@ -72,7 +70,7 @@ pub struct Options {
     pub instance: String,
 }
 
-impl Options {
+impl LeaseOptions {
     /// The key of the last epoch, on the same server of a cluster as the lock's.
     fn epoch_key(&self) -> String {
         let tag = self
@@ -92,21 +90,21 @@ impl Options {
 /// A lease on a key in Redis.
 pub struct RedisLease {
     link: Link,
-    options: Options,
+    options: LeaseOptions,
     epoch_key: String,
     channel: String,
     /// `instance:nonce`, of this process alone.
     token: String,
     claims: watch::Sender<Option<Claim>>,
-    messages: broadcast::Receiver<Message>,
-    /// Told to give the lease up for good.
+    messages: broadcast::Receiver<RedisMessage>,
+    /// Told to release the lease for good.
     ending: CancellationToken,
     /// Told when that is done.
     ended: CancellationToken,
 }
 
-/// However the task that keeps the lock ends, its claim is withdrawn, and a caller that waits for
-/// the release goes on.
+/// Withdraws the claim when the task that keeps the lock ends in any way; then a caller that waits
+/// for the release goes on.
 struct Ended<'a>(&'a RedisLease);
 
 impl Drop for Ended<'_> {
@@ -126,17 +124,17 @@ enum Renewed {
     Gone,
 }
 
-/// The answer to a try.
+/// The answer to an attempt to acquire the lock.
 enum Tried {
-    /// It is ours, and was asked for at this time.
-    Ours(u64, Uptime),
-    /// Another has it for so long.
-    Held(Duration),
+    /// It is ours, with this epoch; it was asked for at this time.
+    Acquired(u64, Uptime),
+    /// Another instance has it for so long.
+    Taken(Duration),
 }
 
 impl RedisLease {
     /// A lease that is held once [`keep`](Self::keep) runs. Followers hear on `channel`, one of
-    /// those of `events`, that the lock was given back.
+    /// those of `events`, that the lock was released.
     ///
     /// # Errors
     /// The operating system has no randomness to give.
@@ -144,7 +142,7 @@ impl RedisLease {
         link: Link,
         events: &Events,
         channel: String,
-        options: Options,
+        options: LeaseOptions,
     ) -> Result<Self, getrandom::Error> {
         let mut nonce = [0; 8];
         getrandom::fill(&mut nonce)?;
@@ -162,7 +160,7 @@ impl RedisLease {
         })
     }
 
-    /// Tries for the lease and keeps it, until it is released.
+    /// Acquires the lease and keeps it, until it is released.
     pub async fn keep(&self) {
         let _ended = Ended(self);
         let mut messages = self.messages.resubscribe();
@@ -170,14 +168,14 @@ impl RedisLease {
             let pause = tokio::select! {
                 () = self.ending.cancelled() => break,
                 tried = self.acquire() => match tried {
-                    Ok(Tried::Ours(epoch, sent)) => {
+                    Ok(Tried::Acquired(epoch, sent)) => {
                         self.lead(epoch, sent).await;
                         continue;
                     }
-                    Ok(Tried::Held(left)) => left.saturating_add(jitter()).min(BACKSTOP),
+                    Ok(Tried::Taken(left)) => left.saturating_add(jitter()).min(MAX_POLL_INTERVAL),
                     Err(error) => {
-                        tracing::debug!(%error, "cannot try for the lease");
-                        AGAIN
+                        tracing::debug!(%error, "cannot acquire the lease; trying again");
+                        RETRY_DELAY
                     }
                 },
             };
@@ -187,15 +185,15 @@ impl RedisLease {
                 () = self.released(&mut messages) => tracing::debug!("another instance released the lease"),
             }
         }
-        self.give_back().await;
+        self.release_lock().await;
     }
 
-    /// Keeps a claim, last renewed at `renewed`, until it is lost or given up.
+    /// Keeps a claim, last renewed at `renewed`, until it is lost or released.
     async fn lead(&self, epoch: u64, mut renewed: Uptime) {
-        tracing::info!(epoch, "acquired lease: this instance cleans up now");
+        tracing::info!(epoch, "acquired lease");
         let claim = self.claim(epoch, renewed);
         let left = claim.left().as_millis();
-        tracing::trace!(epoch, left, "the lease is taken");
+        tracing::trace!(epoch, left, "the claim lasts");
         self.claims.send_replace(Some(claim));
         let mut troubled = false;
         loop {
@@ -213,11 +211,11 @@ impl RedisLease {
                 Ok(Renewed::Kept) => {
                     renewed = sent;
                     if std::mem::take(&mut troubled) {
-                        tracing::info!(epoch, "renewed lease after all");
+                        tracing::info!(epoch, "renewed lease after an error");
                     }
                     let claim = self.claim(epoch, sent);
                     let left = claim.left().as_millis();
-                    tracing::trace!(epoch, left, "the lease is prolonged");
+                    tracing::trace!(epoch, left, "the claim lasts");
                     self.claims.send_replace(Some(claim));
                     continue;
                 }
@@ -225,11 +223,11 @@ impl RedisLease {
                     tracing::warn!(epoch, "lost lease: held by another instance");
                 }
                 Ok(Renewed::Gone) => tracing::warn!(epoch, "lost lease: its key is gone"),
-                // While it is still ours by our reckoning it may yet be prolonged.
+                // As long as the lease should last, it may still be renewed.
                 Err(error) if renewed.elapsed() < self.options.ttl * 5 / 8 => {
-                    tracing::debug!(%error, "cannot prolong the lease");
+                    tracing::debug!(%error, "cannot renew the lease; trying again");
                     troubled = true;
-                    tokio::time::sleep(AGAIN).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                     continue;
                 }
                 Err(error) => tracing::warn!(epoch, %error, "lost lease: it cannot be renewed"),
@@ -239,7 +237,7 @@ impl RedisLease {
         }
     }
 
-    /// What is ours for having been sent at `sent`.
+    /// The claim that a command gives which was sent at `sent`.
     fn claim(&self, epoch: u64, sent: Uptime) -> Claim {
         let ttl = self.options.ttl;
         let valid = ttl.mul_f64(0.99).saturating_sub(MARGIN);
@@ -256,10 +254,10 @@ impl RedisLease {
         let (ours, number): (u8, i64) = self.ask(ACQUIRE, &keys, &self.ttl()).await?;
         let number = u64::try_from(number);
         Ok(match (ours, number) {
-            (1, epoch) => Tried::Ours(epoch.unwrap_or(0), sent),
-            (_, Ok(left)) => Tried::Held(Duration::from_millis(left)),
-            // It has no end: somebody else's idea of a lock.
-            (_, Err(_)) => Tried::Held(BACKSTOP),
+            (1, epoch) => Tried::Acquired(epoch.unwrap_or(0), sent),
+            (_, Ok(left)) => Tried::Taken(Duration::from_millis(left)),
+            // It has no end: another program has set it.
+            (_, Err(_)) => Tried::Taken(MAX_POLL_INTERVAL),
         })
     }
 
@@ -273,15 +271,15 @@ impl RedisLease {
         })
     }
 
-    /// Ends our claim, and the lock if it is ours.
-    async fn give_back(&self) {
+    /// Ends the claim, and the lock if it is ours.
+    async fn release_lock(&self) {
         self.claims.send_replace(None);
         let keys = [self.options.key.clone()];
         let args = [self.token.clone(), self.channel.clone()];
         match self.ask::<u8>(RELEASE, &keys, &args).await {
             Ok(1) => tracing::info!("released lease"),
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot release the lease; it ends by itself"),
+            Err(error) => tracing::warn!(%error, "lease not released; it expires"),
         }
     }
 
@@ -295,12 +293,13 @@ impl RedisLease {
         keys: &[String],
         args: &[String; 2],
     ) -> Result<T, Error> {
-        let answer = tokio::time::timeout(PATIENCE, self.link.eval(script, keys, args)).await;
+        let answer =
+            tokio::time::timeout(OPERATION_TIMEOUT, self.link.eval(script, keys, args)).await;
         answer.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 
-    /// Returns when another has given the lock back.
-    async fn released(&self, messages: &mut broadcast::Receiver<Message>) {
+    /// Returns when another instance has released the lock.
+    async fn released(&self, messages: &mut broadcast::Receiver<RedisMessage>) {
         loop {
             match messages.recv().await {
                 Ok(message) if message.channel == self.channel && message.payload == RELEASED => {
@@ -313,12 +312,12 @@ impl RedisLease {
     }
 }
 
-/// A pause of up to [`JITTER`].
+/// A pause of up to [`MAX_JITTER`].
 fn jitter() -> Duration {
     let mut byte = [0];
-    // Without randomness all try at the same time, and one of them is first.
+    // Without randomness all followers try at the same time, and one of them is first.
     let _ = getrandom::fill(&mut byte);
-    JITTER * u32::from(byte[0]) / 255
+    MAX_JITTER * u32::from(byte[0]) / 255
 }
 
 #[async_trait]
@@ -330,11 +329,11 @@ impl Lease for RedisLease {
     async fn release(&self) {
         self.ending.cancel();
         // Every step of the keeper has its own bound; this bound holds even if the keeper has died.
-        if tokio::time::timeout(RELEASING, self.ended.cancelled())
+        if tokio::time::timeout(RELEASE_TIMEOUT, self.ended.cancelled())
             .await
             .is_err()
         {
-            tracing::error!("the task that keeps the lease does not end; the lease ends by itself");
+            tracing::error!("lease not released: its task does not end; it expires");
         }
     }
 }

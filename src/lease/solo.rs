@@ -1,4 +1,4 @@
-//! The lease of a server that is alone: its store's lock is proof enough.
+//! The lease of a server that has its store for itself: no other instance can ask for it.
 
 use async_trait::async_trait;
 use tokio::sync::watch;

@@ -1,4 +1,4 @@
-//! The comparison of the index with the keys in the store, which are the truth.
+//! The comparison of the index with the manifests in the store, which are the truth.
 
 use std::collections::HashMap;
 use std::ops::AddAssign;
@@ -12,32 +12,32 @@ use crate::model::{Prefix, Tombstone, UploadId};
 use crate::repository::{Indexed, Repository, RepositoryError};
 use crate::store::{Fingerprint, ScannedUpload, StoreError};
 
-/// How many uploads are looked at at once, in all folders together.
+/// How many uploads are compared at once, in all folders together.
 const AT_ONCE: usize = 32;
-/// How many folders are compared at once, where an answer is waited for. Most of the time of one
-/// goes by waiting for the store, and a folder may hold fewer uploads than may be looked at.
+/// How many folders are compared at once, where a caller waits. Most of the time a comparison waits
+/// for the store, and a folder may hold fewer uploads than may be compared at once.
 const FOLDERS: usize = 8;
 
-/// How many damaged uploads a comparison names in its answer; the log has all of them.
-const REPORTS: usize = 1000;
+/// How many damaged uploads a comparison names in its answer; the log names all of them.
+const MAX_REPORTS: usize = 1000;
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Compared {
     /// Whole uploads in the store.
     pub uploads: u64,
     /// Entries of the index without an upload, which were removed.
     pub forgotten: u64,
-    /// Manifests that cannot be understood, or whose files are not there with their sizes; each
+    /// Uploads whose manifest cannot be read, or whose files are missing or have another size; each
     /// is logged.
     pub damaged: u64,
-    /// What is wrong with the first of them.
+    /// The error of each, for the first of them.
     pub reports: Vec<(UploadId, String)>,
-    /// What is left of uploads that are gone.
+    /// What is left of removed uploads.
     pub(super) tombstones: Vec<Remains>,
 }
 
-/// What is left of an upload that is gone.
+/// What is left of a removed upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remains {
     pub tombstone: Tombstone,
@@ -57,14 +57,14 @@ impl AddAssign for Compared {
         self.uploads += other.uploads;
         self.forgotten += other.forgotten;
         self.damaged += other.damaged;
-        let room = REPORTS.saturating_sub(self.reports.len());
+        let room = MAX_REPORTS.saturating_sub(self.reports.len());
         self.reports.extend(other.reports.into_iter().take(room));
         self.tombstones.extend(other.tombstones);
     }
 }
 
-/// Brings the whole index up to what the store holds. Uploads may come and go meanwhile. Answers
-/// `None` when it was stopped.
+/// Compares the whole index with the store, and corrects it. Uploads may be stored and removed
+/// meanwhile. Answers `None` when it was stopped.
 ///
 /// # Errors
 /// The index fails, or a folder of the store cannot be listed. An upload that cannot be read is
@@ -73,13 +73,13 @@ pub async fn compare(
     uploads: &Repository,
     stop: &CancellationToken,
 ) -> Result<Option<Compared>, RepositoryError> {
-    let mut gaps = uploads.catalog().gaps().await?;
-    gaps.prefixes = Prefix::all().collect();
+    let mut unverified = uploads.catalog().unverified().await?;
+    unverified.prefixes = Prefix::all().collect();
     let go_on = || !stop.is_cancelled();
-    let Some(compared) = folders(uploads, &gaps.prefixes, go_on).await? else {
+    let Some(compared) = folders(uploads, &unverified.prefixes, go_on).await? else {
         return Ok(None);
     };
-    if !uploads.catalog().mended(gaps).await? {
+    if !uploads.catalog().mark_verified(unverified).await? {
         tracing::warn!(
             "the index lost something while it was compared; the leader compares it again"
         );
@@ -87,19 +87,19 @@ pub async fn compare(
     Ok(Some(compared))
 }
 
-/// Brings what the index says of these folders up to what the store holds, several at once.
-/// `go_on` is asked before each; answers `None` when it said no.
+/// Compares these folders, several at once. `go_on` is asked before each; answers `None` when it
+/// said no.
 pub(super) async fn folders(
     uploads: &Repository,
     prefixes: &[Prefix],
     go_on: impl Fn() -> bool + Sync,
 ) -> Result<Option<Compared>, RepositoryError> {
-    let looks = Semaphore::new(AT_ONCE);
-    let (looks, go_on) = (&looks, &go_on);
+    let permits = Semaphore::new(AT_ONCE);
+    let (permits, go_on) = (&permits, &go_on);
     let begin = |prefix: Prefix| {
         let folder = async move {
             match go_on() {
-                true => one(uploads, prefix, looks).await.map(Some),
+                true => one(uploads, prefix, permits).await.map(Some),
                 false => Ok(None),
             }
         };
@@ -117,7 +117,7 @@ pub(super) async fn folders(
     Ok(Some(compared))
 }
 
-/// Brings what the index says of one folder up to what the store holds.
+/// Compares one folder.
 pub(super) async fn folder(
     uploads: &Repository,
     prefix: Prefix,
@@ -125,14 +125,14 @@ pub(super) async fn folder(
     one(uploads, prefix, &Semaphore::new(AT_ONCE)).await
 }
 
-/// The same beside others, which share the permits of `looks`: one for each upload.
+/// The same beside other folders, which share `permits`: one for each upload.
 async fn one(
     uploads: &Repository,
     prefix: Prefix,
-    looks: &Semaphore,
+    permits: &Semaphore,
 ) -> Result<Compared, RepositoryError> {
     let mut compared = Compared::default();
-    // In this order: what was in the index before the look, and is not in the store, is gone.
+    // In this order: an upload that is in the index now, and not in the store afterwards, is gone.
     let known = uploads.catalog().with_prefix(prefix).await?;
     let stored = uploads.store().scan(prefix).await?;
     let present: HashMap<UploadId, Option<Fingerprint>> = stored
@@ -146,8 +146,8 @@ async fn one(
     }
     let mut found = stream::iter(stored)
         .map(|found| async move {
-            let _permit = looks.acquire().await.expect("it is never closed");
-            look(uploads, found).await
+            let _permit = permits.acquire().await.expect("it is never closed");
+            compare_upload(uploads, found).await
         })
         .buffer_unordered(AT_ONCE);
     while let Some(upload) = found.next().await {
@@ -158,15 +158,15 @@ async fn one(
 }
 
 /// Indexes again what has changed while the folder was compared: a second listing tells it of a
-/// thousand uploads by one request, where each would be read again. Should the store's listing lag
-/// behind, an upload that was removed in these moments stays in the index until its name is asked
-/// for, or the next comparison.
+/// thousand uploads by one request, where each would be read again. Should the store's listing be
+/// late, an upload that was removed in these moments stays in the index until a caller asks for its
+/// name, or the next comparison.
 async fn recheck(
     uploads: &Repository,
     prefix: Prefix,
     mut before: HashMap<UploadId, Option<Fingerprint>>,
 ) -> Result<(), RepositoryError> {
-    // The others were looked at twice.
+    // The other uploads were read twice.
     before.retain(|_, fingerprint| fingerprint.is_some());
     if before.is_empty() {
         return Ok(());
@@ -181,7 +181,7 @@ async fn recheck(
     }
     for id in before.keys() {
         match uploads.index(id, &[]).await {
-            // The next comparison says so.
+            // The next comparison reports it.
             Err(RepositoryError::Store(StoreError::Damaged(_) | StoreError::Io { .. })) => {}
             indexed => drop(indexed?),
         }
@@ -189,7 +189,10 @@ async fn recheck(
     Ok(())
 }
 
-async fn look(uploads: &Repository, found: ScannedUpload) -> Result<Compared, RepositoryError> {
+async fn compare_upload(
+    uploads: &Repository,
+    found: ScannedUpload,
+) -> Result<Compared, RepositoryError> {
     let ScannedUpload {
         id,
         files,
@@ -201,23 +204,23 @@ async fn look(uploads: &Repository, found: ScannedUpload) -> Result<Compared, Re
         None => uploads.index(&id, &[]).await,
     };
     match indexed {
-        // The listing has the files already, each with its size.
+        // The listing has told the size of each file already.
         Ok(Indexed::Live(manifest))
             if fingerprint.is_some_and(|listed| listed.has_files_of(&manifest)) =>
         {
             compared.uploads = 1;
         }
         Ok(Indexed::Live(manifest)) => {
-            // A power cut can have taken what was not yet synced (`durability = relaxed`).
+            // A power cut can have removed files that were not yet synced (`durability = relaxed`).
             let manifest = Arc::new(manifest);
             let parts = 0..manifest.parts.len();
             match uploads.store().verify(&manifest, parts).await {
                 Ok(()) => compared.uploads = 1,
                 Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                 Err(error) => {
-                    // One that was removed since is no damage.
+                    // An upload that was removed since is not damaged.
                     if uploads.store().manifest(&id).await?.is_some() {
-                        tracing::error!(%id, %error, "an upload is damaged; its damaged files are not served");
+                        tracing::error!(%id, %error, "upload is damaged; its damaged files are not served");
                         compared.found(id, &error);
                     }
                 }

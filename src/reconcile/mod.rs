@@ -1,10 +1,11 @@
-//! The comparison of index and store: what the index lacks is recorded, what it has too much is
-//! forgotten, and what crashes left in the store is removed.
+//! The comparison of index and store: what the index lacks is recorded, entries of uploads
+//! that are gone are removed, and so are the files that crashes have left in the store.
 
 mod compare;
+mod orphans;
 mod reconciler;
 mod total;
 
 pub use compare::{Compared, compare};
-pub use reconciler::{Options, Reconciler};
-pub use total::recall;
+pub use reconciler::{ReconcileOptions, Reconciler};
+pub use total::recall_total;

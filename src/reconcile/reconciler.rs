@@ -1,4 +1,4 @@
-//! The task that keeps index and store in step, and clears what crashes left.
+//! The task that keeps the index equal to the store, and removes files that crashes have left.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::compare::{Remains, folder};
-use super::total::Total;
-use crate::catalog::Scan;
+use super::total::TotalKeeper;
+use crate::catalog::ComparisonProgress;
 use crate::lease::{Claim, claimed};
 use crate::model::{Clock, Prefix, Timestamp};
 use crate::repository::{Repository, RepositoryError};
 
-/// How often is asked whether the index has lost something.
-const LOOK: Duration = Duration::from_secs(1);
-/// The pause after trouble.
-const TROUBLED: Duration = Duration::from_secs(2);
+/// How often the index is asked whether it has lost something.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after an error.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// The pause between two regular comparisons.
-const REST: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_secs(3600);
 /// The same in a store that no other process changes: there an index that was closed cleanly lacks
-/// nothing, unless a person or a backup has changed the store meanwhile, or wharf has a fault.
-const REST_ALONE: Duration = Duration::from_secs(24 * 3600);
-/// How often a leader looks for uploads that others have left unindexed.
-const RECALL: Duration = Duration::from_secs(60);
+/// nothing, unless a person or a backup has changed the store meanwhile, or wharf has a bug.
+const INTERVAL_ALONE: Duration = Duration::from_secs(24 * 3600);
+/// How often a leader searches for uploads that other instances have left unindexed.
+const RECALL_INTERVAL: Duration = Duration::from_secs(60);
 /// A regular comparison pauses after each folder for this many times what the folder took, so
 /// that it takes a fifth of the store's time at most.
-const PAUSES: u32 = 4;
+const PAUSE_FACTOR: u32 = 4;
 
 /// How index and store are compared.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct ReconcileOptions {
     /// How old a file without a manifest becomes before it is removed while other instances may
     /// be writing.
     pub stale_after: Duration,
@@ -42,21 +42,21 @@ pub struct Options {
 
 /// The comparison of one instance; it works while the instance has the claim.
 pub struct Reconciler {
-    uploads: Repository,
+    pub(super) uploads: Repository,
     claims: watch::Receiver<Option<Claim>>,
     /// Why store and index must not be compared now.
     trouble: watch::Receiver<Option<String>>,
-    clock: Clock,
-    options: Options,
-    /// Whether the files that an earlier process left are still to be removed: only in a store that
-    /// no other process has.
-    leftovers: bool,
+    pub(super) clock: Clock,
+    options: ReconcileOptions,
+    /// Whether the files that an earlier process has left are still to be removed: only in a store
+    /// that no other process has.
+    pub(super) leftovers: bool,
     /// How far the comparison has come, where the index does not keep it.
-    scan: Scan,
-    /// The claim and the time of the last look for uploads that other instances have left
+    progress: ComparisonProgress,
+    /// The claim and the time of the last search for uploads that other instances have left
     /// unindexed.
     recalled: Option<(u64, Instant)>,
-    total: Total,
+    total: TotalKeeper,
 }
 
 impl Reconciler {
@@ -67,26 +67,26 @@ impl Reconciler {
         claims: watch::Receiver<Option<Claim>>,
         trouble: watch::Receiver<Option<String>>,
         clock: Clock,
-        options: Options,
+        options: ReconcileOptions,
     ) -> Self {
-        let mut comparison = Reconciler {
+        let mut reconciler = Reconciler {
             uploads,
             claims,
             trouble,
             leftovers: options.alone,
-            scan: Scan::default(),
+            progress: ComparisonProgress::default(),
             recalled: None,
-            total: Total::default(),
+            total: TotalKeeper::default(),
             clock,
             options,
         };
         if options.alone {
-            // The first one comes when the start is over, however rarely the others do.
-            let rest = comparison.rest();
-            let now = comparison.clock.now();
-            comparison.scan.finished_at = now.before(rest - rest.min(REST));
+            // The first comparison comes an hour after the start, although the others come once a day.
+            let interval = reconciler.interval();
+            let now = reconciler.clock.now();
+            reconciler.progress.finished_at = now.before(interval - interval.min(INTERVAL));
         }
-        comparison
+        reconciler
     }
 
     /// Works until `stop`.
@@ -95,10 +95,10 @@ impl Reconciler {
             let work = async {
                 let claim = claimed(&mut self.claims).await;
                 match self.step(&claim).await {
-                    Ok(()) => LOOK,
+                    Ok(()) => POLL_INTERVAL,
                     Err(error) => {
-                        tracing::error!(%error, "cannot compare the index with the store");
-                        TROUBLED
+                        tracing::error!(%error, "cannot compare the index with the store; trying again");
+                        RETRY_DELAY
                     }
                 }
             };
@@ -113,40 +113,41 @@ impl Reconciler {
         }
     }
 
-    /// Mends what is missing, then does what the regular comparison has to do.
+    /// Indexes the uploads that the index lacks, then goes on with the regular comparison.
     async fn step(&mut self, claim: &Claim) -> Result<(), RepositoryError> {
         if self.trouble.borrow().is_some() {
             return Ok(());
         }
         self.recall(claim).await?;
-        if !self.fill_gaps(claim).await? {
+        if !self.verify(claim).await? {
             return Ok(());
         }
         self.keep_total().await;
-        match self.uploads.catalog().scan().await? {
-            Some(scan) => self.scan(scan, claim).await,
+        let progress = match self.uploads.catalog().shared_progress() {
+            Some(shared) => shared.progress().await?,
             None => {
                 self.remove_leftovers(claim).await?;
-                self.scan(self.scan, claim).await
+                self.progress
             }
-        }
+        };
+        self.compare(progress, claim).await
     }
 
     /// The pause between two regular comparisons.
-    fn rest(&self) -> Duration {
-        let rest = match self.options.alone {
-            true => REST_ALONE,
-            false => REST,
+    fn interval(&self) -> Duration {
+        let interval = match self.options.alone {
+            true => INTERVAL_ALONE,
+            false => INTERVAL,
         };
-        rest.min(self.options.stale_after)
+        interval.min(self.options.stale_after)
     }
 
-    /// Takes up what other instances have left unindexed: first of all, and now and then, for one
-    /// of them may have ended since.
+    /// Indexes the uploads that other instances have left unindexed: first of all, and now and then,
+    /// for one of them may have ended since.
     async fn recall(&mut self, claim: &Claim) -> Result<(), RepositoryError> {
         let recent = self
             .recalled
-            .is_some_and(|(epoch, at)| epoch == claim.epoch && at.elapsed() < RECALL);
+            .is_some_and(|(epoch, at)| epoch == claim.epoch && at.elapsed() < RECALL_INTERVAL);
         if !recent {
             self.uploads.recall().await?;
             self.recalled = Some((claim.epoch, Instant::now()));
@@ -154,20 +155,20 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Compares what the index may have lost. Answers `false` when it was given up.
-    async fn fill_gaps(&mut self, claim: &Claim) -> Result<bool, RepositoryError> {
-        let gaps = self.uploads.catalog().gaps().await?;
-        if gaps.is_empty() {
+    /// Compares the folders that are unverified. Answers `false` when the claim was lost meanwhile.
+    async fn verify(&mut self, claim: &Claim) -> Result<bool, RepositoryError> {
+        let unverified = self.uploads.catalog().unverified().await?;
+        if unverified.is_empty() {
             return Ok(true);
         }
-        let folders = gaps.prefixes.len();
+        let folders = unverified.prefixes.len();
         tracing::info!(folders, "comparing the index with the store");
         let held = || self.holds(claim);
-        let compared = super::compare::folders(&self.uploads, &gaps.prefixes, held).await?;
+        let compared = super::compare::folders(&self.uploads, &unverified.prefixes, held).await?;
         let Some(compared) = compared else {
             return Ok(false);
         };
-        let whole = self.uploads.catalog().mended(gaps).await?;
+        let whole = self.uploads.catalog().mark_verified(unverified).await?;
         let (uploads, damaged) = (compared.uploads, compared.damaged);
         match whole {
             true => tracing::info!(uploads, damaged, "the index is complete"),
@@ -178,30 +179,34 @@ impl Reconciler {
             ),
         }
         if whole && self.options.alone {
-            self.scan.finished_at = self.clock.now();
+            self.progress.finished_at = self.clock.now();
         }
         Ok(whole)
     }
 
-    /// Goes on with the regular comparison until its end, or until the index needs another.
-    async fn scan(&mut self, mut scan: Scan, claim: &Claim) -> Result<(), RepositoryError> {
-        let due = scan.finished_at.after(self.rest());
-        if scan.next == 0 && self.clock.now() < due {
+    /// Goes on with the regular comparison until its end, or until some of the index is unverified.
+    async fn compare(
+        &mut self,
+        mut progress: ComparisonProgress,
+        claim: &Claim,
+    ) -> Result<(), RepositoryError> {
+        let due = progress.finished_at.after(self.interval());
+        if progress.next == 0 && self.clock.now() < due {
             return Ok(());
         }
-        // All pauses together are no longer than what is stale may wait.
-        let longest = LOOK.min(self.options.stale_after / Prefix::COUNT as u32);
-        let mut looked = Instant::now();
-        for prefix in Prefix::all().skip(scan.next) {
+        // All pauses together are no longer than stale files may wait.
+        let longest = POLL_INTERVAL.min(self.options.stale_after / Prefix::COUNT as u32);
+        let mut polled = Instant::now();
+        for prefix in Prefix::all().skip(progress.next) {
             let start = Instant::now();
             if !self.holds(claim) {
                 return Ok(());
             }
-            if looked.elapsed() > LOOK {
-                if !self.uploads.catalog().gaps().await?.is_empty() {
+            if polled.elapsed() > POLL_INTERVAL {
+                if !self.uploads.catalog().unverified().await?.is_empty() {
                     return Ok(());
                 }
-                looked = Instant::now();
+                polled = Instant::now();
                 self.keep_total().await;
             }
             let compared = folder(&self.uploads, prefix).await?;
@@ -209,17 +214,17 @@ impl Reconciler {
                 self.settle(&remains, claim).await?;
             }
             self.remove_orphans(prefix, self.stale(), claim).await?;
-            scan.next += 1;
-            self.keep(scan).await?;
-            tokio::time::sleep((start.elapsed() * PAUSES).min(longest)).await;
+            progress.next += 1;
+            self.set_progress(progress).await?;
+            tokio::time::sleep((start.elapsed() * PAUSE_FACTOR).min(longest)).await;
         }
-        // Notes of uploads under way that ended with their process are removed by the look.
+        // This removes the notes of open uploads that ended with their process.
         self.uploads.noted(self.stale()).await?;
-        scan = Scan {
+        let progress = ComparisonProgress {
             next: 0,
             finished_at: self.clock.now(),
         };
-        self.keep(scan).await
+        self.set_progress(progress).await
     }
 
     async fn keep_total(&mut self) {
@@ -230,25 +235,28 @@ impl Reconciler {
         }
     }
 
-    async fn keep(&mut self, scan: Scan) -> Result<(), RepositoryError> {
-        self.scan = scan;
-        Ok(self.uploads.catalog().set_scan(scan).await?)
+    async fn set_progress(&mut self, progress: ComparisonProgress) -> Result<(), RepositoryError> {
+        self.progress = progress;
+        if let Some(shared) = self.uploads.catalog().shared_progress() {
+            shared.set_progress(progress).await?;
+        }
+        Ok(())
     }
 
-    /// Whether the claim still holds, as it was given or renewed since: a comparison may take
-    /// longer than one is good for. To be asked before each step that removes something.
-    fn holds(&self, claim: &Claim) -> bool {
+    /// Whether this instance still has the claim, which may have been renewed since: a comparison may
+    /// take longer than a claim lasts. To be asked before each step that removes something.
+    pub(super) fn holds(&self, claim: &Claim) -> bool {
         let now = self.claims.borrow();
         now.as_ref()
             .is_some_and(|now| now.epoch == claim.epoch && now.is_current())
     }
 
-    /// A file that was touched last before this time belongs to an upload that does not go on.
-    fn stale(&self) -> Timestamp {
+    /// A file that was last written before this time belongs to an upload that does not go on.
+    pub(super) fn stale(&self) -> Timestamp {
         self.clock.now().before(self.options.stale_after)
     }
 
-    /// Ends a removal that was cut short, and removes a tombstone that no instance needs any more.
+    /// Ends a removal that was interrupted, and removes a tombstone that no instance needs any more.
     async fn settle(&self, remains: &Remains, claim: &Claim) -> Result<(), RepositoryError> {
         if !self.holds(claim) {
             return Ok(());
@@ -256,53 +264,10 @@ impl Reconciler {
         let tombstone = &remains.tombstone;
         if remains.files {
             let files = self.uploads.clear(tombstone).await?;
-            tracing::info!(id = %tombstone.id, files, "ended a removal that was cut short");
+            tracing::info!(id = %tombstone.id, files, "ended a removal that was interrupted");
         }
         if tombstone.is_over(self.clock.now(), self.options.stale_after) {
             self.uploads.forget_tombstone(tombstone).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes files without a manifest at the start of a process that has the store for itself:
-    /// all of them are an earlier one's.
-    async fn remove_leftovers(&mut self, claim: &Claim) -> Result<(), RepositoryError> {
-        if !self.leftovers {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        for prefix in Prefix::all() {
-            self.remove_orphans(prefix, now, claim).await?;
-        }
-        self.leftovers = false;
-        Ok(())
-    }
-
-    async fn remove_orphans(
-        &self,
-        prefix: Prefix,
-        before: Timestamp,
-        claim: &Claim,
-    ) -> Result<(), RepositoryError> {
-        let store = self.uploads.store();
-        let orphans = store.orphans(prefix, before).await?;
-        if orphans.is_empty() {
-            return Ok(());
-        }
-        // The index may have lost the marks of uploads under way, or may never have got them. The
-        // store has notes of those uploads that have lasted for long.
-        let noted = self.uploads.noted(self.stale()).await?;
-        for orphan in orphans {
-            if noted.contains(&orphan.id) || self.uploads.is_open(&orphan.id).await? {
-                continue;
-            }
-            if !self.holds(claim) {
-                return Ok(());
-            }
-            let (id, files) = (orphan.id, orphan.files.len());
-            if self.uploads.remove_orphan(orphan).await? {
-                tracing::info!(%id, files, "removed files of an upload that was never committed");
-            }
         }
         Ok(())
     }
@@ -313,7 +278,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::catalog::{Catalog, EmbeddedCatalog};
+    use crate::catalog::{Catalog, EmbeddedCatalog, Verification as _};
     use crate::model::Uptime;
     use crate::store::DiskStore;
     use crate::store::disk::{Durability, Options as DiskOptions};
@@ -344,7 +309,7 @@ mod tests {
         let uploads = Repository::new(store, index, clock.clone(), false);
         let (renew, claims) = watch::channel(None);
         let (_calm, trouble) = watch::channel(None);
-        let options = Options {
+        let options = ReconcileOptions {
             stale_after: Duration::from_secs(3600),
             alone: true,
             capped: false,
@@ -355,10 +320,10 @@ mod tests {
         for lost in [None, Some(claim(8, hour)), Some(held.clone())] {
             renew.send_replace(lost);
             comparison.step(&held).await.unwrap();
-            assert!(!catalog.gaps().await.unwrap().is_empty());
+            assert!(!catalog.unverified().await.unwrap().is_empty());
         }
         renew.send_replace(Some(claim(7, hour)));
         comparison.step(&held).await.unwrap();
-        assert!(catalog.gaps().await.unwrap().is_empty());
+        assert!(catalog.unverified().await.unwrap().is_empty());
     }
 }

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::OptionFuture;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{Indexed, Repository, RepositoryError};
+use crate::catalog::Outages;
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Note, StoreError};
 
@@ -161,7 +163,7 @@ impl State {
 impl Repository {
     /// Makes up for what the index has missed or lost, until `stop`.
     pub async fn mend(&self, stop: CancellationToken) {
-        let backlog = &self.0.backlog;
+        let (backlog, outages) = (&self.0.backlog, self.0.catalog.outages());
         let recalled = tokio::select! {
             () = stop.cancelled() => return,
             recalled = self.recall() => recalled,
@@ -170,10 +172,11 @@ impl Repository {
             tracing::warn!(%error, "cannot look for uploads that were left unindexed; the next leader does");
         }
         loop {
+            let lost = OptionFuture::from(outages.map(Outages::changes_lost));
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = backlog.wake.notified() => {}
-                () = self.0.catalog.lost() => backlog.lost(),
+                Some(()) = lost => backlog.lost(),
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -210,9 +213,11 @@ impl Repository {
                 continue;
             }
             // As soon as the index is back, or may be.
+            let outages = self.0.catalog.outages();
+            let reachable = OptionFuture::from(outages.map(Outages::reachable_again));
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN_LONGEST),
-                () = self.0.catalog.restored() => pause = AGAIN,
+                Some(()) = reachable => pause = AGAIN,
             }
         }
         if mended > 0 {

@@ -157,7 +157,7 @@ impl Change {
     }
 
     /// Records the upload as `manifest` says; see
-    /// [`Catalog::record`](crate::catalog::Catalog::record).
+    /// [`Index::record`](crate::catalog::Index::record).
     pub(super) async fn record(&mut self, manifest: &Manifest) -> Result<(), CatalogError> {
         self.index = Index::Behind;
         self.inner.catalog.record(manifest).await?;
@@ -177,10 +177,13 @@ impl Change {
         updated.map(drop)
     }
 
-    /// Takes the upload, and `names` that the index has for it, out of the index.
-    pub(super) async fn forget(&mut self, names: &[FileName]) -> Result<(), CatalogError> {
+    /// Removes the upload, and `names` that the index has for it, from the index.
+    pub(super) async fn remove_from_index(
+        &mut self,
+        names: &[FileName],
+    ) -> Result<(), CatalogError> {
         self.index = Index::Behind;
-        self.inner.catalog.forget(&self.id, names).await?;
+        self.inner.catalog.remove(&self.id, names).await?;
         self.index = Index::Knows;
         Ok(())
     }

@@ -138,7 +138,10 @@ impl Change {
             removed => removed,
         };
         let forgotten = match taken_back {
-            Ok(_) => self.forget(&[]).await.map_err(RepositoryError::from),
+            Ok(_) => self
+                .remove_from_index(&[])
+                .await
+                .map_err(RepositoryError::from),
             Err(error) => Err(error.into()),
         };
         match forgotten {

@@ -187,7 +187,7 @@ impl Repository {
                         doubts.lock().checking.remove(id);
                         return Ok(());
                     }
-                    tracing::error!(%id, %error, "an upload is damaged; its damaged files are not served");
+                    tracing::error!(%id, %error, "upload is damaged; its damaged files are not served");
                     damaged.push(file.name.clone());
                 }
                 Err(error) => return Err(error),

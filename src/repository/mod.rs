@@ -39,7 +39,7 @@ pub use identity::Identity;
 pub use outcome::{Indexed, Removed, RepositoryError, Updated};
 pub use presence::IdentityError;
 pub use under_way::Open;
-pub use uses::{Taken, Use};
+pub use uses::{ReservedUse, Use};
 
 /// How long a commit waits for the index, which can follow later.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -102,7 +102,7 @@ impl Repository {
         &self.0.catalog
     }
 
-    /// The newest upload with a file of that name: see [`Catalog::newest`].
+    /// The newest upload with a file of that name: see [`Index::newest`](crate::catalog::Index::newest).
     ///
     /// # Errors
     /// The index fails, or may lack a newer one.
@@ -124,7 +124,7 @@ impl Repository {
         }
     }
 
-    /// Up to `limit` uploads, newest first, behind `after`: see [`Catalog::list`].
+    /// Up to `limit` uploads, newest first, behind `after`: see [`Index::list`](crate::catalog::Index::list).
     ///
     /// # Errors
     /// The index fails, or may lack some.
@@ -229,7 +229,7 @@ impl Repository {
             let removed = change.remove_damaged().await? == Replaced::Done;
             if removed {
                 tracing::warn!(id = %change.id, "removed an upload whose manifest was damaged");
-                change.forget(&[]).await?;
+                change.remove_from_index(&[]).await?;
             }
             Ok(removed)
         };
@@ -269,7 +269,7 @@ impl Repository {
         let work = |mut change: Change| async move {
             let removed = change.put_tombstone(&tombstone).await? == Replaced::Done;
             // Without a manifest it should be in no index; one that fails is asked again.
-            if removed && let Err(error) = change.forget(&tombstone.files).await {
+            if removed && let Err(error) = change.remove_from_index(&tombstone.files).await {
                 tracing::warn!(id = %tombstone.id, %error, "the index was not told of removed files");
             }
             Ok(removed)
@@ -375,7 +375,7 @@ impl Change {
         loop {
             let manifest = match self.inner.store.read(&self.id).await? {
                 None => {
-                    self.forget(&[]).await?;
+                    self.remove_from_index(&[]).await?;
                     return Ok(Removed::Absent);
                 }
                 Some(Stored::Gone(tombstone)) => {
@@ -393,7 +393,7 @@ impl Change {
                 Replaced::Changed => {}
                 Replaced::Gone => return Ok(Removed::Absent),
                 Replaced::Done => {
-                    self.forget(&tombstone.files).await?;
+                    self.remove_from_index(&tombstone.files).await?;
                     return Ok(Removed::Done(Box::new(manifest)));
                 }
             }
@@ -402,7 +402,7 @@ impl Change {
 
     async fn clear(&mut self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
         let cleared = self.inner.store.remove_files(tombstone).await?;
-        self.forget(&tombstone.files).await?;
+        self.remove_from_index(&tombstone.files).await?;
         Ok(cleared)
     }
 
@@ -425,11 +425,12 @@ impl Change {
     async fn index_once(&mut self, names: &[FileName]) -> Result<Indexed, RepositoryError> {
         match self.inner.store.read(&self.id).await? {
             None => {
-                self.forget(names).await?;
+                self.remove_from_index(names).await?;
                 Ok(Indexed::Absent)
             }
             Some(Stored::Gone(tombstone)) => {
-                self.forget(&[names, &tombstone.files].concat()).await?;
+                self.remove_from_index(&[names, &tombstone.files].concat())
+                    .await?;
                 Ok(Indexed::Gone(tombstone))
             }
             Some(Stored::Live(manifest)) => {

@@ -8,7 +8,7 @@ use std::task::Poll;
 use async_trait::async_trait;
 
 use super::Repository;
-use crate::catalog::{Catalog, EmbeddedCatalog};
+use crate::catalog::{EmbeddedCatalog, Index as _, Verification as _};
 use crate::model::{Clock, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::disk::{Durability, Options};
 use crate::store::{
@@ -72,8 +72,8 @@ impl Bench {
         let path = dir.path().join(".wharf/catalog.redb");
         let clock = Clock::system();
         let catalog = Arc::new(EmbeddedCatalog::open(&path, clock.clone()).unwrap());
-        let gaps = catalog.gaps().await.unwrap();
-        catalog.mended(gaps).await.unwrap();
+        let unverified = catalog.unverified().await.unwrap();
+        catalog.mark_verified(unverified).await.unwrap();
         let slowed = Arc::new(Slowed(Arc::new(disk.clone())));
         Bench {
             uploads: Repository::new(slowed, catalog.clone(), clock, false),

@@ -1,11 +1,11 @@
 use super::slowed::{Bench, cut};
 use super::*;
-use crate::catalog::Limit;
+use crate::catalog::{Limit, Verification as _};
 use crate::model::Timestamp;
 use crate::store::disk::Durability;
 
 /// How long a download may take.
-const HOLD: Duration = Duration::from_secs(3600);
+const TTL: Duration = Duration::from_secs(3600);
 
 /// Runs `work` on a new upload again and again, dropped after one poll more each time until it
 /// comes to its end, and compares store, index and memory after each.
@@ -21,7 +21,10 @@ async fn at_every_await<T, F: Future<Output = T>>(
         let live = bench.settled().await;
         check(&before, live.first(), ended.is_some());
         bench.uploads.close(PATIENCE).await.unwrap();
-        assert!(bench.catalog.gaps().await.unwrap().is_empty(), "clean");
+        assert!(
+            bench.catalog.unverified().await.unwrap().is_empty(),
+            "clean"
+        );
         if ended.is_some() {
             assert!(polls > 1, "it did wait for something");
             return;
@@ -73,13 +76,13 @@ async fn an_upload_that_is_left_alone_is_stored_or_not() {
     }
 }
 
-/// Takes a use of each of these uploads.
-async fn take_each(bench: &Bench, uploads: &[Manifest]) -> Vec<Use> {
+/// Reserves a use of each of these uploads.
+async fn reserve_each(bench: &Bench, uploads: &[Manifest]) -> Vec<Use> {
     let mut uses = Vec::new();
     for upload in uploads {
         let limit = Limit::of(upload).unwrap();
-        match bench.uploads.take_use(&limit, HOLD).await.unwrap() {
-            Taken::Held(held) => uses.push(held),
+        match bench.uploads.reserve_use(&limit, TTL).await.unwrap() {
+            ReservedUse::Use(held) => uses.push(held),
             taken => panic!("{taken:?}"),
         }
     }
@@ -92,8 +95,8 @@ async fn the_uses_of_a_download_are_counted_all_or_none_and_what_is_not_comes_ba
         let bench = Bench::new().await;
         let uploads = [bench.store(Some(2)).await, bench.store(Some(2)).await];
         let download = async {
-            let uses = take_each(&bench, &uploads).await;
-            assert_eq!(bench.uploads.keep_uses(uses).await.unwrap(), None);
+            let uses = reserve_each(&bench, &uploads).await;
+            assert_eq!(bench.uploads.commit_uses(uses).await.unwrap(), None);
         };
         let ended = cut(download, polls).await;
         let now = bench.settled().await;
@@ -103,7 +106,8 @@ async fn the_uses_of_a_download_are_counted_all_or_none_and_what_is_not_comes_ba
         for now in now {
             let limit = Limit::of(&now).unwrap();
             let mut left = Vec::new();
-            while let Taken::Held(held) = bench.uploads.take_use(&limit, HOLD).await.unwrap() {
+            while let ReservedUse::Use(held) = bench.uploads.reserve_use(&limit, TTL).await.unwrap()
+            {
                 left.push(held);
             }
             assert_eq!(left.len() as u64, 2 - now.used, "after {polls} polls");
@@ -118,7 +122,7 @@ async fn the_uses_of_a_download_are_counted_all_or_none_and_what_is_not_comes_ba
 async fn a_download_of_which_one_use_is_gone_spends_none_of_the_others() {
     let bench = Bench::new().await;
     let uploads = [bench.store(Some(2)).await, bench.store(Some(1)).await];
-    let uses = take_each(&bench, &uploads).await;
+    let uses = reserve_each(&bench, &uploads).await;
     // Another process has spent it, which lost sight of this one.
     let spend = |manifest: &mut Manifest| {
         manifest.used += 1;
@@ -126,7 +130,7 @@ async fn a_download_of_which_one_use_is_gone_spends_none_of_the_others() {
     };
     let id = uploads[1].id;
     bench.uploads.update(&id, spend).await.unwrap();
-    assert_eq!(bench.uploads.keep_uses(uses).await.unwrap(), Some(id));
+    assert_eq!(bench.uploads.commit_uses(uses).await.unwrap(), Some(id));
     let other = bench.uploads.get(&uploads[0].id).await.unwrap().unwrap();
     assert_eq!(other.used, 0);
 }
@@ -145,7 +149,7 @@ async fn what_the_index_missed_keeps_it_from_being_called_clean() {
     // At the end it is told once more.
     bench.uploads.close(PATIENCE).await.unwrap();
     assert!(!bench.uploads.0.backlog.is_behind());
-    assert!(bench.catalog.gaps().await.unwrap().is_empty());
+    assert!(bench.catalog.unverified().await.unwrap().is_empty());
     let refused = bench.uploads.remove(&id, |_| None).await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("is ending"), "{refused}");
@@ -166,7 +170,7 @@ async fn a_change_that_hangs_does_not_keep_the_end_and_the_index_is_not_clean() 
     });
     tokio::task::yield_now().await;
     bench.uploads.close(Duration::ZERO).await.unwrap();
-    assert!(!bench.catalog.gaps().await.unwrap().is_empty());
+    assert!(!bench.catalog.unverified().await.unwrap().is_empty());
     hanging.abort();
 }
 

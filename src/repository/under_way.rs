@@ -37,8 +37,8 @@ impl UnderWay {
 pub struct Open {
     uploads: Repository,
     id: UploadId,
-    /// Shows it to those who share the index.
-    _shown: Box<dyn Send + Sync>,
+    /// Shows the upload to the other instances that share the index.
+    _shown: Option<Box<dyn Send + Sync>>,
 }
 
 impl Drop for Open {
@@ -65,10 +65,11 @@ impl Repository {
             };
             self.0.under_way.lock().insert(id, progress);
         }
+        let presence = self.0.catalog.presence();
         Open {
             uploads: self.clone(),
             id,
-            _shown: self.0.catalog.open(id),
+            _shown: presence.map(|presence| presence.open(id)),
         }
     }
 
@@ -127,7 +128,11 @@ impl Repository {
         if self.0.under_way.lock().contains_key(id) {
             return Ok(true);
         }
-        self.0.catalog.is_open(id).await
+        match self.0.catalog.presence() {
+            Some(presence) => presence.is_open(id).await,
+            // No other process tells this one of its uploads.
+            None => Ok(false),
+        }
     }
 
     /// The uploads under way of which there are notes not older than `stale`; older ones are

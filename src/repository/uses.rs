@@ -1,4 +1,4 @@
-//! The uses of limited downloads: each held by one download, then kept or given back.
+//! The uses of limited downloads: each reserved for one download, then committed or released.
 
 use std::time::Duration;
 
@@ -10,77 +10,78 @@ use crate::store::StoreError;
 
 /// The answer to a download that counts.
 #[derive(Debug)]
-pub enum Taken {
-    /// The use is held.
-    Held(Use),
-    /// All uses left are held by downloads under way.
+pub enum ReservedUse {
+    /// The use is reserved.
+    Use(Use),
+    /// Downloads under way have reserved all uses that are left.
     Busy,
     /// All uses are spent.
     Spent,
 }
 
-/// One use of a limited upload, held for a download. Dropped before it is kept, it is given back.
+/// One use of a limited upload, reserved for a download. Dropped before it is committed, it is
+/// released.
 #[derive(Debug)]
 pub struct Use {
     uploads: Repository,
     id: UploadId,
-    /// Its number in the index; `None` once it is kept.
-    hold: Option<u64>,
+    /// The number of the reservation in the index; `None` once it is committed.
+    number: Option<u64>,
 }
 
 impl Repository {
-    /// Takes one use of a limited upload, for `hold` at most. A download that breaks off while
-    /// this is under way gives it back.
+    /// Reserves one use of a limited upload, for `ttl` at most. A download that breaks off while
+    /// this is under way releases it.
     ///
     /// # Errors
     /// The index fails.
-    pub async fn take_use(
+    pub async fn reserve_use(
         &self,
         limit: &Limit,
-        hold: Duration,
-    ) -> Result<Taken, super::RepositoryError> {
+        ttl: Duration,
+    ) -> Result<ReservedUse, super::RepositoryError> {
         let (uploads, limit) = (self.clone(), *limit);
         let id = limit.id;
-        let taking = async move {
-            Ok::<_, CatalogError>(match uploads.0.catalog.reserve(&limit, hold).await? {
-                Reserved::Held(hold) => Taken::Held(Use {
+        let reserving = async move {
+            Ok::<_, CatalogError>(match uploads.0.catalog.reserve(&limit, ttl).await? {
+                Reserved::Use(number) => ReservedUse::Use(Use {
                     uploads,
                     id,
-                    hold: Some(hold),
+                    number: Some(number),
                 }),
-                Reserved::Busy => Taken::Busy,
-                Reserved::Spent => Taken::Spent,
+                Reserved::Busy => ReservedUse::Busy,
+                Reserved::Spent => ReservedUse::Spent,
             })
         };
-        let taken = self.track(taking, || format!("counting a download of {id}"));
-        Ok(taken.await??)
+        let reserved = self.track(reserving, || format!("counting a download of {id}"));
+        Ok(reserved.await??)
     }
 
-    /// Spends the uses that one download holds: records each in its manifest, which decides whether
-    /// one was left. Answers the first upload of which none was, or that was removed since: it may
-    /// have been used up by others, who were not told of this use. It is one task: a download that
-    /// breaks off meanwhile has spent all of them, or none.
+    /// Spends the uses that one download has reserved: records each in its manifest, which decides
+    /// whether one was left. Answers the first upload of which none was, or that was removed since:
+    /// downloads of other instances, which did not know of this reservation, may have spent it. It is
+    /// one task: a download that breaks off meanwhile has spent all of them, or none.
     ///
     /// # Errors
-    /// The store fails; what is not spent by then is given back.
-    pub async fn keep_uses(&self, uses: Vec<Use>) -> Result<Option<UploadId>, StoreError> {
-        let keeping = async move {
+    /// The store fails; uses that are not spent by then are released.
+    pub async fn commit_uses(&self, uses: Vec<Use>) -> Result<Option<UploadId>, StoreError> {
+        let committing = async move {
             // An upload without a use left is found before a use of another one is spent.
-            for held in uses.iter().filter(|_| uses.len() > 1) {
-                if !held.is_left().await? {
-                    return Ok(Some(held.id));
+            for reserved in uses.iter().filter(|_| uses.len() > 1) {
+                if !reserved.is_left().await? {
+                    return Ok(Some(reserved.id));
                 }
             }
-            for held in uses {
-                let id = held.id;
-                if !held.spend().await? {
+            for reserved in uses {
+                let id = reserved.id;
+                if !reserved.spend().await? {
                     return Ok(Some(id));
                 }
             }
             Ok(None)
         };
-        let kept = self.track(keeping, || "counting a download".to_owned());
-        kept.await?
+        let committed = self.track(committing, || "counting a download".to_owned());
+        committed.await?
     }
 }
 
@@ -103,10 +104,10 @@ impl Use {
             return Ok(false);
         };
         let (id, used) = (self.id, updated.manifest.used);
-        if let Some(hold) = self.hold.take()
-            && let Err(error) = self.uploads.0.catalog.keep(&id, hold, used).await
+        if let Some(number) = self.number.take()
+            && let Err(error) = self.uploads.0.catalog.commit(&id, number, used).await
         {
-            // The hold in the index ends by itself, and the manifest has counted the use.
+            // The reservation ends by itself, and the manifest has counted the use.
             tracing::warn!(%id, %error, "a download that ended is still counted as under way");
         }
         Ok(updated.changed)
@@ -115,10 +116,12 @@ impl Use {
 
 impl Drop for Use {
     fn drop(&mut self) {
-        let Some(hold) = self.hold.take() else { return };
+        let Some(number) = self.number.take() else {
+            return;
+        };
         let (uploads, id) = (self.uploads.clone(), self.id);
         self.uploads.begin(async move {
-            if let Err(error) = uploads.0.catalog.give_back(&id, hold).await {
+            if let Err(error) = uploads.0.catalog.release(&id, number).await {
                 tracing::warn!(%id, %error, "a download that broke off is still counted as under way");
             }
         });

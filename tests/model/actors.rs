@@ -18,17 +18,18 @@ pub enum Role {
     ProlongForEver,
     /// Deletes it (`Repository::remove` for a `DELETE`).
     Delete,
-    /// Downloads it as one that is limited (`Uses::keep`); who holds a reservation is not asked,
-    /// for Redis may have forgotten.
+    /// Downloads it as one that is limited (`Uses::commit`); reservations are not asked,
+    /// for Redis may have lost them.
     Download,
     /// Removes what is over (`Sweeper::settle`), whether or not it has the lease.
     Sweep,
     /// Brings the index up to the store (`Repository::index`), and ends removals that were cut
-    /// short (`Comparison::settle`).
+    /// short (`Reconciler::settle`).
     Compare,
-    /// Removes files without a manifest (`Comparison::remove_orphans`).
+    /// Removes files without a manifest (`Reconciler::remove_orphans`).
     Orphans,
-    /// Obeys the end of a mark (`Orders::look`). There is no operator, so each would be wrong.
+    /// Ends an upload whose marker expired (`MarkerListener::check`). There is no operator, so each such end
+    /// would be wrong.
     Order,
 }
 

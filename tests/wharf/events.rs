@@ -6,7 +6,7 @@ use crate::support::{Cluster, Fleet, Form, Redis, Server, wait_until};
 
 const LOCK: &str = "wharf:{lead}:lock";
 const SETTING: &str = "notify-keyspace-events";
-const OBEYED: &str = "an operator has ended an upload";
+const ENDED: &str = "an operator has ended the upload";
 
 /// An upload that lasts for an hour; its id.
 fn stored(server: &Server, name: &str) -> String {
@@ -15,7 +15,7 @@ fn stored(server: &Server, name: &str) -> String {
     stored.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// The key whose end is an order.
+/// The key that an operator removes to end the upload.
 fn marker(cli: impl Fn(&[&str]) -> String, id: &str) -> String {
     // The folders of a store are numbered from 00 to zz in the alphabet of ids.
     let alphabet = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -29,12 +29,12 @@ fn marker(cli: impl Fn(&[&str]) -> String, id: &str) -> String {
     key
 }
 
-/// Waits for what an order leads to. Events are fire and forget: one that a busy machine has lost
-/// is sent again, for the mark of an upload that lives without one.
+/// Waits for the end of uploads. Events are fire and forget: one that a busy machine has lost is sent
+/// again, for the marker of an upload that lives without one.
 #[track_caller]
 fn wait_for_end(
     what: &str,
-    orders: &[(&str, &str)],
+    ended: &[(&str, &str)],
     cli: impl Fn(&[&str]) -> String,
     server: &Server,
     mut condition: impl FnMut() -> bool,
@@ -43,7 +43,7 @@ fn wait_for_end(
     wait_until(what, || {
         if ordered.elapsed() > Duration::from_secs(5) {
             ordered = Instant::now();
-            for (id, key) in orders {
+            for (id, key) in ended {
                 if !is_gone(server, id) && cli(&["EXISTS", key]).trim() == "0" {
                     cli(&["SET", key, "", "PX", "1"]);
                 }
@@ -97,25 +97,23 @@ fn an_operator_ends_an_upload() {
     }
     let leader = fleet.leader();
     for (place, server) in fleet.servers.iter().enumerate() {
-        let orders = if place == leader { 2 } else { 0 };
-        wait_until("the orders are logged", || {
-            server.lines(OBEYED).len() == orders
-        });
+        let count = if place == leader { 2 } else { 0 };
+        wait_until("the ends are logged", || server.lines(ENDED).len() == count);
     }
 }
 
 #[test]
-fn an_event_that_is_no_order_ends_nothing() {
+fn an_event_that_no_operator_caused_ends_nothing() {
     let redis = Redis::start();
     let fleet = Fleet::with(&redis.url(), 1, &[]);
     let server = &fleet.servers[0];
     wait_until("it listens", || redis.listeners() == 1);
-    // Setting a time that is long past sends the event as well, and the mark is there again.
+    // Setting a time that is long past sends the event as well, and the marker is there again.
     let id = stored(server, "kept.txt");
     let key = marker(|args| redis.cli(args), &id);
     let script = "redis.call('SET', KEYS[1], '', 'PXAT', 1); return redis.call('SET', KEYS[1], '', 'PX', 3600000)";
     redis.cli(&["EVAL", script, "1", &key]);
-    // More orders than anyone gives by hand: the clock of Redis has jumped.
+    // More ends than an operator orders by hand: the clock of Redis has jumped.
     let ids: Vec<String> = (0..30)
         .map(|i| stored(server, &format!("{i}.txt")))
         .collect();
@@ -126,15 +124,15 @@ fn an_event_that_is_no_order_ends_nothing() {
     for key in &keys {
         redis.cli(&["PEXPIRE", key, "1"]);
     }
-    let orders: Vec<(&str, &str)> = ids
+    let ended: Vec<(&str, &str)> = ids
         .iter()
         .zip(&keys)
         .map(|(id, key)| (id.as_str(), key.as_str()))
         .collect();
-    let what = "the marks of what lives are there again";
+    let what = "the markers of the live uploads are there again";
     wait_for_end(
         what,
-        &orders,
+        &ended,
         |args| redis.cli(args),
         server,
         || {
@@ -144,7 +142,7 @@ fn an_event_that_is_no_order_ends_nothing() {
         },
     );
     server.says("the clock of Redis seems to have jumped");
-    assert_eq!(server.lines(OBEYED).len(), 10);
+    assert_eq!(server.lines(ENDED).len(), 10);
     assert_eq!(server.get(&format!("/uploads/{id}")).status, 200);
 }
 
@@ -170,7 +168,7 @@ fn deadlines_are_kept_without_events() {
     assert_eq!(
         redis.cli(&["KEYS", "*marker*"]).trim(),
         "",
-        "no marks without events"
+        "no markers without events"
     );
 }
 

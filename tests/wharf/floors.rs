@@ -135,7 +135,9 @@ fn uploads_are_changed_by_the_repository_alone() {
         ),
         (
             "catalog()",
-            &["record", "update", "forget", "reserve", "keep", "give_back"],
+            &[
+                "record", "admit", "update", "remove", "reserve", "commit", "release",
+            ],
         ),
     ];
     for file in files {

@@ -1,22 +1,22 @@
-//! Whether a large index that was closed cleanly is as it was.
+//! The check of a large index that was closed cleanly: whether all of it can still be read.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::Shared;
+use super::SharedIndex;
 use super::tables::Snapshot;
 
-/// Walks through all of it on a thread of its own. What is damaged cannot be mended under those
-/// who ask: the index says so, is not marked as whole at the end, and the next start begins it
-/// anew.
-pub fn start(shared: Arc<Shared>) -> io::Result<()> {
+/// Reads all of the index on a thread of its own. A damaged index cannot be rebuilt while it is
+/// used: it answers with an error, is not marked as clean at the end, and the next start rebuilds
+/// it.
+pub fn start(shared: Arc<SharedIndex>) -> io::Result<()> {
     let thread = std::thread::Builder::new().name("catalog-check".to_owned());
     thread.spawn(move || check(&shared)).map(drop)
 }
 
-fn check(shared: &Shared) {
+fn check(shared: &SharedIndex) {
     let closing = || shared.closing.load(Ordering::Acquire);
     // On a damaged file redb can panic.
     let walked = catch_unwind(AssertUnwindSafe(|| {

@@ -1,12 +1,13 @@
-//! The file of the database. What it does not take stays in memory: an index whose disk fails to
-//! write goes on to answer, and is whole on the disk again once that takes it.
+//! The file of the database. Writes that the disk does not take stay in memory: an index whose disk
+//! fails goes on to answer, and is whole on the disk again once the disk takes writes.
 //!
-//! Of all that was written since the last sync a copy is kept: when a write or a sync fails, the
-//! system does not say what of it the disk has (fsync(2)). From then on nothing goes to the file; reads find
-//! the copies before the file, and the database does not notice. [`IndexFile::mend`] tries to
-//! write them, until it succeeds. As long as it has not, the start of the file on the disk says
-//! that it is no database, or is that of the last sync: a process that dies meanwhile leaves an
-//! index that is compared with the manifests, or begun anew from them.
+//! The file keeps a copy of all that was written since the last sync: when a write or a sync fails,
+//! the system does not say which part the disk has (fsync(2)). From then on nothing is written to
+//! the file; reads find the copies before the file, and the database does not notice.
+//! [`IndexFile::rewrite`] tries to write the copies, until it succeeds. As long as it has not, the
+//! start of the file on the disk says that it is no database, or is that of the last sync: a
+//! process that dies meanwhile leaves an index that is compared with the manifests, or rebuilt
+//! from them.
 
 #[cfg(test)]
 mod tests;
@@ -21,63 +22,63 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
-/// The unit of what is kept, in bytes.
+/// The unit of the copies, in bytes.
 const BLOCK: usize = 4096;
-/// How many blocks are kept at most: 32 MiB. A disk that takes them is synced then; one that does
-/// not has the index fail, which no change of a store that is not ready comes to.
-const MOST: usize = 8192;
+/// The most blocks that are kept: 32 MiB. Then the file is synced; if the disk fails, so does the
+/// index. That needs many changes, and a store that is not ready takes none.
+const MAX_KEPT: usize = 8192;
 
-/// What is kept, by its place in blocks.
-type Blocks = BTreeMap<u64, Kept>;
+/// The copies, by their place in blocks.
+type KeptBlocks = BTreeMap<u64, KeptBlock>;
 
-/// A file that does not fail.
+/// A file whose writes do not fail.
 #[derive(Debug, Clone)]
-pub struct IndexFile(Arc<Inner>);
+pub struct IndexFile(Arc<IndexFileInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct IndexFileInner {
     file: Box<dyn StorageBackend>,
-    /// Guards the file against others while it is changed, and while it is mended. A std mutex: the
-    /// threads that hold it may wait for the disk.
+    /// Held by the thread that changes the file, or writes the copies. A std mutex: the threads that
+    /// hold it may wait for the disk.
     changing: Mutex<()>,
-    /// Guards what is kept. A std lock, never held to be changed while a thread waits for the disk.
-    state: RwLock<State>,
-    /// Whether there is trouble: the one look of those who ask.
+    /// Guards the copies. A std lock: no thread holds it to change them while it waits for the disk.
+    state: RwLock<FileState>,
+    /// Whether there is trouble, so that readers need no lock.
     troubled: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct FileState {
     /// Bytes of the file, as the database knows it.
     len: u64,
-    kept: Blocks,
+    kept: KeptBlocks,
     /// Counts the syncs.
     syncs: u64,
-    trouble: Option<Trouble>,
+    trouble: Option<WriteTrouble>,
 }
 
-/// What was written since the last sync.
+/// A copy of a block that was written since the last sync.
 #[derive(Debug, Clone)]
-struct Kept {
+struct KeptBlock {
     /// The sync that makes it durable.
     sync: u64,
     data: Box<[u8; BLOCK]>,
 }
 
 #[derive(Debug)]
-struct Trouble {
+struct WriteTrouble {
     why: String,
-    /// Whether it is for want of space, which uploads meet as well, and have words for.
+    /// Whether space is missing: then uploads fail as well, with an error of their own.
     space: bool,
-    /// How much of the file still counts: what lies behind was cut off since.
+    /// How many bytes of the file still count: the rest was cut off since.
     valid: u64,
 }
 
 impl IndexFile {
-    /// Over a file that was opened to be read and written.
+    /// Wraps a file that was opened to be read and written.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// The length of the file cannot be read.
     pub fn new(file: File) -> io::Result<Self> {
         let file = FileBackend::new(file).map_err(io::Error::other)?;
         Self::over(Box::new(file))
@@ -85,35 +86,35 @@ impl IndexFile {
 
     fn over(file: Box<dyn StorageBackend>) -> io::Result<Self> {
         let len = file.len()?;
-        Ok(IndexFile(Arc::new(Inner {
+        Ok(IndexFile(Arc::new(IndexFileInner {
             file,
             changing: Mutex::default(),
-            state: RwLock::new(State {
+            state: RwLock::new(FileState {
                 len,
-                ..State::default()
+                ..FileState::default()
             }),
             troubled: AtomicBool::new(false),
         })))
     }
 
-    /// Whether something is kept that the disk did not take.
+    /// Whether the disk did not take a write.
     pub fn is_troubled(&self) -> bool {
         self.0.troubled.load(Ordering::Acquire)
     }
 
-    /// Why nothing should be added, if that is so: the disk does not take it, and not merely for
-    /// want of space, or much is kept already.
+    /// Why nothing should be added, if that is so: the disk fails for another reason than missing
+    /// space, or memory holds many copies already.
     pub fn trouble(&self) -> Option<String> {
         if !self.is_troubled() {
             return None;
         }
         let state = self.0.read_state();
-        let much = state.kept.len() > MOST / 2;
+        let much = state.kept.len() > MAX_KEPT / 2;
         let trouble = state.trouble.as_ref()?;
         (much || !trouble.space).then(|| trouble.why.clone())
     }
 
-    /// Fails when something is kept that the disk did not take.
+    /// Fails when the disk did not take a write.
     ///
     /// # Errors
     /// Why the disk did not take it.
@@ -125,7 +126,7 @@ impl IndexFile {
     }
 
     /// Tries to write what the disk did not take. Blocks.
-    pub fn mend(&self) {
+    pub fn rewrite(&self) {
         let inner = &*self.0;
         let _changing = inner.changing();
         if !self.is_troubled() {
@@ -140,14 +141,13 @@ impl IndexFile {
                 drop(state);
                 tracing::info!("the index can be written again");
             }
-            Err(error) => inner.write_state().found(&error),
+            Err(error) => inner.write_state().note_failure(&error),
         }
     }
 }
 
-impl Inner {
-    /// Keeps what `data` says of a place, whether or not the file took it. The caller changes the
-    /// file alone.
+impl IndexFileInner {
+    /// Keeps a copy of `data`, whether or not the file took it. The caller holds `changing`.
     fn keep(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let end = offset + data.len() as u64;
         for block in offset / BLOCK as u64..end.div_ceil(BLOCK as u64) {
@@ -164,12 +164,12 @@ impl Inner {
             let mut state = self.write_state();
             let sync = state.syncs;
             let data = content;
-            state.kept.insert(block, Kept { sync, data });
+            state.kept.insert(block, KeptBlock { sync, data });
         }
         Ok(())
     }
 
-    /// A block as it is in the file, unless `replaced` bytes are all of it.
+    /// A block as it is in the file; zeros where all of it, `replaced` bytes, is to be replaced.
     fn block(&self, block: u64, replaced: u64) -> io::Result<Box<[u8; BLOCK]>> {
         let mut content = Box::new([0; BLOCK]);
         if replaced < BLOCK as u64 {
@@ -179,8 +179,8 @@ impl Inner {
         Ok(content)
     }
 
-    /// Reads the file; what lies behind its end is zero, as it will be.
-    fn read_file(&self, state: &State, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    /// Reads the file; behind its end there are zeros.
+    fn read_file(&self, state: &FileState, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let valid = match &state.trouble {
             None => state.len,
             Some(trouble) => self.file.len()?.min(trouble.valid),
@@ -194,9 +194,9 @@ impl Inner {
         self.file.read(offset, found)
     }
 
-    /// Has the kept blocks synced, before they are too many, or fails.
+    /// Syncs the file before there are too many copies; fails where the disk does.
     fn make_room(&self, blocks: usize) -> io::Result<()> {
-        let full = || self.read_state().kept.len() + blocks > MOST;
+        let full = || self.read_state().kept.len() + blocks > MAX_KEPT;
         if full() {
             self.sync();
         }
@@ -208,8 +208,8 @@ impl Inner {
         }
     }
 
-    /// Syncs the file, and lets go of what was kept for it. In trouble it does nothing: the
-    /// writing thread mends it.
+    /// Syncs the file, and drops the copies. In trouble it does nothing: the writing thread writes
+    /// the copies later.
     fn sync(&self) {
         let sync = {
             let mut state = self.write_state();
@@ -222,30 +222,30 @@ impl Inner {
         let synced = self.file.sync_data();
         let mut state = self.write_state();
         match synced {
-            // What was written meanwhile may not be in it.
+            // A write that came meanwhile may not be on the disk.
             Ok(()) => state.kept.retain(|_, kept| kept.sync >= sync),
             Err(error) => self.fail(&mut state, &error),
         }
     }
 
-    /// Leaves the file alone from now on.
-    fn fail(&self, state: &mut State, error: &io::Error) {
+    /// Writes nothing to the file from now on.
+    fn fail(&self, state: &mut FileState, error: &io::Error) {
         tracing::error!(%error, "the index cannot be written; it goes on in memory");
-        state.found(error);
+        state.note_failure(error);
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// Writes what is kept, the start of the file last. Other changes of the file wait.
+    /// Writes the copies, the start of the file last. Other changes of the file wait.
     fn write_kept(&self) -> io::Result<()> {
         if !self.read_state().kept.contains_key(&0) {
             let start = self.block(0, 0)?;
             let mut state = self.write_state();
             let sync = state.syncs;
-            state.kept.insert(0, Kept { sync, data: start });
+            state.kept.insert(0, KeptBlock { sync, data: start });
         }
         let state = self.read_state();
         let valid = state.trouble.as_ref().map_or(state.len, |it| it.valid);
-        // Between here and the end the file is none that anybody would take for a database.
+        // From here to the end the file does not look like a database.
         self.file.write(0, &[0; BLOCK])?;
         self.file.sync_data()?;
         if valid < self.file.len()? {
@@ -268,31 +268,31 @@ impl Inner {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_state(&self) -> RwLockReadGuard<'_, State> {
+    fn read_state(&self) -> RwLockReadGuard<'_, FileState> {
         // Every change of it is one step.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+    fn write_state(&self) -> RwLockWriteGuard<'_, FileState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn found(&mut self, error: &io::Error) {
+impl FileState {
+    fn note_failure(&mut self, error: &io::Error) {
         let space = matches!(
             error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
         );
         let valid = self.trouble.as_ref().map_or(u64::MAX, |it| it.valid);
-        self.trouble = Some(Trouble {
+        self.trouble = Some(WriteTrouble {
             why: format!("the index cannot be written: {error}"),
             space,
             valid,
         });
     }
 
-    /// The run of bytes from `at` on that is not kept, up to `end`.
+    /// The bytes from `at` to the next copy, or to `end`.
     fn run(&self, at: u64, end: u64) -> Range<u64> {
         let next = self.kept.range(at / BLOCK as u64..).next();
         let next = next.map_or(end, |(block, _)| block * BLOCK as u64);
@@ -348,7 +348,7 @@ impl StorageBackend for IndexFile {
         if len < state.len {
             let behind = len.div_ceil(BLOCK as u64);
             drop(state.kept.split_off(&behind));
-            // What is kept of the last block has zeros behind the new end.
+            // The copy of the last block has zeros behind the new end.
             let last = (len / BLOCK as u64, (len % BLOCK as u64) as usize);
             if let Some(kept) = state.kept.get_mut(&last.0) {
                 kept.data[last.1..].fill(0);

@@ -1,9 +1,9 @@
-//! Whether all of the index is in memory, so that a look at it waits for no disk.
+//! Whether all of the index is in memory, so that a read waits for no disk.
 //!
-//! A connection's thread serves others too, and must not wait for a disk. Leaving it for each look
-//! would cost two changes of threads for every small upload, and for every download by a name that
-//! was not asked for lately. So a look stays on the thread while redb holds every page of the file
-//! in its cache, and leaves it from then on.
+//! A thread serves many connections, and must not wait for a disk. To leave it for each read would
+//! cost two changes of threads for every small upload, and for every download by a name that was
+//! not asked for lately. So a read stays on the thread as long as redb has every page of the file
+//! in its cache, and leaves the thread from then on.
 //!
 //! redb keeps each page that it has read or written until its cache is full; a page can be counted
 //! twice for a time, once as read and once as written. A file that was read to its end once, and
@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::open::CACHE;
 
 /// The largest file that surely stays in the cache, in bytes.
-const MOST: u64 = CACHE as u64 / 2;
+const MAX_SIZE: u64 = CACHE as u64 / 2;
 
-/// What is known of it.
+/// What is known of the file and the cache.
 pub struct InMemory {
     path: PathBuf,
     /// Whether every page was read once.
@@ -28,7 +28,7 @@ pub struct InMemory {
 }
 
 impl InMemory {
-    /// Of the file at `path`, of which nothing was read yet.
+    /// The file at `path`, of which no page was read yet.
     pub fn new(path: PathBuf) -> Self {
         InMemory {
             path,
@@ -37,26 +37,26 @@ impl InMemory {
         }
     }
 
-    /// Whether a look reads nothing from the disk.
+    /// Whether no read needs the disk.
     pub fn is_all(&self) -> bool {
         self.walked.load(Ordering::Acquire) && !self.outgrown.load(Ordering::Acquire)
     }
 
-    /// Says that every page was read. Blocks.
+    /// Notes that every page was read. Blocks.
     pub fn walked(&self) {
         self.measure();
         self.walked.store(true, Ordering::Release);
     }
 
-    /// Looks how large the file is by now: to be called when it was written. Blocks.
+    /// Asks how large the file is by now: to be called when it was written. Blocks.
     pub fn measure(&self) {
         let size = std::fs::metadata(&self.path).map_or(u64::MAX, |file| file.len());
-        if size > MOST {
+        if size > MAX_SIZE {
             self.outgrow();
         }
     }
 
-    /// Has every look leave its thread from now on.
+    /// Has every read leave its thread from now on.
     pub fn outgrow(&self) {
         self.outgrown.store(true, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Opening, and beginning anew what cannot be opened.
+//! Opens the index, and creates it anew where it cannot be opened.
 
 use std::fs::File;
 use std::io;
@@ -15,9 +15,9 @@ use super::tables::{Snapshot, Tables};
 use crate::catalog::Stats;
 use crate::model::{Clock, Manifest, Timestamp};
 
-/// The layout of the tables; another one is begun anew.
+/// The layout of the tables; an index of another layout is rebuilt.
 const SCHEMA: u64 = 4;
-/// What redb may hold of the file in memory, in bytes.
+/// How many bytes of the file redb may hold in memory.
 pub const CACHE: usize = 64 * 1024 * 1024;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
@@ -27,33 +27,33 @@ const CLEAN_KEY: &str = "clean";
 /// What the index held at a clean end.
 const UPLOADS_KEY: &str = "uploads";
 const BYTES_KEY: &str = "bytes";
-/// So many uploads are walked through at every start, which takes some milliseconds.
-const WALKED: u64 = 10_000;
+/// An index of up to so many uploads is read at every start, which takes some milliseconds.
+const MAX_CHECKED_AT_ONCE: u64 = 10_000;
 
 /// Why the index cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum IndexOpenError {
     /// Another process has it open.
     #[error("another process has the index open")]
     Locked,
     /// The file cannot be used.
     #[error("the index cannot be opened: {0}")]
     Io(#[source] io::Error),
-    /// A new one cannot be made.
+    /// A new index cannot be created.
     #[error("the index cannot be made: {0}")]
     Failed(#[source] Box<redb::Error>),
 }
 
 impl EmbeddedCatalog {
-    /// Begins the index at `path` anew, whatever is there. Blocks.
+    /// Creates the index at `path` anew, and removes the one that is there. Blocks.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn begin(path: &Path, clock: Clock) -> Result<Self, OpenError> {
+    pub fn create(path: &Path, clock: Clock) -> Result<Self, IndexOpenError> {
         let written = written(path);
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::Io(error));
+                return Err(IndexOpenError::Io(error));
             }
             _ => {}
         }
@@ -66,7 +66,7 @@ impl EmbeddedCatalog {
 }
 
 /// An index as it was found.
-pub struct Opened {
+pub struct OpenedIndex {
     pub database: Database,
     pub file: IndexFile,
     pub stats: Stats,
@@ -74,7 +74,7 @@ pub struct Opened {
     pub latest: Timestamp,
     /// Whether it was closed cleanly.
     pub complete: bool,
-    /// Whether all of it was read; else it may still turn out to be damaged.
+    /// Whether all of it was read; else it may still be damaged.
     pub checked: bool,
 }
 
@@ -84,24 +84,26 @@ pub fn written(path: &Path) -> Timestamp {
     written.map_or(Timestamp::default(), Timestamp::from)
 }
 
-pub fn open(path: &Path) -> Result<Opened, OpenError> {
+pub fn open(path: &Path) -> Result<OpenedIndex, IndexOpenError> {
     // On a damaged file redb can panic; it is only an index.
     let found = catch_unwind(AssertUnwindSafe(|| open_file(path)));
     let why = match found {
         Ok(Ok(opened)) => return Ok(opened),
         Ok(Err(redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch)) => {
-            return Err(OpenError::Locked);
+            return Err(IndexOpenError::Locked);
         }
-        Ok(Err(redb::Error::Io(error))) if !is_damage(&error) => return Err(OpenError::Io(error)),
+        Ok(Err(redb::Error::Io(error))) if !is_damage(&error) => {
+            return Err(IndexOpenError::Io(error));
+        }
         Ok(Err(error)) => error.to_string(),
         Err(_) => "it is damaged".to_owned(),
     };
-    tracing::warn!(path = %path.display(), why, "the index is begun anew from the manifests");
-    std::fs::remove_file(path).map_err(OpenError::Io)?;
-    open_file(path).map_err(|error| OpenError::Failed(Box::new(error)))
+    tracing::warn!(path = %path.display(), why, "the index is rebuilt from the manifests");
+    std::fs::remove_file(path).map_err(IndexOpenError::Io)?;
+    open_file(path).map_err(|error| IndexOpenError::Failed(Box::new(error)))
 }
 
-/// What reading a file of rubbish, or one that is cut off, comes to.
+/// Whether `error` is that of a file of rubbish, or of one that is cut off.
 fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -109,7 +111,7 @@ fn is_damage(error: &io::Error) -> bool {
     )
 }
 
-fn open_file(path: &Path) -> Result<Opened, redb::Error> {
+fn open_file(path: &Path) -> Result<OpenedIndex, redb::Error> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     let file = IndexFile::new(options.open(path)?)?;
@@ -136,16 +138,16 @@ fn open_file(path: &Path) -> Result<Opened, redb::Error> {
     // Creates what is missing.
     drop(Tables::open(&transaction)?);
     transaction.commit()?;
-    // On the disk it may still be marked as clean.
+    // On the disk the index may still be marked as clean.
     file.require_written()?;
-    // A large one opens at once, and is walked through beside the first requests.
-    let trusted = known.filter(|stats| stats.uploads > WALKED);
+    // A large index opens at once, and is read beside the first requests.
+    let trusted = known.filter(|stats| stats.uploads > MAX_CHECKED_AT_ONCE);
     let stats = match trusted {
         Some(stats) => stats,
         None => Snapshot::of(&database)?.count(|| false)?,
     };
     let last = Snapshot::of(&database)?.last()?;
-    Ok(Opened {
+    Ok(OpenedIndex {
         latest: last.map_or(Timestamp::default(), Manifest::latest_order),
         database,
         file,
@@ -162,9 +164,9 @@ fn flatten(error: DatabaseError) -> redb::Error {
     }
 }
 
-/// Marks the index as closed cleanly, durably, holding what `stats` say.
+/// Marks the index, which holds what `stats` say, as closed cleanly. The mark is on the disk then.
 pub fn mark_clean(database: &Database, file: &IndexFile, stats: Stats) -> Result<(), redb::Error> {
-    file.mend();
+    file.rewrite();
     file.require_written()?;
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;

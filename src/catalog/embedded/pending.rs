@@ -7,21 +7,21 @@ use crate::catalog::record::Record;
 use crate::model::{Timestamp, UploadId};
 
 /// What an upload's record becomes; `None` removes it.
-pub type Change = Option<Arc<Record>>;
+pub type RecordChange = Option<Arc<Record>>;
 
 /// The last change of each upload, and which of them the writer has not taken yet.
 #[derive(Debug, Default)]
 pub struct Pending {
-    changes: HashMap<UploadId, Change>,
+    changes: HashMap<UploadId, RecordChange>,
     untaken: HashSet<UploadId>,
 }
 
 impl Pending {
-    pub fn get(&self, id: &UploadId) -> Option<&Change> {
+    pub fn get(&self, id: &UploadId) -> Option<&RecordChange> {
         self.changes.get(id)
     }
 
-    pub fn insert(&mut self, id: UploadId, change: Change) {
+    pub fn insert(&mut self, id: UploadId, change: RecordChange) {
         self.changes.insert(id, change);
         self.untaken.insert(id);
     }
@@ -30,24 +30,25 @@ impl Pending {
         self.changes.len()
     }
 
-    /// All of them.
-    pub fn all(&self) -> Vec<(UploadId, Change)> {
+    /// All changes that are not in the database.
+    pub fn all(&self) -> Vec<(UploadId, RecordChange)> {
         self.changes
             .iter()
             .map(|(id, change)| (*id, change.clone()))
             .collect()
     }
 
-    /// Those the writer is to write now. They stay until they are [`settled`](Self::settle).
-    pub fn take(&mut self) -> Vec<(UploadId, Change)> {
+    /// Takes the changes that the writer has not taken yet. They stay here until they are
+    /// [`settled`](Self::settle).
+    pub fn take(&mut self) -> Vec<(UploadId, RecordChange)> {
         let taken = self.untaken.drain();
         taken
             .filter_map(|id| self.changes.get(&id).map(|change| (id, change.clone())))
             .collect()
     }
 
-    /// Lets go of what was written, unless it was changed again since.
-    pub fn settle(&mut self, written: &[(UploadId, Change)]) {
+    /// Removes changes that were written, unless the upload was changed again since.
+    pub fn settle(&mut self, written: &[(UploadId, RecordChange)]) {
         for (id, _) in written {
             if !self.untaken.contains(id) {
                 self.changes.remove(id);
@@ -57,12 +58,12 @@ impl Pending {
 }
 
 /// The uploads whose records in the database are out of date.
-pub fn ids(pending: &[(UploadId, Change)]) -> HashSet<UploadId> {
+pub fn ids(pending: &[(UploadId, RecordChange)]) -> HashSet<UploadId> {
     pending.iter().map(|(id, _)| *id).collect()
 }
 
-/// When uploads are to be looked at, as far as they are pending.
-pub fn due(pending: &[(UploadId, Change)]) -> impl Iterator<Item = (Timestamp, UploadId)> {
+/// When the pending uploads are due.
+pub fn due(pending: &[(UploadId, RecordChange)]) -> impl Iterator<Item = (Timestamp, UploadId)> {
     pending
         .iter()
         .filter_map(|(id, change)| Some((change.as_ref()?.due?, *id)))

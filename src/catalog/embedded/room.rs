@@ -1,25 +1,25 @@
-//! The room that uploads under way have reserved. It lives in memory: with the process its
-//! uploads end.
+//! The room that uploads under way have reserved. It lives in memory: when the process ends, so
+//! do its uploads.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::EmbeddedCatalog;
+use super::SharedIndex;
 use crate::catalog::{Ask, Capacity, CatalogError};
 use crate::model::UploadId;
 
 /// What is reserved, by upload.
 #[derive(Debug, Default)]
-pub struct Reservations {
+pub struct ReservedRoom {
     uploads: HashMap<UploadId, u64>,
     sum: u64,
-    /// The least that is counted as taken while the index may lack uploads.
+    /// The bytes that are counted as taken, at least, while the index may lack uploads.
     pub least: u64,
 }
 
-impl Reservations {
+impl ReservedRoom {
     fn reserve(&mut self, id: &UploadId, ask: Ask, stored: u64) -> Option<u64> {
         let before = self.uploads.get(id).copied().unwrap_or(0);
         let others = self.sum - before;
@@ -38,10 +38,10 @@ impl Reservations {
 }
 
 #[async_trait]
-impl Capacity for EmbeddedCatalog {
+impl Capacity for SharedIndex {
     async fn reserve_room(&self, id: &UploadId, ask: Ask) -> Result<Option<u64>, CatalogError> {
-        let mut state = self.shared.state()?;
-        let stored = match self.shared.complete.load(Ordering::Acquire) {
+        let mut state = self.state()?;
+        let stored = match self.complete.load(Ordering::Acquire) {
             true => state.stats.bytes,
             false => state.stats.bytes.max(state.reserved.least),
         };
@@ -49,16 +49,16 @@ impl Capacity for EmbeddedCatalog {
     }
 
     fn release_room(&self, id: &UploadId) {
-        self.shared.lock().reserved.release(id);
+        self.lock().reserved.release(id);
     }
 
     async fn stored_room(&self) -> Result<Option<u64>, CatalogError> {
-        let state = self.shared.state()?;
-        let complete = self.shared.complete.load(Ordering::Acquire);
+        let state = self.state()?;
+        let complete = self.complete.load(Ordering::Acquire);
         Ok(complete.then_some(state.stats.bytes))
     }
 
     fn assume_room(&self, bytes: u64) {
-        self.shared.lock().reserved.least = bytes;
+        self.lock().reserved.least = bytes;
     }
 }

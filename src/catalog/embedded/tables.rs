@@ -1,4 +1,4 @@
-//! The tables: keys whose order is the order asked for, and what is looked up in them.
+//! The tables, whose keys are in the order that callers ask for, and the searches in them.
 
 use std::collections::HashSet;
 
@@ -7,27 +7,27 @@ use redb::{
     TableDefinition, Value, WriteTransaction,
 };
 
-use super::pending::Change;
+use super::pending::RecordChange;
 use crate::catalog::record::Record;
-use crate::catalog::{Cursor, Entry, Stats, Stretch};
+use crate::catalog::{Cursor, IndexEntry, Stats, Stretch};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 type Bytes = &'static [u8];
 
 /// Id to record.
 const UPLOADS: TableDefinition<Bytes, Bytes> = TableDefinition::new("uploads");
-/// Time and id, in the order of the commits, to when the upload is over: a walk passes over those
-/// that are without looking them up.
+/// Time and id, in the order of the commits, to when the upload is over: a search passes expired
+/// uploads without reading their records.
 const BY_TIME: TableDefinition<Bytes, i64> = TableDefinition::new("by_time");
 /// Name, NUL, order, id, to when the upload is over: the newest of a name is the last with it.
 const BY_NAME: TableDefinition<Bytes, i64> = TableDefinition::new("by_name");
-/// Time to be looked at, and id.
+/// When an upload is due, and its id.
 const BY_DUE: TableDefinition<Bytes, ()> = TableDefinition::new("by_due");
 
 /// The end of an upload that has none.
 const NEVER: i64 = i64::MAX;
 
-/// The last byte string there is before those of a longer key: no id has such a byte.
+/// Behind the start of a key: the end of all keys that start so, for no id has such a byte.
 const LAST: u8 = 0xff;
 
 fn time_key(time: Timestamp, id: &UploadId) -> Vec<u8> {
@@ -79,8 +79,8 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Puts `change` in the place of what is recorded of `id`.
-    pub fn apply(&mut self, id: &UploadId, change: &Change) -> Result<(), redb::Error> {
+    /// Replaces what is recorded of `id` by `change`.
+    pub fn apply(&mut self, id: &UploadId, change: &RecordChange) -> Result<(), redb::Error> {
         let key = id.as_str().as_bytes();
         let before = self
             .uploads
@@ -153,8 +153,8 @@ impl Snapshot {
     }
 
     /// The newest upload with that name that is alive and not `hidden`, its order and when it is
-    /// over. The outer `None` says that `steps` uploads of the name were walked over, and more are
-    /// left.
+    /// over. The outer `None` says that the search has passed `steps` uploads of the name, and more
+    /// are left.
     pub fn newest(
         &self,
         name: &FileName,
@@ -184,8 +184,8 @@ impl Snapshot {
         Ok(Some(None))
     }
 
-    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first. Walks
-    /// over no more than `steps` uploads, and looks up only those that it answers.
+    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first. Passes
+    /// no more than `steps` uploads, and reads the records of those that it answers.
     pub fn list(
         &self,
         after: Option<Cursor>,
@@ -254,7 +254,7 @@ impl Snapshot {
         &self,
         prefix: Prefix,
         hidden: &HashSet<UploadId>,
-    ) -> Result<Vec<Entry>, redb::Error> {
+    ) -> Result<Vec<IndexEntry>, redb::Error> {
         let (first, last) = (
             prefix.as_str().as_bytes(),
             [prefix.as_str().as_bytes(), &[LAST]].concat(),
@@ -274,7 +274,7 @@ impl Snapshot {
         Ok(entries)
     }
 
-    /// Counts all there is, reading every page, unless it is `given_up` meanwhile.
+    /// Counts all uploads, and reads every page for it, unless the caller has `given_up` meanwhile.
     pub fn count(&self, given_up: impl Fn() -> bool) -> Result<Stats, redb::Error> {
         let mut stats = Stats::default();
         for item in self.0.open_table(UPLOADS)?.iter()? {
@@ -284,7 +284,7 @@ impl Snapshot {
             stats.uploads += 1;
             stats.bytes += decode(item?.1.value())?.room;
         }
-        // A damaged page is found by who reads it, and who only counts can begin anew.
+        // A damaged page should be found here, where the caller can still rebuild the index.
         self.walk(BY_TIME, &given_up)?;
         self.walk(BY_NAME, &given_up)?;
         self.walk(BY_DUE, &given_up)?;

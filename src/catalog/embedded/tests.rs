@@ -1,7 +1,9 @@
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::catalog::conformance::{self, manifest};
+use crate::catalog::{Deadlines as _, Unverified, Verification as _};
 
 fn open(path: &Path) -> EmbeddedCatalog {
     EmbeddedCatalog::open(path, Clock::system()).unwrap()
@@ -37,19 +39,19 @@ async fn only_a_clean_end_leaves_it_complete() {
     let path = dir.path().join("catalog.redb");
     let upload = manifest(1, &["a"]);
     let catalog = open(&path);
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     catalog.record(&upload).await.unwrap();
     catalog.close(true).await.unwrap();
     drop(catalog);
     let catalog = open(&path);
-    assert!(catalog.gaps().await.unwrap().is_empty());
+    assert!(catalog.unverified().await.unwrap().is_empty());
     assert!(catalog.find(&upload.id).await.unwrap().is_some());
     assert_eq!(catalog.stats().await.unwrap().bytes, upload.room());
     // A copy of the file as a crash would leave it.
     let copy = dir.path().join("copy.redb");
     std::fs::copy(&path, &copy).unwrap();
     let crashed = open(&copy);
-    assert!(!crashed.gaps().await.unwrap().is_empty());
+    assert!(!crashed.unverified().await.unwrap().is_empty());
     assert!(crashed.find(&upload.id).await.unwrap().is_some());
 }
 
@@ -60,14 +62,14 @@ async fn an_upload_at_the_end_of_a_look_is_listed_while_its_change_is_not_writte
     let catalog = open(&path);
     let mut last = manifest(0, &["a"]);
     catalog.record(&last).await.unwrap();
-    for millis in 1..look::STEPS {
+    for millis in 1..reads::MAX_STEPS {
         let over = Manifest {
             expires_at: Some(Timestamp::from_millis(5000)),
             ..manifest(millis as i64, &[])
         };
         catalog.record(&over).await.unwrap();
     }
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     catalog.close(true).await.unwrap();
     drop(catalog);
     let catalog = open(&path);
@@ -83,7 +85,7 @@ async fn an_upload_at_the_end_of_a_look_is_listed_while_its_change_is_not_writte
 async fn one_look_passes_over_thousands_of_uploads_that_are_over() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = open(&dir.path().join("catalog.redb"));
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     let oldest = manifest(0, &["a"]);
     catalog.record(&oldest).await.unwrap();
     for millis in 1..5000 {
@@ -112,11 +114,11 @@ async fn one_look_passes_over_thousands_of_uploads_that_are_over() {
 async fn a_look_that_may_read_the_disk_leaves_the_thread() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = open(&dir.path().join("catalog.redb"));
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     let upload = manifest(1, &["a"]);
     catalog.record(&upload).await.unwrap();
     let (here, name) = (std::thread::current().id(), FileName::from_upload(b"a"));
-    let place = || catalog.look(|_| Ok(std::thread::current().id()));
+    let place = || catalog.read(|_| Ok(std::thread::current().id()));
     assert_eq!(place().await.unwrap(), here, "all of it is in memory");
     catalog.shared.in_memory.outgrow();
     assert_ne!(place().await.unwrap(), here);
@@ -146,7 +148,7 @@ async fn a_look_that_may_read_the_disk_leaves_the_thread() {
     assert!(catalog.record(&later).await.unwrap());
     let newest = catalog.newest(&names[0], Timestamp::from_millis(4), &[]);
     assert_eq!(newest.await.unwrap(), Some(later.id));
-    catalog.forget(&later.id, &names).await.unwrap();
+    catalog.remove(&later.id, &names).await.unwrap();
     assert_eq!(catalog.find(&later.id).await.unwrap(), None);
 }
 
@@ -161,7 +163,7 @@ async fn what_is_damaged_is_begun_anew() {
             .await
             .unwrap();
     }
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     catalog.close(true).await.unwrap();
     drop(catalog);
     let good = std::fs::read(&path).unwrap();
@@ -181,7 +183,7 @@ async fn what_is_damaged_is_begun_anew() {
         std::fs::write(&path, bytes).unwrap();
         let catalog = open(&path);
         assert!(catalog.record(&manifest(1, &["a"])).await.unwrap());
-        catalog.mended(Gaps::default()).await.unwrap();
+        catalog.mark_verified(Unverified::default()).await.unwrap();
         assert!(
             catalog
                 .newest(
@@ -205,7 +207,7 @@ async fn a_large_one_opens_at_once_and_what_is_damaged_in_it_is_found() {
     for millis in 0..MANY {
         catalog.record(&manifest(millis, &["a"])).await.unwrap();
     }
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     let stats = catalog.stats().await.unwrap();
     catalog.close(true).await.unwrap();
     drop(catalog);
@@ -232,14 +234,14 @@ async fn a_large_one_opens_at_once_and_what_is_damaged_in_it_is_found() {
     let anew = open_when_free(&path).await;
     assert_eq!(anew.ready(), Ok(()));
     assert_eq!(anew.stats().await.unwrap().uploads, 0);
-    assert!(!anew.gaps().await.unwrap().is_empty());
+    assert!(!anew.unverified().await.unwrap().is_empty());
 }
 
 /// Opens it when the check of the one before has ended.
 async fn open_when_free(path: &Path) -> EmbeddedCatalog {
     loop {
         match EmbeddedCatalog::open(path, Clock::system()) {
-            Err(OpenError::Locked) => {
+            Err(IndexOpenError::Locked) => {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
             opened => return opened.unwrap(),
@@ -254,7 +256,7 @@ async fn a_second_process_is_refused() {
     let _first = open(&path);
     assert!(matches!(
         EmbeddedCatalog::open(&path, Clock::system()),
-        Err(OpenError::Locked)
+        Err(IndexOpenError::Locked)
     ));
 }
 
@@ -274,7 +276,7 @@ async fn a_name_gives_the_later_upload_though_the_clock_was_set_back_since_the_l
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("catalog.redb");
     let catalog = open(&path);
-    catalog.mended(Gaps::default()).await.unwrap();
+    catalog.mark_verified(Unverified::default()).await.unwrap();
     catalog.record(&manifest(5000, &["a"])).await.unwrap();
     let mut later = manifest(1000, &["a", "b"]);
     later.follow(catalog.order(&later));

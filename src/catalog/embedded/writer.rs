@@ -12,29 +12,29 @@ use redb::Durability;
 
 use super::open::mark_clean;
 use super::tables::Tables;
-use super::{Change, Shared};
+use super::{RecordChange, SharedIndex};
 use crate::model::UploadId;
 
 /// How long changes may be in the database without being on stable storage.
 const SYNC_EVERY: Duration = Duration::from_secs(10);
-/// How often a disk is tried that did not take the index.
-const RETRY: Duration = Duration::from_secs(1);
+/// The pause before the disk, which did not take the index, is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long changes gather before they are written: a transaction of one costs as much as one of
-/// many, and nobody waits for it.
+/// many, and no caller waits for it.
 const GATHER: Duration = Duration::from_millis(10);
-/// How many changes may wait before those who make them do.
+/// How many changes may wait to be written before callers wait to make more.
 const MOST_PENDING: usize = 64 * 1024;
 
 /// A handle of the writing thread.
-pub struct Writer {
-    shared: Arc<Shared>,
+pub struct IndexWriter {
+    shared: Arc<SharedIndex>,
     /// Holds one wake-up; it ends the thread when it is dropped.
     waker: Mutex<Option<SyncSender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Writer {
-    pub fn start(shared: Arc<Shared>) -> io::Result<Self> {
+impl IndexWriter {
+    pub fn start(shared: Arc<SharedIndex>) -> io::Result<Self> {
         let (waker, wakes) = sync_channel(1);
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -50,7 +50,7 @@ impl Writer {
                 worker.lock().broken = Some(error);
                 worker.written.notify_waiters();
             })?;
-        Ok(Writer {
+        Ok(IndexWriter {
             shared,
             waker: Mutex::new(Some(waker)),
             thread: Mutex::new(Some(thread)),
@@ -61,13 +61,13 @@ impl Writer {
     pub fn wake(&self) {
         let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(waker) = &*waker {
-            // A wake-up that waits already will do for this as well.
+            // A wake-up that waits already is enough.
             let _ = waker.try_send(());
         }
     }
 
-    /// Waits while too much is to be written.
-    pub async fn room(&self) {
+    /// Waits while too many changes are to be written.
+    pub async fn wait_for_room(&self) {
         loop {
             let written = self.shared.written.notified();
             {
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    /// Has everything written and marked clean, and the thread ended.
+    /// Writes every change, marks the index as clean, and ends the thread.
     pub async fn close(&self) {
         drop(
             self.waker
@@ -94,13 +94,13 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // The thread's own troubles are in the state by now.
+            // An error of the thread is in the state by now.
             let _ = tokio::task::spawn_blocking(|| thread.join()).await;
         }
     }
 }
 
-impl Drop for Writer {
+impl Drop for IndexWriter {
     fn drop(&mut self) {
         drop(
             self.waker
@@ -111,7 +111,7 @@ impl Drop for Writer {
     }
 }
 
-fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
+fn run(shared: &SharedIndex, wakes: &Receiver<()>) -> Result<(), redb::Error> {
     let mut unsynced: Option<Instant> = None;
     let mut tried = Instant::now();
     loop {
@@ -119,11 +119,11 @@ fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
             SYNC_EVERY.saturating_sub(since.elapsed())
         });
         if shared.file.is_troubled() {
-            wait = wait.min(RETRY);
+            wait = wait.min(RETRY_DELAY);
         }
         let woken = wakes.recv_timeout(wait);
-        if shared.file.is_troubled() && tried.elapsed() >= RETRY {
-            shared.file.mend();
+        if shared.file.is_troubled() && tried.elapsed() >= RETRY_DELAY {
+            shared.file.rewrite();
             tried = Instant::now();
         }
         if woken.is_ok() {
@@ -153,8 +153,8 @@ fn run(shared: &Shared, wakes: &Receiver<()>) -> Result<(), redb::Error> {
 }
 
 fn write(
-    shared: &Shared,
-    changes: &[(UploadId, Change)],
+    shared: &SharedIndex,
+    changes: &[(UploadId, RecordChange)],
     durable: bool,
 ) -> Result<(), redb::Error> {
     let mut transaction = shared.database.begin_write()?;
@@ -163,7 +163,7 @@ fn write(
     } else {
         Durability::None
     })?;
-    // Else a start after a crash walks the whole file.
+    // Without it a start after a crash reads the whole file.
     transaction.set_quick_repair(durable);
     {
         let mut tables = Tables::open(&transaction)?;

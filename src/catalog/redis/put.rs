@@ -1,4 +1,4 @@
-//! What is told of one upload: its names first, then its record.
+//! Records one upload: its names first, then its record.
 
 use futures_util::future::join_all;
 use redis::FromRedisValue;
@@ -19,10 +19,10 @@ impl RedisCatalog {
         let record = Record::of(manifest);
         let mut highest = None;
         if create {
-            self.orders.told(manifest);
+            self.orders.record(manifest);
             highest = self.name(&manifest.id, &record).await?;
         }
-        let (id, marked) = (&manifest.id, self.events.of_keys());
+        let (id, with_marker) = (&manifest.id, self.events.has_key_events());
         let time = |time: Option<Timestamp>| time.map_or(String::new(), millis);
         let names: String = record.names.iter().map(|name| format!("/{name}")).collect();
         let args = [
@@ -35,7 +35,7 @@ impl RedisCatalog {
             u8::from(record.spent).to_string(),
             names,
             u8::from(create).to_string(),
-            u8::from(marked).to_string(),
+            u8::from(with_marker).to_string(),
             record.room.to_string(),
             record.downloads.map_or(String::new(), |downloads| {
                 format!("{} {}", downloads.max, downloads.left)
@@ -43,13 +43,15 @@ impl RedisCatalog {
         ];
         let keys = ["upload", "due!", "all!", "bytes!", "marker"];
         let mut keys = self.shards.of(id, &keys);
-        keys.extend(self.room_beside(id).into_iter().flatten());
+        keys.extend(self.room_keys(id).into_iter().flatten());
         let newer: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
         if newer == 1 {
             self.settle(id, record.room).await?;
         } else if create {
-            // Another has recorded it, and with it its room.
-            self.release_room(id);
+            // Another instance has recorded a later version, and the room of the upload with it.
+            if let Some(room) = &self.room {
+                room.release_room(id);
+            }
         }
         if record.due.is_some() {
             self.earlier.notify_one();

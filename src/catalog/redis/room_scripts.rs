@@ -1,21 +1,21 @@
-//! What counts the room of the store inside Redis. All of it has the tag `lead`, so that one
-//! script sees the whole:
+//! The scripts that count the room of the store inside Redis. All keys have the tag `lead`, so that
+//! one script sees all of them:
 //!
 //! - `room`, a hash: `stored` is the sum of all that is recorded, `reserved` that of all
 //!   reservations;
 //! - `room:of:N`, hashes of 64 shards: what each recorded upload takes;
 //! - `room:by:PROCESS`, hashes: what each process has reserved for its uploads;
-//! - `room:holders`, a sorted set: until when each process has what it has reserved;
-//! - `built`, as of the shards: on which run of the server all was compared with the store.
+//! - `room:holders`, a sorted set: until when the reservations of each process last;
+//! - `built`, as in the shards: on which run of the server the index was compared with the store.
 //!
-//! Where the record of an upload lies on another server than the room, it is changed first: until
-//! its room is counted as stored it is reserved, and what a crash leaves out between the two a
-//! comparison of store and index finds.
+//! Where the record of an upload lies on another server than the room, the record is changed first:
+//! until its room is counted as stored it is reserved, and a comparison of store and index finds
+//! the uploads that a crash has left between the two steps.
 
 use super::scripts::settle;
 
-/// Lets go of what processes have reserved that did not renew it, and looks at what is stored.
-macro_rules! look {
+/// Releases the reservations of processes that did not renew them, and reads the stored bytes.
+macro_rules! refresh {
     () => {
         "
 local time = redis.call('TIME')
@@ -35,13 +35,13 @@ local whole = redis.call('GET', KEYS[4]) == run
 }
 
 /// Reserves room, as [`Ask::grant`](crate::catalog::Ask::grant) says. Keys: room, holders, what
-/// `by` begins with, built. Arguments: process, id, want, need, alone, max, for how long, what is
-/// stored at least, for how many other uploads the process has reserved room. Answers what is
-/// reserved, or -1, or -2 if what the process has is not known here; what is stored; whether that
-/// is all.
+/// `by` begins with, built. Arguments: process, id, want, need, alone, max, for how long, the
+/// least that is counted as stored, for how many other uploads the process has reserved room.
+/// Answers the reserved bytes, or -1, or -2 if Redis does not know the reservations of the process;
+/// the stored bytes; whether that is all of them.
 pub const RESERVE: &str = concat!(
     "#!lua",
-    look!(),
+    refresh!(),
     "if ARGV[9] ~= '0' and not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return {-2, stored, whole and 1 or 0} end
 local by = KEYS[3] .. ARGV[1]
 local before = tonumber(redis.call('HGET', by, ARGV[2]) or '0')
@@ -71,19 +71,19 @@ end
 return {granted, stored, whole and 1 or 0}"
 );
 
-/// Has a process keep for longer what it has reserved. Keys: as of [`RESERVE`]. Arguments:
-/// process, for how long. Answers 0 if it has nothing here, else 1; what is stored; whether that
-/// is all.
+/// Prolongs the reservations of a process. Keys: as of [`RESERVE`]. Arguments:
+/// process, for how long. Answers 0 if Redis knows none of them, else 1; the stored bytes; whether
+/// that is all of them.
 pub const RENEW: &str = concat!(
     "#!lua flags=allow-oom",
-    look!(),
+    refresh!(),
     "local held = redis.call('ZSCORE', KEYS[2], ARGV[1])
 if held then redis.call('ZADD', KEYS[2], string.format('%.0f', now + ARGV[2]), ARGV[1]) end
 return {held and 1 or 0, stored, whole and 1 or 0}"
 );
 
-/// Has a process have again what it had reserved, before it did not come by for too long, or
-/// Redis lost it. Keys: room, holders, by. Arguments: process, for how long, and of each upload
+/// Restores the reservations of a process that did not renew them in time, or that Redis has lost.
+/// Keys: room, holders, by. Arguments: process, for how long, and of each upload
 /// its id and bytes.
 pub const RESTORE: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
@@ -97,7 +97,7 @@ redis.call('HINCRBY', KEYS[1], 'reserved', string.format('%.0f', delta))
 redis.call('ZADD', KEYS[2], string.format('%.0f', now + ARGV[2]), ARGV[1])
 return 1";
 
-/// Releases what is reserved for uploads. Keys: room, by. Arguments: their ids.
+/// Releases the reservations of uploads. Keys: room, by. Arguments: their ids.
 pub const RELEASE: &str = r"#!lua flags=allow-oom
 local sum = 0
 for _, id in ipairs(ARGV) do
@@ -107,7 +107,7 @@ end
 if sum ~= 0 then redis.call('HINCRBY', KEYS[1], 'reserved', string.format('%.0f', -sum)) end
 return 1";
 
-/// Counts what an upload takes. Keys: room, of, by. Arguments: id, bytes.
+/// Counts the bytes of an upload. Keys: room, of, by. Arguments: id, bytes.
 pub const SETTLE: &str = concat!(
     "#!lua flags=allow-oom",
     settle!(),

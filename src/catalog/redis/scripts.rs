@@ -1,12 +1,12 @@
-//! What runs inside Redis. Every script touches the keys of one hash tag, may run twice without
+//! The scripts that run inside Redis. Every script touches the keys of one hash tag, may run twice without
 //! harm, and takes the time from Redis where it needs one.
 //!
 //! A record is a hash: `g` generation, `c` created, `e` deadline or nothing, `s` bytes, `x` 1 when
-//! all downloads are used, `n` the names of its files, each after a slash, `u` the uses it was
-//! told of, `r` the room it takes, `l` how many downloads are allowed and left, or nothing where
+//! all downloads are used, `n` the names of its files, each after a slash, `u` the uses that the
+//! index was told of, `r` the room it takes, `l` how many downloads are allowed and left, or nothing where
 //! they are not limited. Times are milliseconds since the epoch.
 
-/// Has an upload take so much room, or none, in place of what it has reserved.
+/// Replaces the reservation of an upload by the bytes that it takes; 0 for one that is removed.
 macro_rules! settle {
     () => {
         "
@@ -28,11 +28,11 @@ end
 pub(super) use settle;
 
 /// Records an upload. Keys: record, due, all, bytes, marker, and where room is counted on the same
-/// server: room, of, by. Arguments: id, generation, created, deadline, when to look at it, bytes,
-/// spent, names, whether to create it, whether to mark it, room, its downloads (how many are allowed
+/// server: room, of, by. Arguments: id, generation, created, deadline, when it is due, bytes,
+/// spent, names, whether to create it, whether to set its marker, room, its downloads (how many are allowed
 /// and left, or nothing).
-/// What is recorded once more, by a comparison, is not marked again: an operator may just have
-/// taken the mark away.
+/// An upload that is recorded once more, by a comparison, gets no new marker: an operator may just
+/// have removed it.
 pub const RECORD: &str = concat!(
     "#!lua",
     settle!(),
@@ -57,9 +57,9 @@ if KEYS[6] then settle(KEYS[6], KEYS[7], KEYS[8], ARGV[1], ARGV[11]) end
 return 1"
 );
 
-/// Forgets an upload. Keys: record, due, all, bytes, marker, taken, and where room is counted on
+/// Removes an upload. Keys: record, due, all, bytes, marker, taken, and where room is counted on
 /// the same server: room, of, by. Argument: id.
-pub const FORGET: &str = concat!(
+pub const REMOVE: &str = concat!(
     "#!lua flags=allow-oom",
     settle!(),
     r"local sizes = redis.call('HMGET', KEYS[1], 'r', 's')
@@ -72,7 +72,7 @@ if KEYS[7] then settle(KEYS[7], KEYS[8], KEYS[9], ARGV[1], '0') end
 return 1"
 );
 
-/// Says of some names that an upload has files of them. Keys: the names. Arguments: its order, id.
+/// Adds an upload to the uploads of some names. Keys: the names. Arguments: its order, id.
 /// Answers the highest order of all others of these names that is not below its own, else nothing.
 pub const NAME: &str = r"#!lua
 local highest = ''
@@ -87,7 +87,7 @@ for _, key in ipairs(KEYS) do
 end
 return highest";
 
-/// Takes that back. Keys: the names. Argument: id.
+/// Removes an upload from the uploads of some names. Keys: the names. Argument: id.
 pub const UNNAME: &str = r"#!lua flags=allow-oom
 for _, key in ipairs(KEYS) do redis.call('ZREM', key, ARGV[1]) end
 return 1";
@@ -121,8 +121,8 @@ return whole and 0 or 1";
 
 /// Uploads that are alive, the newest first. Keys: all, built, and what a record's key begins
 /// with (records share its hash tag). Arguments: before which time, and there before which id, how
-/// many, now, how many to look at. Answers nothing when some could be unknown, else the time and id
-/// of the last that was looked at (nothing at the end), and id and record of each; `?` stands for
+/// many, now, how many to read. Answers nothing when some could be unknown, else the time and id of
+/// the last one read (nothing at the end), and id and record of each; `?` stands for
 /// downloads that the record does not have, as it was written by an older version.
 pub const LIST: &str = r"#!lua flags=no-writes
 if redis.call('GET', KEYS[2]) ~= string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') then return false end
@@ -146,7 +146,7 @@ while true do
   end
 end";
 
-/// Takes what is due. Key: due. Arguments: now, how many, when each is due again.
+/// Takes the uploads that are due. Key: due. Arguments: now, how many, when each is due again.
 pub const DUE: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = math.min(tonumber(ARGV[1]), time[1] * 1000 + math.floor(time[2] / 1000))
@@ -154,14 +154,14 @@ local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', n
 for _, id in ipairs(ids) do redis.call('ZADD', KEYS[1], 'XX', ARGV[3], id) end
 return ids";
 
-/// Puts an upload off. Keys: record, due. Arguments: id, until.
+/// Postpones an upload. Keys: record, due. Arguments: id, until.
 pub const POSTPONE: &str = r"#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
 return 1";
 
-/// Takes one use. Keys: taken, record. Arguments: reservation, the most uses, the uses that the
-/// manifest has, for how long. Answers 0 when it is held, 1 when all are held, 2 when all are
-/// spent.
+/// Reserves one use. Keys: taken, record. Arguments: number, the most uses, the uses that the
+/// manifest has, for how long. Answers 0 when it is reserved, 1 when all are reserved, 2 when all
+/// are spent.
 pub const RESERVE: &str = r"#!lua
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -174,28 +174,30 @@ redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 0";
 
-/// Holds a use for longer, unless it was given back meanwhile. Key: taken. Arguments: reservation,
-/// for how long.
-pub const HOLD: &str = r"#!lua flags=allow-oom
+/// Prolongs the reservation of a use, unless it was released meanwhile. Key: taken. Arguments:
+/// number, for how long.
+pub const PROLONG: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[2]), ARGV[1])
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
-/// Ends a reservation. Keys: taken, record. Arguments: reservation, uses of the manifest.
-pub const KEEP: &str = r"#!lua flags=allow-oom
+/// Turns a reserved use into a spent one. Keys: taken, record. Arguments: number, uses of the
+/// manifest.
+pub const COMMIT: &str = r"#!lua flags=allow-oom
 redis.call('ZREM', KEYS[1], ARGV[1])
 if redis.call('EXISTS', KEYS[2]) == 1 and tonumber(redis.call('HGET', KEYS[2], 'u') or '0') < tonumber(ARGV[2]) then
   redis.call('HSET', KEYS[2], 'u', ARGV[2])
 end
 return 1";
 
-/// What a shard holds. Keys: all, bytes.
+/// Counts the uploads and bytes of a shard. Keys: all, bytes.
 pub const STATS: &str = r"#!lua flags=no-writes
 return {redis.call('ZCARD', KEYS[1]), redis.call('GET', KEYS[2]) or '0'}";
 
-/// Whether a shard is whole; if not, marks it as being compared. Key: built. Answers 1, or 0 and
-/// the mark, which all who compare at the same time share.
+/// Whether a shard was compared with the store; if not, notes that it is being compared. Key:
+/// built. Answers 1, or 0 and the token of the comparison, which all instances that compare at the
+/// same time share.
 pub const BUILT: &str = r"#!lua
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local built = redis.call('GET', KEYS[1])
@@ -207,10 +209,11 @@ if not built or string.sub(built, 1, #run) ~= run then
 end
 return {0, built}";
 
-/// Says that a shard is whole, if the mark of its comparison is still there, and the server still
-/// the same: what was lost meanwhile has taken the mark with it. Key: built. Argument: the mark.
-/// Answers whether it is whole, by this call or another's.
-pub const MENDED: &str = r"#!lua
+/// Notes that a shard was compared with the store, if the token of the comparison is still there and
+/// the server still the same: a server that has lost keys meanwhile has lost the token with them.
+/// Key: built. Argument: the token. Answers whether the shard was compared, by this caller or
+/// another.
+pub const VERIFIED: &str = r"#!lua
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 local built = redis.call('GET', KEYS[1])
 if built == run then return 1 end

@@ -1,4 +1,4 @@
-//! What is asked of many shards, or of many candidates.
+//! Searches that ask many shards, or many candidates.
 
 use std::cmp::Reverse;
 
@@ -7,20 +7,20 @@ use redis::cmd;
 
 use super::shards::Shards;
 use super::{RedisCatalog, failed, millis, scripts};
-use crate::catalog::{CatalogError, Cursor, Downloads, Entry, Stretch};
+use crate::catalog::{CatalogError, Cursor, Downloads, IndexEntry, Stretch};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 /// How many candidates for a name are asked for at once.
 const CANDIDATES: usize = 16;
-/// How many uploads of each shard are asked for by a look for a listing, at the least.
-const LEAST: usize = 8;
-/// How many of its uploads a shard looks at then: some hundred microseconds.
-const LOOKS: usize = 200;
-/// What stands for the downloads of an upload that was recorded before the index knew them.
+/// How many uploads each shard is asked for, at the least, for a listing.
+const MIN_PER_SHARD: usize = 8;
+/// How many uploads a shard reads for that: some hundred microseconds.
+const MAX_READS: usize = 200;
+/// The downloads of an upload that an older version, which did not know them, has recorded.
 pub const UNKNOWN: &str = "?";
 
 impl RedisCatalog {
-    /// See [`newest`](super::Catalog::newest).
+    /// See [`newest`](super::Index::newest).
     pub async fn find_newest(
         &self,
         name: &FileName,
@@ -34,7 +34,7 @@ impl RedisCatalog {
             let args = [before, last, CANDIDATES.to_string()];
             let (whole, found): (u8, Vec<(String, String)>) =
                 self.eval(scripts::NEWEST, &keys, &args).await?;
-            // The index may lack an upload that is newer than all that it found.
+            // The index may lack an upload that is newer than those it has found.
             if whole != 1 {
                 return Err(CatalogError::Rebuilding);
             }
@@ -55,7 +55,7 @@ impl RedisCatalog {
         }
     }
 
-    /// See [`list`](super::Catalog::list).
+    /// See [`list`](super::Index::list).
     pub async fn list_all(
         &self,
         after: Option<Cursor>,
@@ -66,10 +66,10 @@ impl RedisCatalog {
             Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
             None => ("+inf".to_owned(), String::new()),
         };
-        // Uploads are spread evenly: of each shard somewhat more than its part is asked for.
-        let part = limit.min(LEAST + 4 * limit / Shards::COUNT);
-        let (part, looks) = (part.to_string(), LOOKS.to_string());
-        let args = [before, id, part, millis(now), looks];
+        // Uploads are spread evenly: each shard is asked for somewhat more than its part.
+        let part = limit.min(MIN_PER_SHARD + 4 * limit / Shards::COUNT);
+        let (part, reads) = (part.to_string(), MAX_READS.to_string());
+        let args = [before, id, part, millis(now), reads];
         let keys = |tag: &str| {
             let names = ["all", "built", "upload:"];
             names.map(|name| self.shards.key(tag, name)).to_vec()
@@ -85,11 +85,11 @@ impl RedisCatalog {
             entries
                 .extend(found.filter_map(|row| entry(row.first()?.parse().ok()?, row.get(1..)?)));
         }
-        let place = |entry: &Entry| Cursor {
+        let place = |entry: &IndexEntry| Cursor {
             created_at: entry.created_at,
             id: entry.id,
         };
-        // Behind the place where the first of the shards has stopped, it could have others.
+        // Behind the place where the first of the shards has stopped, that shard could have others.
         entries.retain(|entry| end.is_none_or(|end| place(entry) >= end));
         entries.sort_by_key(|entry| Reverse(place(entry)));
         let mut next = end;
@@ -100,13 +100,13 @@ impl RedisCatalog {
         Ok(Stretch { entries, next })
     }
 
-    /// See [`with_prefix`](super::Catalog::with_prefix).
+    /// See [`with_prefix`](super::Index::with_prefix).
     pub async fn all_with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {
         let mut all = cmd("ZRANGE");
         all.arg(self.shards.key(&self.shards.tag_of(prefix), "all"));
         let mut all: Vec<String> = self.link.run(all.arg(0).arg(-1)).await.map_err(failed)?;
         if self.room.is_some() {
-            // One whose room is still counted, and whose record is gone, is found by this.
+            // Finds uploads whose room is still counted, although their record is gone.
             let mut counted = cmd("HKEYS");
             counted.arg(self.shards.room_of(prefix));
             let counted: Vec<String> = self.link.run(&counted).await.map_err(failed)?;
@@ -129,7 +129,7 @@ impl RedisCatalog {
             let millis = first.first().map(|(_, score)| *score as i64);
             Ok(millis.map(|millis| (Timestamp::from_millis(millis), key)))
         });
-        // A shard that does not answer keeps nobody from the others.
+        // A shard that does not answer does not hide the others.
         let answers: Vec<Result<_, CatalogError>> = join_all(asked).await;
         let mut earliest = Vec::new();
         let mut failure = None;
@@ -159,7 +159,7 @@ fn place(time: &str, id: &str) -> Option<Cursor> {
 }
 
 /// Reads generation, creation, deadline, bytes, names and downloads of a record.
-pub fn entry(id: UploadId, fields: &[String]) -> Option<Entry> {
+pub fn entry(id: UploadId, fields: &[String]) -> Option<IndexEntry> {
     let [generation, created, deadline, size, names, downloads] = fields else {
         return None;
     };
@@ -172,7 +172,7 @@ pub fn entry(id: UploadId, fields: &[String]) -> Option<Entry> {
         let (max, left) = (max.parse().ok()?, left.parse().ok()?);
         Some(Downloads { max, left })
     };
-    Some(Entry {
+    Some(IndexEntry {
         id,
         generation: generation.parse().ok()?,
         created_at: time(created)?,

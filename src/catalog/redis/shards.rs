@@ -1,4 +1,4 @@
-//! Where in Redis what lies.
+//! The keys of the index in Redis, and the shards in which they lie.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::{FileName, Prefix, UploadId};
 
 /// How many shards of uploads, and of names, there are.
 const SHARDS: usize = 64;
-/// The tag of what concerns all uploads.
+/// The tag of the keys that concern all uploads.
 pub const LEAD: &str = "lead";
 
 /// The keys of the index. A shard of uploads has the tag `u0` to `u63`, one of names `n0` to `n63`.
@@ -73,20 +73,20 @@ impl Shards {
         shards.into_values().collect()
     }
 
-    /// The key of a name, and what says whether its shard is whole.
+    /// The key of a name, and the key that says whether its shard was compared.
     pub fn name_and_built(&self, name: &FileName) -> [String; 2] {
         [self.name(name), self.key(&Self::tag_of_name(name), "built")]
     }
 
-    /// The upload whose mark a key is.
-    pub fn marked(&self, key: &str) -> Option<UploadId> {
+    /// The upload whose marker a key is.
+    pub fn upload_of_marker(&self, key: &str) -> Option<UploadId> {
         let (_, id) = key.rsplit_once(':')?;
         let id: UploadId = id.parse().ok()?;
         (self.of(&id, &["marker"]) == [key]).then_some(id)
     }
 
-    /// The folders of the store that have to be compared to make these shards whole: a name can
-    /// be that of any upload, and the room is that of all.
+    /// The folders of the store that have to be compared for these shards: any upload can have a
+    /// name, and the room is that of all uploads.
     pub fn prefixes<'a>(&self, tags: impl Iterator<Item = &'a str> + Clone) -> Vec<Prefix> {
         let names = tags.clone().any(|tag| tag.starts_with('n') || tag == LEAD);
         let concerned = |prefix: &Prefix| {
@@ -96,22 +96,22 @@ impl Shards {
         Prefix::all().filter(concerned).collect()
     }
 
-    /// What counts the room of the store: see [`room_scripts`](super::room_scripts).
+    /// The keys that count the room of the store: see [`room_scripts`](super::room_scripts).
     pub fn room(&self, name: &str) -> String {
         self.0.lead(&format!("room{name}"))
     }
 
-    /// What the uploads of one shard take.
+    /// The key of the bytes that the uploads of one shard take.
     pub fn room_of(&self, prefix: Prefix) -> String {
         self.room(&format!(":of:{}", prefix.index() % SHARDS))
     }
 
-    /// What says whether the room is counted whole.
+    /// The key that says whether the room was compared with the store.
     pub fn room_built(&self) -> String {
         self.key(LEAD, "built")
     }
 
-    /// Where the regular comparison of store and index is.
+    /// The key of the progress of the regular comparison.
     pub fn scan(&self) -> String {
         self.0.lead("scan")
     }

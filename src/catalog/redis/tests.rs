@@ -1,5 +1,5 @@
 use super::*;
-use crate::catalog::conformance;
+use crate::catalog::{Limit, Reservations as _, Reserved, Verification as _, conformance};
 use crate::coordination::{Address, testing as server};
 
 mod room;
@@ -41,14 +41,17 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
         .await
         .unwrap();
     let catalog = catalog(&link, 0).await;
-    catalog.mended(catalog.gaps().await.unwrap()).await.unwrap();
+    catalog
+        .mark_verified(catalog.unverified().await.unwrap())
+        .await
+        .unwrap();
     let upload = conformance::manifest(1, &["a"]);
     catalog.record(&upload).await.unwrap();
     redis.cli(&["SAVE"]);
     let lost = conformance::manifest(2, &["a", "b"]);
     catalog.record(&lost).await.unwrap();
     redis.restart();
-    tokio::time::timeout(Duration::from_secs(10), catalog.lost())
+    tokio::time::timeout(Duration::from_secs(10), catalog.changes_lost())
         .await
         .expect("the restart is noticed");
     let now = Timestamp::from_millis(5);
@@ -58,14 +61,17 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
     }
     let listed = catalog.list(None, 9, now).await;
     assert!(matches!(listed, Err(CatalogError::Rebuilding)));
-    // What was found out about the server before is not what it is now.
-    let early = catalog.gaps().await.unwrap();
+    // What an instance has learnt of a server holds for that run of the server alone.
+    let early = catalog.unverified().await.unwrap();
     redis.restart();
     while catalog.stats().await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(!catalog.mended(early).await.unwrap());
-    assert_eq!(catalog.gaps().await.unwrap().prefixes.len(), Prefix::COUNT);
+    assert!(!catalog.mark_verified(early).await.unwrap());
+    assert_eq!(
+        catalog.unverified().await.unwrap().prefixes.len(),
+        Prefix::COUNT
+    );
     redis.kill();
     let away = catalog.find(&upload.id).await;
     assert!(
@@ -81,20 +87,29 @@ async fn what_is_lost_during_a_comparison_has_to_be_compared_again() {
         .await
         .unwrap();
     let catalog = catalog(&link, 0).await;
-    let gaps = catalog.gaps().await.unwrap();
+    let unverified = catalog.unverified().await.unwrap();
     redis.cli(&["FLUSHALL"]);
-    assert!(!catalog.mended(gaps).await.unwrap(), "it was lost");
-    assert_eq!(catalog.gaps().await.unwrap().prefixes.len(), Prefix::COUNT);
-    // Two who compare at the same time do not keep each other from their ends.
-    let (one, other) = (catalog.gaps().await.unwrap(), catalog.gaps().await.unwrap());
+    assert!(
+        !catalog.mark_verified(unverified).await.unwrap(),
+        "it was lost"
+    );
+    assert_eq!(
+        catalog.unverified().await.unwrap().prefixes.len(),
+        Prefix::COUNT
+    );
+    // Two instances that compare at the same time both come to an end.
+    let (one, other) = (
+        catalog.unverified().await.unwrap(),
+        catalog.unverified().await.unwrap(),
+    );
     assert_eq!(one, other);
-    assert!(catalog.mended(one).await.unwrap());
-    assert!(catalog.mended(other).await.unwrap());
-    assert!(catalog.gaps().await.unwrap().is_empty());
+    assert!(catalog.mark_verified(one).await.unwrap());
+    assert!(catalog.mark_verified(other).await.unwrap());
+    assert!(catalog.unverified().await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_use_given_back_while_it_is_renewed_stays_given_back() {
+async fn a_use_released_while_it_is_renewed_stays_released() {
     let redis = server::Redis::start();
     let link = Link::connect(Address::parse(&redis.url()).unwrap())
         .await
@@ -104,16 +119,16 @@ async fn a_use_given_back_while_it_is_renewed_stays_given_back() {
     upload.max_downloads = Some(1);
     catalog.record(&upload).await.unwrap();
     let limit = Limit::of(&upload).unwrap();
-    let reserve = async || catalog.reserve(&limit, HOLD).await.unwrap();
-    let Reserved::Held(hold) = reserve().await else {
+    let reserve = async || catalog.reserve(&limit, RESERVATION_TTL).await.unwrap();
+    let Reserved::Use(number) = reserve().await else {
         panic!("it is free");
     };
-    catalog.held.prolong(&upload.id, hold).await;
+    catalog.renewals.prolong(&upload.id, number).await;
     assert_eq!(reserve().await, Reserved::Busy);
-    catalog.give_back(&upload.id, hold).await.unwrap();
-    // It was on its way, and comes late.
-    catalog.held.prolong(&upload.id, hold).await;
-    assert!(matches!(reserve().await, Reserved::Held(_)));
+    catalog.release(&upload.id, number).await.unwrap();
+    // The renewal was on its way, and comes late.
+    catalog.renewals.prolong(&upload.id, number).await;
+    assert!(matches!(reserve().await, Reserved::Use(_)));
 }
 
 #[tokio::test]
@@ -123,7 +138,10 @@ async fn a_command_outlives_its_connection() {
         .await
         .unwrap();
     let catalog = catalog(&link, 0).await;
-    catalog.mended(catalog.gaps().await.unwrap()).await.unwrap();
+    catalog
+        .mark_verified(catalog.unverified().await.unwrap())
+        .await
+        .unwrap();
     for millis in 1..20 {
         redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
         let upload = conformance::manifest(millis, &["a"]);
@@ -144,7 +162,7 @@ async fn a_command_outlives_its_connection() {
 }
 
 #[tokio::test]
-async fn an_upload_recorded_without_a_mark_keeps_no_older_one() {
+async fn an_upload_recorded_without_a_marker_keeps_no_older_one() {
     let redis = server::Redis::start();
     let link = Link::connect(Address::parse(&redis.url()).unwrap())
         .await
@@ -154,20 +172,20 @@ async fn an_upload_recorded_without_a_mark_keeps_no_older_one() {
     let mut upload = conformance::manifest(1, &["a"]);
     upload.expires_at = Some(now.after(Duration::from_secs(60)));
     catalog.record(&upload).await.unwrap();
-    assert!(catalog.is_marked(&upload.id).await.unwrap());
-    // An operator's order is not undone by a comparison.
+    assert!(catalog.has_marker(&upload.id).await.unwrap());
+    // A comparison does not set a marker that an operator has removed.
     redis.cli(&[
         "EVAL",
         "for _, key in ipairs(redis.call('KEYS', '*:marker:*')) do redis.call('DEL', key) end",
         "0",
     ]);
     catalog.record(&upload).await.unwrap();
-    assert!(!catalog.is_marked(&upload.id).await.unwrap());
-    catalog.mark(&upload).await.unwrap();
+    assert!(!catalog.has_marker(&upload.id).await.unwrap());
+    catalog.set_marker(&upload).await.unwrap();
     // Another instance, to which this server refuses the events.
     catalog.events.refuse();
     upload.generation += 1;
     upload.expires_at = Some(now.after(Duration::from_secs(600)));
     catalog.update(&upload).await.unwrap();
-    assert!(!catalog.is_marked(&upload.id).await.unwrap());
+    assert!(!catalog.has_marker(&upload.id).await.unwrap());
 }

@@ -9,9 +9,9 @@ fn the_epoch_lies_beside_the_lock() {
         ("cleaner", "{cleaner}:epoch"),
         ("a{}b", "{a{}b}:epoch"),
     ] {
-        let options = Options {
+        let options = LeaseOptions {
             key: key.to_owned(),
-            ttl: BACKSTOP,
+            ttl: MAX_POLL_INTERVAL,
             instance: String::new(),
         };
         assert_eq!(options.epoch_key(), epoch);
@@ -24,7 +24,7 @@ async fn a_release_does_not_wait_for_a_task_that_is_gone() {
     let address = Address::parse(&redis.url()).unwrap();
     let link = Link::connect(address).await.unwrap();
     let events = Events::listen(&link, vec!["handover".to_owned()]);
-    let options = Options {
+    let options = LeaseOptions {
         key: "lock".to_owned(),
         ttl: Duration::from_secs(60),
         instance: "i".to_owned(),

@@ -175,7 +175,7 @@ fn actions(instances: &Instances, uploads: &[Upload]) {
                     let id = text(line, "id");
                     assert!(!known.contains_key(id), "it was: {line}");
                 }
-                if line.contains("the lease is ") && line.contains(" left=") {
+                if line.contains("the claim lasts") && line.contains(" left=") {
                     valid_until = millis(line) + field(line, "left");
                 }
                 if !line.contains("removing: it is over") {

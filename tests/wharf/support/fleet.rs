@@ -97,7 +97,7 @@ impl Fleet {
     pub fn took_over(&self) -> SystemTime {
         let leader = &self.servers[self.leader()];
         let epoch = &leader.get("/status").json()["epoch"];
-        let line = format!("acquired lease: this instance cleans up now epoch={epoch}");
+        let line = format!("acquired lease epoch={epoch}");
         wait_until("it is logged", || leader.log().contains(&line));
         leader.lines(&line)[0].0
     }

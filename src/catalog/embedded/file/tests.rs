@@ -1,14 +1,14 @@
 use super::*;
 
-/// A file that fails when it is told to, and then writes half of what it gets.
+/// A file that fails when the test says so, and then writes half of the data.
 #[derive(Debug)]
-struct Moody {
+struct FailingFile {
     file: FileBackend,
     fails: Arc<AtomicBool>,
 }
 
-impl Moody {
-    fn mood(&self) -> io::Result<()> {
+impl FailingFile {
+    fn check(&self) -> io::Result<()> {
         match self.fails.load(Ordering::Relaxed) {
             true => Err(io::Error::other("not now")),
             false => Ok(()),
@@ -16,7 +16,7 @@ impl Moody {
     }
 }
 
-impl StorageBackend for Moody {
+impl StorageBackend for FailingFile {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
@@ -26,16 +26,16 @@ impl StorageBackend for Moody {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.mood()?;
+        self.check()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.mood()
+        self.check()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.mood() {
+        if let Err(error) = self.check() {
             let half = data.len() / 2;
             self.file.write(offset, &data[..half])?;
             return Err(error);
@@ -59,7 +59,7 @@ fn what_the_disk_does_not_take_is_read_and_comes_to_it_later() {
         let path = tempfile::NamedTempFile::new().unwrap();
         let fails = Arc::new(AtomicBool::new(false));
         let opened = File::options().read(true).write(true).open(&path).unwrap();
-        let file = IndexFile::over(Box::new(Moody {
+        let file = IndexFile::over(Box::new(FailingFile {
             file: FileBackend::new(opened).unwrap(),
             fails: Arc::clone(&fails),
         }))
@@ -75,7 +75,7 @@ fn what_the_disk_does_not_take_is_read_and_comes_to_it_later() {
                 }
                 1 => file.sync_data().unwrap(),
                 2 => fails.store(next(&mut chance).is_multiple_of(2), Ordering::Relaxed),
-                3 => file.mend(),
+                3 => file.rewrite(),
                 4 => {
                     let from = next(&mut chance) % model.len();
                     let mut out = vec![7; next(&mut chance) % (model.len() - from) + 1];
@@ -93,7 +93,7 @@ fn what_the_disk_does_not_take_is_read_and_comes_to_it_later() {
             assert_eq!(StorageBackend::len(&file).unwrap(), model.len() as u64);
         }
         fails.store(false, Ordering::Relaxed);
-        file.mend();
+        file.rewrite();
         assert!(!file.is_troubled() && file.require_written().is_ok());
         assert!(std::fs::read(&path).unwrap() == model, "{seed}");
     }
@@ -104,7 +104,7 @@ fn nothing_is_lost_of_what_a_failed_sync_may_have_lost() {
     let path = tempfile::NamedTempFile::new().unwrap();
     let fails = Arc::new(AtomicBool::new(false));
     let opened = File::options().read(true).write(true).open(&path).unwrap();
-    let file = IndexFile::over(Box::new(Moody {
+    let file = IndexFile::over(Box::new(FailingFile {
         file: FileBackend::new(opened).unwrap(),
         fails: Arc::clone(&fails),
     }))
@@ -119,10 +119,10 @@ fn nothing_is_lost_of_what_a_failed_sync_may_have_lost() {
     let mut out = [0; BLOCK];
     file.read(BLOCK as u64, &mut out).unwrap();
     assert_eq!(out, [1; BLOCK]);
-    file.mend();
+    file.rewrite();
     assert!(file.is_troubled());
     fails.store(false, Ordering::Relaxed);
-    file.mend();
+    file.rewrite();
     let stored = std::fs::read(&path).unwrap();
     assert_eq!(stored[BLOCK..2 * BLOCK], [1; BLOCK]);
 }

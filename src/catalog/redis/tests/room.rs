@@ -1,9 +1,9 @@
 use super::*;
-use crate::catalog::{Ask, Capacity as _};
+use crate::catalog::Ask;
 use crate::model::ROOM_UNIT;
 
-/// An instance whose reservations outlive it by `hold`.
-async fn instance(link: &Link, hold: Duration) -> RedisCatalog {
+/// An instance whose reservations outlive it by `ttl`.
+async fn instance(link: &Link, ttl: Duration) -> RedisCatalog {
     let events = Events::listen(link, Vec::new());
     RedisCatalog::new(
         link.clone(),
@@ -11,7 +11,7 @@ async fn instance(link: &Link, hold: Duration) -> RedisCatalog {
         Keys::new("test"),
         Duration::from_secs(60),
     )
-    .counting_room_for(hold)
+    .counting_room_for(ttl)
     .unwrap()
 }
 
@@ -20,13 +20,20 @@ async fn link(redis: &server::Redis) -> Link {
     Link::connect(address).await.unwrap()
 }
 
-async fn mend(catalog: &RedisCatalog) {
-    catalog.mended(catalog.gaps().await.unwrap()).await.unwrap();
+async fn mark_verified(catalog: &RedisCatalog) {
+    catalog
+        .mark_verified(catalog.unverified().await.unwrap())
+        .await
+        .unwrap();
+}
+
+fn capacity(catalog: &RedisCatalog) -> Arc<dyn Capacity> {
+    catalog.capacity().expect("it counts the room")
 }
 
 async fn reserve(catalog: &RedisCatalog, id: &UploadId, units: u64) -> Option<u64> {
     let ask = Ask::exactly(units * ROOM_UNIT, 10 * ROOM_UNIT);
-    let granted = catalog.reserve_room(id, ask).await.unwrap();
+    let granted = capacity(catalog).reserve_room(id, ask).await.unwrap();
     granted.map(|bytes| bytes / ROOM_UNIT)
 }
 
@@ -38,8 +45,8 @@ async fn until_there_is(catalog: &RedisCatalog, units: u64) {
         assert!(start.elapsed().as_secs() < 60, "in vain: {units} units");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    catalog.release_room(&id);
-    catalog.stored_room().await.unwrap();
+    capacity(catalog).release_room(&id);
+    capacity(catalog).stored_room().await.unwrap();
 }
 
 #[tokio::test]
@@ -50,7 +57,7 @@ async fn what_an_instance_has_reserved_ends_soon_after_it_and_not_before() {
         instance(&link, Duration::from_millis(600)).await,
         instance(&link, Duration::from_millis(600)).await,
     );
-    mend(&living).await;
+    mark_verified(&living).await;
     let ids = [(); 3].map(|()| UploadId::generate().unwrap());
     assert_eq!(reserve(&dying, &ids[0], 2).await, Some(2));
     assert_eq!(reserve(&dying, &ids[1], 3).await, Some(3));
@@ -73,25 +80,31 @@ async fn what_redis_loses_is_reserved_again_and_the_last_total_is_the_least() {
     let redis = server::Redis::start();
     let link = link(&redis).await;
     let catalog = instance(&link, Duration::from_secs(30)).await;
-    mend(&catalog).await;
+    mark_verified(&catalog).await;
     let stored = conformance::manifest(1, &["a", "b", "c"]);
     catalog.record(&stored).await.unwrap();
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(4 * ROOM_UNIT));
+    assert_eq!(
+        capacity(&catalog).stored_room().await.unwrap(),
+        Some(4 * ROOM_UNIT)
+    );
     let under_way = UploadId::generate().unwrap();
     assert_eq!(reserve(&catalog, &under_way, 3).await, Some(3));
     redis.cli(&["FLUSHALL"]);
     // Four are stored still, whatever Redis says, and three are reserved as soon as it is seen.
     let other = UploadId::generate().unwrap();
     assert_eq!(reserve(&catalog, &other, 7).await, None);
-    assert_eq!(catalog.stored_room().await.unwrap(), None);
+    assert_eq!(capacity(&catalog).stored_room().await.unwrap(), None);
     assert_eq!(reserve(&catalog, &other, 4).await, None);
     assert_eq!(reserve(&catalog, &other, 3).await, Some(3));
-    catalog.release_room(&under_way);
-    let gaps = catalog.gaps().await.unwrap();
-    assert_eq!(gaps.prefixes.len(), Prefix::COUNT);
+    capacity(&catalog).release_room(&under_way);
+    let unverified = catalog.unverified().await.unwrap();
+    assert_eq!(unverified.prefixes.len(), Prefix::COUNT);
     catalog.record(&stored).await.unwrap();
-    catalog.mended(gaps).await.unwrap();
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(4 * ROOM_UNIT));
+    catalog.mark_verified(unverified).await.unwrap();
+    assert_eq!(
+        capacity(&catalog).stored_room().await.unwrap(),
+        Some(4 * ROOM_UNIT)
+    );
     assert_eq!(reserve(&catalog, &other, 6).await, Some(6));
     // One that is counted and not recorded is one for the comparison.
     let left = [
@@ -103,8 +116,8 @@ async fn what_redis_loses_is_reserved_again_and_the_last_total_is_the_least() {
     redis.cli(&left);
     let known = catalog.with_prefix(stored.id.prefix()).await.unwrap();
     assert_eq!(known, [stored.id]);
-    catalog.forget(&stored.id, &[]).await.unwrap();
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(0));
+    catalog.remove(&stored.id, &[]).await.unwrap();
+    assert_eq!(capacity(&catalog).stored_room().await.unwrap(), Some(0));
 }
 
 #[tokio::test]
@@ -112,7 +125,7 @@ async fn a_small_upload_costs_one_command_more_and_without_a_cap_none() {
     let redis = server::Redis::start();
     let link = link(&redis).await;
     let counting = instance(&link, Duration::from_secs(30)).await;
-    mend(&counting).await;
+    mark_verified(&counting).await;
     let events = Events::listen(&link, Vec::new());
     let keys = Keys::new("other");
     let plain = RedisCatalog::new(link.clone(), events, keys, Duration::from_secs(60));

@@ -1,38 +1,36 @@
-//! Looks at the index as it stands: a snapshot of the database, and the changes it does not have.
+//! Reads of the index as it is now: a snapshot of the database, and the changes it does not have.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::newest::Newest;
-use super::pending::{self, Change};
+use super::newest_cache::Newest;
+use super::pending::{self, RecordChange};
 use super::tables::Snapshot;
-use super::{EmbeddedCatalog, Shared, failed};
+use super::{EmbeddedCatalog, SharedIndex, failed};
 use crate::catalog::record::Record;
-use crate::catalog::{CatalogError, Cursor, Entry, Stretch};
+use crate::catalog::{CatalogError, Cursor, IndexEntry, Stretch};
 use crate::model::{FileName, Timestamp, UploadId};
 
-/// How many uploads one look for a listing walks over, most of which may be over: some
-/// milliseconds.
-pub const STEPS: usize = 10_000;
-/// How many uploads of one name a look walks over on the caller's thread: some hundred
-/// microseconds.
-const STEPS_HERE: usize = 1000;
+/// How many uploads one read for a listing passes, most of which may be over: some milliseconds.
+pub const MAX_STEPS: usize = 10_000;
+/// How many uploads of one name a read passes on the caller's thread: some hundred microseconds.
+const MAX_STEPS_HERE: usize = 1000;
 
 impl EmbeddedCatalog {
-    /// Takes a look: on the caller's thread while that reads nothing from the disk, else on one
-    /// that may wait. See [`in_memory`](super::in_memory).
-    pub(super) async fn look<T: Send + 'static>(
+    /// Runs `read`: on the caller's thread as long as it needs no disk, else on a blocking thread.
+    /// See [`in_memory`](super::in_memory).
+    pub(super) async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Shared) -> Result<T, CatalogError> + Send + 'static,
+        read: impl FnOnce(&SharedIndex) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         match self.shared.in_memory.is_all() {
-            true => look(&self.shared),
-            false => self.look_aside(look).await,
+            true => read(&self.shared),
+            false => self.read_blocking(read).await,
         }
     }
 
-    /// The newest upload with that name that is alive and not one of `skip`, and its deadline. A
-    /// name with many uploads that are over is walked through beside the caller's thread.
+    /// The newest upload with that name that is alive and not one of `skip`, and its deadline. The
+    /// uploads of a name of which many are over are read on a blocking thread.
     pub(super) async fn find_newest(
         &self,
         name: &FileName,
@@ -41,37 +39,37 @@ impl EmbeddedCatalog {
     ) -> Result<Option<Newest>, CatalogError> {
         let walk = |steps| {
             let (name, skip) = (name.clone(), skip.to_vec());
-            move |shared: &Shared| shared.newest(&name, now, &skip, steps)
+            move |shared: &SharedIndex| shared.newest(&name, now, &skip, steps)
         };
-        match self.look(walk(STEPS_HERE)).await? {
+        match self.read(walk(MAX_STEPS_HERE)).await? {
             Some(found) => Ok(found),
-            None => Ok(self.look_aside(walk(usize::MAX)).await?.flatten()),
+            None => Ok(self.read_blocking(walk(usize::MAX)).await?.flatten()),
         }
     }
 
-    /// Takes a look that may take long, on a thread that may wait.
-    pub(super) async fn look_aside<T: Send + 'static>(
+    /// Runs `read`, which may take long, on a blocking thread.
+    pub(super) async fn read_blocking<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Shared) -> Result<T, CatalogError> + Send + 'static,
+        read: impl FnOnce(&SharedIndex) -> Result<T, CatalogError> + Send + 'static,
     ) -> Result<T, CatalogError> {
         let shared = Arc::clone(&self.shared);
-        let looked = tokio::task::spawn_blocking(move || look(&shared)).await;
-        looked.map_err(|error| CatalogError::Failed(error.into()))?
+        let answer = tokio::task::spawn_blocking(move || read(&shared)).await;
+        answer.map_err(|error| CatalogError::Failed(error.into()))?
     }
 }
 
-impl Shared {
-    /// What is recorded, as it stands now: a snapshot, and the changes it does not have.
+impl SharedIndex {
+    /// Runs `read` on what is recorded now: a snapshot, and the changes it does not have.
     pub fn view<T>(
         &self,
-        look: impl FnOnce(&Snapshot, Vec<(UploadId, Change)>) -> Result<T, redb::Error>,
+        read: impl FnOnce(&Snapshot, Vec<(UploadId, RecordChange)>) -> Result<T, redb::Error>,
     ) -> Result<T, CatalogError> {
         let (snapshot, pending) = {
             let state = self.state()?;
             let snapshot = Snapshot::of(&self.database).map_err(failed)?;
             (snapshot, state.pending.all())
         };
-        look(&snapshot, pending).map_err(failed)
+        read(&snapshot, pending).map_err(failed)
     }
 
     /// What is recorded of an upload.
@@ -87,7 +85,7 @@ impl Shared {
     }
 
     /// The newest upload with that name that is alive and not one of `skip`, and its deadline. The
-    /// outer `None` says that `steps` uploads of the name were walked over, and more are left.
+    /// outer `None` says that the read has passed `steps` uploads of the name, and more are left.
     fn newest(
         &self,
         name: &FileName,
@@ -124,7 +122,7 @@ impl Shared {
         })
     }
 
-    /// See [`Catalog::list`](crate::catalog::Catalog::list). Blocks.
+    /// See [`Index::list`](crate::catalog::Index::list). Blocks.
     pub fn list(
         &self,
         after: Option<Cursor>,
@@ -133,13 +131,13 @@ impl Shared {
     ) -> Result<Stretch, CatalogError> {
         self.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
-            let mut stretch = snapshot.list(after, limit, STEPS, now, &hidden)?;
+            let mut stretch = snapshot.list(after, limit, MAX_STEPS, now, &hidden)?;
             let end = stretch.next;
-            let place = |entry: &Entry| Cursor {
+            let place = |entry: &IndexEntry| Cursor {
                 created_at: entry.created_at,
                 id: entry.id,
             };
-            let within = |entry: &Entry| {
+            let within = |entry: &IndexEntry| {
                 let place = place(entry);
                 after.is_none_or(|after| place < after) && end.is_none_or(|end| place >= end)
             };
@@ -157,7 +155,7 @@ impl Shared {
         })
     }
 
-    /// Up to `limit` uploads to be looked at by `now`, the longest overdue first.
+    /// Up to `limit` uploads that are due at `now`, the longest overdue first.
     pub fn due(
         &self,
         now: Timestamp,

@@ -1,12 +1,17 @@
-//! What every catalog does with the room of a store: one suite for all of them.
+//! The room of a store that has a cap.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::conformance::{manifest, mend};
-use super::{Ask, Catalog};
+use super::samples::{manifest, mark_verified};
+use crate::catalog::{Ask, Capacity, Catalog};
 use crate::model::{Manifest, ROOM_UNIT, UploadId};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn capacity(catalog: &dyn Catalog) -> Arc<dyn Capacity> {
+    catalog.capacity().expect("it counts the room")
+}
 
 fn ask(want: u64, need: u64, alone: u64, max: u64) -> Ask {
     Ask {
@@ -17,7 +22,7 @@ fn ask(want: u64, need: u64, alone: u64, max: u64) -> Ask {
     }
 }
 
-/// Runs the whole suite; `empty` gives a catalog that holds nothing and was not yet compared.
+/// Runs the suite; `empty` gives an index that holds nothing and was not compared with a store yet.
 pub async fn all<C: Catalog>(empty: &mut impl AsyncFnMut() -> C) {
     reserved_becomes_stored(&empty().await).await;
     what_is_stored_is_not_known_before_the_comparison(&empty().await).await;
@@ -27,26 +32,27 @@ pub async fn all<C: Catalog>(empty: &mut impl AsyncFnMut() -> C) {
 }
 
 async fn reserved_becomes_stored(catalog: &dyn Catalog) {
-    mend(catalog).await;
+    let capacity = capacity(catalog);
+    mark_verified(catalog).await;
     let (mut first, second) = (manifest(1, &["a", "b"]), manifest(2, &["c"]));
     let reserve = async |upload: &Manifest, units: u64| {
         let ask = ask(units, units, units, 10);
-        catalog.reserve_room(&upload.id, ask).await.unwrap()
+        capacity.reserve_room(&upload.id, ask).await.unwrap()
     };
     assert_eq!(reserve(&first, 4).await, Some(4 * ROOM_UNIT));
     assert_eq!(reserve(&second, 6).await, Some(6 * ROOM_UNIT));
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(0));
+    assert_eq!(capacity.stored_room().await.unwrap(), Some(0));
     assert!(catalog.record(&first).await.unwrap());
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(3 * ROOM_UNIT));
+    assert_eq!(capacity.stored_room().await.unwrap(), Some(3 * ROOM_UNIT));
     assert_eq!(catalog.stats().await.unwrap().bytes, 3 * ROOM_UNIT);
     // An upload that is refused keeps none of the room that it had reserved.
     assert_eq!(reserve(&second, 8).await, None);
     assert_eq!(reserve(&second, 7).await, Some(7 * ROOM_UNIT));
     for _ in 0..2 {
-        catalog.release_room(&second.id);
-        catalog.release_room(&first.id);
+        capacity.release_room(&second.id);
+        capacity.release_room(&first.id);
     }
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(3 * ROOM_UNIT));
+    assert_eq!(capacity.stored_room().await.unwrap(), Some(3 * ROOM_UNIT));
     let third = manifest(3, &[]);
     assert_eq!(reserve(&third, 7).await, Some(7 * ROOM_UNIT));
     // A manifest may outgrow its unit, and a comparison records what was never reserved.
@@ -55,30 +61,31 @@ async fn reserved_becomes_stored(catalog: &dyn Catalog) {
     assert!(catalog.update(&first).await.unwrap());
     assert!(catalog.record(&second).await.unwrap());
     assert!(catalog.record(&second).await.unwrap());
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(6 * ROOM_UNIT));
+    assert_eq!(capacity.stored_room().await.unwrap(), Some(6 * ROOM_UNIT));
     for _ in 0..2 {
-        catalog.forget(&first.id, &[]).await.unwrap();
-        catalog.forget(&third.id, &[]).await.unwrap();
+        catalog.remove(&first.id, &[]).await.unwrap();
+        catalog.remove(&third.id, &[]).await.unwrap();
     }
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(2 * ROOM_UNIT));
+    assert_eq!(capacity.stored_room().await.unwrap(), Some(2 * ROOM_UNIT));
     assert_eq!(reserve(&first, 8).await, Some(8 * ROOM_UNIT));
 }
 
 async fn what_is_stored_is_not_known_before_the_comparison(catalog: &dyn Catalog) {
+    let capacity = capacity(catalog);
     let upload = manifest(1, &["a"]);
-    catalog.assume_room(9 * ROOM_UNIT);
+    capacity.assume_room(9 * ROOM_UNIT);
     catalog.record(&upload).await.unwrap();
-    assert_eq!(catalog.stored_room().await.unwrap(), None);
+    assert_eq!(capacity.stored_room().await.unwrap(), None);
     let other = manifest(2, &[]).id;
     let reserve = async |units| {
-        catalog
+        capacity
             .reserve_room(&other, ask(units, units, units, 10))
             .await
     };
     assert_eq!(reserve(2).await.unwrap(), None);
     assert_eq!(reserve(1).await.unwrap(), Some(ROOM_UNIT));
-    mend(catalog).await;
-    assert_eq!(catalog.stored_room().await.unwrap(), Some(2 * ROOM_UNIT));
+    mark_verified(catalog).await;
+    assert_eq!(capacity.stored_room().await.unwrap(), Some(2 * ROOM_UNIT));
     assert_eq!(reserve(8).await.unwrap(), Some(8 * ROOM_UNIT));
 }
 
@@ -105,7 +112,8 @@ impl Model {
 }
 
 async fn as_the_model_says(catalog: &dyn Catalog, seed: u64) {
-    mend(catalog).await;
+    let capacity = capacity(catalog);
+    mark_verified(catalog).await;
     let mut model = Model::default();
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut random = |below: u64| {
@@ -123,7 +131,7 @@ async fn as_the_model_says(catalog: &dyn Catalog, seed: u64) {
             0..4 => {
                 let need = 1 + random(12);
                 let ask = ask(need + random(12), need, 1 + random(need), 30);
-                let granted = catalog.reserve_room(&id, ask).await.unwrap();
+                let granted = capacity.reserve_room(&id, ask).await.unwrap();
                 assert_eq!(granted, model.reserve(&id, ask), "step {step} of {seed}");
             }
             4..6 => {
@@ -135,17 +143,17 @@ async fn as_the_model_says(catalog: &dyn Catalog, seed: u64) {
                 model.stored.insert(id, uploads[place].room());
             }
             6 => {
-                catalog.release_room(&id);
+                capacity.release_room(&id);
                 model.reserved.remove(&id);
             }
             _ => {
-                catalog.forget(&id, &[]).await.unwrap();
+                catalog.remove(&id, &[]).await.unwrap();
                 model.reserved.remove(&id);
                 model.stored.remove(&id);
                 uploads[place] = manifest(step, &[]);
             }
         }
-        let stored = catalog.stored_room().await.unwrap();
+        let stored = capacity.stored_room().await.unwrap();
         assert_eq!(stored, Some(model.stored()), "step {step} of {seed}");
     }
     assert_eq!(catalog.stats().await.unwrap().bytes, model.stored());

@@ -1,0 +1,141 @@
+//! The index itself: what is recorded of each upload, and how it is found.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::CatalogError;
+use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+
+/// What an index knows of an upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The upload.
+    pub id: UploadId,
+    /// The generation of the manifest that was recorded.
+    pub generation: u64,
+    /// When it was committed.
+    pub created_at: Timestamp,
+    /// Its deadline, if it has one.
+    pub expires_at: Option<Timestamp>,
+    /// Bytes of its files together.
+    pub size: u64,
+    /// How many files it has.
+    pub file_count: usize,
+    /// The name of its file, where there is exactly one.
+    pub name: Option<FileName>,
+    /// How often it may be downloaded, if that is limited. `None` where an older version, which did
+    /// not know it, has recorded the upload: the manifest says.
+    pub downloads: Option<Option<Downloads>>,
+}
+
+/// The downloads of a limited upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Downloads {
+    /// How many are allowed.
+    pub max: u64,
+    /// How many of them are left.
+    pub left: u64,
+}
+
+impl Downloads {
+    /// Those of an upload, if they are limited.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        let max = manifest.max_downloads?;
+        let left = max.saturating_sub(manifest.used);
+        Some(Downloads { max, left })
+    }
+}
+
+/// A stretch of the listing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stretch {
+    /// Its uploads, newest first.
+    pub entries: Vec<IndexEntry>,
+    /// Where the next stretch begins; `None` at the end of the listing.
+    pub next: Option<Cursor>,
+}
+
+/// A place in the listing: behind the upload of this time and id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// When the last upload of the page before was committed.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: UploadId,
+}
+
+/// What an index holds, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Uploads, expired ones that were not yet removed included.
+    pub uploads: u64,
+    /// Bytes that they take of the store: see [`Manifest::room`].
+    pub bytes: u64,
+}
+
+/// The uploads, by id, by name and by time.
+#[async_trait]
+pub trait Index: Send + Sync {
+    /// Records what `manifest` says, unless a higher generation is recorded already: then it
+    /// answers `false` and changes nothing. Every later call sees it. The
+    /// [reservation](super::Capacity) of the upload becomes what the upload takes, in the same step.
+    async fn record(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
+
+    /// The [order](Manifest::order) for an upload that is committed now, as far as this process
+    /// knows the orders of its names.
+    fn order(&self, manifest: &Manifest) -> Timestamp;
+
+    /// The same as [`record`](Self::record) for an upload that is committed now. Answers whether
+    /// its order is above those of all others of its names; if not, [`order`](Self::order) knows a
+    /// better one from now on.
+    async fn admit(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
+
+    /// The same for an upload that was changed: one that is not recorded stays so, for it may
+    /// have been removed since. Then it answers `false`.
+    async fn update(&self, manifest: &Manifest) -> Result<bool, CatalogError>;
+
+    /// Removes what is recorded of `id`, an upload that does not exist any more, and takes it from
+    /// the uploads of each of `names`. An unknown id is a success.
+    async fn remove(&self, id: &UploadId, names: &[FileName]) -> Result<(), CatalogError>;
+
+    /// What is recorded of `id`.
+    async fn find(&self, id: &UploadId) -> Result<Option<IndexEntry>, CatalogError>;
+
+    /// The upload with a file of that name that was committed last (by its order, then id), is not
+    /// over at `now` and is none of `skip`. It is a hint: its manifest decides.
+    ///
+    /// # Errors
+    /// [`CatalogError::Rebuilding`] while a newer one could be unknown.
+    async fn newest(
+        &self,
+        name: &FileName,
+        now: Timestamp,
+        skip: &[UploadId],
+    ) -> Result<Option<UploadId>, CatalogError>;
+
+    /// Up to `limit` uploads not over at `now`, newest first, behind `after`. One call reads a
+    /// bounded number of uploads: it may answer fewer than `limit`, or none, although more follow.
+    /// It reads no disk on the caller's thread.
+    ///
+    /// # Errors
+    /// [`CatalogError::Rebuilding`] while some could be unknown.
+    async fn list(
+        &self,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Stretch, CatalogError>;
+
+    /// All uploads recorded with this prefix, for a comparison with the store.
+    async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError>;
+
+    /// How much it holds.
+    async fn stats(&self) -> Result<Stats, CatalogError>;
+
+    /// Whether it works: `Err` says why not, for the operator.
+    fn ready(&self) -> Result<(), String>;
+
+    /// Makes what it holds durable, and, if it is `whole`, marks it as clean; called once, at the
+    /// end. An index that may lack a change of the store is not whole: the next start compares it.
+    async fn close(&self, whole: bool) -> Result<(), CatalogError>;
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Access, AtFlags, accessat};
 
-use super::commit::Committing;
+use super::staging::commit::Committing;
 use super::threads::Disk;
 use super::{Inner, layout};
 use crate::model::{FileName, Prefix, UploadId, Uptime};

@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::layout::{self, Folder};
-use super::writer::write_at;
+use super::staging::writer::write_at;
 use super::{Inner, Replaced, StoreError};
 use crate::model::{Manifest, Stored, Timestamp, UploadId};
 use crate::store::{Version, names, to_json};

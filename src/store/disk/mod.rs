@@ -13,39 +13,28 @@
 //!
 //! Files are written without a name (`O_TMPFILE`, open(2)) into the folder they end in, and
 //! linked at the commit; where a file system has no such files they wait in the stage, and are
-//! moved (`placement`). Every path is one component below a folder held open, and never a
+//! moved (`staging::placement`). Every path is one component below a folder held open, and never a
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
 
-mod batch;
-mod blob;
-mod blocks;
-mod closing;
-mod commit;
-mod descriptors;
-mod detour;
+mod closer;
 mod filesystem;
 mod health;
 mod identity;
 mod key;
 mod layout;
 mod notes;
-mod opened;
 mod options;
-mod placement;
-mod prepared;
+mod reading;
 mod removal;
 mod scan;
 mod session;
-mod sink;
-mod space;
-mod staged;
+mod slow_path;
+mod staging;
 mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
 mod threads;
-mod waiting;
-mod writer;
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -63,15 +52,15 @@ use super::{
     StoreError, StoreId, Version, names,
 };
 use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
-use blob::{DiskBlob, Wanted};
-use closing::Closer;
-use descriptors::Descriptors;
+use closer::Closer;
 use filesystem::FileSystem;
 use layout::Layout;
-use opened::Opened;
-use placement::Placement;
-use space::Space;
-use staged::DiskStaged;
+use reading::blob::{DiskBlob, Wanted};
+use reading::fd_cache::Opened;
+use staging::DiskStaged;
+use staging::descriptors::Descriptors;
+use staging::placement::{self, Placement};
+use staging::space::Space;
 use state::State;
 use sync::Syncer;
 use threads::Disk;

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::fs::{Advice, fsync};
 
-use super::closing::Reached;
+use super::closer::Reached;
 use super::layout::Folder;
 use super::sync::{Durability, Syncer};
 use crate::store::StoreError;
@@ -159,7 +159,8 @@ mod tests {
             Reached::from(File::open(path).unwrap())
         };
         let (large, small) = (file("large", SIZE), file("small", 100));
-        let cached = || crate::store::disk::blob::read_cached(&large, &mut vec![0; SIZE], 0);
+        let cached =
+            || crate::store::disk::reading::blob::read_cached(&large, &mut vec![0; SIZE], 0);
         // As if the kernel had written the large file by itself while it came.
         rustix::fs::fsync(&large).unwrap();
         let before = cached();

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::blocks::Blocks;
-use super::detour::Detour;
 use super::health::Health;
-use super::space::Written;
-use super::writer::Writer;
+use super::reading::blocks::Blocks;
+use super::slow_path::Detour;
+use super::staging::space::Written;
+use super::staging::writer::Writer;
 
 /// How many commits run at once on threads of their own.
 const BY_THREAD: usize = 128;

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use super::detour::Detour;
 use super::session::Session;
+use super::slow_path::Detour;
 use crate::store::StoreError;
 
 /// What an answer waits for.

@@ -1,4 +1,4 @@
-use super::placement::Way;
+use super::staging::placement::Way;
 use super::*;
 use crate::store::conformance;
 

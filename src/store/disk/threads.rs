@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::closing::{Closer, may_wait};
+use super::closer::{Closer, may_wait};
 use super::{Inner, State};
 use crate::model::Uptime;
 use crate::store::StoreError;

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::closing::OpenFile;
-use super::staged::{Content, DiskStaged, StagedFile};
+use super::{Content, DiskStaged, StagedFile};
 use crate::model::{FileName, Uptime};
+use crate::store::disk::closer::OpenFile;
 use crate::store::hashing::Hashing;
 use crate::store::{FileSink, FileSummary, StoreError};
 

@@ -1,20 +1,30 @@
 //! An upload that is being received.
 
+pub mod batch;
+pub mod commit;
+pub mod descriptors;
+pub mod placement;
+pub mod prepared;
+pub mod sink;
+pub mod space;
+pub mod waiting;
+pub mod writer;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::batch::Batch;
-use super::closing::OpenFile;
-use super::commit::Commit;
-use super::sink::DiskSink;
-use super::threads::Disk;
-use super::waiting::Waiting;
-use super::{Inner, layout};
 use crate::model::{FileName, Manifest, UploadId, Uptime};
+use crate::store::disk::closer::OpenFile;
+use crate::store::disk::threads::Disk;
+use crate::store::disk::{Inner, layout};
 use crate::store::{FileSink, Staged, StoreError};
+use batch::Batch;
+use commit::Commit;
+use sink::DiskSink;
+use waiting::Waiting;
 
 /// How many bytes of small files one upload gathers, at most, before they are written.
 const GATHER: usize = 128 * 1024;

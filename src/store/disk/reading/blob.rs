@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
-use super::closing::OpenFile;
-use super::layout::Folder;
-use super::threads::Disk;
-use super::{Inner, layout};
 use crate::model::{FileName, Manifest, UploadId};
+use crate::store::disk::closer::OpenFile;
+use crate::store::disk::layout::Folder;
+use crate::store::disk::threads::Disk;
+use crate::store::disk::{Inner, layout};
 use crate::store::{Blob, SMALL, StoreError, names};
 
 /// What is to be read of which file.

@@ -1,11 +1,11 @@
 //! A small file that has its content and waits for its name.
 
-use super::closing::{OpenFile, Reached};
-use super::key::naming;
-use super::layout::{self, Folder};
 use super::writer::write_at;
-use super::{Inner, StoreError};
 use crate::model::UploadId;
+use crate::store::disk::closer::{OpenFile, Reached};
+use crate::store::disk::key::naming;
+use crate::store::disk::layout::{self, Folder};
+use crate::store::disk::{Inner, StoreError};
 
 /// A file with its content, which nobody can see by its name yet. Without one it is removed.
 pub struct Prepared<'a> {

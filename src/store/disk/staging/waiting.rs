@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::Inner;
-use super::layout::{self, Folder};
 use crate::model::UploadId;
+use crate::store::disk::Inner;
+use crate::store::disk::layout::{self, Folder};
 
 /// A name in the stage. If its file gets no other, it is removed.
 #[derive(Debug)]

@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::closing::{OpenFile, Reached};
-use super::key::naming;
-use super::layout::{self, Folder};
 use super::prepared::Prepared;
-use super::session::Session;
-use super::staged::{Content, DiskStaged};
-use super::threads::Disk;
-use super::{Inner, Replaced, StoreError};
+use super::{Content, DiskStaged};
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
+use crate::store::disk::closer::{OpenFile, Reached};
+use crate::store::disk::key::naming;
+use crate::store::disk::layout::{self, Folder};
+use crate::store::disk::session::Session;
+use crate::store::disk::threads::Disk;
+use crate::store::disk::{Inner, Replaced, StoreError};
 use crate::store::{names, to_json};
 
 /// An upload that is being made visible: its files get their names, and the manifest its content;

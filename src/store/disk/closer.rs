@@ -15,8 +15,8 @@ use std::thread;
 use tokio_util::task::TaskTracker;
 
 use super::Inner;
-use super::descriptors::Permit;
-use super::writer::write_at;
+use super::staging::descriptors::Permit;
+use super::staging::writer::write_at;
 use crate::store::StoreError;
 
 /// A file of no more bytes than this is given back sooner than another thread is woken.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::Inner;
-use super::staged::Content;
-use super::threads::{Disk, joined};
+use super::Content;
 use crate::model::UploadId;
 use crate::store::StoreError;
+use crate::store::disk::Inner;
+use crate::store::disk::threads::{Disk, joined};
 
 /// Files that a thread makes and writes, while the upload receives others.
 #[derive(Debug)]

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::Inner;
-use super::closing::OpenFile;
-use super::detour::Detour;
-use super::threads::Disk;
 use crate::store::StoreError;
+use crate::store::disk::Inner;
+use crate::store::disk::closer::OpenFile;
+use crate::store::disk::slow_path::Detour;
+use crate::store::disk::threads::Disk;
 
 /// A write longer than this has waited for the disk, and not for the page cache.
 const SLOW: Duration = Duration::from_millis(5);

@@ -10,8 +10,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::layout::{self, Layout};
 use crate::model::UploadId;
+use crate::store::disk::layout::{self, Layout};
 
 /// What a file system answers that cannot do what it was asked: FAT and exFAT know no links
 /// (`EPERM`, link(2)), NFS and many that are programs (FUSE) no flags (`EINVAL`, rename(2)).

@@ -1,21 +1,25 @@
-//! Who the store is, and what it took: small files beside the lock.
+//! The identity of the store, its total and its doubt: small files beside the lock.
 
 use std::io;
 
 use serde::de::DeserializeOwned;
 
-use super::{Inner, StoreError};
+use super::inner::Inner;
 use crate::model::Doubt;
 use crate::store::records::{DOUBT, IdentityRecord, STORE, TOTAL, TotalRecord};
-use crate::store::{StoreId, names, to_json};
+use crate::store::{StoreError, StoreId, names, to_json};
 
 impl Inner {
     pub fn identity(&self) -> Result<Option<StoreId>, StoreError> {
-        // By its path, as the next process will: the folders held open outlive the mount.
-        let mounted = rustix::fs::stat(&self.dir).map_err(|error| self.lost(error.into()))?;
-        let held = self.layout.stat_root().map_err(|error| self.lost(error))?;
+        // By the path, as the next process opens it: the folders held open outlive the mount.
+        let mounted =
+            rustix::fs::stat(&self.dir).map_err(|error| self.cannot_find(error.into()))?;
+        let held = self
+            .layout
+            .stat_root()
+            .map_err(|error| self.cannot_find(error))?;
         if (mounted.st_dev, mounted.st_ino) != (held.st_dev, held.st_ino) {
-            return Err(self.lost(io::Error::other(
+            return Err(self.cannot_find(io::Error::other(
                 "another folder is there now; put back the one that was there, or restart to serve this one",
             )));
         }
@@ -23,7 +27,7 @@ impl Inner {
         Ok(identity.map(|identity| identity.store))
     }
 
-    pub fn identify(&self, store: StoreId) -> Result<(), StoreError> {
+    pub fn set_identity(&self, store: StoreId) -> Result<(), StoreError> {
         self.write_private(STORE, &to_json(&IdentityRecord { store })?)
     }
 
@@ -46,7 +50,7 @@ impl Inner {
         }
         let path = self.dir.join(names::PRIVATE).join(DOUBT);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.lost(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.cannot_find(error)),
             _ => Ok(()),
         }
     }
@@ -56,7 +60,7 @@ impl Inner {
         let json = match std::fs::read(&path) {
             Ok(json) => json,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.lost(error)),
+            Err(error) => return Err(self.cannot_find(error)),
         };
         let found = serde_json::from_slice(&json).map_err(|error| {
             StoreError::Damaged(format!("{} cannot be understood: {error}", path.display()))
@@ -64,22 +68,22 @@ impl Inner {
         Ok(Some(found))
     }
 
-    /// Puts a file in the place of the one of that name, whole and durable.
+    /// Replaces a private file, whole and durable.
     fn write_private(&self, name: &str, json: &[u8]) -> Result<(), StoreError> {
         let private = self.dir.join(names::PRIVATE);
         let path = private.join(name);
         let write = || {
-            let waiting = private.join(format!("{name}.{}", std::process::id()));
-            let mut file = std::fs::File::create(&waiting)?;
+            let staged = private.join(format!("{name}.{}", std::process::id()));
+            let mut file = std::fs::File::create(&staged)?;
             io::Write::write_all(&mut file, json)?;
             file.sync_all()?;
-            std::fs::rename(&waiting, &path)?;
+            std::fs::rename(&staged, &path)?;
             std::fs::File::open(&private)?.sync_all()
         };
         write().map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
     }
 
-    fn lost(&self, error: io::Error) -> StoreError {
+    fn cannot_find(&self, error: io::Error) -> StoreError {
         StoreError::io(format!("looking for {}", self.dir.display()), error)
     }
 }

@@ -8,23 +8,25 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::inner::Inner;
 use super::layout::{self, Folder};
-use super::staging::writer::write_at;
-use super::{Inner, Replaced, StoreError};
+use super::open_file::write_at;
+use super::session::Session;
 use crate::model::{Manifest, Stored, Timestamp, UploadId};
-use crate::store::{Version, names, to_json};
+use crate::store::{Replaced, StoreError, Version, names, to_json};
 
-/// How long another process may keep a key locked: one that was stopped must not stop us.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How often a locked key is looked at.
-const RETRY: Duration = Duration::from_millis(2);
+/// How long another process may keep a key locked: a process that was stopped must not stop this
+/// one.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a locked key is tried again.
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(2);
 /// A key changed this lately may change again without a difference in its times: those of many
 /// file systems move with the timer, every 1 to 10 ms.
 const SETTLED: Duration = Duration::from_millis(100);
 /// The same on FAT, whose times are even seconds.
 const SETTLED_BARE: Duration = Duration::from_secs(3);
 
-/// A key that nobody else changes.
+/// A key that is locked: no other process changes it.
 pub struct Key {
     pub dir: Arc<Folder>,
     pub stored: Stored,
@@ -32,7 +34,7 @@ pub struct Key {
     _file: File,
 }
 
-/// The same with what it holds as it is.
+/// The same, its content as it is.
 pub struct RawKey {
     pub dir: Arc<Folder>,
     pub json: Vec<u8>,
@@ -47,7 +49,7 @@ fn read_all(file: &mut File, id: &UploadId) -> Result<Vec<u8>, StoreError> {
     Ok(json)
 }
 
-/// Reads what stands at the key of `id`.
+/// Parses the content of the key of `id`.
 pub fn parse(json: &[u8], id: &UploadId) -> Result<Stored, StoreError> {
     let name = || names::manifest_name(id);
     Stored::from_json(json, id).map_err(|why| StoreError::Damaged(format!("{} {why}", name())))
@@ -67,7 +69,7 @@ impl Inner {
     }
 
     pub fn version(&self, id: &UploadId) -> Result<Option<Version>, StoreError> {
-        let Some(stat) = self.look_at(id)? else {
+        let Some(stat) = self.stat_key(id)? else {
             return Ok(None);
         };
         let (seconds, nanos) = (stat.st_ctime, stat.st_ctime_nsec);
@@ -78,12 +80,12 @@ impl Inner {
         Ok(settled.then_some(version))
     }
 
-    /// Whether there is something at the key.
+    /// Whether the key exists.
     pub fn present(&self, id: &UploadId) -> Result<bool, StoreError> {
-        Ok(self.look_at(id)?.is_some())
+        Ok(self.stat_key(id)?.is_some())
     }
 
-    fn look_at(&self, id: &UploadId) -> Result<Option<rustix::fs::Stat>, StoreError> {
+    fn stat_key(&self, id: &UploadId) -> Result<Option<rustix::fs::Stat>, StoreError> {
         let name = names::manifest_name(id);
         let looking = |error| StoreError::io(format!("looking at {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(looking)? else {
@@ -113,8 +115,8 @@ impl Inner {
         }
     }
 
-    /// Opens the key of an upload, for nobody else to change it before the answer is dropped;
-    /// `None` when there is none. Blocks.
+    /// Opens the key of an upload, and locks it until the answer is dropped; `None` when there is
+    /// none. Blocks.
     pub fn lock_key(&self, id: &UploadId) -> Result<Option<Key>, StoreError> {
         let Some(raw) = self.lock_raw(id)? else {
             return Ok(None);
@@ -124,14 +126,14 @@ impl Inner {
         Ok(Some(Key { dir, stored, _file }))
     }
 
-    /// The same, whatever it holds.
+    /// The same, whatever its content.
     pub fn lock_raw(&self, id: &UploadId) -> Result<Option<RawKey>, StoreError> {
         let name = names::manifest_name(id);
         let locking = |error: io::Error| StoreError::change(format!("locking {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(locking)? else {
             return Ok(None);
         };
-        // Writable: NFS makes a lock on the server of it, and that asks for it (flock(2)).
+        // Writable: NFS turns this lock into one on the server, which needs that (flock(2)).
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         loop {
             let mut file: File = match rustix::fs::openat(&dir, &name, flags, Mode::empty()) {
@@ -140,7 +142,7 @@ impl Inner {
                 Err(error) => return Err(locking(error.into())),
             };
             lock(&file).map_err(locking)?;
-            // Whoever had the lock before may have put another file there.
+            // The process that had the lock before may have put another file there.
             if layout::is_at(&file, &dir, &name).map_err(locking)? {
                 file.rewind().map_err(locking)?;
                 let json = read_all(&mut file, id)?;
@@ -150,44 +152,38 @@ impl Inner {
         }
     }
 
-    /// Puts the next version in the place of a locked key, which lies in `dir`.
+    /// Puts the next version in the place of a locked key, which lies in `dir`. Blocks.
     pub fn put(&self, dir: &Folder, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
         let name = names::manifest_name(id);
         let replacing = |error| StoreError::change(format!("replacing {name}"), error);
-        let session = self.syncer.session(0);
-        let (file, waiting) = self.layout.create_staged(id).map_err(replacing)?;
+        let session = Session::begin(&self.syncer, 0);
+        let (file, staged) = self.layout.create_staged(id).map_err(replacing)?;
         let stage = self.layout.stage();
         let ordered = self.syncer.ordered;
         let settle = || match ordered {
-            true => session.name(dir, None),
-            false => session.name_now(dir, None),
+            true => session.sync_names(dir, None),
+            false => session.sync_names_always(dir, None),
         };
         let replaced = write_at(&file, json, 0)
-            .and_then(|()| session.replacement(&file))
-            .and_then(|()| layout::replace(stage, &waiting, (dir, &name), ordered, settle));
+            .and_then(|()| session.sync_replacement(&file))
+            .and_then(|()| layout::replace(stage, &staged, (dir, &name), ordered, settle));
         if replaced.is_err() {
             // Best effort: the stage is cleared later.
-            let _ = layout::unlink(stage, waiting.as_str());
+            let _ = layout::unlink(stage, staged.as_str());
         }
         replaced
     }
 }
 
-/// What a failure to name a file means.
-pub fn naming(name: &str, error: io::Error) -> StoreError {
-    if error.kind() == io::ErrorKind::AlreadyExists {
-        return StoreError::Exists;
-    }
-    StoreError::change(format!("naming {name}"), error)
-}
-
-/// Locks a file against all others who do (flock(2)).
+/// Locks a file against all processes that lock it as well (flock(2)).
 fn lock(file: &File) -> io::Result<()> {
     let start = Instant::now();
     loop {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
-            Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => std::thread::sleep(RETRY),
+            Err(Errno::WOULDBLOCK) if start.elapsed() < LOCK_TIMEOUT => {
+                std::thread::sleep(LOCK_RETRY_DELAY)
+            }
             Err(Errno::WOULDBLOCK) => {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,

@@ -4,15 +4,15 @@
 //! upload/0c/0c8r…-part1.txt    a file: its upload's id, then its name
 //! upload/0c/0c8r….json         the manifest, linked last
 //! upload/.wharf/lock           held by the one server on this directory, or by all that share it
-//! upload/.wharf/store.json     who the store is, where it is shared
-//! upload/.wharf/doubt.json      what a power cut may have damaged, until it is compared
-//! upload/.wharf/stage/         what had no room as an unnamed file
+//! upload/.wharf/store.json     the identity of the store, where it is shared
+//! upload/.wharf/doubt.json     what a power cut may have damaged, until it is compared
+//! upload/.wharf/stage/         files under way that are not unnamed files
 //! upload/.wharf/unindexed/     ids of uploads that the index was not told of, where it is shared
 //! upload/.wharf/open/          ids of uploads that have been under way for long, likewise
 //! ```
 //!
 //! Files are written without a name (`O_TMPFILE`, open(2)) into the folder they end in, and
-//! linked at the commit; where a file system has no such files they wait in the stage, and are
+//! linked at the commit; where a file system has no such files, they wait in the stage and are
 //! moved (`staging::placement`). Every path is one component below a folder held open, and never a
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
 
@@ -20,10 +20,13 @@ mod closer;
 mod filesystem;
 mod health;
 mod identity;
+mod inner;
 mod key;
 mod layout;
 mod notes;
+mod open_file;
 mod options;
+mod probe;
 mod reading;
 mod removal;
 mod scan;
@@ -36,13 +39,10 @@ mod sync;
 mod tests;
 mod threads;
 
-use std::collections::HashSet;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,53 +54,26 @@ use super::{
 use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use closer::Closer;
 use filesystem::FileSystem;
+use inner::Inner;
 use layout::Layout;
-use reading::blob::{DiskBlob, Wanted};
-use reading::fd_cache::Opened;
+use reading::blob::{BlobRequest, DiskBlob};
+use reading::fd_cache::FileCache;
+#[cfg(test)]
+use session::Session;
 use staging::DiskStaged;
-use staging::descriptors::Descriptors;
+use staging::limits::{Descriptors, Space};
 use staging::placement::{self, Placement};
-use staging::space::Space;
-use state::State;
 use sync::Syncer;
 use threads::Disk;
 
-pub use options::{OpenError, Options};
-pub use sync::Durability;
+pub use options::{Durability, OpenError, Options};
 
-/// At how many parts of an upload one trip to a blocking thread looks.
+/// How many parts of an upload one blocking thread checks at a time.
 const VERIFIED_AT_ONCE: usize = 256;
 
 /// A store in a directory, which it holds locked.
 #[derive(Debug, Clone)]
 pub struct DiskStore(Disk);
-
-/// What all uploads share, the file system with it: what touches that is here, and here alone.
-#[derive(Debug)]
-struct Inner {
-    /// Where the directory is found.
-    dir: PathBuf,
-    layout: Layout,
-    syncer: Arc<Syncer>,
-    space: Space,
-    descriptors: Descriptors,
-    opened: Opened,
-    closer: Arc<Closer>,
-    state: State,
-    /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
-    /// held for an insertion, over no await.
-    committing: Mutex<HashSet<UploadId>>,
-    /// The step at which the next commit is to panic.
-    #[cfg(test)]
-    panic_at: Mutex<Option<&'static str>>,
-    /// How long uploads may wait for their commit, where others have the directory too.
-    stale_after: Option<Duration>,
-    placement: Placement,
-    /// Whether the file system is FAT, or no better: see [`placement::BARE`].
-    bare: bool,
-    /// Keeps the lock; who only looks has none.
-    _lock: Option<File>,
-}
 
 impl DiskStore {
     /// Opens the directory, makes what is missing in it, and locks it. What an earlier process
@@ -134,28 +107,26 @@ impl DiskStore {
         let syncing = root.try_clone().map_err(failed)?;
         let syncer = Syncer::new(syncing, options.durability, file_system.ordered);
         let space = Space::new(root, options.min_free, file_system.remote);
-        // What others may remove is not held.
-        let held = match options.shared {
+        // A file that another process may remove is not held open.
+        let cached = match options.shared {
             Some(_) => 0,
             None if file_system.remote => 0,
-            None => Opened::share(options.descriptors),
+            None => FileCache::capacity(options.descriptors),
         };
-        let descriptors = Descriptors::new(options.descriptors - held, placement.unnamed);
+        let descriptors = Descriptors::new(options.descriptors - cached, placement.unnamed);
         let closer = Closer::start(file_system.remote).map_err(failed)?;
-        let inner = Inner {
-            stale_after: options.shared,
-            opened: Opened::new(held),
-            placement,
-            bare,
-            _lock: Some(lock),
-            ..Inner::new(dir, layout, syncer, space, descriptors, closer)
-        };
-        inner.look_at_folders();
+        let mut inner = Inner::new(dir, layout, syncer, space, descriptors, closer);
+        inner.stale_after = options.shared;
+        inner.file_cache = FileCache::new(cached);
+        inner.placement = placement;
+        inner.bare = bare;
+        inner._lock = Some(lock);
+        probe::check_folders(&inner);
         Ok(DiskStore(Disk::new(inner, file_system.remote)))
     }
 
-    /// Opens a directory to be looked at, beside the server it may have; what changes it must not
-    /// be called. Blocks.
+    /// Opens a directory to be inspected, beside a server that may serve it; no method that
+    /// changes it may be called. Blocks.
     ///
     /// # Errors
     /// There is no such directory, or it cannot be read.
@@ -176,7 +147,7 @@ impl DiskStore {
         Ok(DiskStore(Disk::new(inner, false)))
     }
 
-    /// The folder for what belongs to the server and is no upload.
+    /// The folder for files of the server that are no uploads.
     pub fn private_dir(dir: &Path) -> PathBuf {
         dir.join(names::PRIVATE)
     }
@@ -187,12 +158,12 @@ impl DiskStore {
         *self.0.inner().panic_at.lock().unwrap() = Some(step);
     }
 
-    /// Has small commits wait for their syncs as tasks, as beside others, until the answer is
-    /// dropped.
+    /// Has small commits wait for their syncs as tasks, as where several run at once, until the
+    /// answer is dropped.
     #[cfg(test)]
     pub(crate) fn crowd(&self) -> impl Sized + use<> {
         let syncer = &self.0.inner().syncer;
-        [syncer.session(1), syncer.session(1)]
+        [Session::begin(syncer, 1), Session::begin(syncer, 1)]
     }
 
     /// Runs `work` on a thread that may block, if the file system answers.
@@ -200,63 +171,16 @@ impl DiskStore {
         &self,
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.0.answers()?;
-        self.0.away(move |inner| work(inner)).await
-    }
-}
-
-impl Inner {
-    fn new(
-        dir: &Path,
-        layout: Layout,
-        syncer: Syncer,
-        space: Space,
-        descriptors: Descriptors,
-        closer: Arc<Closer>,
-    ) -> Self {
-        Inner {
-            dir: dir.to_owned(),
-            layout,
-            syncer: Arc::new(syncer),
-            space,
-            descriptors,
-            opened: Opened::new(0),
-            closer,
-            state: State::new(),
-            committing: Mutex::default(),
-            #[cfg(test)]
-            panic_at: Mutex::default(),
-            stale_after: None,
-            placement: Placement::default(),
-            bare: false,
-            _lock: None,
-        }
-    }
-
-    /// Says that a commit has come to `_step`, where a test may have it panic.
-    fn reach(&self, _step: &'static str) {
-        #[cfg(test)]
-        {
-            let mut at = self.panic_at.lock().unwrap();
-            if *at == Some(_step) {
-                *at = None;
-                drop(at);
-                panic!("a test has the commit panic when it has {_step}");
-            }
-        }
-    }
-
-    /// Whether other processes have the directory too.
-    fn is_shared(&self) -> bool {
-        self.stale_after.is_some()
+        self.0.require_answering()?;
+        self.0.run_blocking(move |inner| work(inner)).await
     }
 }
 
 #[async_trait]
 impl Store for DiskStore {
     async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError> {
-        self.0.answers()?;
-        self.0.quick(|inner| inner.space.check()).await?;
+        self.0.require_answering()?;
+        self.0.run_quick(|inner| inner.space.check()).await?;
         Ok(Box::new(DiskStaged::new(self.0.clone(), id)))
     }
 
@@ -277,7 +201,7 @@ impl Store for DiskStore {
 
     async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let tombstone = tombstone.clone();
-        self.blocking(move |inner| inner.bury(&tombstone)).await
+        self.blocking(move |inner| inner.remove(&tombstone)).await
     }
 
     async fn remove_damaged(
@@ -286,18 +210,20 @@ impl Store for DiskStore {
         gone_at: Timestamp,
     ) -> Result<Replaced, StoreError> {
         let id = *id;
-        self.blocking(move |inner| inner.bury_damaged(id, gone_at))
+        self.blocking(move |inner| inner.remove_damaged(id, gone_at))
             .await
     }
 
     async fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         let tombstone = tombstone.clone();
-        self.blocking(move |inner| inner.clear(&tombstone)).await
+        self.blocking(move |inner| inner.remove_files(&tombstone))
+            .await
     }
 
     async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let tombstone = tombstone.clone();
-        self.blocking(move |inner| inner.forget(&tombstone)).await
+        self.blocking(move |inner| inner.remove_tombstone(&tombstone))
+            .await
     }
 
     async fn open(
@@ -307,20 +233,26 @@ impl Store for DiskStore {
         size: u64,
         range: Range<u64>,
     ) -> Result<Box<dyn Blob>, StoreError> {
-        let wanted = Wanted {
+        let request = BlobRequest {
             id: *id,
             name: name.clone(),
             size,
             range,
         };
-        let range = wanted.range.clone();
-        let cached = self.0.here().and_then(|inner| inner.open_cached(&wanted));
-        let found = match cached {
-            Some(found) => found?,
-            // Not refused where that does not answer: it may be the next file of a form under way.
-            None => self.0.away(move |inner| inner.open(&wanted)).await?,
+        let range = request.range.clone();
+        let local = self.0.local();
+        let cached = local.and_then(|inner| inner.open_cached(&request));
+        let file = match cached {
+            Some(file) => file?,
+            // Not refused where the file system does not answer: it may be the next file of a form
+            // under way.
+            None => {
+                self.0
+                    .run_blocking(move |inner| inner.open(&request))
+                    .await?
+            }
         };
-        Ok(Box::new(DiskBlob::new(&self.0, found, range)))
+        Ok(Box::new(DiskBlob::new(&self.0, file, range)))
     }
 
     async fn verify(
@@ -349,9 +281,9 @@ impl Store for DiskStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.0.answers()?;
+        self.0.require_answering()?;
         self.0.closer().idle().await;
-        self.blocking(|inner| inner.syncer.last()).await
+        self.blocking(|inner| inner.syncer.flush()).await
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -370,7 +302,7 @@ impl Store for DiskStore {
 #[async_trait]
 impl LocalStore for DiskStore {
     fn try_read_cached(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
-        self.0.here()?.at_hand(id, name, size)
+        self.0.local()?.try_read_cached(id, name, size)
     }
 
     async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
@@ -396,7 +328,7 @@ impl LocalStore for DiskStore {
 impl Notes for DiskStore {
     async fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
         let id = *id;
-        self.blocking(move |inner| inner.note(note, &id)).await
+        self.blocking(move |inner| inner.add_note(note, &id)).await
     }
 
     async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
@@ -405,7 +337,8 @@ impl Notes for DiskStore {
 
     async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
         let id = *id;
-        self.blocking(move |inner| inner.unnote(note, &id)).await
+        self.blocking(move |inner| inner.remove_note(note, &id))
+            .await
     }
 }
 
@@ -416,7 +349,7 @@ impl Records for DiskStore {
     }
 
     async fn set_identity(&self, id: StoreId) -> Result<(), StoreError> {
-        self.blocking(move |inner| inner.identify(id)).await
+        self.blocking(move |inner| inner.set_identity(id)).await
     }
 
     async fn total(&self) -> Result<Option<u64>, StoreError> {

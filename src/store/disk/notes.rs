@@ -1,11 +1,11 @@
-//! Notes on uploads: empty files of a folder for each kind.
+//! Notes on uploads: small files, in a folder for each kind.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use super::{Inner, StoreError};
+use super::inner::Inner;
 use crate::model::{Timestamp, UploadId};
-use crate::store::{Note, names};
+use crate::store::{Note, StoreError, names};
 
 impl Inner {
     fn notes_dir(&self, note: Note) -> PathBuf {
@@ -13,7 +13,7 @@ impl Inner {
     }
 
     /// Leaves a note that a power cut does not take. Blocks.
-    pub fn note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+    pub fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
         let dir = self.notes_dir(note);
         let path = dir.join(id.as_str());
         let write = || {
@@ -22,7 +22,7 @@ impl Inner {
                 _ => {}
             }
             let mut file = std::fs::File::create(&path)?;
-            // Writing moves its time, whatever it held.
+            // Writing sets its time, also where the note was left before.
             file.write_all(b"\n")?;
             file.sync_all()?;
             std::fs::File::open(&dir)?.sync_all()
@@ -30,7 +30,7 @@ impl Inner {
         write().map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
     }
 
-    /// Blocks.
+    /// The notes of one kind, and when each was left or renewed. Blocks.
     pub fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
         let dir = self.notes_dir(note);
         let read = || {
@@ -41,7 +41,7 @@ impl Inner {
                 let Some(id) = id else { continue };
                 match entry.metadata().and_then(|meta| meta.modified()) {
                     Ok(time) => notes.push((id, Timestamp::from(time))),
-                    // The note was taken away meanwhile.
+                    // The note was removed meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(error),
                 }
@@ -56,8 +56,8 @@ impl Inner {
         }
     }
 
-    /// Blocks.
-    pub fn unnote(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
+    /// Removes a note; one that does not exist is a success. Blocks.
+    pub fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
         let path = self.notes_dir(note).join(id.as_str());
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(

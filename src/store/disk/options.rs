@@ -1,10 +1,20 @@
-//! How a disk store behaves, and why it cannot.
+//! How a disk store behaves, and why a directory cannot be served.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Durability;
+use serde::Deserialize;
+
+/// What an answer waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Everything is on stable storage.
+    Strict,
+    /// Everything is with the operating system: a killed process loses nothing, a power cut may.
+    Relaxed,
+}
 
 /// How a disk store behaves.
 #[derive(Debug, Clone)]
@@ -15,9 +25,9 @@ pub struct Options {
     pub durability: Durability,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
-    /// How many files may be open at once: those of uploads under way, which beyond it wait closed,
-    /// under a name in the stage, and, where no other process has the directory, small files that
-    /// were read lately.
+    /// How many files may be open at once: those of uploads under way, which beyond it wait
+    /// closed under a name in the stage, and, where no other process has the directory, small
+    /// files that were read lately.
     pub descriptors: usize,
     /// Whether other processes have the directory too, and then how long uploads may wait for
     /// their commit.

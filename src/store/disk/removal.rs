@@ -1,24 +1,26 @@
-//! Removal: first the tombstone, or the end of the manifest, then the files.
+//! Removal: first the manifest goes, or the tombstone takes its place, then the files go.
 
+use super::inner::Inner;
 use super::key::parse;
 use super::layout::{self, Folder};
-use super::{Inner, Replaced, StoreError};
+use super::session::Session;
+use super::staging::file::PendingLink;
 use crate::model::{Stored, Timestamp, Tombstone, UploadId};
-use crate::store::{names, require_damaged, to_json};
+use crate::store::{Replaced, StoreError, names, require_damaged, to_json};
 
 impl Inner {
-    pub fn bury(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
-        let buried = match tombstone.generation {
-            1 => self.bury_orphan(tombstone)?,
-            _ => self.bury_live(tombstone)?,
+    pub fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        let removed = match tombstone.generation {
+            1 => self.remove_orphan(tombstone)?,
+            _ => self.remove_live(tombstone)?,
         };
-        if buried == Replaced::Done {
-            self.clear(tombstone)?;
+        if removed == Replaced::Done {
+            self.remove_files(tombstone)?;
         }
-        Ok(buried)
+        Ok(removed)
     }
 
-    fn bury_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+    fn remove_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let Some(key) = self.lock_key(&tombstone.id)? else {
             return Ok(Replaced::Gone);
         };
@@ -37,7 +39,7 @@ impl Inner {
         Ok(Replaced::Done)
     }
 
-    pub fn bury_damaged(&self, id: UploadId, gone_at: Timestamp) -> Result<Replaced, StoreError> {
+    pub fn remove_damaged(&self, id: UploadId, gone_at: Timestamp) -> Result<Replaced, StoreError> {
         let Some(key) = self.lock_raw(&id)? else {
             return Ok(Replaced::Gone);
         };
@@ -52,31 +54,35 @@ impl Inner {
         } else {
             self.unlink_key(&key.dir, &tombstone)?;
         }
-        self.clear(&tombstone)?;
+        self.remove_files(&tombstone)?;
         Ok(Replaced::Done)
     }
 
-    fn bury_orphan(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
-        if self.committing().contains(&tombstone.id) {
+    fn remove_orphan(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
+        if self.is_committing(&tombstone.id) {
             return Ok(Replaced::Changed);
         }
         self.close_key(tombstone)
     }
 
-    /// Keeps a manifest from being created.
+    /// Keeps the manifest of an upload from being created, as far as others could create it.
     pub fn close_key(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let id = &tombstone.id;
         if self.is_shared() {
             let prefix = id.prefix();
             let failed = |error| StoreError::change(format!("opening the folder {prefix}"), error);
             let dir = self.layout.make_prefix(prefix).map_err(failed)?;
-            let mut session = self.syncer.session(0);
+            let mut session = Session::begin(&self.syncer, 0);
             let name = names::manifest_name(id);
-            let prepared = self.prepare(&dir, id, &to_json(tombstone)?, &name)?;
-            session.add(prepared.file.clone());
-            session.contents(&dir)?;
-            match prepared.give(&dir, &name) {
-                Ok(file) => return session.name(&dir, Some(&file)).map(|()| Replaced::Done),
+            let pending = PendingLink::write(self, &dir, id, &to_json(tombstone)?, &name)?;
+            session.add(pending.file.clone());
+            session.sync_contents(&dir)?;
+            match pending.link(&dir, &name) {
+                Ok(file) => {
+                    return session
+                        .sync_names(&dir, Some(&file))
+                        .map(|()| Replaced::Done);
+                }
                 Err(StoreError::Exists) => {}
                 Err(error) => return Err(error),
             }
@@ -88,7 +94,7 @@ impl Inner {
         }
     }
 
-    pub fn clear(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
+    pub fn remove_files(&self, tombstone: &Tombstone) -> Result<u64, StoreError> {
         let id = &tombstone.id;
         let removing = |error| StoreError::change(format!("removing {id}"), error);
         if tombstone.generation == 1 {
@@ -104,15 +110,15 @@ impl Inner {
                 Ok(true) => removed += 1,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(name, %error, "a file of a removed upload stays; the next comparison removes it");
+                    tracing::warn!(name, %error, "cannot remove a file of a removed upload; the next comparison removes it");
                 }
             }
-            self.opened.let_go(id, file);
+            self.file_cache.remove(id, file);
         }
         Ok(removed)
     }
 
-    pub fn forget(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+    pub fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let Some(key) = self.lock_key(&tombstone.id)? else {
             return Ok(());
         };
@@ -126,6 +132,6 @@ impl Inner {
         let id = &tombstone.id;
         layout::unlink(dir, names::manifest_name(id).as_str())
             .map_err(|error| StoreError::change(format!("removing {id}"), error))?;
-        self.syncer.session(0).name(dir, None)
+        Session::begin(&self.syncer, 0).sync_names(dir, None)
     }
 }

@@ -1,4 +1,4 @@
-//! What lies in the folders.
+//! Listings of the folders: uploads, and files that belong to none.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CStr, CString};
@@ -6,11 +6,11 @@ use std::io;
 
 use rustix::fs::{AtFlags, Dir, FileType};
 
+use super::inner::Inner;
 use super::layout::{self, Folder};
-use super::{Inner, StoreError};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 use crate::store::names::{self, Entry};
-use crate::store::{Orphan, ScannedUpload};
+use crate::store::{Orphan, ScannedUpload, StoreError};
 
 impl Inner {
     pub fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
@@ -63,8 +63,8 @@ impl Inner {
         Ok(orphans)
     }
 
-    /// Whether files seen without a manifest have none and get none. In this order: a commit
-    /// that has ended since has its manifest by now.
+    /// Whether files seen without a manifest have none and get none. The commits under way come
+    /// first: one that has ended since has its manifest by now.
     fn is_orphan(
         &self,
         dir: &Folder,
@@ -73,7 +73,7 @@ impl Inner {
         before: Timestamp,
     ) -> Result<bool, StoreError> {
         let looking = |error| StoreError::io(format!("looking at {id}"), error);
-        if self.committing().contains(id) {
+        if self.is_committing(id) {
             return Ok(false);
         }
         let key = layout::open_regular(dir, &names::manifest_name(id)).map_err(looking)?;
@@ -94,8 +94,8 @@ impl Inner {
         Ok(true)
     }
 
-    /// What waits in the stage and belongs to no upload, of whichever process: in a store that
-    /// is alone the start has cleared it.
+    /// Adds the uploads of whose files some have waited in the stage for too long, of whichever
+    /// process. In a store that is not shared the start has cleared the stage.
     fn stale_staged(
         &self,
         prefix: Prefix,
@@ -120,17 +120,17 @@ impl Inner {
                     id,
                     files: Vec::new(),
                 }),
-                // The rest of a replacement that a crash cut short.
+                // The stored upload is whole: a crash cut a replacement of its key short.
                 Ok(Some(_)) => self.layout.clear_staged(&id).map_err(listing)?,
                 Err(error) => {
-                    tracing::error!(%id, %error, "cannot tell whose file waits in the stage")
+                    tracing::error!(%id, %error, "cannot tell whether a file in the stage belongs to an upload; it stays")
                 }
             }
         }
         Ok(())
     }
 
-    /// Calls `see` with every name in one folder, which it answers.
+    /// Calls `see` with every name in one folder; answers the folder.
     fn entries(
         &self,
         prefix: Prefix,

@@ -2,38 +2,39 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use rustix::fs::{Advice, fsync};
 
-use super::closer::Reached;
 use super::layout::Folder;
-use super::sync::{Durability, Syncer};
+use super::open_file::DirectFile;
+use super::options::Durability;
+use super::sync::Syncer;
 use crate::store::StoreError;
 
-/// A file that the kernel has hardly begun to write by itself, in bytes.
+/// A file of no more bytes than this the kernel has hardly begun to write by itself.
 const SMALL: u64 = 1024 * 1024;
 
-/// One commit that syncs; while it lives it counts among those at work.
+/// The syncs of one commit; while it lives it counts among those that sync at once.
 pub struct Session {
     syncer: Arc<Syncer>,
+    /// Whether it waits for a `syncfs` that it shares with others.
     shared: bool,
     /// Files whose content is to be made durable by an `fsync` of their own.
-    unsynced: Vec<Reached>,
+    unsynced: Vec<DirectFile>,
 }
 
 impl Session {
-    /// Syncs with others, or each file by itself. The caller has counted it.
-    pub fn new(syncer: Arc<Syncer>, shared: bool) -> Self {
+    /// Begins the syncs of a commit of `files` files: with other commits, or each file by itself.
+    pub fn begin(syncer: &Arc<Syncer>, files: usize) -> Self {
         Session {
-            syncer,
-            shared,
+            shared: syncer.begin_session(files),
+            syncer: Arc::clone(syncer),
             unsynced: Vec::new(),
         }
     }
 
-    /// Whether tasks can wait for it: it syncs nothing, or with others.
-    pub fn is_for_tasks(&self) -> bool {
+    /// Whether a task can wait for its syncs: it syncs nothing, or with others.
+    pub fn is_async(&self) -> bool {
         self.shared || self.is_relaxed()
     }
 
@@ -41,44 +42,44 @@ impl Session {
         self.syncer.durability == Durability::Relaxed
     }
 
-    /// What [`contents`](Self::contents) does, for tasks.
-    pub async fn contents_by_tasks(&self) -> Result<(), StoreError> {
+    /// [`sync_contents`](Self::sync_contents) for tasks.
+    pub async fn sync_contents_async(&self) -> Result<(), StoreError> {
         if self.is_relaxed() {
             return Ok(());
         }
-        self.syncer.check(self.syncer.shared_by_tasks().await)
+        self.syncer.check(self.syncer.sync_shared_async().await)
     }
 
-    /// What [`name`](Self::name) does, for tasks.
-    pub async fn name_by_tasks(&self, folder: &Folder) -> Result<(), StoreError> {
+    /// [`sync_names`](Self::sync_names) for tasks.
+    pub async fn sync_names_async(&self, folder: &Folder) -> Result<(), StoreError> {
         if self.is_relaxed() {
             return Ok(());
         }
-        self.syncer.check(self.syncer.shared_by_tasks().await)?;
+        self.syncer.check(self.syncer.sync_shared_async().await)?;
         folder.set_durable();
         Ok(())
     }
 
-    /// Has the content of a file made durable by the next [`contents`](Self::contents).
-    pub fn add(&mut self, file: Reached) {
+    /// Has the next [`sync_contents`](Self::sync_contents) make the content of a file durable.
+    pub fn add(&mut self, file: DirectFile) {
         if !self.is_relaxed() && !self.shared {
             self.unsynced.push(file);
         }
     }
 
-    /// Makes the content of all files durable that were added, and that the names given in
-    /// `folder` so far come before those that are given later.
-    pub fn contents(&mut self, folder: &Folder) -> Result<(), StoreError> {
+    /// Makes the content of all files that were added durable, and sees to it that the names
+    /// given in `folder` so far become durable before those that are given later. Blocks.
+    pub fn sync_contents(&mut self, folder: &Folder) -> Result<(), StoreError> {
         if self.is_relaxed() {
             return Ok(());
         }
         if self.shared {
-            return self.syncer.check(self.syncer.shared());
+            return self.syncer.check(self.syncer.sync_shared());
         }
         let files = std::mem::take(&mut self.unsynced);
         if files.len() > 1 {
-            // All on their way before the first is waited for: the journal takes them in one go.
-            files.iter().for_each(|file| begin_writing_small(file));
+            // All are being written before the first is waited for: the journal takes them at once.
+            files.iter().for_each(|file| start_writing_small(file));
         }
         files
             .iter()
@@ -89,30 +90,34 @@ impl Session {
         Ok(())
     }
 
-    /// Makes the content of a file durable that takes the place of one that is durable: what a
-    /// power cut may take is what came last, and never what it replaces.
-    pub fn replacement(&self, file: &File) -> Result<(), StoreError> {
+    /// Makes the content of a file durable that is to replace a durable one, in relaxed too: a
+    /// power cut may take the replacement, and never what it replaces. Blocks.
+    pub fn sync_replacement(&self, file: &File) -> Result<(), StoreError> {
         self.syncer.check(fsync(file))
     }
 
-    /// Makes durable the names given and taken in `folder` before, and the folder's own; `named`
-    /// is the file that got its first name since the [`contents`](Self::contents).
-    pub fn name(&self, folder: &Folder, named: Option<&File>) -> Result<(), StoreError> {
+    /// Makes durable the names given and removed in `folder` before, and the folder's own; `named`
+    /// is the file that got its first name since [`sync_contents`](Self::sync_contents). Blocks.
+    pub fn sync_names(&self, folder: &Folder, named: Option<&File>) -> Result<(), StoreError> {
         if self.is_relaxed() {
             return Ok(());
         }
-        self.name_now(folder, named)
+        self.sync_names_always(folder, named)
     }
 
-    /// The same in relaxed too.
-    pub fn name_now(&self, folder: &Folder, named: Option<&File>) -> Result<(), StoreError> {
+    /// The same, in relaxed too.
+    pub fn sync_names_always(
+        &self,
+        folder: &Folder,
+        named: Option<&File>,
+    ) -> Result<(), StoreError> {
         if self.shared {
-            self.syncer.check(self.syncer.shared())?;
+            self.syncer.check(self.syncer.sync_shared())?;
             folder.set_durable();
             return Ok(());
         }
         // Without a journal a file that was synced without a name has no links on the disk, and
-        // is taken for removed there.
+        // counts as removed there.
         if let Some(file) = named.filter(|_| !self.syncer.ordered) {
             self.syncer.check(fsync(file))?;
         }
@@ -127,15 +132,15 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.syncer.active.fetch_sub(1, Ordering::Relaxed);
+        self.syncer.end_session();
     }
 }
 
-/// Has the content of a small file that was just written go to the disk, and does not wait for it.
-/// The advice says that the pages are not needed, and begins to write those that are dirty
-/// (posix_fadvise(2)). It drops what is written already, which of a large file may be much, and
-/// soon be asked for.
-fn begin_writing_small(file: &File) {
+/// Starts to write a small file that was just received to the disk, and does not wait for it. The
+/// advice says that its pages are not needed, and starts to write those that are dirty
+/// (posix_fadvise(2)). It also drops those that are written already: of a large file they may be
+/// many, and be read soon.
+fn start_writing_small(file: &File) {
     if file.metadata().is_ok_and(|file| file.len() <= SMALL) {
         // Nothing but speed depends on it.
         let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
@@ -147,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_in_the_page_cache_stays_there() {
+    fn a_large_file_stays_in_the_page_cache() {
         const SIZE: usize = 8 << 20;
         let dir = tempfile::tempdir().unwrap();
         let root = File::open(dir.path()).unwrap().into();
@@ -156,7 +161,7 @@ mod tests {
         let file = |name: &str, size| {
             let path = dir.path().join(name);
             std::fs::write(&path, vec![7; size]).unwrap();
-            Reached::from(File::open(path).unwrap())
+            DirectFile::from(File::open(path).unwrap())
         };
         let (large, small) = (file("large", SIZE), file("small", 100));
         let cached =
@@ -164,10 +169,10 @@ mod tests {
         // As if the kernel had written the large file by itself while it came.
         rustix::fs::fsync(&large).unwrap();
         let before = cached();
-        let mut session = syncer.session(2);
+        let mut session = Session::begin(&syncer, 2);
         session.add(large.clone());
         session.add(small);
-        session.contents(&folder).unwrap();
+        session.sync_contents(&folder).unwrap();
         assert_eq!(cached(), before);
     }
 }

@@ -1,53 +1,55 @@
-//! When to leave a way that is the fastest as a rule.
+//! Decides whether an operation runs inline or on a blocking thread, by how slow it was lately.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a way is left after it was slow once; each further time doubles it. One slow time
+/// How long the slow path is active after one slow run; each further one doubles it. One slow run
 /// alone is as often a thread that had to wait for a processor.
 const FIRST: Duration = Duration::from_millis(16);
 /// The longest.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Remembers whether a way was slow lately, and for how long another one is taken.
+/// Whether an operation that is fastest inline is to take its slow path: a blocking thread for
+/// one that waited for the disk, an `fsync` of each file for a `syncfs` that took long.
 #[derive(Debug)]
-pub struct Detour {
-    slow: Duration,
+pub struct SlowPath {
+    /// An operation that takes longer than this was slow.
+    limit: Duration,
     start: Instant,
-    /// Until when the other way is taken, in milliseconds since `start`.
+    /// Until when the slow path is active, in milliseconds since `start`.
     until: AtomicU64,
-    /// For how long it will be next, in milliseconds.
+    /// For how long it will be active next, in milliseconds.
     next: AtomicU64,
 }
 
-impl Detour {
-    /// None yet; what takes longer than `slow` begins one.
-    pub fn new(slow: Duration) -> Self {
-        Detour {
-            slow,
+impl SlowPath {
+    /// Not active yet; an operation that takes longer than `limit` activates it.
+    pub fn new(limit: Duration) -> Self {
+        SlowPath {
+            limit,
             start: Instant::now(),
             until: AtomicU64::new(0),
             next: AtomicU64::new(millis(FIRST)),
         }
     }
 
-    /// Whether the other way is to be taken now.
-    pub fn is_on(&self) -> bool {
+    /// Whether operations are to take it now.
+    pub fn is_active(&self) -> bool {
         millis(self.start.elapsed()) < self.until.load(Ordering::Relaxed)
     }
 
-    /// A way in several stretches.
-    pub fn trip(&self) -> Trip<'_> {
-        Trip {
-            detour: self,
+    /// Times an operation of several steps.
+    pub fn timed(&self) -> Timed<'_> {
+        Timed {
+            path: self,
             took: Some(Duration::ZERO),
         }
     }
 
-    /// Says how long the way took this time.
-    pub fn judge(&self, took: Duration) {
+    /// Records how long an operation took inline.
+    pub fn record(&self, took: Duration) {
         let next = self.next.load(Ordering::Relaxed);
-        if took > self.slow {
+        if took > self.limit {
             let until = millis(self.start.elapsed()) + next;
             self.until.store(until, Ordering::Relaxed);
             let doubled = (2 * next).min(millis(LONGEST));
@@ -58,30 +60,30 @@ impl Detour {
     }
 }
 
-/// A way in several stretches, judged as one: at once when it has become slow, else at its end.
-pub struct Trip<'a> {
-    detour: &'a Detour,
-    /// How long it took so far; `None` once it is judged.
+/// An operation of several steps, recorded once: as soon as it is slow, else when this is dropped.
+pub struct Timed<'a> {
+    path: &'a SlowPath,
+    /// How long it took so far; `None` once it is recorded.
     took: Option<Duration>,
 }
 
-impl Trip<'_> {
-    /// Goes one stretch.
-    pub fn go<T>(&mut self, stretch: impl FnOnce() -> T) -> T {
+impl Timed<'_> {
+    /// Runs one step.
+    pub fn run<T>(&mut self, step: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let result = stretch();
+        let result = step();
         self.took = self.took.map(|took| took + start.elapsed());
-        if let Some(took) = self.took.take_if(|took| *took > self.detour.slow) {
-            self.detour.judge(took);
+        if let Some(took) = self.took.take_if(|took| *took > self.path.limit) {
+            self.path.record(took);
         }
         result
     }
 }
 
-impl Drop for Trip<'_> {
+impl Drop for Timed<'_> {
     fn drop(&mut self) {
         if let Some(took) = self.took {
-            self.detour.judge(took);
+            self.path.record(took);
         }
     }
 }
@@ -95,31 +97,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_slow_again_and_again_is_left_for_longer() {
+    fn an_operation_that_is_slow_again_and_again_stays_off_for_longer() {
         let (slow, quick) = (Duration::from_secs(3600), Duration::from_millis(1));
-        let detour = Detour::new(Duration::from_millis(5));
-        assert!(!detour.is_on());
-        detour.judge(quick);
-        assert!(!detour.is_on());
+        let path = SlowPath::new(Duration::from_millis(5));
+        assert!(!path.is_active());
+        path.record(quick);
+        assert!(!path.is_active());
         for _ in 0..10 {
-            detour.judge(slow);
-            assert!(detour.is_on());
+            path.record(slow);
+            assert!(path.is_active());
         }
-        assert_eq!(detour.next.load(Ordering::Relaxed), millis(LONGEST));
-        detour.judge(quick);
-        assert_eq!(detour.next.load(Ordering::Relaxed), millis(FIRST));
+        assert_eq!(path.next.load(Ordering::Relaxed), millis(LONGEST));
+        path.record(quick);
+        assert_eq!(path.next.load(Ordering::Relaxed), millis(FIRST));
     }
 
     #[test]
-    fn a_quick_stretch_does_not_hide_a_slow_one() {
-        let detour = Detour::new(Duration::ZERO);
+    fn a_quick_step_does_not_hide_a_slow_one() {
+        let path = SlowPath::new(Duration::ZERO);
         for times in 1..=3 {
-            let mut trip = detour.trip();
-            trip.go(|| std::thread::sleep(Duration::from_millis(1)));
-            assert!(detour.is_on(), "it is judged at once");
-            trip.go(|| ());
-            drop(trip);
-            let next = detour.next.load(Ordering::Relaxed);
+            let mut timed = path.timed();
+            timed.run(|| std::thread::sleep(Duration::from_millis(1)));
+            assert!(path.is_active(), "it is recorded at once");
+            timed.run(|| ());
+            drop(timed);
+            let next = path.next.load(Ordering::Relaxed);
             assert_eq!(next, millis(FIRST) << times);
         }
     }

@@ -8,28 +8,31 @@ use tokio::sync::Semaphore;
 
 use super::health::Health;
 use super::reading::blocks::Blocks;
-use super::slow_path::Detour;
-use super::staging::space::Written;
-use super::staging::writer::Writer;
+use super::slow_path::SlowPath;
+use super::staging::limits::Written;
 
-/// How many commits run at once on threads of their own.
-const BY_THREAD: usize = 128;
-/// How many wait as tasks at once, each with a descriptor that is not counted.
-const BY_TASK: usize = 1024;
+/// How many commits run on blocking threads at once.
+const BLOCKING_COMMITS: usize = 128;
+/// How many commits run as tasks at once, each with a descriptor that is not counted.
+const ASYNC_COMMITS: usize = 1024;
 /// A task that takes longer to name the files of its commit has waited for the disk.
 const SLOW_COMMIT: Duration = Duration::from_millis(5);
+/// A write that takes longer has waited for the disk, and not for the page cache.
+const SLOW_WRITE: Duration = Duration::from_millis(5);
 
-/// What they share in memory alone: to look at it needs no disk.
+/// What they share in memory alone: a look at it needs no disk.
 #[derive(Debug)]
 pub struct State {
     pub health: Health,
-    pub writer: Writer,
     pub written: Written,
-    /// Whether commits leave the async threads.
-    pub naming: Detour,
+    /// Whether writes go to blocking threads: where the kernel makes writers wait (dirty pages
+    /// over their limit), and not as long as the page cache takes the bytes at once.
+    pub writing: SlowPath,
+    /// Whether commits run on blocking threads.
+    pub naming: SlowPath,
     pub blocks: Arc<Blocks>,
-    pub by_thread: Semaphore,
-    pub by_task: Semaphore,
+    pub blocking_commits: Semaphore,
+    pub async_commits: Semaphore,
     /// How many uploads are being received or committed.
     pub under_way: AtomicUsize,
 }
@@ -38,12 +41,12 @@ impl State {
     pub fn new() -> Self {
         State {
             health: Health::default(),
-            writer: Writer::default(),
             written: Written::default(),
-            naming: Detour::new(SLOW_COMMIT),
+            writing: SlowPath::new(SLOW_WRITE),
+            naming: SlowPath::new(SLOW_COMMIT),
             blocks: Arc::default(),
-            by_thread: Semaphore::new(BY_THREAD),
-            by_task: Semaphore::new(BY_TASK),
+            blocking_commits: Semaphore::new(BLOCKING_COMMITS),
+            async_commits: Semaphore::new(ASYNC_COMMITS),
             under_way: AtomicUsize::new(0),
         }
     }

@@ -1,4 +1,4 @@
-//! Durability, its cost divided between the commits that wait at the same time.
+//! Syncs to the disk, their cost divided between the commits that wait at the same time.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -8,58 +8,51 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use serde::Deserialize;
 use tokio::sync::Notify;
 
-use super::session::Session;
-use super::slow_path::Detour;
+use super::options::Durability;
+use super::slow_path::SlowPath;
 use crate::store::StoreError;
-
-/// What an answer waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Durability {
-    /// Everything is on stable storage.
-    Strict,
-    /// Everything is with the operating system: a killed process loses nothing, a power cut may.
-    Relaxed,
-}
 
 /// With so many commits at once a `syncfs` for all is cheaper than an `fsync` for each.
 const SHARED_FROM: usize = 3;
-/// A `syncfs` longer than this has written what others have left on the file system, and goes on
-/// doing so: an `fsync` for each is quicker then.
-const SLOW: Duration = Duration::from_millis(20);
-/// After so long a task looks whether anyone runs the round that it waits for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A `syncfs` longer than this has also written what other programs left on the file system, and
+/// the next one will: an `fsync` for each file is quicker then.
+const SLOW_ROUND: Duration = Duration::from_millis(20);
+/// How often a task checks that a thread runs the round that it waits for.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A commit of more files than this takes part in a `syncfs` in any case.
-const FILES_ALONE: usize = 16;
+const MAX_FILES_ALONE: usize = 16;
 
 /// Makes commits durable.
 ///
-/// A `syncfs` writes everything of the file system, so one serves all who have written before it
-/// began. It reports errors only from Linux 5.8 on and only to descriptors that were open
+/// A `syncfs` writes everything of the file system, so one serves all commits that have written
+/// before it began. It reports errors only from Linux 5.8 on and only to descriptors that were open
 /// before (syncfs(2)), so the store's own is held from the start; on older kernels every file
-/// gets its `fsync`.
+/// gets its own `fsync`.
 #[derive(Debug)]
 pub struct Syncer {
-    pub(super) root: OwnedFd,
-    pub(super) durability: Durability,
+    pub root: OwnedFd,
+    pub durability: Durability,
     /// Whether the file system keeps what was synced before it got its name, and gives names in
     /// their order: see [`FileSystem::ordered`](super::filesystem::FileSystem::ordered).
-    pub(super) ordered: bool,
-    shares: bool,
-    detour: Detour,
-    pub(super) active: AtomicUsize,
+    pub ordered: bool,
+    /// Whether commits may share a `syncfs`.
+    can_share: bool,
+    /// Whether they are not to: it took long lately.
+    slow_path: SlowPath,
+    /// How many commits have a [`Session`](super::session::Session).
+    active: AtomicUsize,
+    /// Whether a sync failed with an I/O error.
     damaged: AtomicBool,
-    /// Guards the rounds of `syncfs`. A std mutex, let go of during the `syncfs` itself and
-    /// before anyone is woken.
+    /// Guards the rounds of `syncfs`. A std mutex, released during the `syncfs` itself and before
+    /// waiters are woken.
     rounds: Mutex<Rounds>,
-    /// The threads that wait for an even round, and those for an odd one: a round's end wakes
-    /// those it has served, and of those that wait for the next the one that runs it.
-    ended: [Condvar; 2],
-    /// The same for the tasks, which run none.
-    told: [Notify; 2],
+    /// Wakes the threads that wait for an even round, and those that wait for an odd one: a
+    /// round's end wakes all that it has served, and one that waits for the next, to run it.
+    thread_wakeups: [Condvar; 2],
+    /// The same for tasks, which run no round.
+    task_wakeups: [Notify; 2],
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +62,8 @@ struct Rounds {
     begun: u64,
     /// The last round that has ended.
     ended: u64,
-    /// The last round that a thread was sent for by a task, which runs it if nobody else does.
-    sent_for: u64,
+    /// The last round that a task dispatched to a thread, which runs it unless another one does.
+    dispatched: u64,
     /// The rounds that failed lately.
     failed: BTreeMap<u64, Errno>,
 }
@@ -81,46 +74,51 @@ impl Syncer {
             root,
             durability,
             ordered,
-            shares: kernel_reports_syncfs_errors(),
-            detour: Detour::new(SLOW),
+            can_share: kernel_reports_syncfs_errors(),
+            slow_path: SlowPath::new(SLOW_ROUND),
             active: AtomicUsize::new(0),
             damaged: AtomicBool::new(false),
             rounds: Mutex::default(),
-            ended: Default::default(),
-            told: Default::default(),
+            thread_wakeups: Default::default(),
+            task_wakeups: Default::default(),
         }
     }
 
-    /// Begins the syncs of a commit of `files` files.
-    pub fn session(self: &Arc<Self>, files: usize) -> Session {
+    /// Counts a commit of `files` files among those that sync; answers whether it is to share its
+    /// syncs with others.
+    pub fn begin_session(&self, files: usize) -> bool {
         let others = self.active.fetch_add(1, Ordering::Relaxed);
-        let several = others + 1 >= SHARED_FROM && !self.detour.is_on();
-        let shared = self.shares && (several || files > FILES_ALONE);
-        Session::new(Arc::clone(self), shared)
+        let several = others + 1 >= SHARED_FROM && !self.slow_path.is_active();
+        self.can_share && (several || files > MAX_FILES_ALONE)
     }
 
-    /// Makes durable what commits have not waited for: before the end of a process that calls
-    /// its index clean. Blocks.
-    pub fn last(&self) -> Result<(), StoreError> {
+    /// Counts it no more.
+    pub fn end_session(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Makes durable what commits have not waited for: before the end of a process that marks its
+    /// index as clean. Blocks.
+    pub fn flush(&self) -> Result<(), StoreError> {
         match self.durability {
             Durability::Strict => Ok(()),
-            Durability::Relaxed => self.check(self.everything()),
+            Durability::Relaxed => self.check(self.sync_file_system()),
         }
     }
 
-    /// Writes everything of the file system.
-    fn everything(&self) -> Result<(), Errno> {
+    /// Writes everything of the file system. Blocks.
+    fn sync_file_system(&self) -> Result<(), Errno> {
         rustix::fs::syncfs(&self.root)?;
         if !self.ordered {
-            // Without a journal nothing has the device write its cache after the last block
-            // (ext4_sync_fs does so before the inodes): an fsync does, of whatever file.
+            // Without a journal the device is not told to write its cache after the last block
+            // (ext4_sync_fs tells it before the inodes): an fsync of any file tells it.
             rustix::fs::fsync(&self.root)?;
         }
         Ok(())
     }
 
-    /// Whether no sync has failed with an I/O error since the start: what the kernel could not
-    /// write it has dropped, so only a restart clears it.
+    /// Whether no sync has failed with an I/O error since the start: the kernel has dropped the
+    /// pages that it could not write, so only a restart clears it.
     pub fn healthy(&self) -> Result<(), String> {
         if self.damaged.load(Ordering::Relaxed) {
             return Err("the disk failed to write (EIO); restart when it is well".to_owned());
@@ -128,61 +126,63 @@ impl Syncer {
         Ok(())
     }
 
-    pub(super) fn check(&self, result: Result<(), Errno>) -> Result<(), StoreError> {
+    /// The result of a sync; an I/O error is remembered.
+    pub fn check(&self, result: Result<(), Errno>) -> Result<(), StoreError> {
         if result == Err(Errno::IO) {
             self.damaged.store(true, Ordering::Relaxed);
         }
-        // A sync that failed may have written anything: the error must not be taken for a moment's
-        // trouble.
-        let sort = match result {
+        // A sync that failed may have written anything: the error must not be taken for a
+        // transient one.
+        let classify = match result {
             Err(Errno::IO) => StoreError::io,
             _ => StoreError::change,
         };
-        result.map_err(|error| sort("syncing to the disk", error))
+        result.map_err(|error| classify("syncing to the disk", error))
     }
 
-    /// Waits for a `syncfs` that begins after this call, and runs it if nobody else does. Blocks.
-    pub(super) fn shared(&self) -> Result<(), Errno> {
+    /// Waits for a `syncfs` that begins after this call, and runs it unless another thread does.
+    /// Blocks.
+    pub fn sync_shared(&self) -> Result<(), Errno> {
         let next = self.lock().begun + 1;
-        self.round(next)
+        self.run_round(next)
     }
 
     /// Waits for a `syncfs` that begins after this call.
-    pub(super) async fn shared_by_tasks(self: &Arc<Self>) -> Result<(), Errno> {
-        let (mine, mut unsent) = {
+    pub async fn sync_shared_async(self: &Arc<Self>) -> Result<(), Errno> {
+        let (mine, mut dispatch) = {
             let mut rounds = self.lock();
             let mine = rounds.begun + 1;
-            (mine, std::mem::replace(&mut rounds.sent_for, mine) < mine)
+            (mine, std::mem::replace(&mut rounds.dispatched, mine) < mine)
         };
         loop {
-            if unsent {
+            if dispatch {
                 let syncer = Arc::clone(self);
-                // What it finds is remembered for all who wait.
-                drop(tokio::task::spawn_blocking(move || syncer.round(mine)));
+                // Its result is kept for all that wait.
+                drop(tokio::task::spawn_blocking(move || syncer.run_round(mine)));
             }
-            let mut told = pin!(self.told[parity(mine)].notified());
-            // From here on it misses nothing.
-            told.as_mut().enable();
+            let mut woken = pin!(self.task_wakeups[parity(mine)].notified());
+            // From here on no wake-up is missed.
+            woken.as_mut().enable();
             if let Some(result) = self.lock().result(mine) {
                 return result;
             }
-            // A thread sent for may not have come: its runtime was full, or has ended.
-            unsent = tokio::time::timeout(PATIENCE, told).await.is_err() && {
+            // The dispatched thread may not run: its runtime is full, or has ended.
+            dispatch = tokio::time::timeout(CHECK_INTERVAL, woken).await.is_err() && {
                 let rounds = self.lock();
                 !rounds.running && rounds.begun < mine
             };
         }
     }
 
-    /// Waits for this round, and runs it if nobody else does. Blocks.
-    fn round(&self, mine: u64) -> Result<(), Errno> {
+    /// Waits for the round `mine`, and runs it unless another thread does. Blocks.
+    fn run_round(&self, mine: u64) -> Result<(), Errno> {
         let mut rounds = self.lock();
         loop {
             if let Some(result) = rounds.result(mine) {
                 return result;
             }
             if rounds.running {
-                rounds = self.ended[parity(mine)]
+                rounds = self.thread_wakeups[parity(mine)]
                     .wait(rounds)
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
@@ -191,16 +191,16 @@ impl Syncer {
             rounds.begun += 1;
             let round = rounds.begun;
             drop(rounds);
-            let result = self.detour.trip().go(|| self.everything());
+            let result = self.slow_path.timed().run(|| self.sync_file_system());
             self.lock().end(result);
-            self.told[parity(round)].notify_waiters();
-            self.ended[parity(round)].notify_all();
-            self.ended[parity(round + 1)].notify_one();
+            self.task_wakeups[parity(round)].notify_waiters();
+            self.thread_wakeups[parity(round)].notify_all();
+            self.thread_wakeups[parity(round + 1)].notify_one();
             rounds = self.lock();
         }
     }
 
-    /// Has a round to come fail as on a broken disk.
+    /// Makes a later round fail as on a broken disk.
     #[cfg(test)]
     pub fn break_round(&self, round: u64) {
         self.lock().failed.insert(round, Errno::IO);
@@ -212,14 +212,14 @@ impl Syncer {
     }
 }
 
-/// Which of a pair a round has.
+/// Which element of a pair belongs to a round.
 fn parity(round: u64) -> usize {
     usize::from(round % 2 == 1)
 }
 
 impl Rounds {
-    /// How many failed rounds are remembered: their waiters are woken at once.
-    const REMEMBERED: usize = 1024;
+    /// How many failed rounds are kept: their waiters are woken at once, and ask soon.
+    const MAX_FAILED: usize = 1024;
 
     /// How a round ended; `None` if it has not.
     fn result(&self, round: u64) -> Option<Result<(), Errno>> {
@@ -227,18 +227,20 @@ impl Rounds {
         (self.ended >= round).then(failed)
     }
 
+    /// Ends the running round.
     fn end(&mut self, result: Result<(), Errno>) {
         self.running = false;
         self.ended = self.begun;
         if let Err(error) = result {
             self.failed.insert(self.begun, error);
-            if self.failed.len() > Self::REMEMBERED {
+            if self.failed.len() > Self::MAX_FAILED {
                 self.failed.pop_first();
             }
         }
     }
 }
 
+/// Whether `syncfs` reports errors: from Linux 5.8 on.
 fn kernel_reports_syncfs_errors() -> bool {
     let release = rustix::system::uname();
     let release = release.release().to_string_lossy();
@@ -260,11 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn all_who_wait_are_served_by_few_rounds() {
+    fn many_waiters_are_served_by_few_rounds() {
         let (_dir, syncer) = syncer(Durability::Strict);
         std::thread::scope(|scope| {
             for _ in 0..64 {
-                scope.spawn(|| syncer.shared().unwrap());
+                scope.spawn(|| syncer.sync_shared().unwrap());
             }
         });
         let rounds = syncer.lock();
@@ -284,14 +286,14 @@ mod tests {
                 scope.spawn(|| {
                     let waits = (0..50).map(|_| async {
                         for _ in 0..10 {
-                            syncer.shared_by_tasks().await.unwrap();
+                            syncer.sync_shared_async().await.unwrap();
                         }
                     });
                     runtime.block_on(futures_util::future::join_all(waits));
                 });
             }
             for _ in 0..8 {
-                scope.spawn(|| (0..10).for_each(|_| syncer.shared().unwrap()));
+                scope.spawn(|| (0..10).for_each(|_| syncer.sync_shared().unwrap()));
             }
         });
         let rounds = syncer.lock();
@@ -299,15 +301,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_task_does_not_wait_for_a_thread_that_never_came() {
+    async fn a_task_does_not_wait_for_a_thread_that_never_runs() {
         let (_dir, syncer) = syncer(Durability::Strict);
-        syncer.lock().sent_for = 1;
-        syncer.shared_by_tasks().await.unwrap();
+        syncer.lock().dispatched = 1;
+        syncer.sync_shared_async().await.unwrap();
         assert_eq!(syncer.lock().ended, 1);
     }
 
     #[test]
-    fn a_failed_round_fails_those_who_waited_for_it_and_no_others() {
+    fn a_failed_round_fails_its_waiters_and_no_others() {
         let mut rounds = Rounds {
             begun: 3,
             running: true,

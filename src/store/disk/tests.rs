@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::staging::placement::Way;
 use super::*;
 use crate::store::conformance;
@@ -79,8 +81,8 @@ async fn a_sync_that_fails_for_many_leaves_nothing_of_each() {
         let syncer = &store.0.inner().syncer;
         syncer.break_round(round);
         // Beside two others a small commit shares its syncs, and waits for them as a task.
-        let _others = [syncer.session(1), syncer.session(1)];
-        assert!(syncer.session(1).is_for_tasks());
+        let _others = [Session::begin(syncer, 1), Session::begin(syncer, 1)];
+        assert!(Session::begin(syncer, 1).is_async());
         let id = UploadId::generate().unwrap();
         let (staged, manifest) = conformance::stage(&store, id, &[("a", b"x")]).await;
         let failed = staged.commit(&manifest).await;
@@ -152,7 +154,7 @@ async fn it_is_a_store_on_another_machine() {
         let dir = tempfile::tempdir().unwrap();
         let store = DiskStore::open(&shared(dir.path(), descriptors)).unwrap();
         let store = DiskStore(store.0.made_remote());
-        assert!(store.0.here().is_none());
+        assert!(store.0.local().is_none());
         conformance::all(&store).await;
         conformance::shared(&store).await;
         store.ready().unwrap();

@@ -1,12 +1,13 @@
-//! Which threads the file system of a store is touched on.
+//! On which threads the file system of a store is touched.
 //!
-//! A local one answers out of memory as a rule, and a trip to another thread would cost more than
-//! most calls. One that asks another machine or another program (NFS, SMB, FUSE) may not answer
-//! for hours: all that touches it runs on threads that may wait, of which it can keep so many, and
+//! A local one answers from memory as a rule, and to move work to another thread would cost more
+//! than most calls. One that asks another machine or another program (NFS, SMB, FUSE) may not
+//! answer for hours: all work on it runs on blocking threads, of which it can occupy so many, and
 //! the threads that serve connections go on.
 //!
-//! What touches it is in [`Inner`], and who runs as a task has a [`Disk`] instead: it gives an
-//! [`Inner`] to work on a thread that may wait, or [here](Disk::here) if the file system is local.
+//! All work on the file system needs an [`Inner`]. A task has a [`Disk`] instead, which gives the
+//! [`Inner`] to work on a blocking thread, or to the task if the file system is
+//! [local](Disk::local).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,22 +16,23 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::closer::{Closer, may_wait};
-use super::{Inner, State};
+use super::closer::{Closer, may_block};
+use super::inner::Inner;
+use super::state::State;
 use crate::model::Uptime;
 use crate::store::StoreError;
 
-/// How many threads may wait for one that is not local: fewer than the share of a worker, so that
-/// other work always finds one.
-const WAITING: usize = 128;
-/// A look at the file system that takes longer says that it stands still.
-const STILL: Duration = Duration::from_secs(5);
-/// How often it is looked at while it is used.
-const LOOK: Duration = Duration::from_secs(1);
-/// What is said of one that stands still.
+/// How many threads may work on a file system that is not local at once: fewer than the share of a
+/// worker, so that other work always finds one.
+const MAX_THREADS: usize = 128;
+/// A check of the file system that takes longer says that it does not answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is checked while it is used.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The reason given while it does not answer.
 const NO_ANSWER: &str = "its file system does not answer";
 
-/// The way of tasks to a store's file system.
+/// A store's file system, as tasks have it.
 #[derive(Debug, Clone)]
 pub struct Disk {
     inner: Arc<Inner>,
@@ -38,27 +40,28 @@ pub struct Disk {
     remote: Option<Arc<Remote>>,
 }
 
-/// What is known of a file system that may stand still.
+/// The state of a file system that may not answer.
 #[derive(Debug)]
 struct Remote {
     threads: Arc<Semaphore>,
-    /// Guards the look that is under way. A std mutex: held for a look at it.
-    look: Mutex<Look>,
+    /// Guards the check. A std mutex: held to read or change it, over no await.
+    check: Mutex<Check>,
 }
 
 #[derive(Debug)]
-struct Look {
+struct Check {
     /// Since when one is under way.
     under_way: Option<Uptime>,
+    /// When the last one ended.
     ended: Option<Uptime>,
-    /// What the last one came to.
-    found: Result<(), String>,
-    /// Whether the log says that it stands still.
+    /// The result of the last one.
+    result: Result<(), String>,
+    /// Whether the log says that the file system does not answer.
     logged: bool,
 }
 
 impl Disk {
-    /// The way to a file system that is local, or `remote`.
+    /// For a file system that is local, or `remote`.
     pub fn new(inner: Inner, remote: bool) -> Self {
         Disk {
             inner: Arc::new(inner),
@@ -66,12 +69,12 @@ impl Disk {
         }
     }
 
-    /// What is in memory alone.
+    /// What the uploads share in memory alone.
     pub fn state(&self) -> &State {
         &self.inner.state
     }
 
-    /// Why nothing can be made durable any more, as far as that is known.
+    /// Whether uploads can still be made durable, as far as that is known.
     pub fn healthy(&self) -> Result<(), String> {
         self.inner.syncer.healthy()
     }
@@ -81,29 +84,29 @@ impl Disk {
         self.inner.bare
     }
 
-    /// What closes its files.
+    /// The threads that close its files.
     pub fn closer(&self) -> &Closer {
         &self.inner.closer
     }
 
-    /// The file system, for this thread: only if it is local.
-    pub fn here(&self) -> Option<&Arc<Inner>> {
+    /// The file system, for this thread; `None` unless it is local.
+    pub fn local(&self) -> Option<&Arc<Inner>> {
         self.remote.is_none().then_some(&self.inner)
     }
 
-    /// Does what takes hardly any time on a local file system: there on this thread.
-    pub async fn quick<T: Send + 'static>(
+    /// Runs `work` that takes hardly any time on a local file system: there on this thread.
+    pub async fn run_quick<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        match self.here() {
+        match self.local() {
             Some(inner) => work(inner),
-            None => self.away(work).await,
+            None => self.run_blocking(work).await,
         }
     }
 
-    /// Runs `work` on a thread that may wait, to its end, also when the caller no longer waits for it.
-    pub async fn away<T: Send + 'static>(
+    /// Runs `work` on a blocking thread: to its end, also when the caller no longer waits for it.
+    pub async fn run_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -114,33 +117,32 @@ impl Disk {
         let inner = Arc::clone(&self.inner);
         let task = tokio::task::spawn_blocking(move || {
             let _thread = thread;
-            may_wait(|| work(&inner))
+            may_block(|| work(&inner))
         });
         joined(task).await
     }
 
-    /// Begins `work` on a thread that may wait.
-    pub fn start<T: Send + 'static>(
+    /// Begins `work` on a blocking thread.
+    pub fn spawn_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Arc<Inner>) -> Result<T, StoreError> + Send + 'static,
     ) -> JoinHandle<Result<T, StoreError>> {
         let disk = self.clone();
-        match self.here() {
-            Some(_) => tokio::task::spawn_blocking(move || may_wait(|| work(&disk.inner))),
-            None => tokio::spawn(async move { disk.away(work).await }),
+        match self.local() {
+            Some(_) => tokio::task::spawn_blocking(move || may_block(|| work(&disk.inner))),
+            None => tokio::spawn(async move { disk.run_blocking(work).await }),
         }
     }
 
-    /// Refuses what would begin to wait for a file system that stands still. What has begun waits
-    /// for it on.
+    /// Refuses new work on a file system that does not answer. Work that has begun goes on waiting.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
-    pub fn answers(&self) -> Result<(), StoreError> {
+    /// [`StoreError::Unavailable`] when it does not answer.
+    pub fn require_answering(&self) -> Result<(), StoreError> {
         let Some(remote) = &self.remote else {
             return Ok(());
         };
-        match self.look(remote) {
+        match self.is_answering(remote) {
             true => Ok(()),
             false => Err(StoreError::Unavailable(NO_ANSWER.to_owned())),
         }
@@ -150,36 +152,39 @@ impl Disk {
     pub fn ready(&self) -> Result<(), String> {
         match &self.remote {
             None => self.inner.space.check().map_err(|error| error.to_string()),
-            Some(remote) if self.look(remote) => remote.lock().found.clone(),
+            Some(remote) if self.is_answering(remote) => remote.lock().result.clone(),
             Some(_) => Err(NO_ANSWER.to_owned()),
         }
     }
 
-    /// Looks at the file system beside, if it is time; answers whether it answers.
-    fn look(&self, remote: &Arc<Remote>) -> bool {
-        let mut look = remote.lock();
-        if let Some(begun) = look.under_way {
-            let answers = begun.elapsed() < STILL;
-            if !answers && !std::mem::replace(&mut look.logged, true) {
+    /// Whether the file system answers; starts the next check of it in the background, if it is
+    /// time.
+    fn is_answering(&self, remote: &Arc<Remote>) -> bool {
+        let mut check = remote.lock();
+        if let Some(begun) = check.under_way {
+            let answers = begun.elapsed() < ANSWER_TIMEOUT;
+            if !answers && !std::mem::replace(&mut check.logged, true) {
                 tracing::error!("the file system of the store does not answer");
             }
             return answers;
         }
-        let due = look.ended.is_none_or(|ended| ended.elapsed() >= LOOK);
+        let due = check
+            .ended
+            .is_none_or(|ended| ended.elapsed() >= CHECK_INTERVAL);
         let (true, Ok(runtime)) = (due, Handle::try_current()) else {
             return true;
         };
-        look.under_way = Some(Uptime::now());
-        drop(look);
-        let (inner, looking) = (Arc::clone(&self.inner), Looking(Arc::clone(remote)));
+        check.under_way = Some(Uptime::now());
+        drop(check);
+        let (inner, checking) = (Arc::clone(&self.inner), Checking(Arc::clone(remote)));
         runtime.spawn(async move {
-            // On a thread beyond those that work has: where all of them are busy with a file system
-            // that is merely slow, it still answers.
-            let found = tokio::task::spawn_blocking(move || may_wait(|| inner.space.check()));
-            let found = joined(found).await;
-            let mut look = looking.0.lock();
-            look.found = found.map_err(|error| error.to_string());
-            if std::mem::take(&mut look.logged) {
+            // On a thread beyond those for work: where all of those are busy with a file system that
+            // is merely slow, it still answers.
+            let result = tokio::task::spawn_blocking(move || may_block(|| inner.space.check()));
+            let result = joined(result).await;
+            let mut check = checking.0.lock();
+            check.result = result.map_err(|error| error.to_string());
+            if std::mem::take(&mut check.logged) {
                 tracing::info!("the file system of the store answers again");
             }
         });
@@ -195,13 +200,13 @@ impl Disk {
         }
     }
 
-    /// The file system, to be changed before it is used.
+    /// The file system, for a test to change before it is used.
     #[cfg(test)]
     pub fn inner_mut(&mut self) -> &mut Inner {
         Arc::get_mut(&mut self.inner).unwrap()
     }
 
-    /// The file system, whatever it is.
+    /// The file system, local or not.
     #[cfg(test)]
     pub fn inner(&self) -> &Arc<Inner> {
         &self.inner
@@ -211,34 +216,34 @@ impl Disk {
 impl Remote {
     fn new() -> Arc<Self> {
         Arc::new(Remote {
-            threads: Arc::new(Semaphore::new(WAITING)),
-            look: Mutex::new(Look {
+            threads: Arc::new(Semaphore::new(MAX_THREADS)),
+            check: Mutex::new(Check {
                 under_way: None,
                 ended: None,
-                found: Ok(()),
+                result: Ok(()),
                 logged: false,
             }),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Look> {
+    fn lock(&self) -> MutexGuard<'_, Check> {
         // Nothing between a lock and its release can panic half-way.
-        self.look.lock().unwrap_or_else(PoisonError::into_inner)
+        self.check.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A look under way: it ends with its runtime, if not before.
-struct Looking(Arc<Remote>);
+/// A check under way: it ends with its runtime, if not before.
+struct Checking(Arc<Remote>);
 
-impl Drop for Looking {
+impl Drop for Checking {
     fn drop(&mut self) {
-        let mut look = self.0.lock();
-        look.under_way = None;
-        look.ended = Some(Uptime::now());
+        let mut check = self.0.lock();
+        check.under_way = None;
+        check.ended = Some(Uptime::now());
     }
 }
 
-/// What a thread has come to.
+/// The result of work on a blocking thread; its panic goes on here.
 pub async fn joined<T>(task: JoinHandle<Result<T, StoreError>>) -> Result<T, StoreError> {
     match task.await {
         Ok(result) => result,

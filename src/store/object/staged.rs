@@ -95,7 +95,7 @@ impl BucketStaged {
         }
     }
 
-    /// Keeps a manifest from appearing of which nobody knows whether it was put.
+    /// Keeps a manifest from appearing later whose creation had no known outcome.
     async fn withdraw(&mut self, manifest: &Manifest, error: StoreError) -> Result<(), StoreError> {
         let files = manifest.files().map(|(_, file)| file.name.clone());
         let tombstone = Tombstone::orphaned(self.id, files.collect(), manifest.created_at);
@@ -147,7 +147,7 @@ impl Staged for BucketStaged {
         if let Err(error) = &published
             && self.kept
         {
-            tracing::error!(id = %self.id, %error, "nobody knows whether an upload was committed; everything stays");
+            tracing::error!(id = %self.id, %error, "commit outcome unknown; its files are kept");
         }
         published
     }

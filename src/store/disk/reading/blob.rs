@@ -11,15 +11,15 @@ use bytes::Bytes;
 use rustix::io::ReadWriteFlags;
 
 use crate::model::{FileName, Manifest, UploadId};
-use crate::store::disk::closer::OpenFile;
-use crate::store::disk::layout::Folder;
+use crate::store::disk::inner::Inner;
+use crate::store::disk::layout::{self, Folder};
+use crate::store::disk::open_file::OpenFile;
 use crate::store::disk::threads::Disk;
-use crate::store::disk::{Inner, layout};
 use crate::store::{Blob, SMALL, StoreError, names};
 
-/// What is to be read of which file.
+/// A range of a file to be read.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct BlobRequest {
     pub id: UploadId,
     pub name: FileName,
     /// Bytes that the whole file has.
@@ -27,84 +27,82 @@ pub struct Wanted {
     pub range: Range<u64>,
 }
 
-/// A file as it was found.
+/// The file of a request, open.
 #[derive(Debug)]
-pub struct Found {
+pub struct BlobFile {
     file: OpenFile,
     name: String,
 }
 
 impl Inner {
     /// The content of a small file that the kernel has in memory; `None` where it has not, or
-    /// cannot tell, and where anything is wrong: the long way says what.
-    pub fn at_hand(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
+    /// cannot tell, and on any error: [`open`](Self::open) says which.
+    pub fn try_read_cached(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
         if size > SMALL || self.is_shared() {
             return None;
         }
-        if let Some(file) = self.opened.get(id, name, size) {
+        if let Some(file) = self.file_cache.get(id, name, size) {
             return read_whole(&file, size);
         }
         let dir = self.layout.known_prefix(id.prefix())?;
         let (file, found) = layout::open_cached(&dir, &names::file_name(id, name)).ok()?;
         let content = (found == size).then(|| read_whole(&file, size))??;
-        self.opened.hold(id, name, size, file);
+        self.file_cache.insert(id, name, size, file);
         Some(content)
     }
 
     /// Opens a file that the kernel can find without waiting for the disk; `None` where it
     /// cannot, or cannot tell.
-    pub fn open_cached(&self, wanted: &Wanted) -> Option<Result<Found, StoreError>> {
-        // A file system of many machines asks another one what a file is.
+    pub fn open_cached(&self, request: &BlobRequest) -> Option<Result<BlobFile, StoreError>> {
+        // A file system that others share may ask another machine.
         if self.is_shared() {
             return None;
         }
-        let dir = self.layout.known_prefix(wanted.id.prefix())?;
-        let name = names::file_name(&wanted.id, &wanted.name);
+        let dir = self.layout.known_prefix(request.id.prefix())?;
+        let name = names::file_name(&request.id, &request.name);
         let file = layout::open_cached(&dir, &name).ok()?;
-        Some(self.found(file, name, wanted))
+        Some(self.check_size(file, name, request))
     }
 
     /// Opens a file. Blocks.
-    pub fn open(&self, wanted: &Wanted) -> Result<Found, StoreError> {
-        let name = names::file_name(&wanted.id, &wanted.name);
+    pub fn open(&self, request: &BlobRequest) -> Result<BlobFile, StoreError> {
+        let name = names::file_name(&request.id, &request.name);
         let opening = |error| StoreError::io(format!("opening {name}"), error);
         let missing = || StoreError::Damaged(format!("{name} is missing"));
-        let prefix = self.layout.prefix(wanted.id.prefix());
+        let prefix = self.layout.prefix(request.id.prefix());
         let dir: Arc<Folder> = prefix.map_err(opening)?.ok_or_else(missing)?;
         let file = layout::open_regular(&dir, &name)
             .map_err(opening)?
             .ok_or_else(missing)?;
-        self.found(file, name, wanted)
+        self.check_size(file, name, request)
     }
 
-    fn found(
+    fn check_size(
         &self,
         (file, found): (File, u64),
         name: String,
-        wanted: &Wanted,
-    ) -> Result<Found, StoreError> {
-        let size = wanted.size;
+        request: &BlobRequest,
+    ) -> Result<BlobFile, StoreError> {
+        let size = request.size;
         if found != size {
             return Err(StoreError::Damaged(format!(
                 "{name} has {found} bytes instead of {size}"
             )));
         }
         let file = OpenFile::new(self, file, size);
-        Ok(Found { file, name })
+        Ok(BlobFile { file, name })
     }
-}
 
-impl Inner {
-    /// Looks at the files among these parts. Blocks.
+    /// Checks that the files among these parts exist, each with its size. Blocks.
     pub fn verify(&self, manifest: &Manifest, parts: Range<usize>) -> Result<(), StoreError> {
         let id = &manifest.id;
-        let looking = |error| StoreError::io(format!("looking at the files of {id}"), error);
-        let dir = self.layout.prefix(id.prefix()).map_err(looking)?;
+        let checking = |error| StoreError::io(format!("looking at the files of {id}"), error);
+        let dir = self.layout.prefix(id.prefix()).map_err(checking)?;
         let dir =
             dir.ok_or_else(|| StoreError::Damaged(format!("the folder of {id} is missing")))?;
         for file in manifest.files_among(parts) {
             let name = names::file_name(id, &file.name);
-            match layout::regular_size(&dir, &name).map_err(looking)? {
+            match layout::regular_size(&dir, &name).map_err(checking)? {
                 Some(size) if size == file.size => {}
                 found => {
                     let found = found.map_or_else(|| "no".to_owned(), |size| size.to_string());
@@ -119,22 +117,22 @@ impl Inner {
     }
 }
 
-/// What is read of a file that was found.
+/// A range of a file that is being read.
 #[derive(Debug)]
 pub struct DiskBlob {
     disk: Disk,
     file: OpenFile,
     name: String,
-    /// What is still to be read.
+    /// The bytes that are still to be read.
     range: Range<u64>,
 }
 
 impl DiskBlob {
-    pub fn new(disk: &Disk, found: Found, range: Range<u64>) -> Self {
+    pub fn new(disk: &Disk, file: BlobFile, range: Range<u64>) -> Self {
         DiskBlob {
             disk: disk.clone(),
-            file: found.file,
-            name: found.name,
+            file: file.file,
+            name: file.name,
             range,
         }
     }
@@ -151,8 +149,8 @@ impl Blob for DiskBlob {
         let offset = self.range.start;
         self.range.start += len;
         let mut block = blocks.take(len as usize);
-        let here = self.disk.here();
-        let cached = here.map_or(0, |inner| {
+        let local = self.disk.local();
+        let cached = local.map_or(0, |inner| {
             read_cached(self.file.get(inner), block.as_mut(), offset)
         });
         if cached as u64 == len {
@@ -172,7 +170,7 @@ impl Blob for DiskBlob {
                 Err(error) => Err(StoreError::io(format!("reading {name}"), error)),
             }
         };
-        self.disk.away(read).await
+        self.disk.run_blocking(read).await
     }
 }
 
@@ -183,7 +181,7 @@ fn read_whole(file: &File, size: u64) -> Option<Bytes> {
 }
 
 /// Reads as much as the page cache holds, without waiting for the disk (`RWF_NOWAIT`,
-/// preadv(2)); what it does not hold is read by a thread that may wait.
+/// preadv(2)); a blocking thread reads the rest.
 pub fn read_cached(file: &File, block: &mut [u8], offset: u64) -> usize {
     let mut filled = 0;
     while filled < block.len() {

@@ -1,4 +1,5 @@
-//! Reading what is stored.
+//! Reading stored files: in blocks, from the page cache where it has them, and small ones through
+//! a cache of open files.
 
 pub mod blob;
 pub mod blocks;

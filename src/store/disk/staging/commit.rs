@@ -1,49 +1,49 @@
-//! The commit: files get their names, then the manifest is linked.
+//! The commit: the files get their names, then the manifest is linked.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use super::prepared::Prepared;
-use super::{Content, DiskStaged};
+use super::file::PendingLink;
+use super::upload::StagedUpload;
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
-use crate::store::disk::closer::{OpenFile, Reached};
-use crate::store::disk::key::naming;
+use crate::store::disk::inner::{Committing, Inner};
 use crate::store::disk::layout::{self, Folder};
+use crate::store::disk::open_file::DirectFile;
 use crate::store::disk::session::Session;
 use crate::store::disk::threads::Disk;
-use crate::store::disk::{Inner, Replaced, StoreError};
-use crate::store::{names, to_json};
+use crate::store::{Replaced, StoreError, names, to_json};
 
 /// An upload that is being made visible: its files get their names, and the manifest its content;
-/// when all of that is durable, the manifest gets its name; then the names are made durable. The files'
-/// came before the manifest's, and in one folder no file system with a journal makes the later
-/// durable without the earlier; where there is none, the files' names are durable before.
+/// when all of that is durable, the manifest gets its name; then the names are made durable. The
+/// files got theirs before the manifest, and in one folder no file system with a journal makes the
+/// later name durable without the earlier; without a journal, the files' names are made durable
+/// before the manifest gets its own.
 pub struct Commit<'a> {
     inner: Arc<Inner>,
-    staged: DiskStaged,
+    upload: StagedUpload,
     manifest: &'a Manifest,
     session: Session,
-    /// The names it has given.
+    /// The names that it has given.
     linked: Vec<String>,
     _committing: Committing,
 }
 
-/// What a manifest needs to get its name.
+/// A manifest that waits for its name.
 struct Ready<'a> {
     dir: Arc<Folder>,
-    prepared: Prepared<'a>,
+    manifest: PendingLink<'a>,
 }
 
 impl<'a> Commit<'a> {
     pub fn new(
         inner: &Arc<Inner>,
-        staged: DiskStaged,
+        upload: StagedUpload,
         manifest: &'a Manifest,
         session: Session,
     ) -> Self {
         Commit {
-            _committing: Committing::new(inner, staged.id),
+            _committing: Committing::new(inner, upload.id),
             inner: Arc::clone(inner),
-            staged,
+            upload,
             manifest,
             session,
             linked: Vec::new(),
@@ -51,124 +51,98 @@ impl<'a> Commit<'a> {
     }
 
     /// Commits. Blocks.
-    pub fn by_thread(mut self) -> Result<(), StoreError> {
+    pub fn run_blocking(mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let result = self.prepare(&inner).and_then(|ready| {
-            self.session.contents(&ready.dir)?;
+            self.session.sync_contents(&ready.dir)?;
             let (dir, manifest) = self.publish(ready)?;
-            self.session.name(&dir, Some(&manifest))
+            self.session.sync_names(&dir, Some(&manifest))
         });
         self.end(result)
     }
 
-    /// Commits, for tasks: it blocks for no longer than naming takes, and tells the store how long
-    /// that was. Nobody else may have the store.
-    pub async fn by_task(mut self, disk: &Disk) -> Result<(), StoreError> {
+    /// Commits as a task: it blocks for no longer than naming takes, and records how long that
+    /// was. No other process may have the store.
+    pub async fn run_async(mut self, disk: &Disk) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
         let result = async {
-            let mut trip = inner.state.naming.trip();
-            let ready = trip.go(|| self.prepare(&inner))?;
-            self.session.contents_by_tasks().await?;
-            let (dir, _) = trip.go(|| self.publish(ready))?;
-            drop(trip);
-            self.session.name_by_tasks(&dir).await
+            let mut timed = inner.state.naming.timed();
+            let ready = timed.run(|| self.prepare(&inner))?;
+            self.session.sync_contents_async().await?;
+            let (dir, _) = timed.run(|| self.publish(ready))?;
+            drop(timed);
+            self.session.sync_names_async(&dir).await
         };
         let Err(error) = result.await else {
             return Ok(());
         };
-        let (id, names) = (self.staged.id, self.withdrawn(&error));
-        // Whose last name goes takes as long as it is large.
+        let (id, names) = (self.upload.id, self.names_to_withdraw(&error));
+        // To remove the last name of a large file takes long.
         let withdraw = move |inner: &Arc<Inner>| {
             withdraw(inner, &id, &names);
             Ok(())
         };
-        disk.away(withdraw).await?;
+        disk.run_blocking(withdraw).await?;
         Err(error)
     }
 
-    /// Gives the files their names: without a manifest they are no upload. And writes the
-    /// manifest, which has none yet.
+    /// Gives the files their names: without a manifest they are no upload. Writes the manifest,
+    /// which has no name yet.
     fn prepare<'i>(&mut self, inner: &'i Inner) -> Result<Ready<'i>, StoreError> {
-        let (id, prefix) = (self.staged.id, self.staged.id.prefix());
+        let (id, prefix) = (self.upload.id, self.upload.id.prefix());
         let opening = |error| StoreError::change(format!("opening the folder {prefix}"), error);
         let dir = inner.layout.make_prefix(prefix).map_err(opening)?;
-        for file in std::mem::take(&mut self.staged.files) {
+        for file in std::mem::take(&mut self.upload.files) {
             let name = names::file_name(&id, &file.name);
-            self.place(inner, &dir, file.content, &name)?;
+            let buffer = &self.upload.buffer;
+            let linked = file.state.link(inner, buffer, &id, &dir, &name)?;
+            self.session.add(linked);
             self.linked.push(name);
             inner.reach("named a file");
         }
         let name = names::manifest_name(&id);
-        let prepared = inner.prepare(&dir, &id, &to_json(self.manifest)?, &name)?;
-        self.session.add(prepared.file.clone());
+        let json = to_json(self.manifest)?;
+        let manifest = PendingLink::write(inner, &dir, &id, &json, &name)?;
+        self.session.add(manifest.file.clone());
         inner.reach("written the manifest");
-        Ok(Ready { dir, prepared })
+        Ok(Ready { dir, manifest })
     }
 
-    /// Gives one file its name.
-    fn place(
-        &mut self,
-        inner: &Inner,
-        dir: &Folder,
-        content: Content,
-        name: &str,
-    ) -> Result<(), StoreError> {
-        let naming = |error| naming(name, error);
-        let file = match content {
-            Content::Gathered(range) => {
-                let content = &self.staged.gathered[range];
-                let prepared = inner.prepare(dir, &self.staged.id, content, name)?;
-                prepared.give(dir, name)?
-            }
-            Content::Unnamed(file) => {
-                layout::link_unnamed(file.get(inner), dir, name).map_err(naming)?;
-                file.reached(inner)
-            }
-            Content::Named(waiting) => {
-                let file = waiting.give(dir, name).map_err(naming)?;
-                OpenFile::new(inner, file, u64::MAX).reached(inner)
-            }
-            Content::Leaving => unreachable!("a commit waits for what is leaving"),
-        };
-        self.session.add(file);
-        Ok(())
-    }
-
-    /// Creates the manifest: the commit.
-    fn publish(&self, ready: Ready<'_>) -> Result<(Arc<Folder>, Reached), StoreError> {
-        let age = self.staged.touched.elapsed();
+    /// Gives the manifest its name: from here on the upload exists.
+    fn publish(&self, ready: Ready<'_>) -> Result<(Arc<Folder>, DirectFile), StoreError> {
+        let age = self.upload.touched.elapsed();
         if self.inner.stale_after.is_some_and(|limit| age > limit) {
             return Err(StoreError::Stale(age));
         }
-        let name = names::manifest_name(&self.staged.id);
-        let manifest = ready.prepared.give(&ready.dir, &name)?;
+        let name = names::manifest_name(&self.upload.id);
+        let manifest = ready.manifest.link(&ready.dir, &name)?;
         self.inner.reach("named the manifest");
         Ok((ready.dir, manifest))
     }
 
-    /// Takes back what a commit has done that failed.
+    /// Undoes a commit that failed.
     fn end(mut self, result: Result<(), StoreError>) -> Result<(), StoreError> {
         let Err(error) = result else { return Ok(()) };
         if self.inner.is_shared() {
             return settle(&self.inner, self.manifest, &self.linked, error);
         }
-        let names = self.withdrawn(&error);
-        withdraw(&self.inner, &self.staged.id, &names);
+        let names = self.names_to_withdraw(&error);
+        withdraw(&self.inner, &self.upload.id, &names);
         Err(error)
     }
 
-    /// The names that are removed when it has failed, where no other process has the store.
-    fn withdrawn(&mut self, error: &StoreError) -> Vec<String> {
+    /// The names to be removed after a failure, where no other process has the store.
+    fn names_to_withdraw(&mut self, error: &StoreError) -> Vec<String> {
         let mut linked = std::mem::take(&mut self.linked);
         if !matches!(error, StoreError::Exists) {
-            linked.push(names::manifest_name(&self.staged.id));
+            linked.push(names::manifest_name(&self.upload.id));
         }
         linked
     }
 }
 
-/// What becomes of a commit that failed, or of which nobody knows, where others may have seen
-/// its manifest: what stands at the key decides.
+/// Decides the outcome of a commit that failed, or may have, where others may have seen its
+/// manifest: what stands at the key decides.
 fn settle(
     inner: &Inner,
     manifest: &Manifest,
@@ -179,11 +153,11 @@ fn settle(
     let stored = match inner.read(id) {
         Ok(stored) => stored,
         Err(unknown) => {
-            tracing::error!(%id, %error, %unknown, "nobody knows whether an upload was committed; everything stays");
+            tracing::error!(%id, %error, %unknown, "commit outcome unknown; its files are kept");
             return Err(error);
         }
     };
-    let buried = match stored {
+    let removed = match stored {
         // The answer to the creation was lost, and the creation was not.
         Some(Stored::Live(found)) if found == *manifest && matches!(error, StoreError::Exists) => {
             return Ok(());
@@ -191,16 +165,16 @@ fn settle(
         Some(Stored::Live(found)) if found != *manifest => return Err(error),
         Some(Stored::Live(_)) => {
             let failed = Tombstone::of(manifest, Reason::Failed, manifest.created_at);
-            inner.bury(&failed).map(drop)
+            inner.remove(&failed).map(drop)
         }
         None if linked.is_empty() => return Err(error),
         None => {
             let files = manifest.files().map(|(_, file)| file.name.clone());
             let orphaned = Tombstone::orphaned(*id, files.collect(), manifest.created_at);
             match inner.close_key(&orphaned) {
-                // It has come after all: what stands there now decides.
+                // The manifest was created after all: what stands at the key now decides.
                 Ok(Replaced::Changed) => return settle(inner, manifest, linked, error),
-                closed => closed.and_then(|_| inner.clear(&orphaned)).map(drop),
+                closed => closed.and_then(|_| inner.remove_files(&orphaned)).map(drop),
             }
         }
         Some(Stored::Gone(_)) => {
@@ -208,55 +182,23 @@ fn settle(
             return Err(error);
         }
     };
-    if let Err(unknown) = buried {
-        tracing::error!(%id, %unknown, "a failed upload stays until the next comparison");
+    if let Err(unknown) = removed {
+        tracing::error!(%id, %unknown, "cannot remove a failed upload; the next comparison removes it");
     }
     inner.layout.forget_prefix(id.prefix());
     Err(error)
 }
 
-/// Takes back the names a failed commit has given, the manifest's first.
+/// Removes the names that a failed commit has given, the manifest's first.
 fn withdraw(inner: &Inner, id: &UploadId, linked: &[String]) {
     let Ok(Some(dir)) = inner.layout.prefix(id.prefix()) else {
         return;
     };
     for name in linked.iter().rev() {
         if let Err(error) = layout::unlink(&dir, name.as_str()) {
-            tracing::error!(name, %error, "a failed upload left a file; the next look for orphans removes it");
+            tracing::error!(name, %error, "cannot remove a file of a failed upload; the next search for orphans removes it");
         }
     }
-    // Whoever removed the folder under us gets a new one at the next upload.
+    // The folder may have been removed meanwhile: the next upload makes a new one.
     inner.layout.forget_prefix(id.prefix());
-}
-
-/// Marks an upload as being committed: its files have no manifest and are no orphans.
-pub struct Committing {
-    inner: Arc<Inner>,
-    id: UploadId,
-}
-
-impl Committing {
-    pub fn new(inner: &Arc<Inner>, id: UploadId) -> Self {
-        inner.committing().insert(id);
-        Committing {
-            inner: Arc::clone(inner),
-            id,
-        }
-    }
-}
-
-impl Drop for Committing {
-    fn drop(&mut self) {
-        self.inner.committing().remove(&self.id);
-    }
-}
-
-impl Inner {
-    /// The uploads being committed.
-    pub fn committing(&self) -> std::sync::MutexGuard<'_, std::collections::HashSet<UploadId>> {
-        // A panic cannot leave the set half changed.
-        self.committing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }

@@ -19,6 +19,7 @@
 //! - [`manage`]: the changes of what is stored as a use case: who may, the deadline, the end.
 //! - [`expiry`]: the cleaner.
 //! - [`reconcile`]: the comparison of index and store, and what crashes left.
+//! - [`operate`]: what operators ask as a use case: readiness, figures, a comparison by hand.
 //! - [`http`]: routes, headers, status codes, connections.
 //! - [`client`]: the same forms from the other end: upload, download, progress.
 //! - [`app`]: what the parts are made of; [`shutdown`] how they end.
@@ -82,6 +83,7 @@ pub mod lease;
 pub mod log;
 pub mod manage;
 pub mod model;
+pub mod operate;
 pub mod reconcile;
 pub mod repository;
 pub mod shutdown;

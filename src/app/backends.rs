@@ -1,13 +1,16 @@
 //! What the server stands on: a store, an index, a lease.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{Options, Sharing, StartError, Task};
+use super::error::StartError;
+use super::options::{AppOptions, Sharing};
 use crate::catalog::{self, Catalog, EmbeddedCatalog, RedisCatalog};
 use crate::coordination::{Events, Link};
 use crate::lease::{self, Lease, RedisLease, Solo};
@@ -26,6 +29,9 @@ pub enum Purpose {
     /// To make the index anew; with `adopt`, whatever store and Redis knew of each other.
     Reindex { adopt: bool },
 }
+
+/// Work beside the requests, until it is told to stop.
+pub type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, io::Result<()>> + Send>;
 
 /// What the server stands on.
 pub struct Backends {
@@ -46,7 +52,7 @@ pub struct Backends {
 impl Backends {
     /// Opens them; `descriptors` files of the store may be open.
     pub async fn open(
-        options: &Options,
+        options: &AppOptions,
         clock: &Clock,
         descriptors: usize,
         purpose: Purpose,
@@ -66,7 +72,7 @@ impl Backends {
     }
 
     async fn alone(
-        options: &Options,
+        options: &AppOptions,
         clock: &Clock,
         disk: &disk::Options,
         purpose: Purpose,
@@ -96,7 +102,7 @@ impl Backends {
     /// A bucket and an index on this machine. A bucket has no lock that would keep others away:
     /// it is treated as one that they have too.
     async fn with_bucket(
-        options: &Options,
+        options: &AppOptions,
         bucket: &object::Options,
         clock: &Clock,
         purpose: Purpose,
@@ -129,7 +135,7 @@ impl Backends {
     }
 
     async fn shared(
-        options: &Options,
+        options: &AppOptions,
         sharing: &Sharing,
         disk: &disk::Options,
         purpose: Purpose,

@@ -1,37 +1,39 @@
 //! The composition root: what the parts are made of, and how they begin and end.
 
 mod backends;
+mod error;
+mod options;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::catalog;
-use crate::coordination::{Address, ConnectError, Keys};
-use crate::delivery::{self, Delivery};
+use crate::delivery::Delivery;
 use crate::expiry::{self, Expiry};
 use crate::http;
 use crate::http::server::{Listener, Server, Timeouts, Workers};
-use crate::ingest::{self, Ingest};
+use crate::ingest::Ingest;
 use crate::lease::Lease;
 use crate::manage::Manage;
 use crate::model::Clock;
+use crate::operate::Operate;
 use crate::reconcile::{self, Compared, Reconciler};
-use crate::repository::{IdentityError, Repository, RepositoryError};
+use crate::repository::Repository;
 use crate::shutdown::Shutdown;
-use crate::store::{BucketStore, DiskStore, Store, StoreError, disk, object};
-use backends::{Backends, Purpose};
+use crate::store::{BucketStore, DiskStore, Store};
+use backends::{Backends, Purpose, Task};
+
+pub use error::StartError;
+pub use options::{AppOptions, Sharing};
 
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -45,91 +47,9 @@ const CHANGES_END: Duration = Duration::from_secs(30);
 /// the index, files being read.
 const RESERVED_DESCRIPTORS: u64 = 1024;
 
-/// The settings of all parts.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The store's directory; with a bucket, the index of an instance that has no Redis.
-    pub dir: PathBuf,
-    /// The store's bucket, if it has one.
-    pub bucket: Option<object::Options>,
-    /// What a commit waits for.
-    pub durability: disk::Durability,
-    /// Bytes of the file system that are not to be used.
-    pub min_free: u64,
-    /// How long unfinished uploads of other instances are left alone.
-    pub stale_after: Duration,
-    /// How the store is shared with other instances; `None` when it is not.
-    pub sharing: Option<Sharing>,
-    /// Uploads.
-    pub ingest: ingest::Options,
-    /// Downloads.
-    pub delivery: delivery::Options,
-    /// The resources.
-    pub http: http::Options,
-    /// The most connections at once.
-    pub max_connections: usize,
-    /// How long transfers may go on after the first signal.
-    pub shutdown_grace: Duration,
-}
-
-/// How several instances share one store.
-#[derive(Debug, Clone)]
-pub struct Sharing {
-    /// Where their Redis is.
-    pub redis: Address,
-    /// What they call things there.
-    pub keys: Keys,
-    /// The lock that elects the one that cleans up, where it is not one of `keys`.
-    pub lease_key: Option<String>,
-    /// How long that lasts when its holder has died.
-    pub lease_ttl: Duration,
-}
-
-impl Options {
-    /// Where uploads are stored, for people.
-    pub fn place(&self) -> String {
-        match &self.bucket {
-            Some(bucket) => bucket.to_string(),
-            None => self.dir.display().to_string(),
-        }
-    }
-}
-
-/// Why a server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] disk::OpenError),
-    /// The bucket cannot be used.
-    #[error(transparent)]
-    Bucket(#[from] object::OpenError),
-    /// The index cannot be opened.
-    #[error(transparent)]
-    Catalog(#[from] catalog::IndexOpenError),
-    /// The index cannot be made anew.
-    #[error(transparent)]
-    Index(#[from] catalog::CatalogError),
-    /// Redis cannot be used.
-    #[error(transparent)]
-    Redis(#[from] ConnectError),
-    /// The store and Redis do not belong together, or cannot say.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The store cannot say what of it is in doubt.
-    #[error(transparent)]
-    Doubt(#[from] StoreError),
-    /// The operating system has no randomness to give.
-    #[error(transparent)]
-    Random(#[from] getrandom::Error),
-    /// Store and index cannot be compared.
-    #[error(transparent)]
-    Compare(#[from] RepositoryError),
-}
-
 /// A server, ready to run.
 pub struct App {
-    options: Options,
+    options: AppOptions,
     repository: Repository,
     lease: Arc<dyn Lease>,
     trouble: watch::Receiver<Option<String>>,
@@ -142,14 +62,11 @@ pub struct App {
     _lock: Option<File>,
 }
 
-/// Work beside the requests, until it is told to stop.
-type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, io::Result<()>> + Send>;
-
 /// Puts a server together.
 ///
 /// # Errors
 /// The store or the index cannot be opened.
-pub async fn build(options: Options) -> Result<App, StartError> {
+pub async fn build(options: AppOptions) -> Result<App, StartError> {
     let clock = Clock::system();
     let descriptors = descriptors(options.max_connections);
     let backends = Backends::open(&options, &clock, descriptors, Purpose::Serve).await?;
@@ -172,7 +89,7 @@ pub async fn build(options: Options) -> Result<App, StartError> {
 ///
 /// # Errors
 /// It cannot be opened.
-pub fn inspect(options: &Options) -> Result<Arc<dyn Store>, StartError> {
+pub fn inspect(options: &AppOptions) -> Result<Arc<dyn Store>, StartError> {
     Ok(match &options.bucket {
         Some(bucket) => Arc::new(BucketStore::inspect(bucket)?),
         None => Arc::new(DiskStore::inspect(&options.dir)?),
@@ -180,7 +97,7 @@ pub fn inspect(options: &Options) -> Result<Arc<dyn Store>, StartError> {
 }
 
 /// A store and its index, without a server.
-pub struct Opened {
+pub struct OpenedStore {
     /// Both.
     pub repository: Repository,
     /// See [`Backends::lock`].
@@ -192,12 +109,12 @@ pub struct Opened {
 ///
 /// # Errors
 /// A server has them for itself, or they cannot be opened.
-pub async fn open(options: &Options) -> Result<Opened, StartError> {
+pub async fn open(options: &AppOptions) -> Result<OpenedStore, StartError> {
     let clock = Clock::system();
     let backends = Backends::open(options, &clock, 0, Purpose::Serve).await?;
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock, shared);
-    Ok(Opened {
+    Ok(OpenedStore {
         repository,
         _lock: backends.lock,
     })
@@ -208,7 +125,7 @@ pub async fn open(options: &Options) -> Result<Opened, StartError> {
 ///
 /// # Errors
 /// The store or the index cannot be opened, or one of them fails.
-pub async fn reindex(options: &Options, adopt: bool) -> Result<Compared, StartError> {
+pub async fn reindex(options: &AppOptions, adopt: bool) -> Result<Compared, StartError> {
     let clock = Clock::system();
     let backends = Backends::open(options, &clock, 0, Purpose::Reindex { adopt }).await?;
     let shared = backends.shared;
@@ -293,7 +210,7 @@ impl App {
         ended
     }
 
-    fn http(&self, shutdown: &Shutdown, counted: expiry::ExpiryMetrics) -> http::App {
+    fn http(&self, shutdown: &Shutdown, counted: expiry::ExpiryMetrics) -> http::AppState {
         let uploads = self.repository.clone();
         let ingest = Ingest::new(
             uploads.clone(),
@@ -301,14 +218,12 @@ impl App {
             self.options.ingest.clone(),
         );
         let delivery = Delivery::new(uploads.clone(), self.clock.clone(), self.options.delivery);
-        http::App::new(http::Parts {
+        http::AppState::new(http::StateParts {
             ingest,
             delivery,
             manage: Manage::new(uploads.clone(), self.clock.clone()),
-            repository: uploads,
-            trouble: self.trouble.clone(),
+            operate: Operate::new(uploads, self.trouble.clone(), self.lease.claims()),
             expiry: counted,
-            claims: self.lease.claims(),
             clock: self.clock.clone(),
             options: self.options.http.clone(),
             abort: shutdown.abort.clone(),

@@ -6,7 +6,7 @@ use axum::extract::Request;
 use tokio::sync::watch;
 
 use super::*;
-use crate::config::{Config, Given, Loaded};
+use crate::config::{Config, GivenSettings, Loaded};
 use crate::http::Service;
 use crate::http::rules::origin::Peer;
 use crate::lease::Solo;
@@ -15,9 +15,9 @@ use crate::repository::slowed::{Bench, cut};
 
 /// The server over a bench, as far as one request needs it.
 fn front(bench: &Bench) -> Arc<Service> {
-    let given = Given {
+    let given = GivenSettings {
         flags: vec![("access".to_owned(), vec!["admin:root".to_owned()])],
-        ..Given::default()
+        ..GivenSettings::default()
     };
     let loaded = Loaded::from(given).unwrap();
     let config = Config::new(&loaded, "", &Default::default(), "test".to_owned()).unwrap();

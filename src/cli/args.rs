@@ -5,13 +5,28 @@ use std::path::PathBuf;
 use clap::builder::styling::Styles;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap_complete::Shell;
 
-use super::client;
-use crate::config::{Kind, SETTINGS};
+use super::client::{self, ClientCommand};
+use super::settings::Sources;
+use crate::config::{SETTINGS, SettingKind};
 
 /// What to do.
 #[derive(Debug)]
 pub enum Command {
+    /// What needs the settings of a server.
+    Server(ServerCommand),
+    /// Ask a server.
+    Client(Box<ClientCommand>),
+    /// Print completions.
+    Completions(Shell),
+    /// Print a manual page.
+    Man(Option<String>),
+}
+
+/// A command that needs the settings of a server.
+#[derive(Debug)]
+pub enum ServerCommand {
     /// Serve.
     Serve,
     /// Print the settings.
@@ -23,11 +38,9 @@ pub enum Command {
     },
     /// Make the index anew.
     Reindex {
-        /// Whatever store and Redis were told before.
+        /// Whether store and Redis are taken to belong together, whatever they were told before.
         adopt: bool,
     },
-    /// Ask a server.
-    Client(Box<client::Command>),
 }
 
 /// What was asked for.
@@ -37,23 +50,6 @@ pub struct Invocation {
     pub command: Command,
     /// Where the settings are.
     pub sources: Sources,
-}
-
-/// Where settings were given, beside the environment.
-#[derive(Debug, Default)]
-pub struct Sources {
-    /// The settings given as flags.
-    pub flags: Vec<(String, Vec<String>)>,
-    /// The settings file.
-    pub config: Option<PathBuf>,
-}
-
-impl Sources {
-    /// The settings file, named by the flag or else by `WHARF_CONFIG`.
-    pub fn file(&self) -> Option<PathBuf> {
-        let named = std::env::var_os("WHARF_CONFIG").filter(|path| !path.is_empty());
-        self.config.clone().or(named.map(PathBuf::from))
-    }
 }
 
 /// Reads the arguments of the process; on a mistake, or for help, it ends the process.
@@ -97,7 +93,19 @@ pub fn command() -> clap::Command {
         }
         command = command.subcommand(sub);
     }
-    command.subcommands(client::args::commands())
+    command.subcommands(client::args::commands()).subcommands([
+        clap::Command::new("completions")
+            .about("Print the completions for a shell")
+            .arg(
+                Arg::new("shell")
+                    .value_name("SHELL")
+                    .required(true)
+                    .value_parser(value_parser!(Shell)),
+            ),
+        clap::Command::new("man")
+            .about("Print the manual page of wharf, or of one of its commands")
+            .arg(Arg::new("page").value_name("COMMAND")),
+    ])
 }
 
 fn removal() -> Arg {
@@ -152,8 +160,8 @@ fn settings(mut command: clap::Command) -> clap::Command {
     ]);
     for setting in SETTINGS {
         let action = match setting.kind {
-            Kind::Single => ArgAction::Set,
-            Kind::List => ArgAction::Append,
+            SettingKind::Single => ArgAction::Set,
+            SettingKind::List => ArgAction::Append,
         };
         let default = match setting.default {
             "" => String::new(),
@@ -177,29 +185,20 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
     let mut flags = flags(matches);
     let mut config = matches.get_one::<PathBuf>("config").cloned();
     let command = match matches.subcommand() {
-        None => Command::Serve,
+        None => Command::Server(ServerCommand::Serve),
         Some((name, sub)) => {
-            if let Some(asked) = client::args::read(name, sub) {
+            if let Some(command) = without_settings(name, sub) {
                 if let Some((key, _)) = flags.first() {
                     return Err(format!(
                         "{key} is a setting of the server, not of wharf {name}"
                     ));
                 }
-                Command::Client(Box::new(asked))
+                command
             } else {
                 // What stands behind the command is read last, and wins.
                 flags.extend(self::flags(sub));
                 config = sub.get_one::<PathBuf>("config").cloned().or(config);
-                match name {
-                    "config" => Command::Config,
-                    "check" => Command::Check {
-                        remove: sub.get_flag("remove"),
-                    },
-                    "reindex" => Command::Reindex {
-                        adopt: sub.get_flag("adopt"),
-                    },
-                    _ => Command::Serve,
-                }
+                Command::Server(server_command(name, sub))
             }
         }
     };
@@ -207,6 +206,28 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
         command,
         sources: Sources { flags, config },
     })
+}
+
+/// The command of this name, when it needs no settings of a server.
+fn without_settings(name: &str, matches: &ArgMatches) -> Option<Command> {
+    Some(match name {
+        "completions" => Command::Completions(*matches.get_one::<Shell>("shell")?),
+        "man" => Command::Man(matches.get_one::<String>("page").cloned()),
+        _ => Command::Client(Box::new(client::args::read(name, matches)?)),
+    })
+}
+
+fn server_command(name: &str, matches: &ArgMatches) -> ServerCommand {
+    match name {
+        "config" => ServerCommand::Config,
+        "check" => ServerCommand::Check {
+            remove: matches.get_flag("remove"),
+        },
+        "reindex" => ServerCommand::Reindex {
+            adopt: matches.get_flag("adopt"),
+        },
+        _ => ServerCommand::Serve,
+    }
 }
 
 /// The settings given as flags.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use crate::config::{Kind, Loaded, SETTINGS};
+use crate::config::{Loaded, SETTINGS, SettingKind};
 
 /// Prints every setting as a line of TOML, with its origin; secrets are masked.
 pub fn run(loaded: &Loaded) -> anyhow::Result<ExitCode> {
@@ -16,8 +16,8 @@ pub fn run(loaded: &Loaded) -> anyhow::Result<ExitCode> {
             .map(|text| toml::Value::String(setting.shown(text)).to_string())
             .collect();
         let text = match setting.kind {
-            Kind::List => format!("[{}]", texts.join(", ")),
-            Kind::Single => texts.join(", "),
+            SettingKind::List => format!("[{}]", texts.join(", ")),
+            SettingKind::Single => texts.join(", "),
         };
         writeln!(out, "{} = {text} # {}", setting.key, value.origin)?;
     }

@@ -2,8 +2,8 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::args::Sources;
-use super::{check_values, load, reason};
+use super::settings::{Sources, check_values, load};
+use super::stderr::reason;
 use crate::config::{Loaded, SETTINGS};
 use crate::http::rules::access::Access;
 use crate::log;

@@ -15,7 +15,7 @@ use super::received::{Received, shown};
 use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, Progress, Unwatched};
 use crate::form::{Decoder, Event, PartHead, RawFileName, close};
-use crate::model::{Distinct, FileName};
+use crate::model::{FileName, UniqueNames};
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
 pub const RETRIES: u32 = 5;
@@ -192,7 +192,7 @@ struct Receiver<'a> {
     place: Place<'a>,
     replace: bool,
     progress: &'a dyn Progress,
-    names: Distinct,
+    names: UniqueNames,
     /// The files of forms before this one, under the names that this download may give again.
     before: HashMap<FileName, Received>,
     part: Part<'a>,
@@ -219,7 +219,7 @@ impl<'a> Receiver<'a> {
             place,
             replace,
             progress,
-            names: Distinct::default(),
+            names: UniqueNames::default(),
             before: HashMap::new(),
             part: Part::Dropped,
             hasher: Hasher::default(),
@@ -232,7 +232,7 @@ impl<'a> Receiver<'a> {
     fn begin_anew(&mut self) -> Result<(), ClientError> {
         self.place.begin_anew()?;
         self.part = Part::Dropped;
-        self.names = Distinct::default();
+        self.names = UniqueNames::default();
         self.kept = 0;
         let done = std::mem::take(&mut self.done);
         let placed = done.files.into_iter().filter(|file| file.path.is_some());
@@ -268,7 +268,7 @@ impl<'a> Receiver<'a> {
         };
         let media_type = head.content_type.as_ref().map_or(0, |text| text.len());
         self.keep(PART_SIZE + head.name.len() + media_type)?;
-        let name = self.names.name(file_name(file, &head.name));
+        let name = self.names.assign(file_name(file, &head.name));
         let replace = self.replace || self.before.contains_key(&name);
         self.progress.file(name.as_str(), head.content_length);
         match Incoming::begin(&mut self.place, &head, name, replace, &mut self.hasher) {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::settings::{ACCESS, Kind, SETTINGS, Setting, find};
+use super::settings::{ACCESS, SETTINGS, Setting, SettingKind, find};
 
 /// Variables that begin like settings and are something else: the client's server and token,
 /// the settings file, and a switch of the tests.
@@ -13,7 +13,7 @@ const NO_SETTINGS: [&str; 4] = ["WHARF_CONFIG", "WHARF_URL", "WHARF_TOKEN", "WHA
 
 /// What was given, by where it was given.
 #[derive(Debug, Default)]
-pub struct Given {
+pub struct GivenSettings {
     /// Flags: keys and their values.
     pub flags: Vec<(String, Vec<String>)>,
     /// The environment.
@@ -24,7 +24,7 @@ pub struct Given {
 
 /// Where a value was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// Nowhere.
     Default,
     /// In the file of this path.
@@ -35,30 +35,30 @@ pub enum Origin {
     Flag(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Default => f.write_str("default"),
-            Origin::File(path) => write!(f, "file {}", path.display()),
-            Origin::Environment(name) => write!(f, "environment {name}"),
-            Origin::Flag(flag) => write!(f, "flag --{flag}"),
+            SettingOrigin::Default => f.write_str("default"),
+            SettingOrigin::File(path) => write!(f, "file {}", path.display()),
+            SettingOrigin::Environment(name) => write!(f, "environment {name}"),
+            SettingOrigin::Flag(flag) => write!(f, "flag --{flag}"),
         }
     }
 }
 
 /// The value of a setting, and where it was given. One value, or several of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub struct SettingValue {
     /// As they were written.
     pub texts: Vec<String>,
     /// Where.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// Every setting's value.
 #[derive(Debug)]
 pub struct Loaded {
-    values: BTreeMap<&'static str, Value>,
+    values: BTreeMap<&'static str, SettingValue>,
     /// The variables of AWS, as they were given.
     pub aws: Vec<(String, String)>,
 }
@@ -99,7 +99,7 @@ impl Loaded {
     ///
     /// # Errors
     /// A key is unknown, a value has the wrong shape, or the file is no TOML.
-    pub fn from(given: Given) -> Result<Self, ConfigError> {
+    pub fn from(given: GivenSettings) -> Result<Self, ConfigError> {
         let mut loaded = Loaded {
             values: SETTINGS
                 .iter()
@@ -118,14 +118,16 @@ impl Loaded {
                 origin: "flag".to_owned(),
                 key: key.clone(),
             })?;
-            let origin = Origin::Flag(setting.flag());
-            loaded.values.insert(setting.key, Value { texts, origin });
+            let origin = SettingOrigin::Flag(setting.flag());
+            loaded
+                .values
+                .insert(setting.key, SettingValue { texts, origin });
         }
         Ok(loaded)
     }
 
     /// The value of a setting of the table.
-    pub fn get(&self, key: &'static str) -> &Value {
+    pub fn get(&self, key: &'static str) -> &SettingValue {
         // Every setting of the table has its default.
         &self.values[key]
     }
@@ -158,7 +160,7 @@ impl Loaded {
                     reason: place_and_reason(text, &error),
                 })?;
         for (key, value) in table {
-            let origin = Origin::File(path.clone());
+            let origin = SettingOrigin::File(path.clone());
             let setting = find(&key).ok_or_else(|| ConfigError::Unknown {
                 origin: origin.to_string(),
                 key,
@@ -167,11 +169,12 @@ impl Loaded {
                 key: setting.key,
                 origin: origin.to_string(),
                 reason: match setting.kind {
-                    Kind::Single => "one value is needed".to_owned(),
-                    Kind::List => "an array of strings is needed".to_owned(),
+                    SettingKind::Single => "one value is needed".to_owned(),
+                    SettingKind::List => "an array of strings is needed".to_owned(),
                 },
             })?;
-            self.values.insert(setting.key, Value { texts, origin });
+            self.values
+                .insert(setting.key, SettingValue { texts, origin });
         }
         Ok(())
     }
@@ -188,7 +191,7 @@ impl Loaded {
         let Some(setting) = of_variable(name) else {
             return Ok(());
         };
-        let origin = Origin::Environment(name.to_owned());
+        let origin = SettingOrigin::Environment(name.to_owned());
         let refused = |reason: &str| ConfigError::Value {
             key: setting.key,
             origin: origin.to_string(),
@@ -206,10 +209,11 @@ impl Loaded {
             return Ok(());
         }
         let texts = match setting.kind {
-            Kind::Single => vec![text.to_owned()],
-            Kind::List => text.split(',').map(|text| text.trim().to_owned()).collect(),
+            SettingKind::Single => vec![text.to_owned()],
+            SettingKind::List => text.split(',').map(|text| text.trim().to_owned()).collect(),
         };
-        self.values.insert(setting.key, Value { texts, origin });
+        self.values
+            .insert(setting.key, SettingValue { texts, origin });
         Ok(())
     }
 }
@@ -240,14 +244,14 @@ pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
         .collect()
 }
 
-fn default(setting: &Setting) -> Value {
+fn default(setting: &Setting) -> SettingValue {
     let texts = match setting.default {
         "" => Vec::new(),
         text => vec![text.to_owned()],
     };
-    Value {
+    SettingValue {
         texts,
-        origin: Origin::Default,
+        origin: SettingOrigin::Default,
     }
 }
 
@@ -259,7 +263,7 @@ fn toml_texts(setting: &Setting, value: toml::Value) -> Option<Vec<String>> {
         _ => None,
     };
     match (setting.kind, value) {
-        (Kind::List, toml::Value::Array(values)) => values.into_iter().map(text).collect(),
+        (SettingKind::List, toml::Value::Array(values)) => values.into_iter().map(text).collect(),
         (_, value) => text(value).map(|text| vec![text]),
     }
 }
@@ -268,8 +272,8 @@ fn toml_texts(setting: &Setting, value: toml::Value) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn given(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> Given {
-        Given {
+    fn given(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> GivenSettings {
+        GivenSettings {
             flags: flags
                 .iter()
                 .map(|(k, v)| ((*k).into(), vec![(*v).into()]))

@@ -7,6 +7,8 @@ mod settings;
 mod typed;
 
 pub use aws::Profiles;
-pub use load::{ConfigError, Given, Loaded, Origin, Value, unknown_variables};
-pub use settings::{Kind, SETTINGS, Setting, find};
+pub use load::{
+    ConfigError, GivenSettings, Loaded, SettingOrigin, SettingValue, unknown_variables,
+};
+pub use settings::{SETTINGS, Setting, SettingKind, find};
 pub use typed::{Config, ListenAddress};

@@ -3,7 +3,7 @@
 
 /// Whether a setting takes one value or several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// One value.
     Single,
     /// Several: a repeated flag, a TOML array, commas in the environment.
@@ -28,7 +28,7 @@ pub struct Setting {
     /// The default as a user would write it; empty for a list without elements.
     pub default: &'static str,
     /// One value or several.
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// What of its values is masked wherever they are shown.
     mask: Mask,
     /// The heading it stands under in the help text.
@@ -51,7 +51,7 @@ impl Setting {
     }
 
     const fn list(mut self) -> Self {
-        self.kind = Kind::List;
+        self.kind = SettingKind::List;
         self
     }
 
@@ -104,7 +104,7 @@ const fn row(
     Setting {
         key,
         default,
-        kind: Kind::Single,
+        kind: SettingKind::Single,
         mask: Mask::Nothing,
         group,
         value,
@@ -193,7 +193,7 @@ mod tests {
             assert!(!setting.value.is_empty(), "{key} has no placeholder");
             assert!(!setting.group.is_empty(), "{key} has no group");
             assert!(
-                setting.kind == Kind::List || !setting.default.is_empty(),
+                setting.kind == SettingKind::List || !setting.default.is_empty(),
                 "{key} has no default"
             );
             assert!(

@@ -10,7 +10,7 @@ use http::Uri;
 use super::aws::{self, Profiles};
 use super::load::{ConfigError, Loaded};
 use crate::coordination::{Address, Keys};
-use crate::http::admission::Limits;
+use crate::http::admission::AdmissionLimits;
 use crate::http::rules::access::{Access, Rule, Scope};
 use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
@@ -43,7 +43,7 @@ pub struct Config {
     /// Which log lines there are.
     pub log: String,
     /// The options of the parts.
-    pub app: app::Options,
+    pub app: app::AppOptions,
 }
 
 impl Config {
@@ -58,7 +58,7 @@ impl Config {
         profiles: &Profiles,
         instance: String,
     ) -> Result<Self, ConfigError> {
-        let read = Reader(loaded);
+        let read = SettingReader(loaded);
         let listen = read.list("listen", |text| match text.strip_prefix("unix:") {
             Some("") => Err("unix: without a path".to_owned()),
             Some(path) => Ok(ListenAddress::Unix(path.into())),
@@ -80,7 +80,7 @@ impl Config {
                 &[("text", log::Format::Text), ("json", log::Format::Json)],
             )?,
             log: read.text("log").to_owned(),
-            app: app::Options {
+            app: app::AppOptions {
                 dir: read.text("dir").into(),
                 bucket: read.bucket(aws::merge(&loaded.aws, profiles))?,
                 durability: read.choice(
@@ -94,7 +94,7 @@ impl Config {
                 stale_after: read.duration("stale_after")?,
                 sharing: read.sharing()?,
                 ingest: read.ingest()?,
-                delivery: delivery::Options {
+                delivery: delivery::DeliveryOptions {
                     shared_names: read.choice("names", &[("shared", true), ("private", false)])?,
                 },
                 http: read.http(access_lines, instance)?,
@@ -106,9 +106,9 @@ impl Config {
 }
 
 /// Reads values by their shape.
-struct Reader<'a>(&'a Loaded);
+struct SettingReader<'a>(&'a Loaded);
 
-impl Reader<'_> {
+impl SettingReader<'_> {
     fn sharing(&self) -> Result<Option<app::Sharing>, ConfigError> {
         let redis = self.parsed("redis", |text| match text {
             "none" => Ok(None),
@@ -142,8 +142,8 @@ impl Reader<'_> {
         }))
     }
 
-    fn ingest(&self) -> Result<ingest::Options, ConfigError> {
-        Ok(ingest::Options {
+    fn ingest(&self) -> Result<ingest::IngestOptions, ConfigError> {
+        Ok(ingest::IngestOptions {
             max_file_size: self.size("max_file_size")?,
             max_request_size: self.size("max_request_size")?,
             max_files: self.count("max_files")?,
@@ -161,7 +161,7 @@ impl Reader<'_> {
         &self,
         access_lines: &str,
         instance: String,
-    ) -> Result<resources::Options, ConfigError> {
+    ) -> Result<resources::HttpOptions, ConfigError> {
         let mut rules = self.list("access", access_rule)?;
         if self.text("access_file") != "none" {
             let from_file = access_rules(access_lines);
@@ -171,7 +171,7 @@ impl Reader<'_> {
             "auto" => instance,
             name => name.to_owned(),
         };
-        Ok(resources::Options {
+        Ok(resources::HttpOptions {
             base_path: self.parsed("base_path", base_path)?,
             public_url: self.parsed("public_url", |text| match text {
                 "none" => Ok(None),
@@ -187,7 +187,7 @@ impl Reader<'_> {
             cors_origins: self.list("cors_origin", Site::parse)?,
             access: Access::new(rules),
             idle_timeout: self.duration("idle_timeout")?,
-            limits: Limits {
+            limits: AdmissionLimits {
                 uploads: self.count("max_uploads")?,
                 per_client: self.optional_count("max_uploads_per_client")?,
                 min_rate: self.size("min_rate")?,
@@ -337,7 +337,7 @@ fn access_rule(text: &str) -> Result<Rule, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::load::Given;
+    use super::super::load::GivenSettings;
     use super::*;
 
     fn config(flags: &[(&str, &str)]) -> Result<Config, String> {
@@ -345,9 +345,9 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).into(), vec![(*v).into()]))
             .collect();
-        let loaded = Loaded::from(Given {
+        let loaded = Loaded::from(GivenSettings {
             flags,
-            ..Given::default()
+            ..GivenSettings::default()
         })
         .unwrap();
         Config::new(&loaded, "", &Profiles::default(), "me-1".to_owned())

@@ -9,12 +9,12 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cursor::{Cursor, FileRange, Step, recall};
+use super::cursor::{FileRange, FormCursor, Step, recall};
 use super::memory::ManifestBudget;
 use super::outline::Outline;
-use super::representation::{Slice, Source};
+use super::representation::{ByteSource, Slice};
 use super::uses::Uses;
-use super::{Delivery, DeliveryError, Piece, Representation};
+use super::{BodyPiece, Delivery, DeliveryError, Representation};
 use crate::model::UploadId;
 use crate::repository::{Repository, Wanted};
 use crate::store::{Blob, StoreError};
@@ -24,7 +24,7 @@ use crate::store::{Blob, StoreError};
 const SHORT: u64 = 64 << 10;
 
 /// A body, exactly as many bytes as its pieces have.
-pub enum Content {
+pub enum BodyContent {
     /// All of it.
     Whole(Bytes),
     /// Block by block; an error is its end.
@@ -41,9 +41,9 @@ impl Delivery {
     pub async fn open(
         &self,
         representation: &Representation,
-        pieces: Vec<Piece>,
+        pieces: Vec<BodyPiece>,
         counts: bool,
-    ) -> Result<Content, DeliveryError> {
+    ) -> Result<BodyContent, DeliveryError> {
         self.trust(&pieces).await?;
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)
@@ -51,10 +51,10 @@ impl Delivery {
             None
         };
         let slices = slices_of_many_files(&pieces);
-        let mut reader = Reader {
+        let mut reader = BodyReader {
             uploads: self.uploads.clone(),
             manifests: self.manifests.clone(),
-            left: pieces.iter().map(Piece::len).sum(),
+            left: pieces.iter().map(BodyPiece::len).sum(),
             pieces: pieces.into(),
             cursor: None,
             steps: VecDeque::new(),
@@ -64,10 +64,10 @@ impl Delivery {
         };
         let first = reader.next().await?;
         if reader.left == 0 {
-            return Ok(Content::Whole(first.unwrap_or_default()));
+            return Ok(BodyContent::Whole(first.unwrap_or_default()));
         }
         if reader.left <= SHORT {
-            return Ok(Content::Whole(reader.rest(first).await?));
+            return Ok(BodyContent::Whole(reader.rest(first).await?));
         }
         for (outline, range) in &slices {
             self.verify(outline, range).await?;
@@ -76,21 +76,23 @@ impl Delivery {
             Ok(reader.next().await?.map(|block| (block, reader)))
         });
         let first = futures_util::stream::iter(first.map(Ok));
-        Ok(Content::Blocks(first.chain(rest).boxed()))
+        Ok(BodyContent::Blocks(first.chain(rest).boxed()))
     }
 }
 
 impl Delivery {
     /// Waits until all that is sent is known to be whole.
-    async fn trust(&self, pieces: &[Piece]) -> Result<(), DeliveryError> {
+    async fn trust(&self, pieces: &[BodyPiece]) -> Result<(), DeliveryError> {
         if !self.uploads.has_doubts() {
             return Ok(());
         }
         for piece in pieces {
-            let Piece::Slice(slice) = piece else { continue };
+            let BodyPiece::Slice(slice) = piece else {
+                continue;
+            };
             match &slice.source {
-                Source::File(id, name, _) => self.trust_in(id, Wanted::File(name)).await?,
-                Source::Form(outline) => {
+                ByteSource::File(id, name, _) => self.trust_in(id, Wanted::File(name)).await?,
+                ByteSource::Form(outline) => {
                     for section in &outline.sections {
                         let parts = Wanted::Parts(section.parts.clone());
                         self.trust_in(&section.id, parts).await?;
@@ -135,10 +137,10 @@ impl Delivery {
 
 /// The forms that are sent, each with its range, that have files behind the one that is opened
 /// first.
-fn slices_of_many_files(pieces: &[Piece]) -> Vec<(Arc<Outline>, Range<u64>)> {
+fn slices_of_many_files(pieces: &[BodyPiece]) -> Vec<(Arc<Outline>, Range<u64>)> {
     let slices = pieces.iter().filter_map(|piece| match piece {
-        Piece::Slice(Slice {
-            source: Source::Form(outline),
+        BodyPiece::Slice(Slice {
+            source: ByteSource::Form(outline),
             range,
         }) if outline.files > 1 => Some((Arc::clone(outline), range.clone())),
         _ => None,
@@ -147,12 +149,12 @@ fn slices_of_many_files(pieces: &[Piece]) -> Vec<(Arc<Outline>, Range<u64>)> {
 }
 
 /// What is left to be sent.
-struct Reader {
+struct BodyReader {
     uploads: Repository,
     manifests: ManifestBudget,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<BodyPiece>,
     /// The form of which the first piece was a part.
-    cursor: Option<Cursor>,
+    cursor: Option<FormCursor>,
     /// The next steps that are known already: a file, then the text before the next file.
     steps: VecDeque<Step>,
     /// The file of the first step, once it is opened.
@@ -166,7 +168,7 @@ struct Reader {
 
 type Opened = Result<Box<dyn Blob>, DeliveryError>;
 
-impl Reader {
+impl BodyReader {
     /// The next block. The uses are kept before the last one is handed out.
     async fn next(&mut self) -> Result<Option<Bytes>, DeliveryError> {
         let block = self.read().await?;
@@ -234,13 +236,13 @@ impl Reader {
             }
             let Slice { source, range } = match self.pieces.pop_front() {
                 None => return Ok(None),
-                Some(Piece::Bytes(bytes)) => return Ok(Some(Step::Text(bytes))),
-                Some(Piece::Slice(slice)) => slice,
+                Some(BodyPiece::Bytes(bytes)) => return Ok(Some(Step::Text(bytes))),
+                Some(BodyPiece::Slice(slice)) => slice,
             };
             match source {
-                Source::Form(outline) => self.cursor = Some(Cursor::new(outline, range)),
-                Source::File(..) if range.is_empty() => {}
-                Source::File(id, name, size) => {
+                ByteSource::Form(outline) => self.cursor = Some(FormCursor::new(outline, range)),
+                ByteSource::File(..) if range.is_empty() => {}
+                ByteSource::File(id, name, size) => {
                     return Ok(Some(Step::File(FileRange {
                         id,
                         name,

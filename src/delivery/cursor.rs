@@ -50,7 +50,7 @@ enum Walked {
 
 /// Where the reader of a form is.
 #[derive(Debug)]
-pub struct Cursor {
+pub struct FormCursor {
     outline: Arc<Outline>,
     /// The range of the form that the reader has not got yet.
     range: Range<u64>,
@@ -66,12 +66,12 @@ pub struct Cursor {
     held: Option<HeldManifest>,
 }
 
-impl Cursor {
+impl FormCursor {
     /// Reads `range`, which lies within the form.
     pub fn new(outline: Arc<Outline>, range: Range<u64>) -> Self {
         let sections = &outline.sections;
         let section = sections.partition_point(|section| section.end <= range.start);
-        Cursor {
+        FormCursor {
             part: sections
                 .get(section)
                 .map_or(0, |section| section.parts.start),

@@ -1,6 +1,8 @@
 //! The listing: what the index says of uploads, some at a time, as a reader takes them.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
 
 use super::{Delivery, DeliveryError};
 use crate::catalog::{Cursor, Downloads, IndexEntry};
@@ -33,6 +35,33 @@ pub struct Summary {
     pub downloads: Option<Downloads>,
 }
 
+/// A place in the listing, as callers get and give it: behind the upload of a time and an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListingCursor(Cursor);
+
+impl fmt::Display for ListingCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.created_at.as_millis(), self.0.id)
+    }
+}
+
+/// A text that is no [`ListingCursor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a time in milliseconds, a dash and an id")]
+pub struct NoCursor;
+
+impl FromStr for ListingCursor {
+    type Err = NoCursor;
+
+    fn from_str(text: &str) -> Result<Self, NoCursor> {
+        let (millis, id) = text.split_once('-').ok_or(NoCursor)?;
+        Ok(ListingCursor(Cursor {
+            created_at: Timestamp::from_millis(millis.parse().map_err(|_| NoCursor)?),
+            id: id.parse().map_err(|_| NoCursor)?,
+        }))
+    }
+}
+
 /// A listing under way. It holds no more than `ASKED` uploads, whatever they hold.
 pub struct Listing {
     delivery: Delivery,
@@ -56,9 +85,10 @@ impl Delivery {
     /// The index is being rebuilt, or does not answer.
     pub async fn list(
         &self,
-        after: Option<Cursor>,
+        after: Option<ListingCursor>,
         limit: usize,
     ) -> Result<Listing, DeliveryError> {
+        let after = after.map(|ListingCursor(cursor)| cursor);
         let mut listing = Listing {
             delivery: self.clone(),
             entries: VecDeque::new(),
@@ -110,15 +140,16 @@ impl Listing {
     ///
     /// # Errors
     /// The index fails.
-    pub async fn end(mut self) -> Result<Option<Cursor>, DeliveryError> {
+    pub async fn end(mut self) -> Result<Option<ListingCursor>, DeliveryError> {
         while let (true, Some(next)) = (self.entries.is_empty() && self.looks > 0, self.next) {
             self.look(Some(next)).await?;
         }
-        Ok(match self.entries.is_empty() {
+        let next = match self.entries.is_empty() {
             // No upload was found up to this place.
             true => self.next,
             false => self.last,
-        })
+        };
+        Ok(next.map(ListingCursor))
     }
 
     /// Asks the index for those behind `after`.

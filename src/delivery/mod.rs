@@ -21,15 +21,15 @@ use crate::store::PresignRequest;
 
 use memory::ManifestBudget;
 
-pub use body::Content;
+pub use body::BodyContent;
 pub use error::DeliveryError;
-pub use listing::{Listing, Summary};
-pub use representation::{FormBuilder, Kind, Piece, Representation};
+pub use listing::{Listing, ListingCursor, NoCursor, Summary};
+pub use representation::{BodyPiece, FormBuilder, Representation, RepresentationKind};
 pub use selected::Selected;
 
 /// What may be asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct DeliveryOptions {
     /// Whether a file can be asked for by its name alone, by everybody.
     pub shared_names: bool,
 }
@@ -39,13 +39,13 @@ pub struct Options {
 pub struct Delivery {
     uploads: Repository,
     clock: Clock,
-    options: Options,
+    options: DeliveryOptions,
     manifests: ManifestBudget,
 }
 
 impl Delivery {
     /// Gives out `uploads`.
-    pub fn new(uploads: Repository, clock: Clock, options: Options) -> Self {
+    pub fn new(uploads: Repository, clock: Clock, options: DeliveryOptions) -> Self {
         Delivery {
             uploads,
             clock,

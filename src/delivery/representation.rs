@@ -24,7 +24,7 @@ const ENCODER_VERSION: u32 = 1;
 #[derive(Debug, Clone)]
 pub struct Representation {
     /// What it is.
-    pub kind: Kind,
+    pub kind: RepresentationKind,
     /// The opaque part of its strong `ETag` (RFC 9110 section 8.8.3), quotes included.
     pub etag: String,
     /// When it was stored.
@@ -35,13 +35,13 @@ pub struct Representation {
     pub by_name: bool,
     /// The limits of the uploads it is made of whose downloads are counted.
     pub(super) limited: Vec<Limit>,
-    source: Source,
+    source: ByteSource,
     len: u64,
 }
 
 /// The two forms a download has.
 #[derive(Debug, Clone)]
-pub enum Kind {
+pub enum RepresentationKind {
     /// `multipart/form-data`.
     Form(Boundary),
     /// The bytes of one file.
@@ -69,7 +69,7 @@ impl Deref for RawFile {
 
 /// Where the bytes come from.
 #[derive(Debug, Clone)]
-pub(super) enum Source {
+pub(super) enum ByteSource {
     Form(Arc<Outline>),
     /// Its upload, its name, and its size in bytes.
     File(UploadId, FileName, u64),
@@ -77,7 +77,7 @@ pub(super) enum Source {
 
 /// A run of bytes to be sent.
 #[derive(Debug, Clone)]
-pub enum Piece {
+pub enum BodyPiece {
     /// From memory.
     Bytes(Bytes),
     /// Of a representation.
@@ -87,16 +87,16 @@ pub enum Piece {
 /// A range of a representation; what is in it is found when it is read.
 #[derive(Debug, Clone)]
 pub struct Slice {
-    pub(super) source: Source,
+    pub(super) source: ByteSource,
     pub(super) range: Range<u64>,
 }
 
-impl Piece {
+impl BodyPiece {
     /// Bytes.
     pub fn len(&self) -> u64 {
         match self {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::Slice(slice) => slice.range.end - slice.range.start,
+            BodyPiece::Bytes(bytes) => bytes.len() as u64,
+            BodyPiece::Slice(slice) => slice.range.end - slice.range.start,
         }
     }
 
@@ -138,9 +138,9 @@ impl FormBuilder {
         let hash = self.common.hash();
         let boundary = boundary(&hash);
         let outline = self.outline.finish(boundary.clone());
-        let (kind, len) = (Kind::Form(boundary), outline.len);
+        let (kind, len) = (RepresentationKind::Form(boundary), outline.len);
         self.common
-            .finish(kind, Source::Form(Arc::new(outline)), len)
+            .finish(kind, ByteSource::Form(Arc::new(outline)), len)
     }
 }
 
@@ -216,7 +216,7 @@ impl Common {
         self.hasher.clone().finalize().into()
     }
 
-    fn finish(self, kind: Kind, source: Source, len: u64) -> Representation {
+    fn finish(self, kind: RepresentationKind, source: ByteSource, len: u64) -> Representation {
         let hash = self.hash();
         Representation {
             kind,
@@ -239,10 +239,10 @@ impl Representation {
             manifest: Arc::clone(&selected.manifest),
         };
         let (size, name) = (file.size, file.name.clone());
-        let source = Source::File(selected.manifest.id, name, size);
+        let source = ByteSource::File(selected.manifest.id, name, size);
         let mut common = Common::new(false);
         common.add(selected);
-        Some(common.finish(Kind::Raw(file), source, size))
+        Some(common.finish(RepresentationKind::Raw(file), source, size))
     }
 
     /// Its length in bytes.
@@ -258,8 +258,8 @@ impl Representation {
     /// The one file that it is, as it is; `None` for a form.
     pub(super) fn file(&self) -> Option<(&UploadId, &StoredFile)> {
         match &self.kind {
-            Kind::Raw(file) => Some((&file.manifest.id, file)),
-            Kind::Form(_) => None,
+            RepresentationKind::Raw(file) => Some((&file.manifest.id, file)),
+            RepresentationKind::Form(_) => None,
         }
     }
 
@@ -269,8 +269,8 @@ impl Representation {
     }
 
     /// What to send for `range` of its bytes, which lies within its length.
-    pub fn slice(&self, range: Range<u64>) -> Piece {
-        Piece::Slice(Slice {
+    pub fn slice(&self, range: Range<u64>) -> BodyPiece {
+        BodyPiece::Slice(Slice {
             source: self.source.clone(),
             range,
         })

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::cursor::{Cursor, Step};
+use super::cursor::{FormCursor, Step};
 use super::memory::ManifestBudget;
-use super::representation::{FormBuilder, Piece, Source};
-use super::{Kind, Representation, Selected};
+use super::representation::{BodyPiece, ByteSource, FormBuilder};
+use super::{Representation, RepresentationKind, Selected};
 use crate::catalog::EmbeddedCatalog;
 use crate::form::{self, OutPart};
 use crate::model::{Clock, Digest, Field, FileName, Manifest, Part, StoredFile};
@@ -107,7 +107,7 @@ fn forms() -> impl Strategy<Value = Vec<Selected>> {
 
 /// All of a form, written at once.
 fn whole(form: &Representation, selected: &[Selected]) -> Vec<u8> {
-    let Kind::Form(boundary) = &form.kind else {
+    let RepresentationKind::Form(boundary) = &form.kind else {
         panic!("it is a form")
     };
     let mut body = Vec::new();
@@ -144,14 +144,14 @@ fn whole(form: &Representation, selected: &[Selected]) -> Vec<u8> {
 }
 
 /// A range of a form, read step by step.
-async fn read(piece: Piece, uploads: &Repository, budget: &ManifestBudget) -> Vec<u8> {
-    let Piece::Slice(slice) = piece else {
+async fn read(piece: BodyPiece, uploads: &Repository, budget: &ManifestBudget) -> Vec<u8> {
+    let BodyPiece::Slice(slice) = piece else {
         panic!("a form has no bytes of its own")
     };
-    let Source::Form(outline) = slice.source else {
+    let ByteSource::Form(outline) = slice.source else {
         panic!("it is a form")
     };
-    let mut cursor = Cursor::new(outline, slice.range);
+    let mut cursor = FormCursor::new(outline, slice.range);
     let mut body = Vec::new();
     while let Some(step) = cursor.next(uploads, budget).await.unwrap() {
         match step {

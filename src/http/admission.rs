@@ -11,7 +11,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::received::Received;
+use super::body_meter::BodyMeter;
 
 /// Over which time a rate is taken.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const LEAVING: Duration = Duration::from_secs(1);
 
 /// What there may be.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct AdmissionLimits {
     /// Uploads at once.
     pub uploads: usize,
     /// Uploads of one client at once; `None` is any number.
@@ -47,15 +47,15 @@ pub enum Refused {
 /// The uploads under way.
 #[derive(Debug)]
 pub struct Admission {
-    limits: Limits,
+    limits: AdmissionLimits,
     permits: Arc<Semaphore>,
     /// A std mutex: held to add or take one, and to look at all when they are scarce or counted by
     /// client. An upload that is told to end is only woken meanwhile.
-    under_way: Mutex<UnderWay>,
+    under_way: Mutex<ActiveUploads>,
 }
 
 #[derive(Debug, Default)]
-struct UnderWay {
+struct ActiveUploads {
     next: u64,
     paces: HashMap<u64, Arc<Pace>>,
 }
@@ -71,7 +71,7 @@ pub struct Admitted {
 
 impl Admission {
     /// One with these limits.
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub fn new(limits: AdmissionLimits) -> Arc<Self> {
         Arc::new(Admission {
             permits: Arc::new(Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS))),
             limits,
@@ -87,7 +87,7 @@ impl Admission {
     pub async fn admit(
         self: &Arc<Self>,
         client: Option<IpAddr>,
-        received: Received,
+        received: BodyMeter,
     ) -> Result<Admitted, Refused> {
         let client = client.map(network);
         let most = self.limits.uploads;
@@ -161,7 +161,7 @@ impl Admission {
         slowest.is_some()
     }
 
-    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+    fn under_way(&self) -> MutexGuard<'_, ActiveUploads> {
         // A panic cannot leave the map half changed.
         self.under_way
             .lock()
@@ -197,7 +197,7 @@ fn network(address: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub struct Pace {
     client: Option<IpAddr>,
-    received: Received,
+    received: BodyMeter,
     begun: Instant,
     /// Milliseconds for which the client was waited for, without the wait that goes on.
     waited: AtomicU64,
@@ -221,7 +221,7 @@ struct Mark {
 }
 
 impl Pace {
-    fn new(client: Option<IpAddr>, received: Received) -> Self {
+    fn new(client: Option<IpAddr>, received: BodyMeter) -> Self {
         Pace {
             client,
             begun: Instant::now(),

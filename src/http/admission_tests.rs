@@ -7,7 +7,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn admission(uploads: usize, per_client: Option<usize>) -> Arc<Admission> {
-    Admission::new(Limits {
+    Admission::new(AdmissionLimits {
         uploads,
         per_client,
         min_rate: Some(1024),
@@ -18,14 +18,14 @@ fn client(number: u8) -> Option<IpAddr> {
     Some(Ipv4Addr::new(192, 0, 2, number).into())
 }
 
-async fn admit(admission: &Arc<Admission>, number: u8) -> Result<(Admitted, Received), Refused> {
-    let received = Received::default();
+async fn admit(admission: &Arc<Admission>, number: u8) -> Result<(Admitted, BodyMeter), Refused> {
+    let received = BodyMeter::default();
     let admitted = admission.admit(client(number), received.clone()).await?;
     Ok((admitted, received))
 }
 
 /// Sends `bytes` each `pause`, for `time`.
-async fn send(pace: &Pace, received: &Received, (bytes, pause, time): (u64, Duration, Duration)) {
+async fn send(pace: &Pace, received: &BodyMeter, (bytes, pause, time): (u64, Duration, Duration)) {
     let end = Instant::now() + time;
     while Instant::now() < end {
         pace.waits();
@@ -107,7 +107,7 @@ async fn one_client_has_half_once_uploads_are_scarce() {
     assert_eq!(admit(&admission, 1).await.err(), Some(Refused::Half));
     let other = admit(&admission, 2).await.unwrap();
     // An address that is not one client's.
-    let any = admission.admit(None, Received::default()).await;
+    let any = admission.admit(None, BodyMeter::default()).await;
     any.unwrap();
     held.truncate(3);
     drop(other);

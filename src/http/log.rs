@@ -1,4 +1,4 @@
-//! One line for each request.
+//! One entry for each request.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -13,34 +13,34 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::App;
-use super::metrics::Metrics;
-use super::received::Received;
+use super::AppState;
+use super::body_meter::BodyMeter;
+use super::metrics::ServerMetrics;
 use super::render;
-use crate::http::resources::page::{Language, Reader};
+use crate::http::resources::page::{Language, PageReader};
 use crate::http::rules::accept::Accept;
 use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::Problem;
 use crate::http::rules::request_id;
 
 /// A request that is being answered, and what its answer depends on beside the routes.
-pub struct Begun {
-    line: Box<Line>,
+pub struct RequestLog {
+    entry: Box<AccessLogEntry>,
     accept: Accept,
     language: Language,
 }
 
-impl Begun {
+impl RequestLog {
     /// Gives a request its id, its origin, and the count of its body.
-    pub fn new(app: &App, peer: Peer, request: &mut Request) -> Self {
+    pub fn new(app: &AppState, peer: Peer, request: &mut Request) -> Self {
         let start = Instant::now();
         let (uri, headers) = (request.uri(), request.headers());
         let origin = Origin::of(peer, uri, headers, &app.options.trusted_proxies);
-        let received = Received::of(origin.one_client(&app.options.trusted_proxies));
-        let begun = Begun {
+        let received = BodyMeter::of(origin.one_client(&app.options.trusted_proxies));
+        let log = RequestLog {
             accept: Accept::of(headers),
             language: Language::of(uri.query(), headers),
-            line: Box::new(Line {
+            entry: Box::new(AccessLogEntry {
                 id: request_id::of(headers),
                 method: request.method().clone(),
                 uri: uri.clone(),
@@ -56,33 +56,33 @@ impl Begun {
         };
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(received);
-        begun
+        log
     }
 
     /// Writes out the problem it ended in, and logs it when the last byte of the answer has gone.
-    pub fn end(self, app: &App, mut response: Response) -> Response<Logged> {
-        let Begun {
-            mut line,
+    pub fn end(self, app: &AppState, mut response: Response) -> Response<LoggedBody> {
+        let RequestLog {
+            mut entry,
             accept,
             language,
         } = self;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
             if let Some(inside) = problem.inside() {
-                tracing::error!(id = %line.id, error = inside, "{} {}", line.method, line.uri.path());
+                tracing::error!(id = %entry.id, error = inside, "{} {}", entry.method, entry.uri.path());
             }
             // What was added on the way stays: Allow, CORS, nosniff.
             let mut added = std::mem::take(response.headers_mut());
             // That of the empty answer which carried the problem.
             added.remove(header::CONTENT_LENGTH);
-            let reader = Reader {
+            let reader = PageReader {
                 language,
                 base: &app.options.base_path,
             };
-            response = render::problem(problem, &line.id, &accept, &reader);
+            response = render::problem(problem, &entry.id, &accept, &reader);
             for (name, value) in &added {
                 response.headers_mut().append(name, value.clone());
             }
-            if line.method == Method::HEAD {
+            if entry.method == Method::HEAD {
                 // The router takes bodies from such answers, and has been passed.
                 let length = response.body().size_hint().exact().map(HeaderValue::from);
                 response
@@ -91,36 +91,36 @@ impl Begun {
                 *response.body_mut() = Body::empty();
             }
         }
-        if let Ok(value) = HeaderValue::from_str(&line.id) {
+        if let Ok(value) = HeaderValue::from_str(&entry.id) {
             response.headers_mut().insert(request_id::FIELD, value);
         }
-        line.status = response.status();
+        entry.status = response.status();
         let announced = response.headers().get(header::CONTENT_LENGTH);
-        line.announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
+        entry.announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
         // The answer to a HEAD, and one without a body, is whole with its head.
-        line.whole = line.method == Method::HEAD || response.body().is_end_stream();
-        response.map(|body| Logged { body, line })
+        entry.whole = entry.method == Method::HEAD || response.body().is_end_stream();
+        response.map(|body| LoggedBody { body, entry })
     }
 }
 
 /// What the log says of a request.
-struct Line {
+struct AccessLogEntry {
     id: String,
     method: Method,
     uri: Uri,
     /// `None` is a process on this machine.
     client: Option<IpAddr>,
     status: StatusCode,
-    received: Received,
+    received: BodyMeter,
     sent: u64,
     /// The announced length of the answer: hyper asks for no more than that.
     announced: Option<u64>,
     whole: bool,
     start: Instant,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ServerMetrics>,
 }
 
-impl Drop for Line {
+impl Drop for AccessLogEntry {
     fn drop(&mut self) {
         let (status, time) = (self.status.as_u16(), self.start.elapsed());
         self.metrics
@@ -142,20 +142,20 @@ impl Drop for Line {
 }
 
 /// A body whose end is logged.
-pub struct Logged {
+pub struct LoggedBody {
     body: Body,
     /// Boxed: a connection that waits for a request keeps the room of the last answer.
-    line: Box<Line>,
+    entry: Box<AccessLogEntry>,
 }
 
-impl Logged {
+impl LoggedBody {
     /// Says that not all of it reached the reader, although all was handed over.
     pub fn broken_off(&mut self) {
-        self.line.whole = false;
+        self.entry.whole = false;
     }
 }
 
-impl http_body::Body for Logged {
+impl http_body::Body for LoggedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -166,14 +166,14 @@ impl http_body::Body for Logged {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.line.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.line.whole =
-                    self.body.is_end_stream() || self.line.announced == Some(self.line.sent);
+                self.entry.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.entry.whole =
+                    self.body.is_end_stream() || self.entry.announced == Some(self.entry.sent);
             }
             Poll::Ready(Some(Err(error))) => {
-                tracing::error!(id = %self.line.id, %error, "{} broke off", self.line.uri.path());
+                tracing::error!(id = %self.entry.id, %error, "{} broke off", self.entry.uri.path());
             }
-            Poll::Ready(None) => self.line.whole = true,
+            Poll::Ready(None) => self.entry.whole = true,
             Poll::Pending => {}
         }
         polled

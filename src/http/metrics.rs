@@ -12,8 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::catalog::Stats;
 use crate::http::rules::accept;
+use crate::operate::Holdings;
 use crate::{expiry, log};
 
 /// How the counters are written.
@@ -52,7 +52,7 @@ struct RequestLabels {
 
 /// The counters of a server.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct ServerMetrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     duration: Histogram,
@@ -68,14 +68,14 @@ pub struct Metrics {
     log_dropped: Counter,
 }
 
-impl Metrics {
+impl ServerMetrics {
     /// Counters that stand at nothing.
     pub fn new(expiry: &expiry::ExpiryMetrics) -> Self {
         let mut registry = Registry::with_prefix("wharf");
         let duration = Histogram::new([
             0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0, 600.0,
         ]);
-        let metrics = Metrics {
+        let metrics = ServerMetrics {
             requests: Family::default(),
             duration,
             received: Counter::default(),
@@ -157,7 +157,7 @@ impl Metrics {
             "Lines of the log that could not be written in time, or not at all",
             metrics.log_dropped.clone(),
         );
-        Metrics {
+        ServerMetrics {
             registry,
             ..metrics
         }
@@ -181,9 +181,9 @@ impl Metrics {
     }
 
     /// Counts an upload as under way until the guard is dropped.
-    pub fn under_way(&self) -> UnderWay {
+    pub fn under_way(&self) -> UploadGauge {
         self.under_way.inc();
-        UnderWay(self.under_way.clone())
+        UploadGauge(self.under_way.clone())
     }
 
     /// All of it as text, with what the store holds now, as far as that is known, and the epoch
@@ -194,12 +194,12 @@ impl Metrics {
     pub fn encode(
         &self,
         exposition: Exposition,
-        stats: Option<Stats>,
+        holdings: Option<Holdings>,
         epoch: Option<u64>,
     ) -> Result<String, std::fmt::Error> {
-        if let Some(stats) = stats {
-            self.uploads.set(stats.uploads);
-            self.bytes.set(stats.bytes);
+        if let Some(holdings) = holdings {
+            self.uploads.set(holdings.uploads);
+            self.bytes.set(holdings.bytes);
         }
         self.leader.set(i64::from(epoch.is_some()));
         if let Some(epoch) = epoch {
@@ -258,9 +258,9 @@ fn label(method: &Method) -> &'static str {
 
 /// An upload under way.
 #[derive(Debug)]
-pub struct UnderWay(Gauge);
+pub struct UploadGauge(Gauge);
 
-impl Drop for UnderWay {
+impl Drop for UploadGauge {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -1,11 +1,11 @@
-//! The resources over HTTP: routes, headers, status codes. It knows the use cases, and nothing
-//! below them.
+//! The resources over HTTP: routes, headers, status codes. It knows the use cases and the pure
+//! types, and nothing below the use cases.
 
 pub mod admission;
+mod body_meter;
 mod log;
 mod metrics;
 mod options;
-mod received;
 mod render;
 mod resources;
 mod routes;
@@ -14,7 +14,7 @@ pub mod server;
 mod service;
 mod state;
 
-pub use options::Options;
+pub use options::HttpOptions;
 pub use routes::service;
 pub use service::Service;
-pub use state::{App, Parts};
+pub use state::{AppState, StateParts};

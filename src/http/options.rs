@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::admission::Limits;
+use super::admission::AdmissionLimits;
 use super::rules::access::Access;
 use super::rules::cors::Site;
 use super::rules::hosts::HostPattern;
@@ -10,7 +10,7 @@ use super::rules::origin::Trusted;
 
 /// How the server presents itself.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct HttpOptions {
     /// The path everything lies under: empty, or `/x` without a slash at the end.
     pub base_path: String,
     /// Scheme, host and port of absolute URLs; else they are the request's.
@@ -26,7 +26,7 @@ pub struct Options {
     /// How long a body may make no progress.
     pub idle_timeout: Duration,
     /// Which uploads may run at once.
-    pub limits: Limits,
+    pub limits: AdmissionLimits,
     /// The name of this process.
     pub instance: String,
 }

@@ -4,12 +4,12 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, header};
 
-use super::resources::page::{self, Reader};
+use super::resources::page::{self, PageReader};
 use super::rules::accept::Accept;
 use super::rules::problem::Problem;
 
 /// The answer to the request `id`, which ended in `problem`.
-pub fn problem(problem: Problem, id: &str, accept: &Accept, reader: &Reader) -> Response {
+pub fn problem(problem: Problem, id: &str, accept: &Accept, reader: &PageReader) -> Response {
     let (status, code) = problem.codes();
     let (content_type, body) = if accept.prefers_html() {
         let page = reader.problem(status, code, &problem.detail(id), id);

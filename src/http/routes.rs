@@ -6,10 +6,11 @@ use std::sync::Arc;
 use ::http::Method;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::handler::Handler;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{MethodFilter, MethodRouter, get, on};
 
-use super::App;
+use super::AppState;
 use super::resources::{
     api, download, filepond, health, listing, manage, page, reindex, upload, uploads,
 };
@@ -20,7 +21,7 @@ use super::rules::problem::Problem;
 use super::service::Service;
 
 /// The routes, and what stands around them, for a server that listens on these addresses.
-pub fn service(state: App, listening: &[SocketAddr]) -> Arc<Service> {
+pub fn service(state: AppState, listening: &[SocketAddr]) -> Arc<Service> {
     let hosts = Hosts::new(
         &state.options.hosts,
         state.options.public_url.as_deref(),
@@ -44,73 +45,111 @@ pub fn service(state: App, listening: &[SocketAddr]) -> Arc<Service> {
     Arc::new(Service::new(state, hosts, based, cors))
 }
 
-/// Further addresses of what the route table has, as people and programs write them. They are in no
-/// description: the address to use is the table's.
-fn aliases() -> Router<App> {
-    Router::new().route("/upload/", post(upload::form))
+/// What closes a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    /// Nothing, or the handler itself: the listing, and what changes an upload.
+    Handler,
+    /// The secret of a scope, where the settings name one.
+    Secret(Scope),
 }
 
-/// The route table: what is open and what a secret can close, in one place. The listing and the
-/// changes of an upload decide for themselves.
-fn routes(app: &App) -> Router<App> {
-    let uploads = Router::new()
-        .route("/upload", post(upload::form))
-        .merge(aliases())
-        .route("/files/{name}", put(upload::raw))
-        .route("/compat/filepond", post(filepond::process));
-    let downloads = Router::new()
-        .route("/download", get(download::several))
-        .route("/download/{name}", get(download::named))
-        .route("/download/{id}/{name}", get(download::file))
-        .route("/files/{name}", get(download::raw_named))
-        .route("/files/{id}/{name}", get(download::raw))
-        .route("/uploads/{id}", get(uploads::show));
-    let changes = Router::new()
-        .route("/uploads", get(listing::list))
-        .route(
-            "/uploads/{id}",
-            delete(uploads::delete).patch(uploads::prolong),
-        )
-        .route("/uploads/{id}/delete", post(manage::delete))
-        .route("/uploads/{id}/prolong", post(manage::prolong))
-        .route(
-            "/compat/filepond",
-            delete(filepond::revert).get(filepond::fetch),
-        )
-        .route("/reindex", post(reindex::reindex));
-    let operation = Router::new()
-        .route("/status", get(health::status))
-        .route("/metrics", get(health::metrics));
-    Router::new()
-        .route("/", get(page::form))
-        .route("/static/{version}/{*name}", get(page::asset))
-        .route("/openapi.json", get(api::openapi))
-        .route("/postman.json", get(api::postman))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .merge(guarded(uploads, app, Scope::Upload))
-        .merge(guarded(downloads, app, Scope::Download))
-        .merge(changes)
-        .merge(guarded(operation, app, Scope::Admin))
+/// A method at an address.
+pub(super) struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    guard: Guard,
+    handler: Box<dyn FnOnce(MethodFilter) -> MethodRouter<AppState>>,
+}
+
+impl Route {
+    fn new<H, T>(guard: Guard, method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, AppState>,
+        T: 'static,
+    {
+        Route {
+            method,
+            path,
+            guard,
+            handler: Box::new(move |filter| on(filter, handler)),
+        }
+    }
+}
+
+/// Further addresses of what the route table has, as people and programs write them. They are in no
+/// description: the address to use is the table's.
+#[rustfmt::skip]
+fn aliases() -> Vec<Route> {
+    vec![Route::new(Guard::Secret(Scope::Upload), Method::POST, "/upload/", upload::form)]
+}
+
+/// The route table: each address, and what closes it.
+#[rustfmt::skip]
+pub(super) fn table() -> Vec<Route> {
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const PATCH: Method = Method::PATCH;
+    const DELETE: Method = Method::DELETE;
+    const OPEN: Guard = Guard::Handler;
+    const UPLOAD: Guard = Guard::Secret(Scope::Upload);
+    const DOWNLOAD: Guard = Guard::Secret(Scope::Download);
+    const ADMIN: Guard = Guard::Secret(Scope::Admin);
+    vec![
+        Route::new(OPEN, GET, "/", page::form),
+        Route::new(OPEN, GET, "/static/{version}/{*name}", page::asset),
+        Route::new(OPEN, GET, "/openapi.json", api::openapi),
+        Route::new(OPEN, GET, "/postman.json", api::postman),
+        Route::new(OPEN, GET, "/healthz", health::alive),
+        Route::new(OPEN, GET, "/readyz", health::ready),
+        Route::new(UPLOAD, POST, "/upload", upload::form),
+        Route::new(UPLOAD, PUT, "/files/{name}", upload::raw),
+        Route::new(UPLOAD, POST, "/compat/filepond", filepond::process),
+        Route::new(DOWNLOAD, GET, "/download", download::several),
+        Route::new(DOWNLOAD, GET, "/download/{name}", download::named),
+        Route::new(DOWNLOAD, GET, "/download/{id}/{name}", download::file),
+        Route::new(DOWNLOAD, GET, "/files/{name}", download::raw_named),
+        Route::new(DOWNLOAD, GET, "/files/{id}/{name}", download::raw),
+        Route::new(DOWNLOAD, GET, "/uploads/{id}", uploads::show),
+        Route::new(OPEN, GET, "/uploads", listing::list),
+        Route::new(OPEN, DELETE, "/uploads/{id}", uploads::delete),
+        Route::new(OPEN, PATCH, "/uploads/{id}", uploads::prolong),
+        Route::new(OPEN, POST, "/uploads/{id}/delete", manage::delete),
+        Route::new(OPEN, POST, "/uploads/{id}/prolong", manage::prolong),
+        Route::new(OPEN, DELETE, "/compat/filepond", filepond::revert),
+        Route::new(OPEN, GET, "/compat/filepond", filepond::fetch),
+        Route::new(OPEN, POST, "/reindex", reindex::reindex),
+        Route::new(ADMIN, GET, "/status", health::status),
+        Route::new(ADMIN, GET, "/metrics", health::metrics),
+    ]
+}
+
+/// The router of the table.
+fn routes(app: &AppState) -> Router<AppState> {
+    let access = &app.options.access;
+    let routes = table().into_iter().chain(aliases());
+    let router = routes.fold(Router::new(), |router, route| {
+        let filter = MethodFilter::try_from(route.method).expect("axum knows the method");
+        let mut handler = (route.handler)(filter);
+        // A secret may name the scope now, or later.
+        if let Guard::Secret(scope) = route.guard
+            && access.may_guard(scope)
+        {
+            let guard = from_fn_with_state((access.clone(), scope), access::required);
+            handler = handler.route_layer(guard);
+        }
+        router.route(route.path, handler)
+    });
+    router
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies have the limits of the settings.
         .layer(DefaultBodyLimit::disable())
 }
 
-/// `routes`, closed where a secret names their scope, now or later.
-fn guarded(routes: Router<App>, app: &App, scope: Scope) -> Router<App> {
-    if !app.options.access.may_guard(scope) {
-        return routes;
-    }
-    routes.route_layer(from_fn_with_state(
-        (app.options.access.clone(), scope),
-        access::required,
-    ))
-}
-
 /// An address under the base path, which the router has taken off.
-async fn unknown(State(app): State<App>, request: Request) -> Problem {
+async fn unknown(State(app): State<AppState>, request: Request) -> Problem {
     nothing_at(&app.options.base_path, &request)
 }
 

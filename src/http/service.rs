@@ -12,19 +12,20 @@ use http::{HeaderValue, Method, StatusCode, Version, header};
 use tower::ServiceExt as _;
 use tower_http::cors::{Cors, CorsLayer};
 
-use crate::http::App;
-use crate::http::log::{Begun, Logged};
+use crate::http::AppState;
+use crate::http::log::{LoggedBody, RequestLog};
+use crate::http::rules::coding;
+use crate::http::rules::cross_site::{self, OwnSite};
 use crate::http::rules::hosts::Hosts;
 use crate::http::rules::origin::Peer;
 use crate::http::rules::problem::Problem;
-use crate::http::rules::{coding, cross_site};
 use crate::http::server::Stream;
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
 /// requests from other sites. It is called, and not put around them as layers: a layer of axum
 /// costs each request a clone of the service below and its future in a box.
 pub struct Service {
-    app: App,
+    app: AppState,
     hosts: Hosts,
     routes: Cors<Router>,
     /// The same without what is said to other sites' pages, which answers every `OPTIONS`.
@@ -33,7 +34,7 @@ pub struct Service {
 
 impl Service {
     /// Puts `routes` behind.
-    pub(super) fn new(app: App, hosts: Hosts, routes: Router, cors: CorsLayer) -> Self {
+    pub(super) fn new(app: AppState, hosts: Hosts, routes: Router, cors: CorsLayer) -> Self {
         use tower::Layer as _;
         Service {
             app,
@@ -44,14 +45,14 @@ impl Service {
     }
 
     /// Answers a request that came from `peer`.
-    pub async fn answer(&self, peer: Peer, mut request: Request) -> Response<Logged> {
-        let begun = Begun::new(&self.app, peer, &mut request);
+    pub async fn answer(&self, peer: Peer, mut request: Request) -> Response<LoggedBody> {
+        let log = RequestLog::new(&self.app, peer, &mut request);
         let answered = AssertUnwindSafe(self.pass(request)).catch_unwind().await;
         let mut response = answered.unwrap_or_else(panicked);
         let nosniff = HeaderValue::from_static("nosniff");
         let fields = response.headers_mut();
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-        begun.end(&self.app, response)
+        log.end(&self.app, response)
     }
 
     /// Makes room for others: ends the slowest of the uploads that are too slow, if one is.
@@ -79,7 +80,13 @@ impl Service {
     fn refuse(&self, request: &Request) -> Result<(), Problem> {
         self.hosts.refuse(request)?;
         coding::refuse(request)?;
-        cross_site::refuse(&self.app, request)
+        let options = &self.app.options;
+        let own = OwnSite {
+            base_path: &options.base_path,
+            public_url: options.public_url.as_deref(),
+            allowed: &options.cors_origins,
+        };
+        cross_site::refuse(&own, request)
     }
 
     /// What may be done at an address (RFC 9110 section 9.3.7): the router knows, and says so when

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::error::{BodyError, IngestError};
-use super::quota::{Claim, Length};
-use super::source::{Frames, compare};
-use super::{Ingest, Options, Receipt, Request};
+use super::options::IngestOptions;
+use super::quota::{BodyLength, RoomClaim};
+use super::source::{CheckedBody, compare};
+use super::{Ingest, Receipt, UploadRequest};
 use crate::form::is_media_type;
 use crate::model::media_type::guess;
 use crate::model::units::format_size;
@@ -15,7 +16,7 @@ use crate::store::{FileSummary, Staged};
 
 /// What a raw body becomes.
 #[derive(Debug, Clone)]
-pub struct RawFile {
+pub struct RawUpload {
     /// The name as it came.
     pub name: RawText,
     /// The media type as it came.
@@ -31,22 +32,22 @@ impl Ingest {
     /// Nothing was stored; see [`IngestError`].
     pub async fn raw<S>(
         &self,
-        file: RawFile,
+        file: RawUpload,
         body: S,
-        request: Request,
+        request: UploadRequest,
     ) -> Result<Receipt, IngestError>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
         let options = request.given.parse(&self.options)?;
-        let length = request.length.map_or(Length::Unknown, Length::File);
-        let mut begun = self.begin(length).await?;
-        let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
+        let length = request.length.map_or(BodyLength::Unknown, BodyLength::File);
+        let mut upload = self.begin(length).await?;
+        let frames = CheckedBody::new(body, self.options.max_request_size, request.content_digest);
         let name = FileName::from_upload(file.name.as_bytes());
-        let limits = Limits::new(0, [file.repr_digest, None], &self.options);
-        let target = Target {
-            staged: &mut *begun.staged,
-            claim: &mut begun.claim,
+        let limits = FileLimits::new(0, [file.repr_digest, None], &self.options);
+        let target = FileTarget {
+            staged: &mut *upload.staged,
+            claim: &mut upload.claim,
         };
         let received = store_file(target, name.clone(), &limits, frames).await?;
         let given = file.media_type.as_deref().and_then(media_type);
@@ -63,27 +64,27 @@ impl Ingest {
                 rest: Default::default(),
             },
         };
-        self.commit(begun, vec![part], options).await
+        self.commit(upload, vec![part], options).await
     }
 }
 
 /// Where a file goes.
-pub struct Target<'a> {
+pub struct FileTarget<'a> {
     pub staged: &'a mut dyn Staged,
-    pub claim: &'a mut Claim,
+    pub claim: &'a mut RoomClaim,
 }
 
 /// What a file must keep to.
-pub struct Limits {
+pub struct FileLimits {
     part: usize,
     max_size: Option<u64>,
     expected: [Option<Digest>; 2],
     digest: bool,
 }
 
-impl Limits {
-    pub fn new(part: usize, expected: [Option<Digest>; 2], options: &Options) -> Self {
-        Limits {
+impl FileLimits {
+    pub fn new(part: usize, expected: [Option<Digest>; 2], options: &IngestOptions) -> Self {
+        FileLimits {
             part,
             max_size: options.max_file_size,
             digest: options.digest || expected.iter().any(Option::is_some),
@@ -93,12 +94,12 @@ impl Limits {
 }
 
 /// Where the bytes of a file come from.
-pub trait Content: Send {
+pub trait FileContent: Send {
     /// The next bytes; `None` at the end of the file.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, IngestError>> + Send;
 }
 
-impl<S> Content for Frames<S>
+impl<S> FileContent for CheckedBody<S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
 {
@@ -109,10 +110,10 @@ where
 
 /// Streams one file to the store.
 pub async fn store_file(
-    target: Target<'_>,
+    target: FileTarget<'_>,
     name: FileName,
-    limits: &Limits,
-    mut content: impl Content,
+    limits: &FileLimits,
+    mut content: impl FileContent,
 ) -> Result<FileSummary, IngestError> {
     let mut sink = target.staged.file(name, limits.digest).await?;
     let mut size = 0;

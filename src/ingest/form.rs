@@ -5,15 +5,18 @@ use futures_core::Stream;
 use subtle::ConstantTimeEq as _;
 
 use super::error::{BodyError, IngestError, place};
-use super::file::{Content, Limits, Target, header_text, media_type, store_file};
-use super::options::Given;
-use super::quota::Length;
-use super::source::{Frames, Source};
-use super::{Held, Ingest, Options, Receipt, Request};
+use super::file::{FileContent, FileLimits, FileTarget, header_text, media_type, store_file};
+use super::memory::HeldText;
+use super::options::{GivenOptions, IngestOptions};
+use super::quota::BodyLength;
+use super::source::{CheckedBody, FormEvents};
+use super::{Ingest, Receipt, UploadRequest};
 use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quoted_printable};
 use crate::model::media_type::{essence, guess};
 use crate::model::units::format_size;
-use crate::model::{Digest, Distinct, Field, FileName, Part, RawText, StoredFile, expected_sha256};
+use crate::model::{
+    Digest, Field, FileName, Part, RawText, StoredFile, UniqueNames, expected_sha256,
+};
 
 /// The field that says that a form is of this server's own page. It is read only where nothing
 /// else tells, and never kept.
@@ -28,26 +31,26 @@ impl Ingest {
         &self,
         boundary: Boundary,
         body: S,
-        request: Request,
+        request: UploadRequest,
     ) -> Result<Receipt, IngestError>
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
         // What the query says wrong is refused before the body is read.
         request.given.parse(&self.options)?;
-        let length = request.length.map_or(Length::Unknown, Length::Form);
-        let mut begun = self.begin(length).await?;
-        let frames = Frames::new(body, self.options.max_request_size, request.content_digest);
-        let mut form = Form {
-            source: Source::new(frames, boundary),
+        let length = request.length.map_or(BodyLength::Unknown, BodyLength::Form);
+        let mut upload = self.begin(length).await?;
+        let frames = CheckedBody::new(body, self.options.max_request_size, request.content_digest);
+        let mut form = IncomingForm {
+            source: FormEvents::new(frames, boundary),
             options: &self.options,
-            given: Given::default(),
+            given: GivenOptions::default(),
             parts: Vec::new(),
-            names: Distinct::default(),
+            names: UniqueNames::default(),
             files: 0,
             fields: 0,
             fields_size: 0,
-            held: &mut begun.held,
+            held: &mut upload.held,
             proof: request.proof,
         };
         while let Some(event) = form.source.next().await? {
@@ -56,9 +59,9 @@ impl Ingest {
             match &head.file {
                 None => form.field(*head).await?,
                 Some(_) => {
-                    let target = Target {
-                        staged: &mut *begun.staged,
-                        claim: &mut begun.claim,
+                    let target = FileTarget {
+                        staged: &mut *upload.staged,
+                        claim: &mut upload.claim,
                     };
                     form.file(*head, target).await?;
                 }
@@ -67,27 +70,27 @@ impl Ingest {
         form.check_proof()?;
         let (given, parts) = (form.given, form.parts);
         let options = request.given.or(given).parse(&self.options)?;
-        self.commit(begun, parts, options).await
+        self.commit(upload, parts, options).await
     }
 }
 
 /// A form that is being received.
-struct Form<'a, S> {
-    source: Source<S>,
-    options: &'a Options,
+struct IncomingForm<'a, S> {
+    source: FormEvents<S>,
+    options: &'a IngestOptions,
     /// Options given as text fields.
-    given: Given,
+    given: GivenOptions,
     parts: Vec<Part>,
-    names: Distinct,
+    names: UniqueNames,
     files: usize,
     fields: usize,
     fields_size: u64,
-    held: &'a mut Held,
+    held: &'a mut HeldText,
     /// What [`FORM_FIELD`] must say; `None` when it has, or need not.
     proof: Option<String>,
 }
 
-impl<S> Form<'_, S>
+impl<S> IncomingForm<'_, S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
 {
@@ -163,7 +166,7 @@ where
             self.proof = self.proof.take().filter(|proof| !said(proof));
             return Ok(());
         }
-        if Given::is_option(&head.name) {
+        if GivenOptions::is_option(&head.name) {
             let name = String::from_utf8_lossy(&head.name);
             return self.given.set(&name, &String::from_utf8_lossy(&value));
         }
@@ -177,7 +180,7 @@ where
         Ok(())
     }
 
-    async fn file(&mut self, head: PartHead, target: Target<'_>) -> Result<(), IngestError> {
+    async fn file(&mut self, head: PartHead, target: FileTarget<'_>) -> Result<(), IngestError> {
         let part = head.number;
         let expected = expected(&head)?;
         // The page sends this field before its files, so that no file of another site's form is
@@ -198,8 +201,8 @@ where
                 self.options.max_files,
             ));
         }
-        let name = self.names.name(name);
-        let limits = Limits::new(part, expected, self.options);
+        let name = self.names.assign(name);
+        let limits = FileLimits::new(part, expected, self.options);
         let content = PartContent {
             ended: first.is_none(),
             first,
@@ -229,10 +232,10 @@ struct PartContent<'a, S> {
     first: Option<Bytes>,
     /// Whether the look has found the part's end: the next event is another part's.
     ended: bool,
-    source: &'a mut Source<S>,
+    source: &'a mut FormEvents<S>,
 }
 
-impl<S> Content for PartContent<'_, S>
+impl<S> FileContent for PartContent<'_, S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
 {

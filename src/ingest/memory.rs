@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::IngestError;
+use super::error::IngestError;
 
 /// The bytes that each upload may hold without asking: nearly all forms need no more.
 const OWN: usize = 8 * 1024;
@@ -25,35 +25,35 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What uploads under way may hold of text.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct TextMemory {
     shared: Arc<Semaphore>,
 }
 
 /// What one upload holds; given back when it is dropped.
 #[derive(Debug)]
-pub struct Held {
-    memory: Memory,
+pub struct HeldText {
+    memory: TextMemory,
     used: usize,
     shared: Option<OwnedSemaphorePermit>,
     /// How much longer it waits.
     patience: Duration,
 }
 
-impl Memory {
+impl TextMemory {
     /// `max` is the most that one upload may hold, in bytes.
     pub fn new(max: u64) -> Self {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
         let shared = SHARED
             .max(max.saturating_mul(2))
             .min(Semaphore::MAX_PERMITS);
-        Memory {
+        TextMemory {
             shared: Arc::new(Semaphore::new(shared)),
         }
     }
 
     /// Begins an upload.
-    pub fn begin(&self) -> Held {
-        Held {
+    pub fn begin(&self) -> HeldText {
+        HeldText {
             memory: self.clone(),
             used: 0,
             shared: None,
@@ -62,7 +62,7 @@ impl Memory {
     }
 }
 
-impl Held {
+impl HeldText {
     /// Adds a part with so many bytes of text.
     ///
     /// # Errors
@@ -103,8 +103,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn small_forms_never_wait_and_large_ones_for_each_other() {
-        let memory = Memory::new(1 << 20);
-        let mut all: Vec<Held> = Vec::new();
+        let memory = TextMemory::new(1 << 20);
+        let mut all: Vec<HeldText> = Vec::new();
         // Each upload wants 1 MiB and holds a part of it: none can go on.
         for _ in 0..SHARED / STEP {
             let mut held = memory.begin();
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_waits_of_an_upload_add_up() {
-        let memory = Memory::new(1);
+        let memory = TextMemory::new(1);
         let mut first = memory.begin();
         first.take(OWN + SHARED).await.unwrap();
         let start = Instant::now();
@@ -157,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn what_one_upload_may_hold_is_there() {
         let max = 3 * SHARED;
-        let mut held = Memory::new(max as u64).begin();
+        let mut held = TextMemory::new(max as u64).begin();
         held.take(max).await.unwrap();
     }
 }

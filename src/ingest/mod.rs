@@ -20,42 +20,17 @@ use crate::repository::{Open, Repository};
 use crate::store::Staged;
 
 pub use error::{BodyError, IngestError};
-pub use file::RawFile;
+pub use file::RawUpload;
 pub use form::FORM_FIELD;
-use memory::{Held, Memory};
-pub use options::{Given, OPTION_NAMES, UploadOptions};
-use quota::{Claim, Length};
-
-/// What an upload may be.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The most bytes of one file.
-    pub max_file_size: Option<u64>,
-    /// The most bytes of one request body.
-    pub max_request_size: Option<u64>,
-    /// The most files of one form.
-    pub max_files: usize,
-    /// The most text fields of one form.
-    pub max_fields: usize,
-    /// The most bytes of one text field.
-    pub max_field_size: u64,
-    /// The most bytes of all text fields of one form, and of all names in it.
-    pub max_fields_size: u64,
-    /// What all uploads may take of the store together, in bytes: see [`Manifest::room`].
-    pub max_total_size: Option<u64>,
-    /// Whether every file gets its digest.
-    pub digest: bool,
-    /// How long an upload lives that does not say.
-    pub expire_after: Option<Duration>,
-    /// How long an upload may live at most.
-    pub max_expire_after: Option<Duration>,
-}
+use memory::{HeldText, TextMemory};
+pub use options::{GivenOptions, IngestOptions, OPTION_NAMES, UploadOptions};
+use quota::{BodyLength, RoomClaim};
 
 /// What a client said about its upload beside the body.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct UploadRequest {
     /// Options given in the query.
-    pub given: Given,
+    pub given: GivenOptions,
     /// What the whole body must hash to (RFC 9530 section 2).
     pub content_digest: Option<Digest>,
     /// What the field [`FORM_FIELD`] of the form must say, if it must.
@@ -74,13 +49,13 @@ pub struct Receipt {
 }
 
 /// An upload that is being received.
-struct Begun {
+struct ActiveUpload {
     id: UploadId,
     staged: Box<dyn Staged>,
     /// Its room in the store.
-    claim: Claim,
+    claim: RoomClaim,
     /// What of the memory for text it takes.
-    held: Held,
+    held: HeldText,
     /// Says to all instances that it is under way.
     _open: Open,
 }
@@ -90,15 +65,15 @@ struct Begun {
 pub struct Ingest {
     uploads: Repository,
     clock: Clock,
-    options: Arc<Options>,
-    memory: Memory,
+    options: Arc<IngestOptions>,
+    memory: TextMemory,
 }
 
 impl Ingest {
     /// Receives uploads into `uploads`.
-    pub fn new(uploads: Repository, clock: Clock, options: Options) -> Self {
+    pub fn new(uploads: Repository, clock: Clock, options: IngestOptions) -> Self {
         Ingest {
-            memory: Memory::new(options.max_fields_size),
+            memory: TextMemory::new(options.max_fields_size),
             options: Arc::new(options),
             uploads,
             clock,
@@ -106,15 +81,23 @@ impl Ingest {
     }
 
     /// The limits, to be checked before a body is read.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &IngestOptions {
         &self.options
     }
 
-    async fn begin(&self, length: Length) -> Result<Begun, IngestError> {
+    /// Reads an `expires_in`; `None` is `never`.
+    ///
+    /// # Errors
+    /// It does not parse, or is above `max_expire_after`.
+    pub fn lifetime(&self, text: &str) -> Result<Option<Duration>, IngestError> {
+        options::lifetime(text, &self.options)
+    }
+
+    async fn begin(&self, length: BodyLength) -> Result<ActiveUpload, IngestError> {
         let id = UploadId::generate().map_err(IngestError::internal)?;
         let max = self.options.max_total_size;
-        let claim = Claim::begin(max, &**self.uploads.catalog(), id, length).await?;
-        Ok(Begun {
+        let claim = RoomClaim::begin(max, &**self.uploads.catalog(), id, length).await?;
+        Ok(ActiveUpload {
             id,
             staged: self.uploads.store().stage(id).await?,
             claim,
@@ -126,7 +109,7 @@ impl Ingest {
     /// Commits what was received. From here on the client's leaving changes nothing.
     async fn commit(
         &self,
-        mut begun: Begun,
+        mut upload: ActiveUpload,
         parts: Vec<Part>,
         options: UploadOptions,
     ) -> Result<Receipt, IngestError> {
@@ -136,7 +119,7 @@ impl Ingest {
         let manifest = Arc::new(Manifest {
             schema: SCHEMA,
             generation: 1,
-            id: begun.id,
+            id: upload.id,
             created_at,
             order: None,
             expires_at: lifetime.map(|span| created_at.after(span)),
@@ -147,14 +130,14 @@ impl Ingest {
             parts,
             rest: Default::default(),
         });
-        begun.claim.whole(|| manifest.room()).await?;
-        let Begun {
+        upload.claim.whole(|| manifest.room()).await?;
+        let ActiveUpload {
             staged,
             claim,
             held,
             _open,
             ..
-        } = begun;
+        } = upload;
         // What it takes of the memory, and what says to the other instances that it is under way,
         // lasts until it is stored; its room until the index knows what became of it.
         let ended = move |stays: bool| {

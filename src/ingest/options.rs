@@ -1,16 +1,43 @@
-//! What a client may ask for: how long an upload lives, and how often it is given out.
+//! What the settings allow an upload to be, and what a client may ask for: how long the upload
+//! lives, and how often it can be downloaded.
 
 use std::time::Duration;
 
-use super::{Ingest, IngestError, Options};
+use super::error::IngestError;
 use crate::model::units::{format_duration, parse_duration};
+
+/// What an upload may be.
+#[derive(Debug, Clone)]
+pub struct IngestOptions {
+    /// The most bytes of one file.
+    pub max_file_size: Option<u64>,
+    /// The most bytes of one request body.
+    pub max_request_size: Option<u64>,
+    /// The most files of one form.
+    pub max_files: usize,
+    /// The most text fields of one form.
+    pub max_fields: usize,
+    /// The most bytes of one text field.
+    pub max_field_size: u64,
+    /// The most bytes of all text fields of one form, and of all names in it.
+    pub max_fields_size: u64,
+    /// What all uploads may take of the store together, in bytes: see
+    /// [`Manifest::room`](crate::model::Manifest::room).
+    pub max_total_size: Option<u64>,
+    /// Whether every file gets its digest.
+    pub digest: bool,
+    /// How long an upload lives that does not say.
+    pub expire_after: Option<Duration>,
+    /// How long an upload may live at most.
+    pub max_expire_after: Option<Duration>,
+}
 
 /// The names of the options, in the query and as text fields.
 pub const OPTION_NAMES: [&str; 2] = ["expires_in", "max_downloads"];
 
 /// Option values as they came from one place, the query or the form.
 #[derive(Debug, Clone, Default)]
-pub struct Given([Option<String>; OPTION_NAMES.len()]);
+pub struct GivenOptions([Option<String>; OPTION_NAMES.len()]);
 
 /// What an upload asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,7 +48,7 @@ pub struct UploadOptions {
     pub max_downloads: Option<u64>,
 }
 
-impl Given {
+impl GivenOptions {
     /// Whether `name` is an option's.
     pub fn is_option(name: &[u8]) -> bool {
         OPTION_NAMES.iter().any(|known| known.as_bytes() == name)
@@ -48,16 +75,16 @@ impl Given {
     }
 
     /// These values, and those of `other` where none is given here.
-    pub fn or(self, other: Given) -> Given {
+    pub fn or(self, other: GivenOptions) -> GivenOptions {
         let mut others = other.0.into_iter();
-        Given(self.0.map(|value| value.or(others.next().flatten())))
+        GivenOptions(self.0.map(|value| value.or(others.next().flatten())))
     }
 
     /// Understands the values.
     ///
     /// # Errors
     /// One does not parse, or asks for more than a setting allows.
-    pub fn parse(&self, options: &Options) -> Result<UploadOptions, IngestError> {
+    pub fn parse(&self, options: &IngestOptions) -> Result<UploadOptions, IngestError> {
         let [expires_in, max_downloads] = &self.0;
         Ok(UploadOptions {
             expires_in: expires_in
@@ -71,7 +98,7 @@ impl Given {
 
 impl UploadOptions {
     /// How long the upload lives; `None` is for ever.
-    pub(super) fn lifetime(&self, options: &Options) -> Option<Duration> {
+    pub(super) fn lifetime(&self, options: &IngestOptions) -> Option<Duration> {
         let default = match (options.expire_after, options.max_expire_after) {
             (Some(default), Some(max)) => Some(default.min(max)),
             (default, max) => default.or(max),
@@ -80,17 +107,11 @@ impl UploadOptions {
     }
 }
 
-impl Ingest {
-    /// Reads an `expires_in`; `None` is `never`.
-    ///
-    /// # Errors
-    /// It does not parse, or is above `max_expire_after`.
-    pub fn lifetime(&self, text: &str) -> Result<Option<Duration>, IngestError> {
-        lifetime(text, &self.options)
-    }
-}
-
-fn lifetime(text: &str, options: &Options) -> Result<Option<Duration>, IngestError> {
+/// Reads an `expires_in`; `None` is `never`.
+///
+/// # Errors
+/// It does not parse, or is above `max_expire_after`.
+pub fn lifetime(text: &str, options: &IngestOptions) -> Result<Option<Duration>, IngestError> {
     let span =
         match text {
             "never" => None,

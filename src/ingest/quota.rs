@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::IngestError;
+use super::error::IngestError;
 use crate::catalog::{Ask, Capacity, Catalog, CatalogError};
 use crate::model::{ROOM_UNIT, UploadId, room_of};
 
@@ -14,7 +14,7 @@ const ROUNDING: u64 = 256 * 1024;
 
 /// How much of a body is to come, as far as its head says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Length {
+pub enum BodyLength {
     /// It does not say.
     Unknown,
     /// A form of so many bytes, delimiters and headers of its parts included.
@@ -23,19 +23,19 @@ pub enum Length {
     File(u64),
 }
 
-impl Length {
+impl BodyLength {
     /// What is asked for at the beginning: the file and a small manifest. What the parts of a form
     /// have beside their content is not much more than what the manifest says of them.
     fn first(self, max: u64) -> Ask {
         match self {
-            Length::Unknown => Ask {
+            BodyLength::Unknown => Ask {
                 want: STEP,
                 need: STEP,
                 alone: 2 * ROOM_UNIT,
                 max,
             },
-            Length::File(bytes) => Ask::exactly(room_of(bytes).saturating_add(room_of(1)), max),
-            Length::Form(bytes) => {
+            BodyLength::File(bytes) => Ask::exactly(room_of(bytes).saturating_add(room_of(1)), max),
+            BodyLength::Form(bytes) => {
                 let need = room_of(bytes.saturating_sub(ROOM_UNIT).max(1));
                 Ask {
                     want: room_of(bytes).saturating_add(room_of(1)),
@@ -50,8 +50,8 @@ impl Length {
     /// What is asked for beyond what is needed, when `received` bytes of files have come.
     fn step(self, received: u64) -> u64 {
         match self {
-            Length::Unknown => STEP,
-            Length::Form(bytes) | Length::File(bytes) => {
+            BodyLength::Unknown => STEP,
+            BodyLength::Form(bytes) | BodyLength::File(bytes) => {
                 let left = bytes.saturating_sub(received);
                 left.saturating_add(ROUNDING).min(STEP)
             }
@@ -60,13 +60,13 @@ impl Length {
 }
 
 /// The room of one upload under way; released when it is dropped. Without a cap it counts nothing.
-pub struct Claim(Option<Room>);
+pub struct RoomClaim(Option<ClaimedRoom>);
 
-struct Room {
+struct ClaimedRoom {
     capacity: Arc<dyn Capacity>,
     id: UploadId,
     max: u64,
-    length: Length,
+    length: BodyLength,
     /// What the index has reserved.
     reserved: u64,
     /// Bytes of all files so far.
@@ -77,7 +77,7 @@ struct Room {
     file: u64,
 }
 
-impl Claim {
+impl RoomClaim {
     /// Reserves what the upload `id` needs first, where there is a cap.
     ///
     /// # Errors
@@ -86,15 +86,15 @@ impl Claim {
         max: Option<u64>,
         catalog: &dyn Catalog,
         id: UploadId,
-        length: Length,
+        length: BodyLength,
     ) -> Result<Self, IngestError> {
         let Some(max) = max else {
-            return Ok(Claim(None));
+            return Ok(RoomClaim(None));
         };
         let Some(capacity) = catalog.capacity() else {
             return Err(CatalogError::Failed("it does not count the room".into()).into());
         };
-        let mut room = Room {
+        let mut room = ClaimedRoom {
             capacity,
             id,
             max,
@@ -105,7 +105,7 @@ impl Claim {
             file: 0,
         };
         room.ask(length.first(max)).await?;
-        Ok(Claim(Some(room)))
+        Ok(RoomClaim(Some(room)))
     }
 
     /// Takes the next bytes of a file.
@@ -161,7 +161,7 @@ impl Claim {
     }
 }
 
-impl Room {
+impl ClaimedRoom {
     async fn ask(&mut self, ask: Ask) -> Result<(), IngestError> {
         match self.capacity.reserve_room(&self.id, ask).await? {
             Some(reserved) => {
@@ -177,7 +177,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for ClaimedRoom {
     fn drop(&mut self) {
         self.capacity.release_room(&self.id);
     }

@@ -11,19 +11,19 @@ use crate::model::Digest;
 use crate::model::units::format_size;
 
 /// The frames of a body, within its limit and checked against its digest.
-pub struct Frames<S> {
+pub struct CheckedBody<S> {
     stream: S,
     size: u64,
     max_size: Option<u64>,
     expected: Option<(Digest, Sha256)>,
 }
 
-impl<S> Frames<S>
+impl<S> CheckedBody<S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin,
 {
     pub fn new(stream: S, max_size: Option<u64>, expected: Option<Digest>) -> Self {
-        Frames {
+        CheckedBody {
             stream,
             size: 0,
             max_size,
@@ -75,18 +75,18 @@ pub fn compare(part: usize, expected: Digest, found: Digest) -> Result<(), Inges
 }
 
 /// The events of a form, pulled from its frames.
-pub struct Source<S> {
-    frames: Frames<S>,
+pub struct FormEvents<S> {
+    frames: CheckedBody<S>,
     decoder: Decoder,
 }
 
-impl<S> Source<S>
+impl<S> FormEvents<S>
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Unpin,
 {
-    pub fn new(frames: Frames<S>, boundary: Boundary) -> Self {
+    pub fn new(frames: CheckedBody<S>, boundary: Boundary) -> Self {
         let decoder = Decoder::new(boundary);
-        Source { frames, decoder }
+        FormEvents { frames, decoder }
     }
 
     /// The next event; `None` at the clean end of a whole form.

@@ -37,7 +37,7 @@ const KEPT: usize = 64 * 1024;
 pub struct Lines {
     /// Guards the text that waits. A std mutex: held while a line is appended, or the text is
     /// taken; released before the thread is woken.
-    state: Mutex<State>,
+    state: Mutex<LineState>,
     /// Wakes the thread.
     more: Condvar,
     /// Wakes those who wait for the end of the writing.
@@ -45,7 +45,7 @@ pub struct Lines {
     dropped: AtomicU64,
 }
 
-struct State {
+struct LineState {
     /// Whole lines.
     text: Vec<u8>,
     /// Whether the thread waits for some.
@@ -57,7 +57,7 @@ struct State {
 impl Lines {
     pub const fn new() -> Self {
         Lines {
-            state: Mutex::new(State {
+            state: Mutex::new(LineState {
                 text: Vec::new(),
                 waiting: false,
                 writing: false,
@@ -71,7 +71,7 @@ impl Lines {
     /// Starts the thread.
     pub fn start(&'static self) -> io::Result<()> {
         let thread = thread::Builder::new().name("log".to_owned());
-        thread.spawn(|| self.write(&mut Output::new(io::stderr())))?;
+        thread.spawn(|| self.write(&mut LineOutput::new(io::stderr())))?;
         Ok(())
     }
 
@@ -80,12 +80,12 @@ impl Lines {
     }
 
     pub fn flush(&self, patience: Duration) {
-        let waits = |state: &mut State| state.writing || !state.text.is_empty();
+        let waits = |state: &mut LineState| state.writing || !state.text.is_empty();
         // The process ends, whether the lines were written in time or not.
         drop(self.done.wait_timeout_while(self.lock(), patience, waits));
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LineState> {
         // Nothing between a lock and its release can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +107,7 @@ impl Lines {
     }
 
     /// Writes what comes, for ever.
-    fn write<W: AsFd>(&self, output: &mut Output<W>) {
+    fn write<W: AsFd>(&self, output: &mut LineOutput<W>) {
         let mut text = Vec::new();
         let mut said = 0;
         loop {
@@ -159,15 +159,15 @@ fn chunks(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Where lines go.
-struct Output<W> {
+struct LineOutput<W> {
     out: W,
     /// Whether the last line that was begun there has no end.
     open: bool,
 }
 
-impl<W: AsFd> Output<W> {
+impl<W: AsFd> LineOutput<W> {
     fn new(out: W) -> Self {
-        Output { out, open: false }
+        LineOutput { out, open: false }
     }
 
     /// Writes lines; answers how many of them are lost.
@@ -309,9 +309,9 @@ mod tests {
             .write(true)
             .open("/dev/full")
             .unwrap();
-        assert_eq!(Output::new(full).write(b"a\nb\n"), 2);
+        assert_eq!(LineOutput::new(full).write(b"a\nb\n"), 2);
         let (reader, pipe) = io::pipe().unwrap();
-        let mut output = Output::new(pipe);
+        let mut output = LineOutput::new(pipe);
         assert_eq!(output.write(b"a\n"), 0);
         drop(reader);
         assert_eq!(output.write(b"b\n"), 1);

@@ -51,14 +51,14 @@ impl Credentials {
 
 /// The permission to change one upload, which [`Manage::authorize`] alone gives.
 #[derive(Debug)]
-pub struct Permit {
+pub struct ChangePermit {
     id: UploadId,
-    found: Found,
+    found: KeyState,
 }
 
 /// What was read at the key of the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum KeyState {
     Live,
     Gone,
     /// Something that cannot be understood.
@@ -87,18 +87,18 @@ impl Manage {
         &self,
         id: &UploadId,
         credentials: &Credentials,
-    ) -> Result<Permit, ManageError> {
+    ) -> Result<ChangePermit, ManageError> {
         let (found, token) = match self.uploads.get(id).await {
-            Err(StoreError::Damaged(_)) if credentials.admin => (Found::Damaged, None),
+            Err(StoreError::Damaged(_)) if credentials.admin => (KeyState::Damaged, None),
             Err(error) => return Err(error.into()),
-            Ok(Some(manifest)) => (Found::Live, Some(manifest.delete_token)),
+            Ok(Some(manifest)) => (KeyState::Live, Some(manifest.delete_token)),
             Ok(None) => match self.uploads.tombstone(id).await? {
-                Some(tombstone) => (Found::Gone, tombstone.delete_token),
+                Some(tombstone) => (KeyState::Gone, tombstone.delete_token),
                 None => return Err(ManageError::Absent(*id)),
             },
         };
         match credentials.allow(token) {
-            true => Ok(Permit { id: *id, found }),
+            true => Ok(ChangePermit { id: *id, found }),
             false => Err(ManageError::Absent(*id)),
         }
     }
@@ -111,11 +111,11 @@ impl Manage {
     /// may have been made: it can be repeated.
     pub async fn prolong(
         &self,
-        permit: &Permit,
+        permit: &ChangePermit,
         lifetime: Option<Duration>,
     ) -> Result<Arc<Manifest>, ManageError> {
         let id = &permit.id;
-        if permit.found == Found::Gone {
+        if permit.found == KeyState::Gone {
             return Err(ManageError::Absent(*id));
         }
         let now = self.clock.now();
@@ -141,8 +141,8 @@ impl Manage {
     ///
     /// # Errors
     /// The store or the index fails; it can be repeated. Or a newer version wrote the manifest.
-    pub async fn delete(&self, permit: &Permit) -> Result<(), ManageError> {
-        if permit.found == Found::Damaged && self.uploads.remove_damaged(&permit.id).await? {
+    pub async fn delete(&self, permit: &ChangePermit) -> Result<(), ManageError> {
+        if permit.found == KeyState::Damaged && self.uploads.remove_damaged(&permit.id).await? {
             return Ok(());
         }
         let deleted = |_: &Manifest| Some(Reason::Deleted);

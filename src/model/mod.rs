@@ -1,8 +1,8 @@
 //! Pure types, parsed once: an id, a name or a digest that exists is a good one. No I/O.
 
 mod digest;
-mod distinct;
 mod doubt;
+mod failure;
 mod file_name;
 mod id;
 mod manifest;
@@ -15,11 +15,12 @@ mod room;
 mod sample;
 mod stored;
 mod time;
+mod unique_names;
 pub mod units;
 
 pub use digest::{Digest, DigestHeaderError, expected_sha256};
-pub use distinct::Distinct;
 pub use doubt::Doubt;
+pub use failure::Failure;
 pub use file_name::{FileName, FileNameError};
 pub use id::{IdError, Prefix, UploadId};
 pub use manifest::{Field, Manifest, Part, SCHEMA, Salt, StoredFile, TokenHash};
@@ -29,3 +30,4 @@ pub use raw::RawText;
 pub use room::{ROOM_UNIT, room_of};
 pub use stored::{Reason, Stored, Tombstone};
 pub use time::{Clock, Timestamp, Uptime};
+pub use unique_names::UniqueNames;

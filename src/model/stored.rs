@@ -93,8 +93,8 @@ impl Tombstone {
         }
     }
 
-    /// Whether nobody can come any more who would have to find it.
-    pub fn is_over(&self, now: Timestamp, stale_after: Duration) -> bool {
+    /// Whether every commit or removal that could still meet it has given up.
+    pub fn is_obsolete(&self, now: Timestamp, stale_after: Duration) -> bool {
         let stays = Self::SHORTEST.max(stale_after.saturating_mul(2));
         self.gone_at.after(stays) <= now
     }
@@ -201,8 +201,8 @@ mod tests {
         let tombstone = Tombstone::orphaned(id, Vec::new(), Timestamp::from_millis(0));
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         let at = |span| Timestamp::from_millis(0).after(span);
-        assert!(!tombstone.is_over(at(hours(47)), hours(1)));
-        assert!(tombstone.is_over(at(hours(48)), hours(1)));
-        assert!(!tombstone.is_over(at(hours(48)), hours(25)));
+        assert!(!tombstone.is_obsolete(at(hours(47)), hours(1)));
+        assert!(tombstone.is_obsolete(at(hours(48)), hours(1)));
+        assert!(!tombstone.is_obsolete(at(hours(48)), hours(25)));
     }
 }

@@ -266,7 +266,7 @@ impl Reconciler {
             let files = self.uploads.clear(tombstone).await?;
             tracing::info!(id = %tombstone.id, files, "ended a removal that was interrupted");
         }
-        if tombstone.is_over(self.clock.now(), self.options.stale_after) {
+        if tombstone.is_obsolete(self.clock.now(), self.options.stale_after) {
             self.uploads.forget_tombstone(tombstone).await?;
         }
         Ok(())

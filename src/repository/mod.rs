@@ -11,6 +11,7 @@ mod changes;
 mod commit;
 mod damage;
 mod doubts;
+mod failure;
 mod identity;
 mod outcome;
 pub mod presence;

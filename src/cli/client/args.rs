@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use clap_complete::Shell;
 
-use super::{Command, Fetch, Output, Send, ServerArgs};
+use super::{ClientCommand, Fetch, Output, Send, ServerArgs};
 use crate::client::{BLOCK, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, RETRIES};
 use crate::model::units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -41,17 +40,6 @@ pub fn commands() -> Vec<clap::Command> {
             "from",
         )
         .arg(ids()),
-        command("completions", "Print the completions for a shell").arg(
-            Arg::new("shell")
-                .value_name("SHELL")
-                .required(true)
-                .value_parser(value_parser!(Shell)),
-        ),
-        command(
-            "man",
-            "Print the manual page of wharf, or of one of its commands",
-        )
-        .arg(Arg::new("page").value_name("COMMAND")),
     ]
 }
 
@@ -199,7 +187,7 @@ fn parse_chunk(text: &str) -> Result<usize, String> {
 }
 
 /// The command of this name, when it is one that asks a server.
-pub fn read(name: &str, matches: &ArgMatches) -> Option<Command> {
+pub fn read(name: &str, matches: &ArgMatches) -> Option<ClientCommand> {
     let texts = |key: &str| -> Vec<String> {
         let values = matches.get_many::<String>(key);
         values
@@ -207,8 +195,8 @@ pub fn read(name: &str, matches: &ArgMatches) -> Option<Command> {
             .unwrap_or_default()
     };
     Some(match name {
-        "upload" => Command::Upload(server_args(matches), read_upload(matches)),
-        "download" => Command::Download(
+        "upload" => ClientCommand::Upload(server_args(matches), read_upload(matches)),
+        "download" => ClientCommand::Download(
             server_args(matches),
             Fetch {
                 names: texts("names"),
@@ -226,14 +214,14 @@ pub fn read(name: &str, matches: &ArgMatches) -> Option<Command> {
                 limit
             };
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            Command::List(server_args(matches), limit)
+            ClientCommand::List(server_args(matches), limit)
         }
-        "show" => Command::Show(server_args(matches), texts("ids")),
-        "delete" => Command::Delete(server_args(matches), texts("ids")),
+        "show" => ClientCommand::Show(server_args(matches), texts("ids")),
+        "delete" => ClientCommand::Delete(server_args(matches), texts("ids")),
         // Without an address it is the server's own command.
         "reindex" => {
             let address = matches.get_one::<String>("to")?.clone();
-            Command::Reindex(ServerArgs {
+            ClientCommand::Reindex(ServerArgs {
                 address: Some(address),
                 token_file: path(matches, "token-file"),
                 ca_file: path(matches, "ca-file"),
@@ -241,8 +229,6 @@ pub fn read(name: &str, matches: &ArgMatches) -> Option<Command> {
                 output: Output::default(),
             })
         }
-        "completions" => Command::Completions(*matches.get_one::<Shell>("shell")?),
-        "man" => Command::Man(matches.get_one::<String>("page").cloned()),
         _ => return None,
     })
 }

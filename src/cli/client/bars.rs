@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Output;
-use crate::cli::say;
+use crate::cli::stderr::say;
 use crate::client::{ClientError, Progress, Received};
 use crate::model::plain;
 

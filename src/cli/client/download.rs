@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::bars::Bars;
 use super::outcome::Outcome;
 use super::{Fetch, Output, interrupted, json_line, print};
-use crate::cli::say;
+use crate::cli::stderr::say;
 use crate::client::{Client, Download, Downloaded, Received};
 use crate::model::plain;
 

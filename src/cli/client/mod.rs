@@ -12,17 +12,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap_complete::Shell;
 use serde_json::Value;
 
 use crate::client::{Client, ClientError, DEFAULT_ADDRESS, Token};
 use crate::model::plain_json;
 use crate::shutdown::{ignores_hangup, survive_file_limit};
-use outcome::Outcome;
+
+pub use outcome::Outcome;
 
 /// What to ask.
 #[derive(Debug)]
-pub enum Command {
+pub enum ClientCommand {
     /// Send a form.
     Upload(ServerArgs, Send),
     /// Fetch one.
@@ -35,23 +35,18 @@ pub enum Command {
     Delete(ServerArgs, Vec<String>),
     /// Have the index compared.
     Reindex(ServerArgs),
-    /// Print completions.
-    Completions(Shell),
-    /// Print a manual page.
-    Man(Option<String>),
 }
 
-impl Command {
+impl ClientCommand {
     /// Whether nothing beside results is to be said.
     pub fn is_quiet(&self) -> bool {
         match self {
-            Command::Upload(server, _)
-            | Command::Download(server, _)
-            | Command::List(server, _)
-            | Command::Show(server, _)
-            | Command::Delete(server, _)
-            | Command::Reindex(server) => server.output.quiet,
-            Command::Completions(_) | Command::Man(_) => true,
+            ClientCommand::Upload(server, _)
+            | ClientCommand::Download(server, _)
+            | ClientCommand::List(server, _)
+            | ClientCommand::Show(server, _)
+            | ClientCommand::Delete(server, _)
+            | ClientCommand::Reindex(server) => server.output.quiet,
         }
     }
 }
@@ -97,26 +92,26 @@ pub struct Fetch {
 }
 
 /// Runs a command; what went wrong has been said when it returns.
-pub fn run(command: Command) -> ExitCode {
+pub fn run(command: ClientCommand) -> ExitCode {
     let outcome = match command {
-        Command::Upload(server, send) => asking(&server, async |client| {
+        ClientCommand::Upload(server, send) => asking(&server, async |client| {
             upload::run(&client, send, server.output).await
         }),
-        Command::Download(server, fetch) => asking(&server, async |client| {
+        ClientCommand::Download(server, fetch) => asking(&server, async |client| {
             download::run(&client, fetch, server.output).await
         }),
-        Command::List(server, limit) => asking(&server, async |client| {
+        ClientCommand::List(server, limit) => asking(&server, async |client| {
             records::list(&client, limit, server.output).await
         }),
-        Command::Show(server, ids) => asking(&server, async |client| {
+        ClientCommand::Show(server, ids) => asking(&server, async |client| {
             records::show(&client, &ids, server.output).await
         }),
-        Command::Delete(server, ids) => asking(&server, async |client| {
+        ClientCommand::Delete(server, ids) => asking(&server, async |client| {
             records::delete(&client, &ids, server.output).await
         }),
-        Command::Reindex(server) => asking(&server, async |client| records::reindex(&client).await),
-        Command::Completions(shell) => completions(shell),
-        Command::Man(page) => man(page.as_deref()),
+        ClientCommand::Reindex(server) => {
+            asking(&server, async |client| records::reindex(&client).await)
+        }
     };
     outcome.code()
 }
@@ -184,35 +179,13 @@ async fn interrupted() {
     futures_util::future::select_all(received).await;
 }
 
-fn completions(shell: Shell) -> Outcome {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut super::args::command(), "wharf", &mut text);
-    print(&text)
-}
-
-fn man(page: Option<&str>) -> Outcome {
-    let mut command = super::args::command();
-    command.build();
-    if let Some(name) = page {
-        let Some(sub) = command.find_subcommand(name) else {
-            return Outcome::usage(&format!("there is no command {name:?}"));
-        };
-        command = sub.clone();
-    }
-    let mut text = Vec::new();
-    match clap_mangen::Man::new(command).render(&mut text) {
-        Ok(()) => print(&text),
-        Err(error) => Outcome::failed(&error.to_string()),
-    }
-}
-
 /// An object of the server as one line that no terminal acts on.
 fn json_line(value: &Value) -> String {
     format!("{}\n", plain_json(&value.to_string()))
 }
 
 /// Writes a result to standard output.
-fn print(text: &[u8]) -> Outcome {
+pub fn print(text: &[u8]) -> Outcome {
     match write(text) {
         Ok(()) => Outcome::Done,
         Err(error) => unprinted(&error),

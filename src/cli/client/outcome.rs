@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::say;
+use crate::cli::stderr::say;
 use crate::client::ClientError;
 
 /// What became of a command. What there is to say has been said.

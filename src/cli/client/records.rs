@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::outcome::Outcome;
 use super::{Output, interrupted, json_line, print, unprinted, write};
-use crate::cli::{reindex, say};
+use crate::cli::reindex;
+use crate::cli::stderr::say;
 use crate::client::{Client, ClientError};
 use crate::model::plain;
 

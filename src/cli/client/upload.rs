@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::bars::Bars;
 use super::outcome::Outcome;
 use super::{Output, Send, interrupted, json_line, print};
-use crate::cli::say;
+use crate::cli::stderr::say;
 use crate::client::{Client, ClientError, FilePart, Upload};
 use crate::model::plain;
 

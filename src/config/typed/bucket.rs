@@ -1,6 +1,6 @@
 //! The settings of a store in a bucket.
 
-use super::Reader;
+use super::SettingReader;
 use crate::config::aws;
 use crate::config::load::ConfigError;
 use crate::store::object;
@@ -8,7 +8,7 @@ use crate::store::object;
 /// The longest prefix, in bytes: with it, id and file name a key stays below the 1,024 of S3.
 const LONGEST_PREFIX: usize = 700;
 
-impl Reader<'_> {
+impl SettingReader<'_> {
     /// Where the bucket is; `None` for the store on disk. `aws` are the settings of AWS.
     pub(super) fn bucket(
         &self,

@@ -4,19 +4,19 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
 
-use super::upload::serde_urlencoded;
 use crate::delivery::{Representation, Selected};
-use crate::http::App;
-use crate::http::rules::extract::Segments;
+use crate::http::AppState;
+use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::Problem;
+use crate::http::rules::query::parse_query;
 
 /// The most names one form is asked for by.
 pub(super) const MAX_NAMES: usize = 100;
 
 /// An id's form, or the newest file of a name as a form.
 pub async fn named(
-    State(app): State<App>,
-    Segments(name): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(name): PathParams<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -27,8 +27,8 @@ pub async fn named(
 
 /// One file of an upload as a form.
 pub async fn file(
-    State(app): State<App>,
-    Segments((id, name)): Segments<(String, String)>,
+    State(app): State<AppState>,
+    PathParams((id, name)): PathParams<(String, String)>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -39,12 +39,12 @@ pub async fn file(
 
 /// Several names or ids as one form, in the order asked.
 pub async fn several(
-    State(app): State<App>,
+    State(app): State<AppState>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let pairs = serde_urlencoded(query.as_deref().unwrap_or_default())?;
+    let pairs = parse_query(query.as_deref().unwrap_or_default())?;
     let names: Vec<&str> = pairs
         .iter()
         .filter(|(key, _)| key == "name")
@@ -63,8 +63,8 @@ pub async fn several(
 
 /// One file of an upload as it is.
 pub async fn raw(
-    State(app): State<App>,
-    Segments((id, name)): Segments<(String, String)>,
+    State(app): State<AppState>,
+    PathParams((id, name)): PathParams<(String, String)>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
@@ -76,8 +76,8 @@ pub async fn raw(
 
 /// The newest file of a name as it is.
 pub async fn raw_named(
-    State(app): State<App>,
-    Segments(name): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(name): PathParams<String>,
     RawQuery(query): RawQuery,
     method: Method,
     headers: HeaderMap,
@@ -87,7 +87,7 @@ pub async fn raw_named(
         .await
 }
 
-impl App {
+impl AppState {
     async fn respond_raw(
         &self,
         method: &Method,
@@ -97,7 +97,7 @@ impl App {
     ) -> Result<Response, Problem> {
         let raw = Representation::raw(selected);
         let raw = raw.ok_or_else(|| Problem::not_found("there is no such file"))?;
-        let pairs = serde_urlencoded(query.unwrap_or_default())?;
+        let pairs = parse_query(query.unwrap_or_default())?;
         let inline = pairs
             .iter()
             .any(|(key, value)| key == "inline" && value == "1");

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::uploads::parse_id;
-use crate::http::App;
-use crate::http::received::Received;
+use crate::http::AppState;
+use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::Problem;
 
 /// The most bytes of what identifies an upload.
@@ -17,9 +17,9 @@ const LIMIT: usize = 256;
 
 /// Stores a form as `POST /upload` does, and answers with id and delete token as plain text.
 pub async fn process(
-    State(app): State<App>,
+    State(app): State<AppState>,
     RawQuery(query): RawQuery,
-    Extension(received): Extension<Received>,
+    Extension(received): Extension<BodyMeter>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -34,7 +34,7 @@ pub async fn process(
 }
 
 /// Deletes the upload that the body identifies.
-pub async fn revert(State(app): State<App>, body: Body) -> Result<StatusCode, Problem> {
+pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCode, Problem> {
     let wrong = || Problem::bad_request("the body is not what an upload to here was answered with");
     let body = app.small_body(body, LIMIT).await?.map_err(|_| wrong())?;
     let text = str::from_utf8(&body).map_err(|_| wrong())?;

@@ -10,15 +10,13 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::upload::serde_urlencoded;
 use super::upload_json;
-use crate::catalog::Cursor;
-use crate::delivery::{DeliveryError, Listing};
-use crate::http::App;
+use crate::delivery::{DeliveryError, Listing, ListingCursor};
+use crate::http::AppState;
 use crate::http::rules::access::Scope;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::Problem;
-use crate::model::Timestamp;
+use crate::http::rules::query::parse_query;
 
 /// How many uploads a page of the listing has, and may have.
 const PAGE: usize = 100;
@@ -26,7 +24,7 @@ pub(super) const MAX_PAGE: usize = 1000;
 
 /// The uploads, newest first. An error after the head breaks the body off.
 pub async fn list(
-    State(app): State<App>,
+    State(app): State<AppState>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
     method: Method,
@@ -40,7 +38,7 @@ pub async fn list(
     }
     let mut limit = PAGE;
     let mut after = None;
-    for (key, value) in serde_urlencoded(query.as_deref().unwrap_or_default())? {
+    for (key, value) in parse_query(query.as_deref().unwrap_or_default())? {
         match key.as_str() {
             "limit" => limit = parse_limit(&value)?,
             "after" => after = Some(parse_cursor(&value)?),
@@ -51,7 +49,11 @@ pub async fn list(
     let body = match method {
         // The length of the body is known only once it is written: the answer gives none.
         Method::HEAD => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),
-        _ => Text::of(listing, app.base_of(&origin)).body().await?,
+        _ => {
+            ListingJson::of(listing, app.base_of(&origin))
+                .body()
+                .await?
+        }
     };
     let mut response = body.into_response();
     let fields = response.headers_mut();
@@ -63,7 +65,7 @@ pub async fn list(
 }
 
 /// A listing as JSON, piece by piece.
-struct Text {
+struct ListingJson {
     /// `None` when all of it was written.
     listing: Option<Listing>,
     base: String,
@@ -72,9 +74,9 @@ struct Text {
     any: bool,
 }
 
-impl Text {
+impl ListingJson {
     fn of(listing: Listing, base: String) -> Self {
-        Text {
+        ListingJson {
             listing: Some(listing),
             base,
             begun: false,
@@ -119,9 +121,7 @@ impl Text {
         }
         if done && let Some(listing) = self.listing.take() {
             let next = match listing.end().await? {
-                Some(Cursor { created_at, id }) => {
-                    format!("\"{}-{id}\"", created_at.as_millis())
-                }
+                Some(cursor) => format!("\"{cursor}\""),
                 None => "null".to_owned(),
             };
             text.extend_from_slice(format!("],\"next\":{next}}}").as_bytes());
@@ -139,15 +139,8 @@ fn parse_limit(value: &str) -> Result<usize, Problem> {
     }
 }
 
-fn parse_cursor(value: &str) -> Result<Cursor, Problem> {
-    let parsed = || {
-        let (millis, id) = value.split_once('-')?;
-        Some(Cursor {
-            created_at: Timestamp::from_millis(millis.parse().ok()?),
-            id: id.parse().ok()?,
-        })
-    };
-    parsed().ok_or_else(|| {
+fn parse_cursor(value: &str) -> Result<ListingCursor, Problem> {
+    value.parse().map_err(|_| {
         Problem::bad_request(format!("after: {value:?} is not a \"next\" of a listing"))
     })
 }

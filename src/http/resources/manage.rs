@@ -6,14 +6,14 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::page;
-use super::upload::serde_urlencoded;
 use super::uploads::parse_id;
-use crate::http::App;
-use crate::http::rules::cross_site;
-use crate::http::rules::extract::Segments;
+use crate::http::AppState;
+use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::Problem;
+use crate::http::rules::query::parse_query;
+use crate::http::rules::{cookies, cross_site};
 use crate::ingest;
-use crate::manage::Permit;
+use crate::manage::ChangePermit;
 use crate::model::UploadId;
 
 /// The most bytes of such a form.
@@ -21,7 +21,7 @@ const LIMIT: usize = 4 * 1024;
 
 /// The form: who may change the upload, and how.
 #[derive(Default)]
-struct Form {
+struct PageForm {
     /// The delete token, from those whose browser has no cookie with it.
     token: Option<String>,
     expires_in: Option<String>,
@@ -29,30 +29,30 @@ struct Form {
     proof: Option<String>,
 }
 
-impl App {
+impl AppState {
     /// The form of somebody who may change the upload, and the permission.
     async fn managed(
         &self,
         id: &UploadId,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<(Form, Permit), Problem> {
+    ) -> Result<(PageForm, ChangePermit), Problem> {
         let mut form = self.form_of_page(body).await?;
         cross_site::check_proof(headers, form.proof.as_deref())?;
-        let token = form.token.take().or_else(|| page::delete_token(headers));
+        let token = form.token.take().or_else(|| cookies::delete_token(headers));
         let permit = self.permit(id, headers, token).await?;
         Ok((form, permit))
     }
 
-    async fn form_of_page(&self, body: Body) -> Result<Form, Problem> {
+    async fn form_of_page(&self, body: Body) -> Result<PageForm, Problem> {
         let body = self
             .small_body(body, LIMIT)
             .await?
             .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
         let text = str::from_utf8(&body)
             .map_err(|_| Problem::bad_request("the body is no urlencoded form"))?;
-        let mut form = Form::default();
-        for (name, value) in serde_urlencoded(text)? {
+        let mut form = PageForm::default();
+        for (name, value) in parse_query(text)? {
             match name.as_str() {
                 "token" => form.token = Some(value).filter(|token| !token.is_empty()),
                 "expires_in" => form.expires_in = Some(value),
@@ -66,22 +66,22 @@ impl App {
 
 /// Deletes an upload, and says so.
 pub async fn delete(
-    State(app): State<App>,
-    Segments(id): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     let (_, permit) = app.managed(&id, &headers, body).await?;
     app.manage.delete(&permit).await?;
-    let reader = page::Reader::of(&app.options.base_path, None, &headers);
+    let reader = page::PageReader::of(&app.options.base_path, None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
 }
 
 /// Sets the deadline of an upload anew, and shows its page, which then says so.
 pub async fn prolong(
-    State(app): State<App>,
-    Segments(id): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {

@@ -5,15 +5,19 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::rules::access::Scope;
 use crate::http::rules::problem::Problem;
-use crate::reconcile;
+use crate::model::Failure;
 
 /// Compares, and answers with what was found.
-pub async fn reindex(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn reindex(State(app): State<AppState>, headers: HeaderMap) -> Result<Response, Problem> {
     app.options.access.require(Scope::Admin, &headers)?;
-    let compared = reconcile::compare(&app.repository, &app.abort).await?;
+    let compared = app
+        .operate
+        .compare(&app.abort)
+        .await
+        .map_err(Failure::from)?;
     let compared = compared.ok_or_else(|| Problem::unavailable("the server is shutting down"))?;
     tracing::info!(
         uploads = compared.uploads,

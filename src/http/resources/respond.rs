@@ -6,9 +6,9 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::delivery::{Content, Kind, Piece, Representation};
+use crate::delivery::{BodyContent, BodyPiece, Representation, RepresentationKind};
 use crate::form;
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::rules::conditional::{self, Verdict};
 use crate::http::rules::problem::Problem;
 use crate::http::rules::range::{self, Asked};
@@ -20,7 +20,7 @@ const PREFETCH: &str = "the downloads of this upload are counted, and a prefetch
 /// Fields of an answer, about: room for them is made once.
 const FIELDS: usize = 14;
 
-impl App {
+impl AppState {
     /// Answers a `GET` or `HEAD` with `this`.
     pub(super) async fn respond(
         &self,
@@ -64,8 +64,8 @@ impl App {
             }
             let whole = answer.status == StatusCode::OK;
             match self.delivery.open(this, answer.pieces, whole).await? {
-                Content::Whole(bytes) => Body::from(bytes),
-                Content::Blocks(blocks) => Body::from_stream(blocks),
+                BodyContent::Whole(bytes) => Body::from(bytes),
+                BodyContent::Blocks(blocks) => Body::from_stream(blocks),
             }
         };
         let mut response = Response::new(body);
@@ -114,7 +114,7 @@ struct Answer {
     status: StatusCode,
     content_type: String,
     content_range: Option<String>,
-    pieces: Vec<Piece>,
+    pieces: Vec<BodyPiece>,
     len: u64,
 }
 
@@ -172,8 +172,8 @@ impl Answer {
 
 fn content_type(this: &Representation, inline: bool) -> String {
     match &this.kind {
-        Kind::Form(boundary) => form::content_type(boundary),
-        Kind::Raw(file) if inline && is_shown_as_text(file.served_type()) => {
+        RepresentationKind::Form(boundary) => form::content_type(boundary),
+        RepresentationKind::Raw(file) if inline && is_shown_as_text(file.served_type()) => {
             // A browser that is told no charset takes text for windows-1252.
             match file.served_type().split_once(';') {
                 Some((_, given)) if given.to_ascii_lowercase().contains("charset=") => {
@@ -182,13 +182,15 @@ fn content_type(this: &Representation, inline: bool) -> String {
                 _ => "text/plain; charset=utf-8".to_owned(),
             }
         }
-        Kind::Raw(file) => file.served_type().to_owned(),
+        RepresentationKind::Raw(file) => file.served_type().to_owned(),
     }
 }
 
 /// Says what a raw file is, and keeps it from running in this origin.
 fn add_description(fields: &mut HeaderMap, this: &Representation, disposition: Option<String>) {
-    let Kind::Raw(file) = &this.kind else { return };
+    let RepresentationKind::Raw(file) = &this.kind else {
+        return;
+    };
     if let Some(disposition) = disposition {
         set(fields, header::CONTENT_DISPOSITION, disposition);
     }
@@ -208,8 +210,8 @@ fn add_description(fields: &mut HeaderMap, this: &Representation, disposition: O
 /// How a raw file is to be taken; `inline` is obeyed where nothing in it can run.
 fn disposition(this: &Representation, inline: bool) -> Option<String> {
     match &this.kind {
-        Kind::Form(_) => None,
-        Kind::Raw(file) => {
+        RepresentationKind::Form(_) => None,
+        RepresentationKind::Raw(file) => {
             let inline = inline && is_inert(file.served_type());
             Some(form::attachment(file.name.as_str(), inline))
         }

@@ -6,28 +6,29 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::request_body::Frames;
-use super::{page, upload_json};
+use super::timed_body::TimedBody;
+use super::upload_json;
 use crate::form::Boundary;
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::admission::{Admitted, Refused};
-use crate::http::metrics::UnderWay;
-use crate::http::received::Received;
+use crate::http::body_meter::BodyMeter;
+use crate::http::metrics::UploadGauge;
 use crate::http::rules::accept::Accept;
-use crate::http::rules::cross_site;
-use crate::http::rules::extract::Segments;
+use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::Problem;
-use crate::ingest::{Given, RawFile, Receipt, Request};
+use crate::http::rules::query::parse_query;
+use crate::http::rules::{cookies, cross_site};
+use crate::ingest::{GivenOptions, RawUpload, Receipt, UploadRequest};
 use crate::model::units::format_size;
 use crate::model::{Digest, expected_sha256};
 
 /// Stores a form.
 pub async fn form(
-    State(app): State<App>,
+    State(app): State<AppState>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
-    Extension(received): Extension<Received>,
+    Extension(received): Extension<BodyMeter>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -39,11 +40,11 @@ pub async fn form(
 
 /// Stores a raw body as an upload of one file.
 pub async fn raw(
-    State(app): State<App>,
-    Segments(name): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(name): PathParams<String>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
-    Extension(received): Extension<Received>,
+    Extension(received): Extension<BodyMeter>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -53,7 +54,7 @@ pub async fn raw(
             "a PUT of a part (Content-Range) is not understood here",
         ));
     }
-    let file = RawFile {
+    let file = RawUpload {
         name: name.into_bytes().into(),
         media_type: headers
             .get(header::CONTENT_TYPE)
@@ -64,26 +65,23 @@ pub async fn raw(
     let options = app.ingest.options();
     refuse_long(&headers, "max_request_size", options.max_request_size)?;
     refuse_long(&headers, "max_file_size", options.max_file_size)?;
-    let slot = Slot::take(&app, &received).await?;
-    let frames = app.frames(body, received, &slot);
-    let receipt = app.ingest.raw(file, frames, request).await?;
+    let slot = UploadSlot::take(&app, &received).await?;
+    let timed = app.timed(body, received, &slot);
+    let receipt = app.ingest.raw(file, timed, request).await?;
     app.metrics.stored(receipt.manifest.files().count());
     Ok(app.created(&origin, &headers, &receipt))
 }
 
 /// One of the uploads that may run at once.
-struct Slot {
+struct UploadSlot {
     admitted: Admitted,
-    _under_way: UnderWay,
+    _under_way: UploadGauge,
 }
 
-impl Slot {
-    async fn take(app: &App, received: &Received) -> Result<Self, Problem> {
-        if let Some(reason) = app.unready() {
-            // A full disk says so itself, with a status of its own.
-            if app.repository.store().ready().is_ok() {
-                return Err(Problem::unavailable(reason));
-            }
+impl UploadSlot {
+    async fn take(app: &AppState, received: &BodyMeter) -> Result<Self, Problem> {
+        if let Some(reason) = app.operate.refuses_uploads() {
+            return Err(Problem::unavailable(reason));
         }
         let admitted = app
             .admission
@@ -99,35 +97,35 @@ impl Slot {
                 "max_uploads_per_client ({most}) are under way from this address"
             )),
         })?;
-        Ok(Slot {
+        Ok(UploadSlot {
             admitted,
             _under_way: app.metrics.under_way(),
         })
     }
 }
 
-impl App {
+impl AppState {
     /// Stores the body of a request as a form.
     pub(super) async fn store_form(
         &self,
         query: Option<&str>,
         headers: &HeaderMap,
-        received: Received,
+        received: BodyMeter,
         body: Body,
     ) -> Result<Receipt, Problem> {
         let boundary = boundary(headers)?;
         let request = upload_request(query, headers)?;
         let options = self.ingest.options();
         refuse_long(headers, "max_request_size", options.max_request_size)?;
-        let slot = Slot::take(self, &received).await?;
-        let frames = self.frames(body, received, &slot);
-        let receipt = self.ingest.form(boundary, frames, request).await?;
+        let slot = UploadSlot::take(self, &received).await?;
+        let timed = self.timed(body, received, &slot);
+        let receipt = self.ingest.form(boundary, timed, request).await?;
         self.metrics.stored(receipt.manifest.files().count());
         Ok(receipt)
     }
 
-    fn frames(&self, body: Body, received: Received, slot: &Slot) -> Frames {
-        Frames::new(
+    fn timed(&self, body: Body, received: BodyMeter, slot: &UploadSlot) -> TimedBody {
+        TimedBody::new(
             body,
             received,
             self.options.idle_timeout,
@@ -143,7 +141,7 @@ impl App {
         let mut response = if Accept::of(headers).prefers_html() {
             let own = self.origin_of(origin);
             let scheme = own.split(':').next().unwrap_or_default();
-            let cookie = page::token_cookie(&location, &receipt.delete_token, scheme);
+            let cookie = cookies::token_cookie(&location, &receipt.delete_token, scheme);
             (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie)]).into_response()
         } else {
             let base = self.base_of(origin);
@@ -158,11 +156,6 @@ impl App {
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
-
-    /// What absolute URLs begin with.
-    pub(super) fn base_of(&self, origin: &Origin) -> String {
-        self.origin_of(origin) + &self.options.base_path
-    }
 }
 
 /// The boundary of the body.
@@ -176,32 +169,18 @@ fn boundary(headers: &HeaderMap) -> Result<Boundary, Problem> {
 }
 
 /// What the head says of the upload.
-fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<Request, Problem> {
-    let mut given = Given::default();
-    let pairs: Vec<(String, String)> = serde_urlencoded(query.unwrap_or_default())?;
-    for (name, value) in &pairs {
-        given.set(name, value)?;
+fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<UploadRequest, Problem> {
+    let mut given = GivenOptions::default();
+    for (name, value) in parse_query(query.unwrap_or_default())? {
+        given.set(&name, &value)?;
     }
     let content_digest = digest(headers, "content-digest")?;
-    Ok(Request {
+    Ok(UploadRequest {
         given,
         content_digest,
         proof: cross_site::proof(headers).map(str::to_owned),
         length: announced_length(headers),
     })
-}
-
-/// The pairs of a query.
-pub fn serde_urlencoded(query: &str) -> Result<Vec<(String, String)>, Problem> {
-    if query.is_empty() {
-        return Ok(Vec::new());
-    }
-    let uri = format!("/?{query}").parse::<http::Uri>();
-    let uri = uri.map_err(|_| Problem::bad_request("the query cannot be read"))?;
-    let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&uri);
-    let pairs = pairs
-        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))?;
-    Ok(pairs.0)
 }
 
 fn digest(headers: &HeaderMap, name: &str) -> Result<Option<Digest>, Problem> {

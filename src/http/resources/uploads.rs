@@ -11,13 +11,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{page, upload_json};
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::rules::accept::Accept;
 use crate::http::rules::access::{self, Scope};
-use crate::http::rules::extract::Segments;
+use crate::http::rules::cookies;
+use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::Problem;
-use crate::manage::{Credentials, Permit};
+use crate::manage::{ChangePermit, Credentials};
 use crate::model::{Manifest, UploadId};
 
 /// The most bytes of the body of a `PATCH`.
@@ -25,17 +26,17 @@ const PATCH_LIMIT: usize = 16 * 1024;
 
 /// One upload, as JSON or as its page.
 pub async fn show(
-    State(app): State<App>,
-    Segments(id): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(id): PathParams<String>,
     Extension(origin): Extension<Origin>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let manifest = app.delivery.upload(&parse_id(&id)?).await?;
     let mut response = if Accept::of(&headers).prefers_html() {
-        let token = page::delete_token(&headers);
+        let token = cookies::delete_token(&headers);
         let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
-        let reader = page::Reader::of(&app.options.base_path, query.as_deref(), &headers);
+        let reader = page::PageReader::of(&app.options.base_path, query.as_deref(), &headers);
         let link = format!("{}/uploads/{}", app.base_of(&origin), manifest.id);
         let (form_token, cookie) = page::form_field(&app, &origin, &headers);
         let page = reader.upload(&page::View {
@@ -73,8 +74,8 @@ pub async fn show(
 
 /// Deletes an upload.
 pub async fn delete(
-    State(app): State<App>,
-    Segments(id): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let id = parse_id(&id)?;
@@ -85,14 +86,14 @@ pub async fn delete(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct ChangeRequest {
     expires_in: Value,
 }
 
 /// Sets the deadline of an upload anew, counted from now.
 pub async fn prolong(
-    State(app): State<App>,
-    Segments(id): Segments<String>,
+    State(app): State<AppState>,
+    PathParams(id): PathParams<String>,
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Body,
@@ -103,7 +104,7 @@ pub async fn prolong(
         .small_body(body, PATCH_LIMIT)
         .await?
         .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
-    let change: Change = serde_json::from_slice(&body).map_err(|error| {
+    let change: ChangeRequest = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!("the body is not {{\"expires_in\": …}}: {error}"))
     })?;
     let text = match &change.expires_in {
@@ -128,7 +129,7 @@ pub async fn prolong(
     Ok(response)
 }
 
-impl App {
+impl AppState {
     /// The permission to change an upload: for its delete token, given as the secret or in
     /// `cookie`, or for `admin`.
     pub(super) async fn permit(
@@ -136,7 +137,7 @@ impl App {
         id: &UploadId,
         headers: &HeaderMap,
         cookie: Option<String>,
-    ) -> Result<Permit, Problem> {
+    ) -> Result<ChangePermit, Problem> {
         // A browser that was asked for a secret once gives it with everything, the cookie too.
         let tokens = [access::secret(headers), cookie];
         let credentials = Credentials {
@@ -152,7 +153,7 @@ impl App {
     /// Sets the deadline of an upload anew: `text` is how long from now it is kept.
     pub(super) async fn set_lifetime(
         &self,
-        permit: &Permit,
+        permit: &ChangePermit,
         text: &str,
     ) -> Result<Arc<Manifest>, Problem> {
         let lifetime = self.ingest.lifetime(text)?;

@@ -82,16 +82,16 @@ fn date(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
 }
 
 /// The entity tags of `If-Match` or `If-None-Match`.
-enum Listed {
+enum EntityTags {
     Any,
     Tags(Vec<(bool, String)>),
 }
 
-impl Listed {
+impl EntityTags {
     fn matches(&self, etag: &str, weak: bool) -> bool {
         match self {
-            Listed::Any => true,
-            Listed::Tags(tags) => tags
+            EntityTags::Any => true,
+            EntityTags::Tags(tags) => tags
                 .iter()
                 .any(|(is_weak, tag)| (weak || !is_weak) && tag == etag),
         }
@@ -99,7 +99,7 @@ impl Listed {
 }
 
 /// Reads a list of entity tags; what is none of its own matches nothing.
-fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Listed> {
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<EntityTags> {
     let mut present = false;
     let mut tags = Vec::new();
     for value in headers.get_all(name) {
@@ -108,7 +108,7 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Listed> {
             continue;
         };
         if rest.trim() == "*" {
-            return Some(Listed::Any);
+            return Some(EntityTags::Any);
         }
         loop {
             rest = rest.trim_start_matches([' ', '\t', ',']);
@@ -122,13 +122,13 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> Option<Listed> {
             rest = after;
         }
     }
-    present.then_some(Listed::Tags(tags))
+    present.then_some(EntityTags::Tags(tags))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{FormBuilder, Kind};
+    use crate::delivery::{FormBuilder, RepresentationKind};
     use crate::form::Boundary;
 
     fn headers(fields: &[(HeaderName, &str)]) -> HeaderMap {
@@ -141,7 +141,7 @@ mod tests {
 
     fn this() -> Representation {
         let mut this = FormBuilder::default().finish();
-        this.kind = Kind::Form(Boundary::new("B").unwrap());
+        this.kind = RepresentationKind::Form(Boundary::new("B").unwrap());
         this.etag = "\"a\"".to_owned();
         this.last_modified = Timestamp::from_millis(784_111_777_123);
         this

@@ -4,27 +4,36 @@ use axum::extract::Request;
 use http::{HeaderMap, Method, header};
 use subtle::ConstantTimeEq as _;
 
+use super::cookies;
 use super::cors::{Site, is_named};
 use super::origin::Origin;
 use super::problem::Problem;
-use crate::http::App;
-use crate::http::resources::page;
 use crate::ingest::{self, IngestError};
 
-/// Refuses what changes something when a browser says that another site sent it: by
+/// What tells requests of this server's own site from those of others.
+pub struct OwnSite<'a> {
+    /// The path everything lies under.
+    pub base_path: &'a str,
+    /// Scheme, host and port of this server, where they are set.
+    pub public_url: Option<&'a str>,
+    /// The other sites whose pages may use this server.
+    pub allowed: &'a [Site],
+}
+
+/// Refuses a request that changes something when a browser says that another site sent it: by
 /// `Sec-Fetch-Site` (W3C Fetch Metadata), else by `Origin`. Sites that `cors_origin` names may.
 ///
 /// # Errors
 /// 403, for such a request.
-pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
+pub fn refuse(own: &OwnSite, request: &Request) -> Result<(), Problem> {
     let changes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     if changes.contains(request.method())
-        && !is_to_be_proven(app, request)
+        && !is_to_be_proven(own.base_path, request)
         && let Some(origin) = request.extensions().get::<Origin>()
         && is_foreign(
             request.headers(),
-            &app.origin_of(origin),
-            &app.options.cors_origins,
+            &origin.public(own.public_url),
+            own.allowed,
         )
     {
         return Err(Problem::cross_site(
@@ -35,8 +44,8 @@ pub fn refuse(app: &App, request: &Request) -> Result<(), Problem> {
 }
 
 /// Whether this is a form whose field says where it comes from: it is read with the body.
-fn is_to_be_proven(app: &App, request: &Request) -> bool {
-    let path = request.uri().path().strip_prefix(&*app.options.base_path);
+fn is_to_be_proven(base_path: &str, request: &Request) -> bool {
+    let path = request.uri().path().strip_prefix(base_path);
     let form = request.method() == Method::POST && path.is_some_and(is_of_page);
     form && proof(request.headers()).is_some()
 }
@@ -73,7 +82,7 @@ pub fn proof(headers: &HeaderMap) -> Option<&str> {
     let null = |origin: &http::HeaderValue| origin == "null";
     let nameless =
         headers.get(header::ORIGIN).is_some_and(null) && !headers.contains_key("sec-fetch-site");
-    page::form_token(headers).filter(|_| nameless)
+    cookies::form_token(headers).filter(|_| nameless)
 }
 
 fn is_foreign(headers: &HeaderMap, own: &str, named: &[Site]) -> bool {

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 
 /// The variable segments of a request's path, percent-decoded.
-pub struct Segments<T>(pub T);
+pub struct PathParams<T>(pub T);
 
-impl<T, S> FromRequestParts<S> for Segments<T>
+impl<T, S> FromRequestParts<S> for PathParams<T>
 where
     T: DeserializeOwned + Send,
     S: Send + Sync,
@@ -21,6 +21,6 @@ where
         let path = path.map_err(|error| {
             Problem::bad_request(format!("the path cannot be read: {}", error.body_text()))
         })?;
-        Ok(Segments(path.0))
+        Ok(PathParams(path.0))
     }
 }

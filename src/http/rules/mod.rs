@@ -1,14 +1,17 @@
-//! The rules of HTTP that all resources follow: who may, what a request means, what is refused.
+//! The rules of HTTP that all resources follow: which requests are refused, and what their fields
+//! mean. They know neither the state nor a resource.
 
 pub(super) mod accept;
 pub mod access;
 pub(super) mod coding;
 pub(super) mod conditional;
+pub(super) mod cookies;
 pub mod cors;
 pub(super) mod cross_site;
 pub(super) mod extract;
 pub mod hosts;
 pub mod origin;
 pub(super) mod problem;
+pub(super) mod query;
 pub mod range;
 pub(super) mod request_id;

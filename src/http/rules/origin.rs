@@ -85,9 +85,12 @@ impl Origin {
         }
         origin
     }
-}
 
-impl Origin {
+    /// Scheme, host and port as the client knows them: `public_url` where it is set.
+    pub(in crate::http) fn public(&self, public_url: Option<&str>) -> String {
+        public_url.map_or_else(|| format!("{}://{}", self.scheme, self.host), str::to_owned)
+    }
+
     /// The client's address where it is one client's: not that of this machine, nor of a proxy,
     /// which may have many behind it.
     pub(in crate::http) fn one_client(&self, proxies: &Trusted) -> Option<IpAddr> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_range_header::RangeUnsatisfiableError;
 
-use crate::delivery::{Piece, Representation};
+use crate::delivery::{BodyPiece, Representation};
 
 /// The most ranges that are answered one by one.
 const MAX_RANGES: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
@@ -71,7 +71,7 @@ pub fn multipart(
     content_type: &str,
     boundary: &str,
     ranges: &[Range<u64>],
-) -> (Vec<Piece>, u64) {
+) -> (Vec<BodyPiece>, u64) {
     let mut pieces = Vec::new();
     for range in ranges {
         let head = format!(
@@ -84,11 +84,13 @@ pub fn multipart(
         } else {
             head
         };
-        pieces.push(Piece::Bytes(Bytes::from(head)));
+        pieces.push(BodyPiece::Bytes(Bytes::from(head)));
         pieces.push(this.slice(range.clone()));
     }
-    pieces.push(Piece::Bytes(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
-    let len = pieces.iter().map(Piece::len).sum();
+    pieces.push(BodyPiece::Bytes(Bytes::from(format!(
+        "\r\n--{boundary}--\r\n"
+    ))));
+    let len = pieces.iter().map(BodyPiece::len).sum();
     (pieces, len)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::phase::Phase;
+use super::connection_state::ConnectionState;
 
 /// How long one that was asked to leave may take before another is asked as well.
 const LEAVING: Duration = Duration::from_millis(50);
@@ -19,25 +19,25 @@ const FOUND: usize = 128;
 pub struct Connections {
     max: usize,
     permits: Arc<Semaphore>,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
 }
 
 /// A std mutex guards it: it is held to add or take one, and to look at all when all permits are
 /// taken; no other task is woken meanwhile than the connection that is asked to leave.
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     next: u64,
-    phases: HashMap<u64, Arc<Phase>>,
+    states: HashMap<u64, Arc<ConnectionState>>,
     /// Those that waited longest at the last look: since when, and their numbers, the longest last.
     longest: Vec<(u64, u64)>,
 }
 
 /// One connection of those there may be.
 #[derive(Debug)]
-pub struct Connection {
+pub struct AdmittedConnection {
     number: u64,
     /// What it is at.
-    pub phase: Arc<Phase>,
+    pub state: Arc<ConnectionState>,
     all: Arc<Connections>,
     _permit: OwnedSemaphorePermit,
 }
@@ -65,17 +65,17 @@ impl Connections {
 
     /// Admits one more. While there are as many as there may be, the one that waits longest for a
     /// request is asked to leave; where all are busy, `make_room` may end one; else this waits.
-    pub async fn admit(self: &Arc<Self>, make_room: impl Fn()) -> Connection {
+    pub async fn admit(self: &Arc<Self>, make_room: impl Fn()) -> AdmittedConnection {
         let permit = self.permit(make_room).await;
-        let phase = Phase::new();
+        let state = ConnectionState::new();
         let mut open = self.open();
         let number = open.next;
         open.next += 1;
-        open.phases.insert(number, Arc::clone(&phase));
+        open.states.insert(number, Arc::clone(&state));
         drop(open);
-        Connection {
+        AdmittedConnection {
             number,
-            phase,
+            state,
             all: Arc::clone(self),
             _permit: permit,
         }
@@ -96,13 +96,13 @@ impl Connections {
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         // A panic cannot leave the map half changed.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
+impl OpenConnections {
     /// Asks the one that waits longest for a request to leave. False if none does.
     fn ask_one_to_leave(&mut self) -> bool {
         for find in [false, true] {
@@ -110,14 +110,14 @@ impl Open {
                 self.find_longest();
             }
             while let Some((since, number)) = self.longest.pop() {
-                let Some(phase) = self.phases.get(&number) else {
+                let Some(state) = self.states.get(&number) else {
                     continue;
                 };
                 // Since it was found it may have had a request.
-                if phase.idle_since() == Some(since) {
+                if state.idle_since() == Some(since) {
                     // It is asked once: if it is still there the next time, another is asked.
-                    phase.idle(None);
-                    phase.ask_to_leave();
+                    state.idle(None);
+                    state.ask_to_leave();
                     return true;
                 }
             }
@@ -126,8 +126,9 @@ impl Open {
     }
 
     fn find_longest(&mut self) {
-        let idle = |(number, phase): (&u64, &Arc<Phase>)| Some((phase.idle_since()?, *number));
-        self.longest.extend(self.phases.iter().filter_map(idle));
+        let idle =
+            |(number, state): (&u64, &Arc<ConnectionState>)| Some((state.idle_since()?, *number));
+        self.longest.extend(self.states.iter().filter_map(idle));
         self.longest.sort_unstable();
         self.longest.truncate(FOUND);
         self.longest.shrink_to(FOUND);
@@ -135,9 +136,9 @@ impl Open {
     }
 }
 
-impl Drop for Connection {
+impl Drop for AdmittedConnection {
     fn drop(&mut self) {
-        self.all.open().phases.remove(&self.number);
+        self.all.open().states.remove(&self.number);
     }
 }
 
@@ -161,24 +162,24 @@ mod tests {
         for (age, connection) in [5, 20, 3, 10].into_iter().zip(&open) {
             tokio::time::advance(SECOND).await;
             let since = Instant::now() + (20 - age) * SECOND;
-            connection.phase.idle(Some(since));
+            connection.state.idle(Some(since));
         }
         // The one that would be first is answering.
-        open[1].phase.idle(None);
+        open[1].state.idle(None);
         let longest = open.remove(3);
         let leaves = async {
-            longest.phase.asked_to_leave().await;
+            longest.state.asked_to_leave().await;
             drop(longest);
         };
         let (admitted, ()) = tokio::join!(connections.admit(|| panic!("one is idle")), leaves);
-        assert!(admitted.phase.idle_since().is_some());
+        assert!(admitted.state.idle_since().is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_all_are_busy_a_new_one_waits() {
         let connections = Connections::new(1);
         let busy = connections.admit(|| {}).await;
-        busy.phase.idle(None);
+        busy.state.idle(None);
         let asked = std::cell::Cell::new(0);
         let admission = connections.admit(|| asked.set(asked.get() + 1));
         assert!(timeout(SECOND, admission).await.is_err());

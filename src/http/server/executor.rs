@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Server;
-use super::phase::Phase;
+use super::connection_state::ConnectionState;
 use super::stream::Stream;
 use super::turns::Turns;
 
@@ -16,7 +16,7 @@ use super::turns::Turns;
 /// head to the last byte of the answer; dropping that future resets the stream, and no other.
 #[derive(Clone)]
 pub struct Streams {
-    phase: Arc<Phase>,
+    state: Arc<ConnectionState>,
     turns: Turns,
     idle: Duration,
     abort: CancellationToken,
@@ -24,10 +24,10 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Those of a connection of `server`, at whose socket `phase` looks.
-    pub fn new(server: &Server, phase: Arc<Phase>) -> Self {
+    /// Those of a connection of `server`, at whose socket `state` looks.
+    pub fn new(server: &Server, state: Arc<ConnectionState>) -> Self {
         Streams {
-            phase,
+            state,
             turns: server.answers.of_connection(),
             idle: server.timeouts.idle,
             abort: server.abort.clone(),
@@ -48,7 +48,7 @@ where
                 // A stream that waits for nothing sets no timer.
                 biased;
                 () = whole => {}
-                () = own.stalled(&connection.phase, connection.idle) => {
+                () = own.stalled(&connection.state, connection.idle) => {
                     tracing::debug!("a stream is reset: nothing of its answer is taken");
                 }
                 () = connection.abort.cancelled() => {}

@@ -1,17 +1,17 @@
 //! Listening, and the connections: HTTP/1.1 and cleartext HTTP/2 over TCP and unix sockets.
 
+mod connection_state;
 mod connections;
 mod deadline;
+mod end_tracking;
 mod executor;
 mod listen;
-mod phase;
 mod portions;
-mod request_body;
+mod preface;
 mod serve;
 mod stream;
 mod transport;
 mod turns;
-mod version;
 mod workers;
 
 use std::io;
@@ -122,7 +122,7 @@ impl Server {
                     let connection = self.connections.admit(make_room).await;
                     let server = self.clone();
                     workers.spawn(self.tracker.track_future(async move {
-                        server.serve_socket(socket, peer, &connection.phase).await;
+                        server.serve_socket(socket, peer, &connection.state).await;
                         drop(connection);
                     }));
                 }

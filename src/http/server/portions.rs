@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 
-use super::phase::Active;
+use super::connection_state::ActiveRequest;
 use super::stream::Stream;
-use crate::http::log::Logged;
+use crate::http::log::LoggedBody;
 
 /// The most that one poll gives: hyper takes a poll's bytes whole, whatever room its buffer has.
 const PORTION: usize = 16 * 1024;
@@ -17,7 +17,7 @@ const PORTION: usize = 16 * 1024;
 /// A body that ends when all of it is taken, and not when it is handed over: until then hyper
 /// keeps the stream's future, by which the stream can be reset.
 pub struct Portions {
-    body: Logged,
+    body: LoggedBody,
     /// What of its last frame was not yet given.
     rest: Bytes,
     /// Whether it is given at once, and its end with it.
@@ -26,12 +26,12 @@ pub struct Portions {
     /// Whether its end was given too.
     whole: bool,
     stream: Arc<Stream>,
-    _active: Active,
+    _active: ActiveRequest,
 }
 
 impl Portions {
     /// `body`, as the answer of `stream`.
-    pub fn new(body: Logged, stream: Arc<Stream>, active: Active) -> Self {
+    pub fn new(body: LoggedBody, stream: Arc<Stream>, active: ActiveRequest) -> Self {
         let len = body.size_hint().exact();
         Portions {
             short: len.is_some_and(|len| len <= PORTION as u64),

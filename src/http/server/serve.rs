@@ -15,15 +15,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Server;
+use super::connection_state::{ActiveRequest, ConnectionState, IDLE_PAUSE, TrackedBody};
+use super::end_tracking::track_end;
 use super::executor::Streams;
 use super::listen::Socket;
-use super::phase::{Active, Followed, Phase, QUIET};
 use super::portions::Portions;
-use super::request_body::remember;
 use super::stream::Stream;
 use super::transport::Transport;
 use crate::http::Service;
-use crate::http::log::Logged;
+use crate::http::log::LoggedBody;
 use crate::http::rules::origin::Peer;
 
 /// What the buffers of all connections hold together, as long as each has its least, in bytes.
@@ -57,20 +57,25 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 struct Served<'a, T> {
     io: T,
     peer: Peer,
-    phase: &'a Arc<Phase>,
+    state: &'a Arc<ConnectionState>,
     /// How many connections there were when it began to be served.
     connections: usize,
 }
 
 impl Server {
-    pub(super) async fn serve_socket(&self, socket: Socket, peer: Peer, phase: &Arc<Phase>) {
+    pub(super) async fn serve_socket(
+        &self,
+        socket: Socket,
+        peer: Peer,
+        state: &Arc<ConnectionState>,
+    ) {
         let failed = match socket {
             Socket::Tcp(stream) => match TcpStream::from_std(stream) {
-                Ok(stream) => return self.serve(stream, peer, phase).await,
+                Ok(stream) => return self.serve(stream, peer, state).await,
                 Err(error) => error,
             },
             Socket::Unix(stream) => match UnixStream::from_std(stream) {
-                Ok(stream) => return self.serve(stream, peer, phase).await,
+                Ok(stream) => return self.serve(stream, peer, state).await,
                 Err(error) => error,
             },
         };
@@ -81,7 +86,7 @@ impl Server {
         &self,
         stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
         peer: Peer,
-        phase: &Arc<Phase>,
+        state: &Arc<ConnectionState>,
     ) {
         let connections = self.connections.count().max(1);
         let most = if connections > CROWD {
@@ -89,17 +94,17 @@ impl Server {
         } else {
             MOST_BUFFER
         };
-        let mut transport = Transport::new(stream, most, Arc::clone(phase), self.timeouts);
+        let mut transport = Transport::new(stream, most, Arc::clone(state), self.timeouts);
         let http2 = tokio::select! {
             biased;
             http2 = transport.speaks_http2() => http2,
             () = self.stop.cancelled() => return,
-            () = phase.asked_to_leave() => return,
+            () = state.asked_to_leave() => return,
         };
         let served = Served {
             io: TokioIo::new(transport),
             peer,
-            phase,
+            state,
             connections,
         };
         let ended = match http2 {
@@ -120,9 +125,9 @@ impl Server {
         &self,
         served: Served<'_, impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static>,
     ) -> Result<(), String> {
-        let (peer, phase) = (served.peer, served.phase);
+        let (peer, state) = (served.peer, served.state);
         let service = service_fn(|request| {
-            let active = Active::begin(Arc::clone(phase), false);
+            let active = ActiveRequest::begin(Arc::clone(state), false);
             // A connection that waits for a request has no room for an answer.
             Box::pin(answer(&self.front, request, peer, active))
         });
@@ -134,16 +139,16 @@ impl Server {
             .half_close(true)
             .serve_connection(served.io, service);
         let end = http1::Connection::graceful_shutdown;
-        self.follow(connection, end, phase).await
+        self.follow(connection, end, state).await
     }
 
     async fn serve_http2(
         &self,
         served: Served<'_, impl hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static>,
     ) -> Result<(), String> {
-        let (peer, phase) = (served.peer, served.phase);
+        let (peer, state) = (served.peer, served.state);
         let service = service_fn(|request| {
-            let active = Active::begin(Arc::clone(phase), true);
+            let active = ActiveRequest::begin(Arc::clone(state), true);
             answer_stream(Arc::clone(&self.front), request, peer, active)
         });
         let window = if served.connections > CROWD {
@@ -151,7 +156,7 @@ impl Server {
         } else {
             WINDOW
         };
-        let connection = http2::Builder::new(Streams::new(self, Arc::clone(phase)))
+        let connection = http2::Builder::new(Streams::new(self, Arc::clone(state)))
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_send_buf_size(SEND_BUFFER)
@@ -161,7 +166,7 @@ impl Server {
             .max_local_error_reset_streams(FAULTS)
             .serve_connection(served.io, service);
         let end = http2::Connection::graceful_shutdown;
-        self.follow(connection, end, phase).await
+        self.follow(connection, end, state).await
     }
 
     /// Follows a connection to its end, which `end` brings about when the server ends, or when
@@ -170,7 +175,7 @@ impl Server {
         &self,
         connection: C,
         end: fn(Pin<&mut C>),
-        phase: &Phase,
+        state: &ConnectionState,
     ) -> Result<(), String>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -181,14 +186,14 @@ impl Server {
             biased;
             ended = connection.as_mut() => return ended.map_err(|error| error_chain(&error)),
             () = self.abort.cancelled() => return Ok(()),
-            () = self.stop.cancelled() => QUIET,
-            () = phase.asked_to_leave() => AT_ONCE,
+            () = self.stop.cancelled() => IDLE_PAUSE,
+            () = state.asked_to_leave() => AT_ONCE,
         };
         end(connection.as_mut());
         tokio::select! {
             ended = connection.as_mut() => ended.map_err(|error| error_chain(&error)),
             () = self.abort.cancelled() => Ok(()),
-            () = phase.quiet(pause) => Ok(()),
+            () = state.until_idle(pause) => Ok(()),
         }
     }
 }
@@ -198,9 +203,9 @@ async fn answer(
     front: &Service,
     request: Request<Incoming>,
     peer: Peer,
-    active: Active,
-) -> Result<Response<Followed<Logged>>, Infallible> {
-    let (request, unread) = remember(request);
+    active: ActiveRequest,
+) -> Result<Response<TrackedBody<LoggedBody>>, Infallible> {
+    let (request, unread) = track_end(request);
     let mut response = front.answer(peer, request).await;
     // A client that stopped has been waited for long enough.
     let stopped = response.status() == StatusCode::REQUEST_TIMEOUT;
@@ -213,7 +218,7 @@ async fn answer(
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
         active.linger();
     }
-    Ok(response.map(|body| active.follow(body)))
+    Ok(response.map(|body| active.track(body)))
 }
 
 /// Answers a request in the task of its stream.
@@ -221,10 +226,10 @@ async fn answer_stream(
     front: Arc<Service>,
     request: Request<Incoming>,
     peer: Peer,
-    active: Active,
+    active: ActiveRequest,
 ) -> Result<Response<Portions>, Infallible> {
     let stream = Stream::current().expect("each stream runs in a task of its own");
-    let (request, _) = remember(request);
+    let (request, _) = track_end(request);
     let response = Box::pin(front.answer(peer, request)).await;
     Ok(response.map(|body| Portions::new(body, stream, active)))
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 
-use super::phase::Phase;
-use super::turns::{Held, Turns};
+use super::connection_state::ConnectionState;
+use super::turns::{TurnPermit, Turns};
 
 /// How often in `idle_timeout` a stream is looked at.
 const LOOKS: u32 = 4;
@@ -29,7 +29,7 @@ pub struct Stream {
     /// The task that waits until the reader has taken everything: the end of the body.
     end: AtomicWaker,
     /// What its answer holds of the budget of all answers.
-    turn: std::sync::OnceLock<Held>,
+    turn: std::sync::OnceLock<TurnPermit>,
 }
 
 impl Stream {
@@ -97,7 +97,7 @@ impl Stream {
     /// Returns when nothing was taken for `idle` although something was there to be taken. A store
     /// that is slow is no reader that stopped; and while the socket itself takes no more, it is
     /// not this stream's reader that has to wait, and the transport times that.
-    pub async fn stalled(&self, phase: &Phase, idle: Duration) {
+    pub async fn stalled(&self, state: &ConnectionState, idle: Duration) {
         let (mut before, mut vain) = (0, 0);
         // The first look in vain is the beginning of the time.
         while vain <= LOOKS {
@@ -105,7 +105,7 @@ impl Stream {
             let now = self.taken.load(Ordering::Acquire);
             if now != before || !self.waits() {
                 (before, vain) = (now, 0);
-            } else if !phase.is_writing() {
+            } else if !state.is_writing() {
                 vain += 1;
             }
         }
@@ -123,38 +123,38 @@ mod tests {
         Stream::new(Answers::new(1).of_connection())
     }
 
-    async fn stalls_within(stream: &Stream, phase: &Phase, span: Duration) -> bool {
-        let stalled = stream.stalled(phase, IDLE);
+    async fn stalls_within(stream: &Stream, state: &ConnectionState, span: Duration) -> bool {
+        let stalled = stream.stalled(state, IDLE);
         tokio::time::timeout(span, stalled).await.is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_what_is_offered_and_not_taken_stalls() {
-        let (stream, phase) = (stream(), Phase::new());
+        let (stream, state) = (stream(), ConnectionState::new());
         assert!(
-            !stalls_within(&stream, &phase, 10 * IDLE).await,
+            !stalls_within(&stream, &state, 10 * IDLE).await,
             "a slow store"
         );
         stream.offer(100);
         let start = tokio::time::Instant::now();
-        assert!(stalls_within(&stream, &phase, 2 * IDLE).await);
+        assert!(stalls_within(&stream, &state, 2 * IDLE).await);
         assert!(start.elapsed() >= IDLE, "{:?}", start.elapsed());
-        phase.writing(true);
+        state.writing(true);
         assert!(
-            !stalls_within(&stream, &phase, 10 * IDLE).await,
+            !stalls_within(&stream, &state, 10 * IDLE).await,
             "the socket is full"
         );
-        phase.writing(false);
+        state.writing(false);
         stream.take(100);
         assert!(
-            !stalls_within(&stream, &phase, 10 * IDLE).await,
+            !stalls_within(&stream, &state, 10 * IDLE).await,
             "all was taken"
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_reader_does_not() {
-        let (stream, phase) = (stream(), Phase::new());
+        let (stream, state) = (stream(), ConnectionState::new());
         stream.offer(1000);
         let reads = async {
             for _ in 0..100 {
@@ -163,7 +163,7 @@ mod tests {
             }
         };
         tokio::select! {
-            () = stream.stalled(&phase, IDLE) => panic!("it reads"),
+            () = stream.stalled(&state, IDLE) => panic!("it reads"),
             () = reads => {}
         }
     }

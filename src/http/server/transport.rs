@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::phase::Phase;
-use super::version::First;
+use super::connection_state::ConnectionState;
+use super::preface::Preface;
 use super::{Deadline, Timeouts};
 
 /// How long the rest of a refused body is read and dropped, and after how much silence not any
@@ -43,8 +43,8 @@ pub struct Transport<T> {
     /// The most bytes of one read.
     most: usize,
     turn: Turn,
-    first: First,
-    phase: Arc<Phase>,
+    first: Preface,
+    state: Arc<ConnectionState>,
     timeouts: Timeouts,
     reading: Reading,
     writing: Writing,
@@ -119,7 +119,7 @@ struct Lingering {
 
 impl<T> Transport<T> {
     /// Reads no more than `most` bytes of `stream` at once.
-    pub fn new(stream: T, most: usize, phase: Arc<Phase>, timeouts: Timeouts) -> Self {
+    pub fn new(stream: T, most: usize, state: Arc<ConnectionState>, timeouts: Timeouts) -> Self {
         let reading = Reading {
             awaits: Awaits::Request,
             begun: 0,
@@ -135,8 +135,8 @@ impl<T> Transport<T> {
             stream,
             most,
             turn: Turn::new(most.clamp(LEAST_TURN, MOST_TURN)),
-            first: First::default(),
-            phase,
+            first: Preface::default(),
+            state,
             timeouts,
             reading,
             writing,
@@ -147,12 +147,12 @@ impl<T> Transport<T> {
     /// Times the wait for a request or its head.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, received: bool) -> Poll<io::Error> {
         // A request can begin and be answered between two looks.
-        let begun = self.phase.begun();
+        let begun = self.state.begun();
         let ended = std::mem::replace(&mut self.reading.begun, begun) != begun;
         let unfinished = self.reading.awaits == Awaits::Head && !ended;
-        let now = if self.phase.is_active() {
+        let now = if self.state.is_active() {
             Awaits::Answer
-        } else if unfinished || (received && !self.phase.is_http2()) {
+        } else if unfinished || (received && !self.state.is_http2()) {
             Awaits::Head
         } else {
             Awaits::Request
@@ -164,7 +164,7 @@ impl<T> Transport<T> {
                 Awaits::Request | Awaits::Answer => self.timeouts.keep_alive,
             };
             let since = self.reading.deadline.set(limit);
-            self.phase.idle((now == Awaits::Request).then_some(since));
+            self.state.idle((now == Awaits::Request).then_some(since));
         }
         if now == Awaits::Answer || received {
             return Poll::Pending;
@@ -176,7 +176,7 @@ impl<T> Transport<T> {
     /// Says whether a write waits.
     fn waits(&mut self, waits: bool) {
         self.writing.waits = waits;
-        self.phase.writing(waits);
+        self.state.writing(waits);
     }
 }
 
@@ -247,7 +247,7 @@ impl<T: AsyncRead + Unpin> Transport<T> {
     /// # Errors
     /// Reading fails.
     pub async fn speaks_http2(&mut self) -> io::Result<Option<bool>> {
-        self.first = First::read(&mut *self).await?;
+        self.first = Preface::read(&mut *self).await?;
         Ok((!self.first.is_empty()).then(|| self.first.is_http2()))
     }
 }
@@ -262,7 +262,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
         ready!(this.turn.poll(cx));
         let before = buf.filled().len();
         let mut limited = (&mut this.stream).take(this.most as u64);
-        if this.first.give(buf) {
+        if this.first.replay_into(buf) {
             // Whatever is there comes along: hyper would double a buffer that is hardly used. An
             // error is told only once; that there is nothing, or no more, is told again.
             return match Pin::new(&mut limited).poll_read(cx, buf) {
@@ -319,7 +319,7 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
         let this = &mut *self;
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            if !this.phase.lingers() {
+            if !this.state.lingers() {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -42,13 +42,13 @@ pub struct Turns {
 
 /// An answer's turn, as long as it is kept.
 #[derive(Debug)]
-pub struct Held(
+pub struct TurnPermit(
     #[expect(dead_code, reason = "it is given back when it is dropped")] OwnedSemaphorePermit,
 );
 
 impl Turns {
     /// Waits for a turn; `None` if there is none for too long.
-    pub async fn take(&self) -> Option<Held> {
+    pub async fn take(&self) -> Option<TurnPermit> {
         let own = Arc::clone(&self.own).acquire_owned();
         let shared = Arc::clone(&self.shared).acquire_owned();
         let either = async {
@@ -59,7 +59,7 @@ impl Turns {
             }
         };
         let permit = tokio::time::timeout(PATIENCE, either).await.ok()?;
-        permit.ok().map(Held)
+        permit.ok().map(TurnPermit)
     }
 }
 

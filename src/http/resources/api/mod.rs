@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::{Map, Value, json};
 
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::rules::origin::Origin;
 
 const COLLECTION: &str = include_str!("../../../../static/wharf.postman_collection.json");
@@ -17,13 +17,19 @@ const COLLECTION: &str = include_str!("../../../../static/wharf.postman_collecti
 const ADDRESS: &str = "http://localhost:8080";
 
 /// `GET /openapi.json`
-pub async fn openapi(State(app): State<App>, Extension(origin): Extension<Origin>) -> Response {
+pub async fn openapi(
+    State(app): State<AppState>,
+    Extension(origin): Extension<Origin>,
+) -> Response {
     let document = document(&app.base_of(&origin));
     json_document(document.to_string())
 }
 
 /// `GET /postman.json`
-pub async fn postman(State(app): State<App>, Extension(origin): Extension<Origin>) -> Response {
+pub async fn postman(
+    State(app): State<AppState>,
+    Extension(origin): Extension<Origin>,
+) -> Response {
     json_document(COLLECTION.replace(ADDRESS, &app.base_of(&origin)))
 }
 
@@ -68,23 +74,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::http::routes::Route;
 
-    /// Paths with methods, of the route table as it is written.
+    /// The paths of the route table with their methods.
     fn routed() -> BTreeSet<(String, String)> {
-        let table = include_str!("../../routes.rs");
-        let table = &table[table.find("fn routes(").unwrap()..];
-        let mut found = BTreeSet::new();
-        for route in table.split(".route(").skip(1) {
-            let path = route.split('"').nth(1).unwrap().replace("{*", "{");
-            let handlers = route.split('"').nth(2).unwrap();
-            let handlers = handlers.split("))\n").next().unwrap();
-            for method in ["get", "post", "put", "patch", "delete"] {
-                if handlers.contains(&format!("{method}(")) {
-                    found.insert((path.clone(), method.to_owned()));
-                }
-            }
-        }
-        found
+        let table = crate::http::routes::table().into_iter();
+        let described = |route: Route| {
+            let method = route.method.as_str().to_ascii_lowercase();
+            (route.path.replace("{*", "{"), method)
+        };
+        table.map(described).collect()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use http::{HeaderValue, header};
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
-use crate::http::rules::extract::Segments;
+use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::Problem;
 
 #[derive(RustEmbed)]
@@ -44,7 +44,7 @@ pub fn version() -> &'static str {
 
 /// `GET /static/VERSION/NAME`
 pub async fn serve(
-    Segments((asked, name)): Segments<(String, String)>,
+    PathParams((asked, name)): PathParams<(String, String)>,
 ) -> Result<Response, Problem> {
     let media_type = TYPES.iter().find(|(ending, _)| name.ends_with(ending));
     let file = media_type.zip(Static::get(&name));

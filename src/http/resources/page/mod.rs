@@ -2,7 +2,6 @@
 //! modules in `static/` make them quicker to use.
 
 mod assets;
-mod cookies;
 mod qr;
 mod template;
 mod upload;
@@ -14,13 +13,13 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::rules::access::Scope;
+use crate::http::rules::cookies;
 use crate::http::rules::origin::Origin;
 use crate::ingest;
 
 pub use assets::serve as asset;
-pub use cookies::{delete_token, form_token, token_cookie};
 pub use upload::View;
 pub use words::Language;
 
@@ -33,22 +32,22 @@ const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
 
 /// Who looks at a page, and where its links begin.
 #[derive(Debug, Clone, Copy)]
-pub struct Reader<'a> {
+pub struct PageReader<'a> {
     /// What it is written in.
     pub language: Language,
     /// The path everything lies under.
     pub base: &'a str,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> PageReader<'a> {
     /// The reader of a request, under `base`.
     pub fn of(base: &'a str, query: Option<&str>, headers: &HeaderMap) -> Self {
         let language = Language::of(query, headers);
-        Reader { language, base }
+        PageReader { language, base }
     }
 }
 
-impl Reader<'_> {
+impl PageReader<'_> {
     /// The page `name` with its own `values`, and those that every page has.
     fn page(&self, name: &str, mut values: Value) -> String {
         values["t"] = self.language.words().clone();
@@ -67,7 +66,7 @@ impl Reader<'_> {
     }
 
     /// The lifetimes that `max_expire_after` allows, as choices.
-    fn lifetimes(&self, options: &ingest::Options) -> Vec<Value> {
+    fn lifetimes(&self, options: &ingest::IngestOptions) -> Vec<Value> {
         let allowed = |text: &str| match options.max_expire_after {
             None => true,
             Some(max) => crate::model::units::parse_duration(text).is_ok_and(|span| span <= max),
@@ -81,12 +80,12 @@ impl Reader<'_> {
 
 /// The page with the form.
 pub async fn form(
-    State(app): State<App>,
+    State(app): State<AppState>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Response {
-    let reader = Reader::of(&app.options.base_path, query.as_deref(), &headers);
+    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
     let access = &app.options.access;
     let readable = !access.guards(Scope::Download) || access.allows(Scope::Download, &headers);
     let (token, cookie) = form_field(&app, &origin, &headers);
@@ -107,7 +106,7 @@ pub async fn form(
 /// What a form of a page has as a field, and the cookie with the same, where the browser has none
 /// yet.
 pub fn form_field(
-    app: &App,
+    app: &AppState,
     origin: &Origin,
     headers: &HeaderMap,
 ) -> (String, Option<HeaderValue>) {
@@ -128,13 +127,13 @@ pub fn form_field(
 /// `readable` says whether the reader may look at uploads; where not, a script that tried would
 /// have the browser ask for a password.
 fn form_page(
-    reader: &Reader,
-    options: &ingest::Options,
+    reader: &PageReader,
+    options: &ingest::IngestOptions,
     address: &str,
     readable: bool,
     token: &str,
 ) -> String {
-    let Reader { language, .. } = *reader;
+    let PageReader { language, .. } = *reader;
     let default = match (options.expire_after, options.max_expire_after) {
         (Some(default), Some(max)) => Some(default.min(max)),
         (default, max) => default.or(max),
@@ -176,7 +175,7 @@ fn form_page(
     reader.page("index.html", values)
 }
 
-impl Reader<'_> {
+impl PageReader<'_> {
     /// The page of an upload.
     pub fn upload(&self, view: &View) -> String {
         self.page("upload.html", upload::values(self, view))
@@ -206,7 +205,7 @@ impl Reader<'_> {
 }
 
 /// A page as a response. A choice of language in the `query` is remembered.
-pub fn answer(page: String, reader: &Reader, query: Option<&str>) -> Response {
+pub fn answer(page: String, reader: &PageReader, query: Option<&str>) -> Response {
     let mut response = Html(page).into_response();
     let fields = response.headers_mut();
     secure(fields);
@@ -247,7 +246,7 @@ mod tests {
             (Language::English, "There is nothing here"),
             (Language::Chinese, "这里什么也没有"),
         ] {
-            let reader = Reader {
+            let reader = PageReader {
                 language,
                 base: "/x",
             };
@@ -261,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_error_without_words_has_general_ones() {
-        let reader = Reader {
+        let reader = PageReader {
             language: Language::English,
             base: "",
         };

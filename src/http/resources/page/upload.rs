@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Reader, qr, words};
+use super::{PageReader, qr, words};
 use crate::form::display_name;
 use crate::http::resources::respond::{is_inert, is_json_lines};
 use crate::http::resources::upload_json;
@@ -26,7 +26,7 @@ pub struct View<'a> {
     /// Whether its deadline has just been set.
     pub changed: bool,
     /// What may be chosen for it.
-    pub options: &'a ingest::Options,
+    pub options: &'a ingest::IngestOptions,
     /// What its form has as a field; see [`super::form_field`].
     pub form_token: &'a str,
 }
@@ -61,8 +61,8 @@ fn ending(name: &str) -> String {
 }
 
 /// The values of the template.
-pub fn values(reader: &Reader, view: &View) -> Value {
-    let Reader { language, base } = *reader;
+pub fn values(reader: &PageReader, view: &View) -> Value {
+    let PageReader { language, base } = *reader;
     let View { manifest, link, .. } = *view;
     // To look at a file would take one of its downloads.
     let free = manifest.max_downloads.is_none();

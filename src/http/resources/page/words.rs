@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 use serde_json::Value;
 
-use super::cookies;
+use crate::http::rules::cookies;
 use crate::model::Timestamp;
 
 /// A language the pages are written in.

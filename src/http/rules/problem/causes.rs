@@ -1,15 +1,13 @@
-//! Which error of the parts below ends in which answer.
+//! Which error of the use cases ends in which answer.
 
 use http::{StatusCode, header};
 
 use super::{Problem, RETRY_AFTER};
-use crate::catalog::CatalogError;
 use crate::delivery::DeliveryError;
 use crate::form::ContentTypeError;
 use crate::ingest::{BodyError, IngestError};
 use crate::manage::ManageError;
-use crate::repository::RepositoryError;
-use crate::store::StoreError;
+use crate::model::Failure;
 
 impl From<ContentTypeError> for Problem {
     fn from(error: ContentTypeError) -> Self {
@@ -22,49 +20,22 @@ impl From<ContentTypeError> for Problem {
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NoSpace(inside) => Self::no_space(inside),
-            StoreError::TooLarge(text) => Self::new(
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NoSpace { cause } => Self::no_space(cause),
+            Failure::TooLarge { reason } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The upload is too large",
-                text,
+                reason,
             ),
-            StoreError::Stale(_) => Self::unavailable(error.to_string()),
-            StoreError::Unavailable(inside) => {
-                let mut problem = Self::unavailable("the storage cannot be reached now");
-                problem.inside = Some(inside);
+            Failure::Unavailable { reason, cause } => {
+                let mut problem = Self::unavailable(reason);
+                problem.inside = cause;
                 problem
             }
-            StoreError::Unwritable(inside) => {
-                let mut problem = Self::unavailable("the storage cannot be written to now");
-                problem.inside = Some(inside);
-                problem
-            }
-            StoreError::Io { ref source, .. }
-                if source.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
-                let mut problem = Self::unavailable("the storage cannot be read now");
-                problem.inside = Some(error.to_string());
-                problem
-            }
-            error => Self::internal(error),
-        }
-    }
-}
-
-impl From<CatalogError> for Problem {
-    fn from(error: CatalogError) -> Self {
-        match error {
-            CatalogError::Rebuilding => Self::unavailable("the index is being rebuilt"),
-            CatalogError::Unavailable(inside) => {
-                let mut problem = Self::unavailable("the index cannot be reached now");
-                problem.inside = Some(inside);
-                problem
-            }
-            error => Self::internal(error),
+            Failure::Internal { cause } => Self::internal(cause),
         }
     }
 }
@@ -73,17 +44,8 @@ impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
         match error {
             ManageError::Absent(_) => Self::not_found(error.to_string()),
-            ManageError::Store(error) => error.into(),
-            ManageError::Catalog(error) => error.into(),
-        }
-    }
-}
-
-impl From<RepositoryError> for Problem {
-    fn from(error: RepositoryError) -> Self {
-        match error {
-            RepositoryError::Store(error) => error.into(),
-            RepositoryError::Catalog(error) => error.into(),
+            ManageError::Store(error) => Failure::from(error).into(),
+            ManageError::Catalog(error) => Failure::from(error).into(),
         }
     }
 }
@@ -102,8 +64,8 @@ impl From<DeliveryError> for Problem {
                 error.to_string(),
             )
             .with(header::RETRY_AFTER, RETRY_AFTER),
-            DeliveryError::Store(error) => error.into(),
-            DeliveryError::Catalog(error) => error.into(),
+            DeliveryError::Store(error) => Failure::from(error).into(),
+            DeliveryError::Catalog(error) => Failure::from(error).into(),
         }
     }
 }
@@ -136,8 +98,8 @@ impl From<IngestError> for Problem {
                 text,
             ),
             IngestError::Body(error) => error.into(),
-            IngestError::Store(error) => error.into(),
-            IngestError::Catalog(error) => error.into(),
+            IngestError::Store(error) => Failure::from(error).into(),
+            IngestError::Catalog(error) => Failure::from(error).into(),
             IngestError::Internal(error) => Self::internal(error),
         }
     }

@@ -27,7 +27,7 @@ struct Reset;
 
 /// What was left unread of a body.
 #[derive(Debug)]
-pub struct Unread(Arc<Shared>);
+pub struct BodyUnread(Arc<Shared>);
 
 /// What a body and those who wait for its end share.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ struct Shared {
 }
 
 /// A body that remembers whether it was read to its end.
-struct Remembering {
+struct EndTrackingBody {
     /// Until it is given back.
     incoming: Option<Incoming>,
     http2: bool,
@@ -49,7 +49,7 @@ struct Remembering {
 }
 
 /// A request with a body that remembers whether it was read, if it has one.
-pub fn remember(request: Request<Incoming>) -> (Request<axum::body::Body>, Option<Unread>) {
+pub fn track_end(request: Request<Incoming>) -> (Request<axum::body::Body>, Option<BodyUnread>) {
     if request.body().is_end_stream() {
         return (request.map(|_| axum::body::Body::empty()), None);
     }
@@ -60,16 +60,16 @@ pub fn remember(request: Request<Incoming>) -> (Request<axum::body::Body>, Optio
         awaits_100: AtomicBool::new(expects),
         rest: Mutex::new(None),
     });
-    let remembering = |incoming| Remembering {
+    let tracking = |incoming| EndTrackingBody {
         incoming: Some(incoming),
         http2,
         shared: Arc::clone(&shared),
     };
-    let request = request.map(|incoming| axum::body::Body::new(remembering(incoming)));
-    (request, Some(Unread(shared)))
+    let request = request.map(|incoming| axum::body::Body::new(tracking(incoming)));
+    (request, Some(BodyUnread(shared)))
 }
 
-impl Unread {
+impl BodyUnread {
     /// Reads what is left, if it is little. True when the body is at its end.
     pub async fn finish(self) -> bool {
         if !self.0.unread.load(Ordering::Relaxed) {
@@ -108,7 +108,7 @@ async fn drain(mut body: Incoming) -> bool {
     }
 }
 
-impl Body for Remembering {
+impl Body for EndTrackingBody {
     type Data = Bytes;
     type Error = axum::BoxError;
 
@@ -144,7 +144,7 @@ impl Body for Remembering {
     }
 }
 
-impl Drop for Remembering {
+impl Drop for EndTrackingBody {
     fn drop(&mut self) {
         // Over HTTP/2 the stream tells the client that no more is wanted.
         if self.shared.unread.load(Ordering::Relaxed) && !self.http2 {

@@ -1,4 +1,4 @@
-//! A request's body as the use cases read it: frames, each within the idle time-out.
+//! A request's body as the use cases read it: timed, each within the idle time-out.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,17 +12,17 @@ use futures_core::Stream;
 use http_body::Body as _;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::http::App;
+use crate::http::AppState;
 use crate::http::admission::Pace;
-use crate::http::received::Received;
+use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::Problem;
 use crate::http::server::Deadline;
 use crate::ingest::BodyError;
 
-/// The frames of a request's body.
-pub struct Frames {
+/// The timed of a request's body.
+pub struct TimedBody {
     body: Body,
-    received: Received,
+    received: BodyMeter,
     idle: Duration,
     deadline: Deadline,
     /// Whether the server waits for the client. While it waits for the disk, for memory or for
@@ -32,17 +32,17 @@ pub struct Frames {
     pace: Arc<Pace>,
 }
 
-impl Frames {
+impl TimedBody {
     /// Reads `body` until `abort`, or until it is ended because it comes at too slow a `pace`; each
     /// frame may take `idle`.
     pub fn new(
         body: Body,
-        received: Received,
+        received: BodyMeter,
         idle: Duration,
         abort: CancellationToken,
         pace: Arc<Pace>,
     ) -> Self {
-        Frames {
+        TimedBody {
             body,
             received,
             idle,
@@ -54,7 +54,7 @@ impl Frames {
     }
 }
 
-impl Stream for Frames {
+impl Stream for TimedBody {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -100,7 +100,7 @@ impl Stream for Frames {
     }
 }
 
-impl App {
+impl AppState {
     /// A body of at most `limit` bytes, which comes within the idle time-out.
     pub(super) async fn small_body(
         &self,

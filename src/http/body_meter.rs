@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts bytes of a request's body as they are read.
 #[derive(Debug, Clone, Default)]
-pub struct Received(Arc<Counted>);
+pub struct BodyMeter(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -14,10 +14,10 @@ struct Counted {
     client: Option<IpAddr>,
 }
 
-impl Received {
+impl BodyMeter {
     /// Of a request from `client`; `None` where its address is not one client's.
     pub fn of(client: Option<IpAddr>) -> Self {
-        Received(Arc::new(Counted {
+        BodyMeter(Arc::new(Counted {
             bytes: AtomicU64::new(0),
             client,
         }))

@@ -7,7 +7,7 @@ use super::FileName;
 /// Gives each file of one form a name of its own: the second `a.txt` becomes `a (2).txt`. Names
 /// that differ in case alone count as the same.
 #[derive(Debug, Default)]
-pub struct Distinct {
+pub struct UniqueNames {
     taken: HashSet<String>,
     /// The number to try next, by what all numbered forms of a name have in common: a thousand
     /// twins cost a thousand looks and not half a million, and so do names that differ only
@@ -15,9 +15,9 @@ pub struct Distinct {
     next: HashMap<String, usize>,
 }
 
-impl Distinct {
+impl UniqueNames {
     /// `name`, or what it is called beside the names given out before.
-    pub fn name(&mut self, name: FileName) -> FileName {
+    pub fn assign(&mut self, name: FileName) -> FileName {
         if self.taken.insert(name.folded()) {
             return name;
         }
@@ -44,10 +44,10 @@ mod tests {
 
     #[test]
     fn twins_that_differ_where_they_are_cut_are_numbered_on() {
-        let mut names = Distinct::default();
+        let mut names = UniqueNames::default();
         let long = |i: usize| format!("{}{i:03}.txt", "x".repeat(193));
         for name in (0..500).chain(0..500).map(long) {
-            names.name(FileName::from_upload(name.as_bytes()));
+            names.assign(FileName::from_upload(name.as_bytes()));
         }
         assert_eq!(names.taken.len(), 1000);
         // One series for all, which has gone on without trying a number twice.
@@ -57,10 +57,10 @@ mod tests {
 
     #[test]
     fn twins_are_numbered() {
-        let mut names = Distinct::default();
+        let mut names = UniqueNames::default();
         let mut name = |text: &str| {
             names
-                .name(FileName::from_upload(text.as_bytes()))
+                .assign(FileName::from_upload(text.as_bytes()))
                 .to_string()
         };
         assert_eq!(name("a.txt"), "a.txt");
@@ -82,10 +82,10 @@ mod tests {
                 1..40,
             )
         ) {
-            let mut names = Distinct::default();
+            let mut names = UniqueNames::default();
             let mut seen = HashSet::new();
             for text in &texts {
-                let name = names.name(FileName::from_upload(text.as_bytes()));
+                let name = names.assign(FileName::from_upload(text.as_bytes()));
                 prop_assert!(stays(&name), "{name}");
                 // NFC, and case folded both ways.
                 let lower: String = name.as_str().to_lowercase().nfc().collect();

@@ -9,19 +9,19 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The first bytes of a connection, of which some are still to be read by who serves it.
 #[derive(Debug, Default)]
-pub struct First {
+pub struct Preface {
     bytes: [u8; PREFACE.len()],
     len: usize,
     given: usize,
 }
 
-impl First {
+impl Preface {
     /// Reads from `stream` until the bytes tell the version.
     ///
     /// # Errors
     /// Reading fails.
     pub async fn read(mut stream: impl AsyncRead + Unpin) -> io::Result<Self> {
-        let mut first = First::default();
+        let mut first = Preface::default();
         while first.may_be_http2() && !first.is_http2() {
             match stream.read(&mut first.bytes[first.len..]).await? {
                 0 => break,
@@ -46,7 +46,7 @@ impl First {
     }
 
     /// Gives out what has not been read yet; false when there is nothing.
-    pub fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+    pub fn replay_into(&mut self, buf: &mut ReadBuf<'_>) -> bool {
         let rest = &self.bytes[self.given..self.len];
         let given = rest.len().min(buf.remaining());
         buf.put_slice(&rest[..given]);
@@ -59,9 +59,9 @@ impl First {
 mod tests {
     use super::*;
 
-    async fn first(pieces: &[&[u8]]) -> First {
+    async fn first(pieces: &[&[u8]]) -> Preface {
         let mut stream = stream_of(pieces);
-        First::read(&mut stream).await.expect("it can be read")
+        Preface::read(&mut stream).await.expect("it can be read")
     }
 
     /// A stream that gives one piece at a time.
@@ -94,7 +94,7 @@ mod tests {
             // A small buffer, asked for more than once.
             let mut buf = [0; 5];
             let mut buf = ReadBuf::new(&mut buf);
-            while first.give(&mut buf) {
+            while first.replay_into(&mut buf) {
                 kept.extend_from_slice(buf.filled());
                 buf.clear();
             }

@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How long a head that was begun may still come when the server ends.
-pub const QUIET: Duration = Duration::from_secs(1);
+pub const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a connection is at.
 #[derive(Debug, Default)]
-pub struct Phase {
+pub struct ConnectionState {
     /// Requests whose answers are not yet handed over.
     active: AtomicUsize,
     /// Requests that have begun: each is the end of a head.
@@ -31,12 +31,12 @@ pub struct Phase {
     leave: Notify,
 }
 
-impl Phase {
+impl ConnectionState {
     /// That of a connection which waits for its first request.
     pub fn new() -> Arc<Self> {
-        let phase = Self::default();
-        phase.idle(Some(Instant::now()));
-        Arc::new(phase)
+        let state = Self::default();
+        state.idle(Some(Instant::now()));
+        Arc::new(state)
     }
 
     /// Says since when the connection waits for a request; `None` when it does not.
@@ -92,7 +92,7 @@ impl Phase {
 
     /// Returns when nothing is under way: no request but, at most, the beginning of a head. It looks
     /// each `pause`, and first after one.
-    pub async fn quiet(&self, pause: Duration) {
+    pub async fn until_idle(&self, pause: Duration) {
         loop {
             tokio::time::sleep(pause).await;
             if !self.is_active() && !self.lingers() {
@@ -110,15 +110,15 @@ fn millis(instant: Instant) -> u64 {
 }
 
 /// A request that is being answered, to the end of its answer.
-pub struct Active(Arc<Phase>);
+pub struct ActiveRequest(Arc<ConnectionState>);
 
-impl Active {
+impl ActiveRequest {
     /// Begins with the request's head.
-    pub fn begin(phase: Arc<Phase>, http2: bool) -> Self {
-        phase.active.fetch_add(1, Ordering::Relaxed);
-        phase.begun.fetch_add(1, Ordering::Relaxed);
-        phase.http2.store(http2, Ordering::Relaxed);
-        Active(phase)
+    pub fn begin(state: Arc<ConnectionState>, http2: bool) -> Self {
+        state.active.fetch_add(1, Ordering::Relaxed);
+        state.begun.fetch_add(1, Ordering::Relaxed);
+        state.http2.store(http2, Ordering::Relaxed);
+        ActiveRequest(state)
     }
 
     /// Says that part of the request's body was not read.
@@ -127,27 +127,27 @@ impl Active {
     }
 
     /// Goes on to the end of `body`.
-    pub fn follow<B>(self, body: B) -> Followed<B> {
-        Followed {
+    pub fn track<B>(self, body: B) -> TrackedBody<B> {
+        TrackedBody {
             body,
             _active: self,
         }
     }
 }
 
-impl Drop for Active {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A response's body, followed to its end.
-pub struct Followed<B> {
+pub struct TrackedBody<B> {
     body: B,
-    _active: Active,
+    _active: ActiveRequest,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Followed<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

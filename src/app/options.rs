@@ -1,0 +1,60 @@
+//! The settings of all parts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::coordination::{Address, Keys};
+use crate::delivery::DeliveryOptions;
+use crate::http::HttpOptions;
+use crate::ingest::IngestOptions;
+use crate::store::{disk, object};
+
+/// The settings of all parts.
+#[derive(Debug, Clone)]
+pub struct AppOptions {
+    /// The store's directory; with a bucket, the index of an instance that has no Redis.
+    pub dir: PathBuf,
+    /// The store's bucket, if it has one.
+    pub bucket: Option<object::Options>,
+    /// What a commit waits for.
+    pub durability: disk::Durability,
+    /// Bytes of the file system that are not to be used.
+    pub min_free: u64,
+    /// How long unfinished uploads of other instances are left alone.
+    pub stale_after: Duration,
+    /// How the store is shared with other instances; `None` when it is not.
+    pub sharing: Option<Sharing>,
+    /// Uploads.
+    pub ingest: IngestOptions,
+    /// Downloads.
+    pub delivery: DeliveryOptions,
+    /// The resources.
+    pub http: HttpOptions,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// How long transfers may go on after the first signal.
+    pub shutdown_grace: Duration,
+}
+
+/// How several instances share one store.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// Where their Redis is.
+    pub redis: Address,
+    /// What they call things there.
+    pub keys: Keys,
+    /// The lock that elects the one that cleans up, where it is not one of `keys`.
+    pub lease_key: Option<String>,
+    /// How long that lasts when its holder has died.
+    pub lease_ttl: Duration,
+}
+
+impl AppOptions {
+    /// Where uploads are stored, for people.
+    pub fn place(&self) -> String {
+        match &self.bucket {
+            Some(bucket) => bucket.to_string(),
+            None => self.dir.display().to_string(),
+        }
+    }
+}

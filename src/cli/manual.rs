@@ -1,0 +1,33 @@
+//! `wharf completions` and `wharf man`.
+
+use std::process::ExitCode;
+
+use clap_complete::Shell;
+
+use super::args;
+use super::client::{Outcome, print};
+
+/// Prints the completions for a shell.
+pub fn completions(shell: Shell) -> ExitCode {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut args::command(), "wharf", &mut text);
+    print(&text).code()
+}
+
+/// Prints the manual page of wharf, or of the command `page`.
+pub fn man(page: Option<&str>) -> ExitCode {
+    let mut command = args::command();
+    command.build();
+    if let Some(name) = page {
+        let Some(sub) = command.find_subcommand(name) else {
+            return Outcome::usage(&format!("there is no command {name:?}")).code();
+        };
+        command = sub.clone();
+    }
+    let mut text = Vec::new();
+    match clap_mangen::Man::new(command).render(&mut text) {
+        Ok(()) => print(&text),
+        Err(error) => Outcome::failed(&error.to_string()),
+    }
+    .code()
+}

@@ -1,0 +1,22 @@
+//! The pairs of a query, and of a form without files.
+
+use axum::extract::Query;
+use http::Uri;
+
+use super::problem::Problem;
+
+/// The pairs of `query`, decoded, in their order.
+///
+/// # Errors
+/// 400: it cannot stand in a URI, or is not UTF-8.
+pub fn parse_query(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    if query.is_empty() {
+        return Ok(Vec::new());
+    }
+    let uri = format!("/?{query}").parse::<Uri>();
+    let uri = uri.map_err(|_| Problem::bad_request("the query cannot be read"))?;
+    let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri);
+    let pairs = pairs
+        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))?;
+    Ok(pairs.0)
+}

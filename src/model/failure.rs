@@ -1,0 +1,39 @@
+//! Why store or index could not do their part, by what it means to a caller.
+
+/// Why store or index could not do their part. The texts named `cause` can hold paths and
+/// addresses: they are for the operator, and no caller is shown them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no room for an upload.
+    NoSpace {
+        /// What the store said.
+        cause: String,
+    },
+    /// A file is larger than the settings allow for.
+    TooLarge {
+        /// Which limit, for the caller.
+        reason: String,
+    },
+    /// To be tried again later.
+    Unavailable {
+        /// What does not work now, for the caller.
+        reason: String,
+        /// What store or index said, where that is more.
+        cause: Option<String>,
+    },
+    /// Anything else.
+    Internal {
+        /// What store or index said.
+        cause: String,
+    },
+}
+
+impl Failure {
+    /// Something that does not work now, and why.
+    pub fn unavailable(reason: &str, cause: String) -> Self {
+        Failure::Unavailable {
+            reason: reason.to_owned(),
+            cause: Some(cause),
+        }
+    }
+}

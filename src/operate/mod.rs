@@ -1,0 +1,150 @@
+//! What operators and their tools ask of a running server, as a use case: whether it can store,
+//! what it holds, and a comparison of its index with the store.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::lease::Claim;
+use crate::model::Timestamp;
+use crate::reconcile::{self, Compared};
+use crate::repository::{Repository, RepositoryError};
+
+/// How long an answer waits for the index.
+const INDEX_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Answers the questions of operators.
+pub struct Operate {
+    uploads: Repository,
+    /// Why the server must not store now, as far as neither store nor index say so themselves.
+    trouble: watch::Receiver<Option<String>>,
+    claims: watch::Receiver<Option<Claim>>,
+    draining: AtomicBool,
+    /// Why the server could not store at the last look, as the log has it. A std mutex: held to
+    /// compare and replace the text.
+    logged_trouble: Mutex<Option<String>>,
+}
+
+/// How much is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// Uploads, expired ones that were not yet removed included.
+    pub uploads: u64,
+    /// Bytes that their files and manifests take, each rounded up.
+    pub bytes: u64,
+}
+
+/// The state of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How many uploads are stored; `None` where the index does not answer.
+    pub uploads: Option<u64>,
+    /// The next deadline of an upload; `None` also where the index does not answer.
+    pub next_expiry: Option<Timestamp>,
+    /// The epoch of the lease, where this instance holds it.
+    pub epoch: Option<u64>,
+    /// What the store cannot promise.
+    pub warning: Option<&'static str>,
+}
+
+impl Operate {
+    /// Answers for `uploads`; `trouble` says what else keeps the server from storing, and `claims`
+    /// whether this instance holds the lease.
+    pub fn new(
+        uploads: Repository,
+        trouble: watch::Receiver<Option<String>>,
+        claims: watch::Receiver<Option<Claim>>,
+    ) -> Self {
+        Operate {
+            uploads,
+            trouble,
+            claims,
+            draining: AtomicBool::new(false),
+            logged_trouble: Mutex::new(None),
+        }
+    }
+
+    /// Drops readiness: the server is ending.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the server cannot store now, if so, in words for clients: the exact reason may hold
+    /// addresses, and goes to the log, once.
+    pub fn unready(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("the server is shutting down");
+        }
+        let trouble = self.trouble.borrow().clone();
+        let store = || self.uploads.store().ready().err();
+        let index = || self.uploads.catalog().ready().err();
+        let found = trouble
+            .map(|reason| ("the storage and the index are not ready", reason))
+            .or_else(|| Some(("the storage cannot store now", store()?)))
+            .or_else(|| Some(("the index cannot be reached now", index()?)));
+        let (words, reason) = found.unzip();
+        // Nothing between the lock and its release can panic half-way.
+        let logged = self.logged_trouble.lock();
+        let mut logged = logged.unwrap_or_else(PoisonError::into_inner);
+        if *logged != reason {
+            if let Some(reason) = &reason {
+                tracing::error!(reason, "not ready");
+            }
+            *logged = reason;
+        }
+        words
+    }
+
+    /// Why an upload cannot begin now, if so. Trouble of the store itself, such as a full disk, is
+    /// no reason: the upload fails with the store's own error, which says more.
+    pub fn refuses_uploads(&self) -> Option<&'static str> {
+        self.unready()
+            .filter(|_| self.uploads.store().ready().is_ok())
+    }
+
+    /// How much is stored; `None` where the index does not answer in time.
+    pub async fn holdings(&self) -> Option<Holdings> {
+        let stats = tokio::time::timeout(INDEX_TIMEOUT, self.uploads.catalog().stats()).await;
+        let stats = stats.ok()?.ok()?;
+        Some(Holdings {
+            uploads: stats.uploads,
+            bytes: stats.bytes,
+        })
+    }
+
+    /// The epoch of the lease, where this instance holds it.
+    pub fn epoch(&self) -> Option<u64> {
+        self.claims.borrow().as_ref().map(|claim| claim.epoch)
+    }
+
+    /// The state of this instance. An index that does not answer delays it by half a second.
+    pub async fn status(&self) -> Status {
+        let catalog = self.uploads.catalog();
+        let both = async { tokio::join!(catalog.stats(), catalog.next_due()) };
+        let (stats, next) = match tokio::time::timeout(INDEX_TIMEOUT, both).await {
+            Ok((stats, next)) => (stats.ok(), next.ok().flatten()),
+            Err(_) => (None, None),
+        };
+        let store = self.uploads.store().local();
+        Status {
+            uploads: stats.map(|stats| stats.uploads),
+            next_expiry: next,
+            epoch: self.epoch(),
+            warning: store.and_then(|store| store.warning()),
+        }
+    }
+
+    /// Compares the whole index with the store; `None` when `stop` came first.
+    ///
+    /// # Errors
+    /// The index fails, or the store cannot be listed.
+    pub async fn compare(
+        &self,
+        stop: &CancellationToken,
+    ) -> Result<Option<Compared>, RepositoryError> {
+        reconcile::compare(&self.uploads, stop).await
+    }
+}

@@ -1,0 +1,63 @@
+//! What the errors of store and index mean to a caller.
+
+use std::io;
+
+use super::RepositoryError;
+use crate::catalog::CatalogError;
+use crate::model::Failure;
+use crate::store::StoreError;
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSpace(cause) => Failure::NoSpace { cause },
+            StoreError::TooLarge(reason) => Failure::TooLarge { reason },
+            StoreError::Stale(_) => Failure::Unavailable {
+                reason: error.to_string(),
+                cause: None,
+            },
+            StoreError::Unavailable(cause) => {
+                Failure::unavailable("the storage cannot be reached now", cause)
+            }
+            StoreError::Unwritable(cause) => {
+                Failure::unavailable("the storage cannot be written to now", cause)
+            }
+            StoreError::Io { ref source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Failure::unavailable("the storage cannot be read now", error.to_string())
+            }
+            StoreError::Exists | StoreError::Damaged(_) | StoreError::Io { .. } => {
+                Failure::Internal {
+                    cause: error.to_string(),
+                }
+            }
+        }
+    }
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Rebuilding => Failure::Unavailable {
+                reason: "the index is being rebuilt".to_owned(),
+                cause: None,
+            },
+            CatalogError::Unavailable(cause) => {
+                Failure::unavailable("the index cannot be reached now", cause)
+            }
+            CatalogError::Failed(_) => Failure::Internal {
+                cause: error.to_string(),
+            },
+        }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Store(error) => error.into(),
+            RepositoryError::Catalog(error) => error.into(),
+        }
+    }
+}

@@ -103,7 +103,7 @@ impl Backends {
     /// it is treated as one that they have too.
     async fn with_bucket(
         options: &AppOptions,
-        bucket: &object::Options,
+        bucket: &object::BucketOptions,
         clock: &Clock,
         purpose: Purpose,
     ) -> Result<Self, StartError> {

@@ -13,7 +13,7 @@ pub enum StartError {
     Store(#[from] disk::OpenError),
     /// The bucket cannot be used.
     #[error(transparent)]
-    Bucket(#[from] object::OpenError),
+    Bucket(#[from] object::BucketError),
     /// The index cannot be opened.
     #[error(transparent)]
     Catalog(#[from] catalog::IndexOpenError),

@@ -15,7 +15,7 @@ pub struct AppOptions {
     /// The store's directory; with a bucket, the index of an instance that has no Redis.
     pub dir: PathBuf,
     /// The store's bucket, if it has one.
-    pub bucket: Option<object::Options>,
+    pub bucket: Option<object::BucketOptions>,
     /// What a commit waits for.
     pub durability: disk::Durability,
     /// Bytes of the file system that are not to be used.

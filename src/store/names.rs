@@ -9,7 +9,7 @@ const MANIFEST: &str = ".json";
 
 /// What a name in a folder of uploads says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum StoredName {
     /// The manifest of an upload.
     Manifest(UploadId),
     /// A file of an upload.
@@ -29,7 +29,7 @@ pub fn manifest_name(id: &UploadId) -> String {
 }
 
 /// Reads a name in the folder `prefix`.
-pub fn read_name(prefix: Prefix, name: &[u8]) -> Entry {
+pub fn read_name(prefix: Prefix, name: &[u8]) -> StoredName {
     let parsed = || {
         let (id, rest) = str::from_utf8(name).ok()?.split_at_checked(26)?;
         let id: UploadId = id.parse().ok()?;
@@ -37,12 +37,12 @@ pub fn read_name(prefix: Prefix, name: &[u8]) -> Entry {
             return None;
         }
         if rest == MANIFEST {
-            return Some(Entry::Manifest(id));
+            return Some(StoredName::Manifest(id));
         }
         let file = FileName::parse(rest.strip_prefix('-')?).ok()?;
-        Some(Entry::File(id, file))
+        Some(StoredName::File(id, file))
     };
-    parsed().unwrap_or(Entry::Foreign)
+    parsed().unwrap_or(StoredName::Foreign)
 }
 
 #[cfg(test)]
@@ -53,9 +53,9 @@ mod tests {
     fn only_names_that_wharf_gives_are_its_own() {
         let id: UploadId = "0c8r5v3m9ag7wqk2ht4xz1y6ne".parse().unwrap();
         let read = |name: &str| read_name(id.prefix(), name.as_bytes());
-        assert_eq!(read(&manifest_name(&id)), Entry::Manifest(id));
+        assert_eq!(read(&manifest_name(&id)), StoredName::Manifest(id));
         let name = FileName::from_upload(b"a.txt");
-        assert_eq!(read(&file_name(&id, &name)), Entry::File(id, name));
+        assert_eq!(read(&file_name(&id, &name)), StoredName::File(id, name));
         for foreign in [
             "notes.txt",
             "0c8r5v3m9ag7wqk2ht4xz1y6ne",
@@ -64,7 +64,7 @@ mod tests {
             "0c8r5v3m9ag7wqk2ht4xz1y6ne.json.bak",
             "1c8r5v3m9ag7wqk2ht4xz1y6ne.json",
         ] {
-            assert_eq!(read(foreign), Entry::Foreign, "{foreign}");
+            assert_eq!(read(foreign), StoredName::Foreign, "{foreign}");
         }
     }
 }

@@ -13,7 +13,7 @@ impl SettingReader<'_> {
     pub(super) fn bucket(
         &self,
         aws: Vec<(String, String)>,
-    ) -> Result<Option<object::Options>, ConfigError> {
+    ) -> Result<Option<object::BucketOptions>, ConfigError> {
         let endpoint = self.parsed("s3_endpoint", |text| match text {
             "none" => Ok(None),
             text => check_endpoint(text).map(|()| Some(aws::without_user(text))),
@@ -27,8 +27,8 @@ impl SettingReader<'_> {
             }
         }
         let memory = self.size("s3_memory")?.unwrap_or(u64::MAX);
-        if memory < object::Options::LEAST_MEMORY {
-            let reason = format!("less than {} bytes", object::Options::LEAST_MEMORY);
+        if memory < object::BucketOptions::LEAST_MEMORY {
+            let reason = format!("less than {} bytes", object::BucketOptions::LEAST_MEMORY);
             return Err(self.0.refuse("s3_memory", reason));
         }
         let redirect = self.choice("s3_redirect", &[("off", false), ("on", true)])?;
@@ -37,7 +37,7 @@ impl SettingReader<'_> {
             "disk" => Ok(None),
             text => bucket_and_prefix(text).map(Some),
         })?;
-        Ok(place.map(|(bucket, prefix)| object::Options {
+        Ok(place.map(|(bucket, prefix)| object::BucketOptions {
             bucket,
             prefix,
             endpoint,

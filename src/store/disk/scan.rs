@@ -9,16 +9,16 @@ use rustix::fs::{AtFlags, Dir, FileType};
 use super::inner::Inner;
 use super::layout::{self, Folder};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
-use crate::store::names::{self, Entry};
+use crate::store::names::{self, StoredName};
 use crate::store::{Orphan, ScannedUpload, StoreError};
 
 impl Inner {
     pub fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         let (mut keys, mut with_files) = (Vec::new(), HashSet::new());
         self.entries(prefix, |entry, _| match entry {
-            Entry::Manifest(id) => keys.push(id),
-            Entry::File(id, _) => drop(with_files.insert(id)),
-            Entry::Foreign => {}
+            StoredName::Manifest(id) => keys.push(id),
+            StoredName::File(id, _) => drop(with_files.insert(id)),
+            StoredName::Foreign => {}
         })?;
         let found = keys.into_iter().map(|id| ScannedUpload {
             id,
@@ -32,7 +32,7 @@ impl Inner {
     pub fn files_of(&self, id: &UploadId) -> Result<Vec<FileName>, StoreError> {
         let mut files = Vec::new();
         self.entries(id.prefix(), |entry, _| match entry {
-            Entry::File(of, name) if of == *id => files.push(name),
+            StoredName::File(of, name) if of == *id => files.push(name),
             _ => {}
         })?;
         Ok(files)
@@ -42,12 +42,12 @@ impl Inner {
         let mut keys = HashSet::new();
         let mut files: BTreeMap<UploadId, Vec<(FileName, CString)>> = BTreeMap::new();
         let dir = self.entries(prefix, |entry, name| match entry {
-            Entry::Manifest(id) => drop(keys.insert(id)),
-            Entry::File(id, file) => {
+            StoredName::Manifest(id) => drop(keys.insert(id)),
+            StoredName::File(id, file) => {
                 let name = name.to_owned();
                 files.entry(id).or_default().push((file, name));
             }
-            Entry::Foreign => {}
+            StoredName::Foreign => {}
         })?;
         let mut orphans = Vec::new();
         for (id, files) in files.into_iter().filter(|(id, _)| !keys.contains(id)) {
@@ -134,7 +134,7 @@ impl Inner {
     fn entries(
         &self,
         prefix: Prefix,
-        mut see: impl FnMut(Entry, &CStr),
+        mut see: impl FnMut(StoredName, &CStr),
     ) -> Result<Option<std::sync::Arc<Folder>>, StoreError> {
         let listing = |error: io::Error| StoreError::io(format!("listing {prefix}"), error);
         let Some(dir) = self.layout.prefix(prefix).map_err(listing)? else {

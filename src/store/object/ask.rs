@@ -11,17 +11,17 @@ use object_store::signer::{SignedUrlOptions, Signer as _};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::client::Client;
-use super::error::{element, sort};
+use super::client::BucketClient;
+use super::error::{classify, element};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 
 /// How long a signature is good.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
 /// How often a request is tried that fails.
-const TRIES: u32 = 7;
+const MAX_TRIES: u32 = 7;
 /// The pause after the first failure, doubled each time: 6 s in all.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why there is no answer.
 pub enum Unanswered {
@@ -34,17 +34,17 @@ pub enum Unanswered {
 /// A page of a listing of objects (S3, ListObjectsV2).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Page {
+struct ObjectPage {
     /// Not to be left out: an answer that is none, from something before the store, has none.
     is_truncated: bool,
     next_continuation_token: Option<String>,
     #[serde(default)]
-    contents: Vec<Content>,
+    contents: Vec<ListedContent>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Content {
+struct ListedContent {
     key: String,
     last_modified: String,
     size: Option<u64>,
@@ -52,7 +52,7 @@ struct Content {
 }
 
 /// An object as a listing has it.
-pub struct Listed {
+pub struct ListedObject {
     pub key: Path,
     pub changed: Timestamp,
     /// Bytes, where the store says so.
@@ -61,15 +61,15 @@ pub struct Listed {
     pub tag: Option<String>,
 }
 
-impl Client {
+impl BucketClient {
     /// The answer to a GET with this query.
     pub async fn ask<T: DeserializeOwned>(
         &self,
         key: &Path,
         query: &[(&str, &str)],
     ) -> Result<T, Unanswered> {
-        let mut pause = PAUSE;
-        for again in (0..TRIES).rev() {
+        let mut pause = RETRY_DELAY;
+        for again in (0..MAX_TRIES).rev() {
             match self.ask_once(key, query).await {
                 Err(Unanswered::Failed(_)) if again > 0 => {
                     tokio::time::sleep(pause).await;
@@ -92,7 +92,7 @@ impl Client {
             .s3()
             .signed_url_opts(Method::GET, key, SIGNED_FOR, &options)
             .await;
-        let url = signed.map_err(|error| failed(&sort("signing", &error)))?;
+        let url = signed.map_err(|error| failed(&classify("signing", &error)))?;
         let url = self.as_it_is_sent(url);
         let (mut head, body) = HttpRequest::new(HttpRequestBody::empty()).into_parts();
         head.uri = url.as_str().parse().map_err(|error| failed(&error))?;
@@ -127,10 +127,10 @@ impl Client {
         &self,
         begin: &str,
         token: Option<&str>,
-    ) -> Result<(Vec<Listed>, Option<String>), StoreError> {
+    ) -> Result<(Vec<ListedObject>, Option<String>), StoreError> {
         let mut query = vec![("list-type", "2"), ("prefix", begin)];
         query.extend(token.map(|token| ("continuation-token", token)));
-        let page: Page = self.ask(&Path::ROOT, &query).await.map_err(|why| {
+        let page: ObjectPage = self.ask(&Path::ROOT, &query).await.map_err(|why| {
             let doing = format!("listing {begin}*");
             match why {
                 Unanswered::Failed(why) => StoreError::Unavailable(format!("{doing}: {why}")),
@@ -142,7 +142,7 @@ impl Client {
         let mut listed = Vec::with_capacity(page.contents.len());
         for content in page.contents {
             match Path::parse(&content.key) {
-                Ok(key) if key.as_ref() == content.key => listed.push(Listed {
+                Ok(key) if key.as_ref() == content.key => listed.push(ListedObject {
                     key,
                     changed: time(&content.last_modified),
                     size: content.size,
@@ -191,7 +191,7 @@ mod tests {
   <Contents><Key>a &amp; b</Key><LastModified>2010-11-10T20:48:34.000Z</LastModified><ETag>"x"</ETag><Size>1</Size></Contents>
   <Contents><Key>a//b</Key><LastModified>today</LastModified></Contents>
 </ListBucketResult>"#;
-        let page: Page = quick_xml::de::from_str(xml).unwrap();
+        let page: ObjectPage = quick_xml::de::from_str(xml).unwrap();
         assert_eq!(page.next_continuation_token.as_deref(), Some("t/+="));
         assert_eq!(page.contents[0].key, "a & b");
         let changed = time(&page.contents[0].last_modified);
@@ -204,9 +204,9 @@ mod tests {
         assert_eq!(page.contents[0].e_tag.as_deref(), Some("\"x\""));
         assert_eq!(page.contents[1].e_tag, None);
         let none = "<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated></ListBucketResult>";
-        let page: Page = quick_xml::de::from_str(none).unwrap();
+        let page: ObjectPage = quick_xml::de::from_str(none).unwrap();
         assert!(page.contents.is_empty() && !page.is_truncated);
         let other = "<html><body>It works</body></html>";
-        assert!(quick_xml::de::from_str::<Page>(other).is_err());
+        assert!(quick_xml::de::from_str::<ObjectPage>(other).is_err());
     }
 }

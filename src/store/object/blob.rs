@@ -1,4 +1,4 @@
-//! Reading what is stored.
+//! Reading stored files.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,26 +13,26 @@ use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use object_store::{Error, GetOptions, GetRange};
 
-use super::Inner;
-use super::client::Client;
-use super::error::{is_absent, is_outside, sort};
+use super::BucketInner;
+use super::client::BucketClient;
+use super::error::{classify, is_absent, is_outside};
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Blob, PresignRequest, StoreError};
 
 /// How many files of an upload are looked at at once.
-const AT_ONCE: usize = 16;
+const CONCURRENT_LOOKS: usize = 16;
 /// How long a URL is good that a client is sent to.
-const SIGNED_FOR: Duration = Duration::from_secs(300);
+const URL_LIFETIME: Duration = Duration::from_secs(300);
 /// How long is waited for the next bytes of a file, while they are asked for.
-const SILENCE: Duration = Duration::from_secs(15);
-/// A request that broke after fewer bytes than this was in vain, and so many of those in a row are
-/// no passing trouble.
-const PROGRESS: u64 = 8 << 20;
-const VAIN: u32 = 3;
-/// The pause before the next.
-const AGAIN: Duration = Duration::from_millis(200);
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(15);
+/// A request that broke after fewer bytes than this was fruitless, and so many of those in a row are
+/// no transient failure.
+const MIN_PROGRESS: u64 = 8 << 20;
+const MAX_FRUITLESS_RETRIES: u32 = 3;
+/// The pause before the next request.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-impl Inner {
+impl BucketInner {
     pub async fn open(
         &self,
         id: &UploadId,
@@ -42,7 +42,7 @@ impl Inner {
     ) -> Result<Box<dyn Blob>, StoreError> {
         let key = self.layout.file(id, name);
         if range.is_empty() {
-            // A range of nothing cannot be asked for.
+            // HTTP has no range of no bytes.
             let meta = self.client.head(&key).await?;
             check(&key, meta.map(|meta| meta.size), size)?;
             let stream = stream::empty().boxed();
@@ -59,7 +59,7 @@ impl Inner {
                 let meta = self.client.head(&key).await?;
                 return Err(damaged(&key, meta.map(|meta| meta.size), size));
             }
-            Err(error) => return Err(sort(&format!("opening {key}"), &error)),
+            Err(error) => return Err(classify(&format!("opening {key}"), &error)),
         };
         check(&key, Some(found.meta.size), size)?;
         let tag = found.meta.e_tag.clone();
@@ -81,7 +81,7 @@ impl Inner {
             at: range.start,
             end: range.end,
             begun: range.start,
-            vain: 0,
+            fruitless: 0,
         }
     }
 
@@ -121,7 +121,7 @@ impl Inner {
             let found = self.client.head(&key).await?;
             check(&key, found.map(|meta| meta.size), size)
         });
-        looks.buffered(AT_ONCE).try_collect().await
+        looks.buffered(CONCURRENT_LOOKS).try_collect().await
     }
 
     /// A URL at which a client can fetch a file by itself, for five minutes, or for as long as it
@@ -131,7 +131,7 @@ impl Inner {
         // This server does not see what the bucket answers to the client.
         let meta = self.client.head(&key).await?;
         check(&key, meta.map(|meta| meta.size), file.size)?;
-        let good_for = SIGNED_FOR.min(file.lives);
+        let good_for = URL_LIFETIME.min(file.lives);
         let options = SignedUrlOptions::new().with_query([
             ("response-content-type", file.media_type),
             ("response-content-disposition", file.disposition),
@@ -140,7 +140,7 @@ impl Inner {
         let url = s3
             .signed_url_opts(Method::GET, &key, good_for, &options)
             .await;
-        let url = url.map_err(|error| sort(&format!("signing an address of {key}"), &error))?;
+        let url = url.map_err(|error| classify(&format!("signing an address of {key}"), &error))?;
         Ok(url.into())
     }
 }
@@ -159,13 +159,13 @@ fn damaged(key: &Path, found: Option<u64>, size: u64) -> StoreError {
     })
 }
 
-/// What comes of an object.
+/// The content of an object, block by block.
 type Blocks = BoxStream<'static, Result<Bytes, Error>>;
 
 /// A range of an object on its way here. Where it breaks it goes on with another request, as long
 /// as the object is the same.
 struct BucketBlob {
-    client: Client,
+    client: BucketClient,
     key: Path,
     /// The ETag of the object.
     tag: Option<String>,
@@ -175,30 +175,31 @@ struct BucketBlob {
     end: u64,
     /// Where the present request began.
     begun: u64,
-    /// How many in a row were in vain.
-    vain: u32,
+    /// How many in a row were fruitless.
+    fruitless: u32,
 }
 
 impl BucketBlob {
-    /// Goes on behind a failure, unless it is one too many.
+    /// Goes on behind a failure, unless it is one too many. Not a retry of one request: each goes on
+    /// where the last one broke, and progress clears the count.
     async fn resume(&mut self, failure: StoreError) -> Result<(), StoreError> {
-        self.vain = match self.at - self.begun >= PROGRESS {
+        self.fruitless = match self.at - self.begun >= MIN_PROGRESS {
             true => 0,
-            false => self.vain + 1,
+            false => self.fruitless + 1,
         };
-        if self.tag.is_none() || self.vain >= VAIN {
+        if self.tag.is_none() || self.fruitless >= MAX_FRUITLESS_RETRIES {
             return Err(failure);
         }
         self.begun = self.at;
         tracing::debug!(key = %self.key, at = self.at, error = %failure, "reading goes on with another request");
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_DELAY).await;
         let options = GetOptions {
             range: Some(GetRange::Bounded(self.at..self.end)),
             if_match: self.tag.clone(),
             ..GetOptions::default()
         };
         let found = self.client.open(&self.key, options).await;
-        let found = found.map_err(|error| sort(&format!("reading {}", self.key), &error))?;
+        let found = found.map_err(|error| classify(&format!("reading {}", self.key), &error))?;
         // Some stores ignore If-Match.
         if found.meta.e_tag != self.tag {
             let key = &self.key;
@@ -218,7 +219,7 @@ impl Blob for BucketBlob {
             if self.at == self.end {
                 return Ok(None);
             }
-            let block = tokio::time::timeout(SILENCE, self.stream.try_next()).await;
+            let block = tokio::time::timeout(BLOCK_TIMEOUT, self.stream.try_next()).await;
             let key = &self.key;
             let failure = match block {
                 Ok(Ok(Some(block))) if block.is_empty() => continue,
@@ -230,9 +231,9 @@ impl Blob for BucketBlob {
                     return Err(StoreError::Damaged(format!("{key} became longer")));
                 }
                 Ok(Ok(None)) => return Err(StoreError::Damaged(format!("{key} became shorter"))),
-                Ok(Err(error)) => sort(&format!("reading {key}"), &error),
+                Ok(Err(error)) => classify(&format!("reading {key}"), &error),
                 Err(_) => {
-                    StoreError::Unavailable(format!("reading {key}: nothing for {SILENCE:?}"))
+                    StoreError::Unavailable(format!("reading {key}: nothing for {BLOCK_TIMEOUT:?}"))
                 }
             };
             self.resume(failure).await?;

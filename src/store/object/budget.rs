@@ -86,13 +86,13 @@ impl Drop for Block {
 
 /// What one part has of the budget; dropped, it is given back.
 #[derive(Debug, Default)]
-pub struct Held {
+pub struct Permits {
     share: Option<Share>,
     turn: Option<OwnedSemaphorePermit>,
     small: Option<OwnedSemaphorePermit>,
 }
 
-impl Held {
+impl Permits {
     /// Says that the part is whole: it takes no more.
     pub fn whole(&mut self) {
         if let Some(share) = &self.share {
@@ -120,28 +120,34 @@ impl Budget {
 
     /// Takes a block more, if it is free and no other part that was begun needs it. A part that
     /// has the reserve is to be sent.
-    pub fn try_block(&self, held: &mut Held) -> Option<Block> {
-        let share = held.share.get_or_insert_with(|| Share::new(&self.shares));
+    pub fn try_block(&self, permits: &mut Permits) -> Option<Block> {
+        let share = permits
+            .share
+            .get_or_insert_with(|| Share::new(&self.shares));
         share.try_take().then(|| self.fetch())
     }
 
     /// Takes a block more, once there is one for this part. All that is held until it is given
     /// back may be no more than [`PART`].
-    pub async fn block(&self, held: &mut Held) -> Block {
-        let share = held.share.get_or_insert_with(|| Share::new(&self.shares));
+    pub async fn block(&self, permits: &mut Permits) -> Block {
+        let share = permits
+            .share
+            .get_or_insert_with(|| Share::new(&self.shares));
         share.take().await;
         self.fetch()
     }
 
-    /// Takes a block more for a part that has to become large, waiting for it at most `patience`.
+    /// Takes a block more for a part that has to become large, waiting for it at most `limit`.
     /// One upload at a time waits, and has its turn until it gives back what it holds: many that
     /// wait, each with half of a large part, would get nowhere.
-    pub async fn patient_block(&self, held: &mut Held, patience: Duration) -> Option<Block> {
-        let share = held.share.get_or_insert_with(|| Share::new(&self.shares));
+    pub async fn block_within(&self, permits: &mut Permits, limit: Duration) -> Option<Block> {
+        let share = permits
+            .share
+            .get_or_insert_with(|| Share::new(&self.shares));
         if share.has_reserve() {
             return None;
         }
-        let turn = &mut held.turn;
+        let turn = &mut permits.turn;
         let waiting = async {
             if turn.is_none() {
                 let permit = Arc::clone(&self.turn).acquire_owned().await;
@@ -149,15 +155,15 @@ impl Budget {
             }
             share.take_free().await;
         };
-        tokio::time::timeout(patience, waiting).await.ok()?;
+        tokio::time::timeout(limit, waiting).await.ok()?;
         Some(self.fetch())
     }
 
     /// Takes what a small file of so many bytes needs on its way, once that is free.
-    pub async fn small(&self, held: &mut Held, bytes: usize) {
+    pub async fn small(&self, permits: &mut Permits, bytes: usize) {
         let blocks = u32::try_from(bytes.max(1).div_ceil(BLOCK)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.small).acquire_many_owned(blocks);
-        held.small = Some(permit.await.expect("the semaphores are never closed"));
+        permits.small = Some(permit.await.expect("the semaphores are never closed"));
     }
 
     fn fetch(&self) -> Block {
@@ -178,12 +184,12 @@ mod tests {
     const BLOCKS: usize = PART / BLOCK;
 
     /// Takes all blocks of a part.
-    async fn fill(budget: &Budget, held: &mut Held) {
+    async fn fill(budget: &Budget, permits: &mut Permits) {
         for _ in 0..BLOCKS {
-            budget.block(held).await;
+            budget.block(permits).await;
             tokio::task::yield_now().await;
         }
-        held.whole();
+        permits.whole();
     }
 
     #[tokio::test(start_paused = true)]
@@ -192,7 +198,7 @@ mod tests {
         let parts: Vec<_> = (0..50)
             .map(|_| {
                 let budget = Arc::clone(&budget);
-                tokio::spawn(async move { fill(&budget, &mut Held::default()).await })
+                tokio::spawn(async move { fill(&budget, &mut Permits::default()).await })
             })
             .collect();
         for part in parts {
@@ -226,11 +232,11 @@ mod tests {
                             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, down)
                             .is_ok()
                         {
-                            let mut held = Held::default();
-                            fill(&budget, &mut held).await;
+                            let mut permits = Permits::default();
+                            fill(&budget, &mut permits).await;
                             parts.spawn(async move {
                                 tokio::time::sleep(Duration::from_secs(1)).await;
-                                drop(held);
+                                drop(permits);
                             });
                             sent += 1;
                             while parts.len() >= 4 {
@@ -266,21 +272,21 @@ mod tests {
     async fn slow_clients_hold_what_they_have_sent() {
         let budget = Budget::new(24 * PART as u64);
         // Far more than there are parts, each with a little, and none goes on.
-        let mut slow: Vec<Held> = (0..400).map(|_| Held::default()).collect();
-        for held in &mut slow {
-            budget.block(held).await;
+        let mut slow: Vec<Permits> = (0..400).map(|_| Permits::default()).collect();
+        for permits in &mut slow {
+            budget.block(permits).await;
         }
         // One that is fast is not kept from sending part after part.
         for _ in 0..50 {
-            fill(&budget, &mut Held::default()).await;
+            fill(&budget, &mut Permits::default()).await;
         }
         // Where they hold everything, one goes on in the reserve.
-        for held in &mut slow {
-            while budget.try_block(held).is_some() {}
+        for permits in &mut slow {
+            while budget.try_block(permits).is_some() {}
         }
         assert_eq!(budget.shares.free(), 0);
         for _ in 0..3 {
-            fill(&budget, &mut Held::default()).await;
+            fill(&budget, &mut Permits::default()).await;
         }
     }
 
@@ -292,8 +298,8 @@ mod tests {
         for _ in 0..20 {
             let budget = Arc::clone(&budget);
             parts.push(tokio::spawn(async move {
-                let mut held = Held::default();
-                fill(&budget, &mut held).await;
+                let mut permits = Permits::default();
+                fill(&budget, &mut permits).await;
                 std::future::pending::<()>().await;
             }));
         }
@@ -310,33 +316,33 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn small_files_go_past_all_that() {
         let budget = Budget::new(0);
-        let (mut first, mut second) = (Held::default(), Held::default());
+        let (mut first, mut second) = (Permits::default(), Permits::default());
         fill(&budget, &mut first).await;
         while budget.try_block(&mut first).is_some() {}
         fill(&budget, &mut second).await;
         assert!(!budget.shares.has_reserve());
-        budget.small(&mut Held::default(), BLOCK).await;
+        budget.small(&mut Permits::default(), BLOCK).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_at_a_time_waits_for_a_large_part() {
-        const PATIENCE: Duration = Duration::from_millis(20);
+        const LIMIT: Duration = Duration::from_millis(20);
         let budget = Budget::new(0);
         let (mut others, mut first, mut second) = Default::default();
         while budget.try_block(&mut others).is_some() {}
         assert_eq!(budget.shares.free(), 0);
-        assert!(budget.patient_block(&mut first, PATIENCE).await.is_none());
+        assert!(budget.block_within(&mut first, LIMIT).await.is_none());
         {
-            let large = budget.patient_block(&mut first, PATIENCE);
+            let large = budget.block_within(&mut first, LIMIT);
             tokio::pin!(large);
             assert!(futures_util::poll!(&mut large).is_pending());
             drop(others);
             assert!(large.await.is_some());
         }
         // There is enough, and it is not the second one's turn until the first has sent.
-        let refused = budget.patient_block(&mut second, PATIENCE).await;
+        let refused = budget.block_within(&mut second, LIMIT).await;
         assert!(refused.is_none());
         drop(first);
-        assert!(budget.patient_block(&mut second, PATIENCE).await.is_some());
+        assert!(budget.block_within(&mut second, LIMIT).await.is_some());
     }
 }

@@ -16,28 +16,28 @@ use object_store::{
 
 use url::Url;
 
-use super::Options;
+use super::BucketOptions;
 use super::connector::Connector;
-use super::error::{is_absent, is_bare_404, is_to_be_repeated, sort, words};
+use super::error::{classify, is_absent, is_bare_404, is_to_be_repeated, message};
 use crate::store::StoreError;
 
 /// How long an answer may take to begin, and to go on.
-const SILENCE: &str = "15s";
-/// Longer than any transfer: what bounds them is [`patience`], or that they go on.
-const EVER: &str = "1day";
+const ANSWER_TIMEOUT: &str = "15s";
+/// Longer than any transfer: what bounds them is [`timeout_for`], or that they go on.
+const NO_TIMEOUT: &str = "1day";
 /// The slowest that bytes may go to the store, in bytes a second.
-const SLOWEST: u64 = 256 * 1024;
-/// How often a transfer that hangs is tried.
-const TRIES: u32 = 3;
+const MIN_RATE: u64 = 256 * 1024;
+/// How often a transfer that hangs is sent.
+const MAX_TRIES: u32 = 3;
 
-/// How long the head of a file's answer may take.
-const OPENING: Duration = Duration::from_secs(30);
+/// How long the head of an answer that is a file may take.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest that putting parts together may take at a time.
-const COMPLETING: u64 = 600;
+const COMPLETE_SECONDS: u64 = 600;
 
 /// The client of one bucket.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub struct BucketClient {
     /// For requests whose answers begin soon.
     s3: AmazonS3,
     /// For those that send many bytes first.
@@ -56,7 +56,7 @@ pub struct Small {
     pub attributes: Attributes,
 }
 
-/// How requests are tried again: on 5xx, 429, and connections that fail or break.
+/// How the library retries requests: on 5xx, 429, and connections that fail or break.
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
@@ -69,9 +69,9 @@ fn retries() -> RetryConfig {
     }
 }
 
-impl Client {
+impl BucketClient {
     /// The client that `options` describe.
-    pub fn new(options: &Options) -> Result<Self, Error> {
+    pub fn new(options: &BucketOptions) -> Result<Self, Error> {
         let mut builder = AmazonS3Builder::new();
         let mut http = ClientOptions::new();
         for (name, value) in &options.settings {
@@ -117,16 +117,16 @@ impl Client {
             .with_bucket_name(&options.bucket)
             .with_http_connector(Connector)
             .with_retry(retries())
-            .with_config(client(ClientConfigKey::Timeout), EVER);
+            .with_config(client(ClientConfigKey::Timeout), NO_TIMEOUT);
         let s3 = bulk
             .clone()
-            .with_config(client(ClientConfigKey::ReadTimeout), SILENCE);
+            .with_config(client(ClientConfigKey::ReadTimeout), ANSWER_TIMEOUT);
         let s3 = s3.build()?;
         let bulk = bulk
             .with_credentials(Arc::clone(s3.credentials()))
             .build()?;
         let http = http.with_allow_http(true);
-        Ok(Client {
+        Ok(BucketClient {
             http: Connector.connect(&http)?,
             s3,
             bulk,
@@ -150,12 +150,12 @@ impl Client {
         url
     }
 
-    /// For what this client has no words for.
+    /// For requests that this client has no method for.
     pub fn s3(&self) -> &AmazonS3 {
         &self.s3
     }
 
-    /// For what is signed by the caller.
+    /// For requests that the caller signs.
     pub fn http(&self) -> &HttpClient {
         &self.http
     }
@@ -175,10 +175,10 @@ impl Client {
         self.s3.get_opts(key, options).await
     }
 
-    /// Opens a file, to be read as slowly as whoever it is for: the time-out of reading that
-    /// others have runs on while nobody asks for more.
+    /// Opens a file, to be read as slowly as its client reads: the read time-out of other requests
+    /// runs on while no more is asked for.
     pub async fn open(&self, key: &Path, options: GetOptions) -> Result<GetResult, Error> {
-        let opened = tokio::time::timeout(OPENING, self.bulk.get_opts(key, options));
+        let opened = tokio::time::timeout(OPEN_TIMEOUT, self.bulk.get_opts(key, options));
         opened.await.unwrap_or_else(|late| {
             Err(Error::Generic {
                 store: "S3",
@@ -187,7 +187,7 @@ impl Client {
         })
     }
 
-    /// What is known of an object; `None` when there is none.
+    /// Size, ETag and time of an object; `None` when there is none.
     pub async fn head(&self, key: &Path) -> Result<Option<ObjectMeta>, StoreError> {
         let looked = match self.s3.head(key).await {
             // Only the answer to a GET has an error code in its body.
@@ -200,7 +200,7 @@ impl Client {
         match looked {
             Ok(meta) => Ok(Some(meta)),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(sort(&format!("looking at {key}"), &error)),
+            Err(error) => Err(classify(&format!("looking at {key}"), &error)),
         }
     }
 
@@ -209,12 +209,12 @@ impl Client {
         match self.s3.head(key).await {
             Ok(meta) => Ok(meta.e_tag),
             Err(error) if is_absent(&error) || is_bare_404(&error) => Ok(None),
-            Err(error) => Err(sort(&format!("looking at {key}"), &error)),
+            Err(error) => Err(classify(&format!("looking at {key}"), &error)),
         }
     }
 
-    /// Removes objects, a thousand by each request; answers how many. What is not there counts as
-    /// removed; one that stays is logged.
+    /// Removes objects, a thousand by each request; answers how many. One that is not there counts
+    /// as removed; one that stays is logged.
     pub async fn delete(&self, keys: Vec<Path>) -> u64 {
         let mut removed = 0;
         let keys = stream::iter(keys).map(Ok).boxed();
@@ -224,10 +224,10 @@ impl Client {
                 Ok(_) => removed += 1,
                 Err(error) if is_absent(&error) => removed += 1,
                 Err(error) => {
-                    let said = words(&error);
+                    let said = message(&error);
                     tracing::warn!(
                         error = said,
-                        "a file of a removed upload stays; the next comparison removes it"
+                        "cannot remove a file of a removed upload; the next comparison removes it"
                     );
                 }
             }
@@ -239,14 +239,16 @@ impl Client {
     pub async fn put_file(&self, key: &Path, content: PutPayload) -> Result<(), StoreError> {
         let len = content.content_length();
         let put = || self.bulk.put(key, content.clone());
-        hurry(&format!("storing {key}"), len, put).await.map(drop)
+        with_timeout(&format!("storing {key}"), len, put)
+            .await
+            .map(drop)
     }
 
     /// Begins a file of several parts.
     pub async fn begin(&self, key: &Path) -> Result<String, StoreError> {
         // An upload of parts whose answer was lost has no parts, and is removed when it is stale.
         let begin = || self.s3.create_multipart(key);
-        hurry(&format!("beginning {key}"), 0, begin).await
+        with_timeout(&format!("beginning {key}"), 0, begin).await
     }
 
     /// Stores one part.
@@ -259,7 +261,7 @@ impl Client {
     ) -> Result<PartId, StoreError> {
         let len = content.content_length();
         let put = || self.bulk.put_part(key, upload, number, content.clone());
-        hurry(&format!("storing part {number} of {key}"), len, put).await
+        with_timeout(&format!("storing part {number} of {key}"), len, put).await
     }
 
     /// Makes a file of its parts, `size` bytes in all.
@@ -271,10 +273,10 @@ impl Client {
         size: u64,
     ) -> Result<(), StoreError> {
         // Putting thousands of parts together can take minutes.
-        let len = (size / 64).min(COMPLETING * SLOWEST);
+        let len = (size / 64).min(COMPLETE_SECONDS * MIN_RATE);
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         let complete = || self.bulk.complete_multipart(key, upload, parts.clone());
-        let completed = hurry(&format!("completing {key}"), len, complete).await;
+        let completed = with_timeout(&format!("completing {key}"), len, complete).await;
         match completed {
             Ok(_) => Ok(()),
             // One whose answer was lost is not there to be completed again.
@@ -289,16 +291,16 @@ impl Client {
     pub async fn abort(&self, key: &Path, upload: &String) {
         match self.s3.abort_multipart(key, upload).await {
             Err(error) if !is_absent(&error) => {
-                let said = words(&error);
-                tracing::warn!(%key, error = said, "an unfinished file stays; it is removed when it is stale");
+                let said = message(&error);
+                tracing::warn!(%key, error = said, "cannot abort a multipart upload; it is removed when it is stale");
             }
             _ => {}
         }
     }
 
-    /// The whole of a small object and what is known of it; `None` when there is none.
+    /// The whole of a small object, with its ETag and attributes; `None` when there is none.
     pub async fn read(&self, key: &Path) -> Result<Option<Small>, StoreError> {
-        let reading = |error: &Error| sort(&format!("reading {key}"), error);
+        let reading = |error: &Error| classify(&format!("reading {key}"), error);
         let found = match self.get(key, GetOptions::default()).await {
             Ok(found) => found,
             Err(error) if is_absent(&error) => return Ok(None),
@@ -318,29 +320,30 @@ impl Client {
     }
 }
 
-/// How long a request may take that sends so many bytes.
-fn patience(len: usize) -> Duration {
-    Duration::from_secs(10 + len as u64 / SLOWEST)
+/// How long a request may take that sends `len` bytes.
+fn timeout_for(len: usize) -> Duration {
+    Duration::from_secs(10 + len as u64 / MIN_RATE)
 }
 
-/// Tries a transfer again that hangs, or of which the store says that it came too slowly or not as
-/// it was; the client itself does so with one that fails.
-async fn hurry<T, F: Future<Output = Result<T, Error>>>(
+/// Sends a transfer again that hangs, or of which the store says that it came too slowly or not as
+/// it was. The client of the library retries one that fails, with its own pauses; here there is
+/// none, for the time-out was one: no policy of back-off fits.
+async fn with_timeout<T, F: Future<Output = Result<T, Error>>>(
     doing: &str,
     len: usize,
     transfer: impl Fn() -> F,
 ) -> Result<T, StoreError> {
-    let patience = patience(len);
-    for again in (0..TRIES).rev() {
-        match tokio::time::timeout(patience, transfer()).await {
+    let timeout = timeout_for(len);
+    for again in (0..MAX_TRIES).rev() {
+        match tokio::time::timeout(timeout, transfer()).await {
             Ok(Err(error)) if again > 0 && is_to_be_repeated(&error) => {
-                tracing::info!("{doing} is tried again: {}", words(&error));
+                tracing::info!("{doing} is sent again: {}", message(&error));
             }
-            Ok(result) => return result.map_err(|error| sort(doing, &error)),
-            Err(_) => tracing::info!("{doing} takes longer than {patience:?}"),
+            Ok(result) => return result.map_err(|error| classify(doing, &error)),
+            Err(_) => tracing::info!("{doing} takes longer than {timeout:?}"),
         }
     }
     Err(StoreError::Unavailable(format!(
-        "{doing}: no answer within {patience:?}, {TRIES} times"
+        "{doing}: no answer within {timeout:?}, {MAX_TRIES} times"
     )))
 }

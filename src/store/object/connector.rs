@@ -7,7 +7,7 @@ use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::redirect::{Attempt, Policy};
 
 /// More redirections than this are a circle.
-const MOST_REDIRECTIONS: usize = 5;
+const MAX_REDIRECTS: usize = 5;
 
 /// Makes clients as the library's own connector does, from the options that variables can set.
 ///
@@ -85,7 +85,7 @@ fn within_the_host(attempt: Attempt<'_>) -> reqwest::redirect::Action {
     let same = previous
         .last()
         .is_some_and(|last| origin(last) == origin(attempt.url()));
-    if same && previous.len() <= MOST_REDIRECTIONS {
+    if same && previous.len() <= MAX_REDIRECTS {
         attempt.follow()
     } else {
         attempt.stop()

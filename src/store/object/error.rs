@@ -7,8 +7,8 @@ use object_store::Error;
 
 use crate::store::StoreError;
 
-/// What the store said: code and message of its answer, else all that is known of the failure.
-pub fn words(error: &Error) -> String {
+/// The message of an error: code and text of the store's answer, else the chain of its causes.
+pub fn message(error: &Error) -> String {
     let mut text = error.to_string();
     if let (Some(code), Some(message)) = (element(&text, "Code"), element(&text, "Message")) {
         return format!("{code}: {message}");
@@ -83,21 +83,20 @@ pub fn is_to_be_repeated(error: &Error) -> bool {
     cut || lost || conflict
 }
 
-/// What is said with the status 400 and passes all the same (Amazon S3, Error responses).
-const PASSING: [&str; 4] = [
+/// Error codes with the status 400 that are transient all the same (Amazon S3, Error responses).
+const TRANSIENT: [&str; 4] = [
     "BadDigest",
     "ExpiredToken",
     "RequestTimeout",
     "TokenRefreshRequired",
 ];
 
-/// Sorts an error by its meaning: most pass, when the network, the store or its operator is well
-/// again.
-pub fn sort(doing: &str, error: &Error) -> StoreError {
-    let (said, text) = (words(error), error.to_string());
-    let passes = element(&text, "Code").is_some_and(|code| PASSING.contains(&code));
+/// The meaning of an error to the callers of the store. Most errors are transient.
+pub fn classify(doing: &str, error: &Error) -> StoreError {
+    let (said, text) = (message(error), error.to_string());
+    let transient = element(&text, "Code").is_some_and(|code| TRANSIENT.contains(&code));
     match status(&text) {
-        Some(400) if passes => StoreError::Unavailable(format!("{doing}: {said}")),
+        Some(400) if transient => StoreError::Unavailable(format!("{doing}: {said}")),
         Some(507) => StoreError::NoSpace(format!("{doing}: {said}")),
         // A request that is wrong today is wrong tomorrow.
         Some(400 | 405 | 411 | 413) => StoreError::io(doing, io::Error::other(said)),
@@ -117,25 +116,25 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_sorted_by_what_the_store_says() {
+    fn errors_are_classified_by_the_answer_of_the_store() {
         let denied = generic(
             "Error performing PUT http://x/ in 3ms - Server returned non-2xx status code: 403 Forbidden: <Error><Code>InvalidAccessKeyId</Code><Message>No such key.</Message></Error>",
         );
-        assert_eq!(words(&denied), "InvalidAccessKeyId: No such key.");
-        assert!(matches!(sort("x", &denied), StoreError::Unavailable(_)));
+        assert_eq!(message(&denied), "InvalidAccessKeyId: No such key.");
+        assert!(matches!(classify("x", &denied), StoreError::Unavailable(_)));
         let full = generic("Server returned non-2xx status code: 507 Insufficient Storage: ");
-        assert!(matches!(sort("x", &full), StoreError::NoSpace(_)));
+        assert!(matches!(classify("x", &full), StoreError::NoSpace(_)));
         let wrong = generic("Server returned non-2xx status code: 400 Bad Request: ");
-        assert!(matches!(sort("x", &wrong), StoreError::Io { .. }));
+        assert!(matches!(classify("x", &wrong), StoreError::Io { .. }));
         let late = generic(
             "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>",
         );
-        assert!(matches!(sort("x", &late), StoreError::Unavailable(_)));
+        assert!(matches!(classify("x", &late), StoreError::Unavailable(_)));
         assert!(is_to_be_repeated(&late) && !is_to_be_repeated(&wrong));
         let named = generic(
             "Error performing GET http://x/status%20code:%20507%20 - Server returned non-2xx status code: 403 Forbidden: ",
         );
-        assert!(matches!(sort("x", &named), StoreError::Unavailable(_)));
+        assert!(matches!(classify("x", &named), StoreError::Unavailable(_)));
         let outside = generic("non-2xx status code: 416 Requested Range Not Satisfiable: ");
         assert!(is_outside(&outside));
         let absent = |said: &str| Error::NotFound {

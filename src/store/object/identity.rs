@@ -3,12 +3,12 @@
 use object_store::{PutMode, PutOptions};
 use serde::de::DeserializeOwned;
 
-use super::Inner;
-use super::error::{is_refusal, sort};
+use super::BucketInner;
+use super::error::{classify, is_refusal};
 use crate::store::records::{IdentityRecord, STORE, TOTAL, TotalRecord};
 use crate::store::{StoreError, StoreId, to_json};
 
-impl Inner {
+impl BucketInner {
     pub async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
         let identity: Option<IdentityRecord> = self.read_private(STORE).await?;
         Ok(identity.map(|identity| identity.store))
@@ -24,7 +24,7 @@ impl Inner {
         let json = to_json(&TotalRecord { total })?;
         let put = self.client.put(&key, json, PutOptions::default()).await;
         put.map(drop)
-            .map_err(|error| sort(&format!("writing {key}"), &error))
+            .map_err(|error| classify(&format!("writing {key}"), &error))
     }
 
     async fn read_private<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
@@ -53,7 +53,7 @@ impl Inner {
         match self.identity().await? {
             Some(known) if known == store => Ok(()),
             Some(_) if is_refusal(&error) => Err(StoreError::Exists),
-            _ => Err(sort(&format!("creating {key}"), &error)),
+            _ => Err(classify(&format!("creating {key}"), &error)),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVersion};
 
-use super::Inner;
-use super::error::{is_conflict, is_refusal, sort, words};
+use super::BucketInner;
+use super::error::{classify, is_conflict, is_refusal, message};
 use crate::model::{Manifest, Salt, Stored, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, Version, require_damaged, to_json};
 
@@ -16,9 +16,9 @@ use crate::store::{Replaced, StoreError, Version, require_damaged, to_json};
 pub const WRITE: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("wharf-write"));
 /// How often a creation is tried that the store refuses for a key that is not there: S3 does so
 /// (409) while another change of the key is under way.
-const TRIES: u32 = 5;
+const MAX_TRIES: u32 = 5;
 /// The pause after the first of them, doubled each time.
-const PAUSE: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// What stands at a key.
 pub struct Tagged {
@@ -39,7 +39,7 @@ pub enum Created {
     Unknown(StoreError),
 }
 
-impl Inner {
+impl BucketInner {
     /// What stands at the key of an upload.
     pub async fn tagged(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
         let key = self.layout.manifest(id);
@@ -58,7 +58,7 @@ impl Inner {
     /// Puts `tombstone` in the place of what cannot be understood.
     pub async fn replace_damaged(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let id = &tombstone.id;
-        let _turn = self.turn(id).await;
+        let _lock = self.lock_key(id).await;
         let key = self.layout.manifest(id);
         let Some(found) = self.client.read(&key).await? else {
             return Ok(Replaced::Gone);
@@ -86,10 +86,10 @@ impl Inner {
 
     /// Puts `json` at a key where nothing stands.
     pub async fn create(&self, id: &UploadId, json: Vec<u8>) -> Result<Created, StoreError> {
-        let _turn = self.turn(id).await;
+        let _lock = self.lock_key(id).await;
         let write = write_id()?;
-        let mut pause = PAUSE;
-        for again in (0..TRIES).rev() {
+        let mut pause = RETRY_DELAY;
+        for again in (0..MAX_TRIES).rev() {
             let put = self.put(id, json.clone(), PutMode::Create, &write).await;
             let Err(error) = put else {
                 return Ok(Created::Done);
@@ -101,7 +101,12 @@ impl Inner {
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
-                None => return Ok(Created::Unknown(sort(&format!("creating {id}"), &error))),
+                None => {
+                    return Ok(Created::Unknown(classify(
+                        &format!("creating {id}"),
+                        &error,
+                    )));
+                }
             }
         }
         unreachable!("the last try returns")
@@ -115,8 +120,8 @@ impl Inner {
         json: Vec<u8>,
     ) -> Result<Replaced, StoreError> {
         let write = write_id()?;
-        let mut pause = PAUSE;
-        for again in (0..TRIES).rev() {
+        let mut pause = RETRY_DELAY;
+        for again in (0..MAX_TRIES).rev() {
             let mode = PutMode::Update(UpdateVersion {
                 e_tag: Some(known.tag.clone()),
                 version: None,
@@ -137,7 +142,7 @@ impl Inner {
                 }
                 // The change may still reach the store.
                 Some(_) => {
-                    let said = words(&error);
+                    let said = message(&error);
                     return Err(StoreError::Unavailable(format!("replacing {id}: {said}")));
                 }
             }
@@ -148,8 +153,8 @@ impl Inner {
     /// What stands at a key behind a change without an answer. Where that comes damaged it is read
     /// again; then the outcome is unknown, which is no damage.
     async fn read_back(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
-        let mut pause = PAUSE;
-        for again in (0..TRIES).rev() {
+        let mut pause = RETRY_DELAY;
+        for again in (0..MAX_TRIES).rev() {
             match self.tagged(id).await {
                 Err(StoreError::Damaged(_)) if again > 0 => {
                     tokio::time::sleep(pause).await;
@@ -166,7 +171,7 @@ impl Inner {
 
     pub async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
         let id = &manifest.id;
-        let _turn = self.turn(id).await;
+        let _lock = self.lock_key(id).await;
         let Some(known) = self.tagged(id).await? else {
             return Ok(Replaced::Gone);
         };

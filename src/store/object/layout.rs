@@ -7,15 +7,15 @@ use crate::store::names;
 
 /// Where in a bucket a store lies.
 #[derive(Debug, Clone)]
-pub struct Layout {
+pub struct KeyLayout {
     /// Nothing, or what every key begins with, without a slash at its end.
     prefix: String,
 }
 
-impl Layout {
+impl KeyLayout {
     /// Below `prefix`, which may be empty.
     pub fn new(prefix: &str) -> Self {
-        Layout {
+        KeyLayout {
             prefix: prefix.to_owned(),
         }
     }
@@ -70,12 +70,12 @@ mod tests {
     fn keys_are_as_paths_on_a_disk() {
         let id: UploadId = "0c8r5v3m9ag7wqk2ht4xz1y6ne".parse().unwrap();
         let name = FileName::from_upload("100%_[#]~é.txt".as_bytes());
-        let layout = Layout::new("a/b");
+        let layout = KeyLayout::new("a/b");
         assert_eq!(layout.manifest(&id).as_ref(), format!("a/b/0c/{id}.json"));
         let file = layout.file(&id, &name);
         assert_eq!(file.as_ref(), format!("a/b/0c/{id}-100%_[#]~é.txt"));
         assert!(file.as_ref().starts_with(&layout.files(&id)));
-        assert_eq!(Layout::new("").folder(id.prefix()).as_ref(), "0c");
+        assert_eq!(KeyLayout::new("").folder(id.prefix()).as_ref(), "0c");
         assert_eq!(layout.private("x").as_ref(), "a/b/.wharf/x");
         assert_eq!(name_of("a/b"), "b");
     }

@@ -3,15 +3,15 @@
 //! ```text
 //! prefix/0c/0c8r…-part1.txt    a file: its upload's id, then its name
 //! prefix/0c/0c8r….json         the manifest, put last: If-None-Match: *
-//! prefix/.wharf/store.json     who the store is
+//! prefix/.wharf/store.json     the store's id
 //! prefix/.wharf/unindexed/     ids of uploads that the index was not told of
 //! prefix/.wharf/open/          ids of uploads that have been under way for long
 //! ```
 //!
 //! A file goes to the store while it arrives. Until the manifest is put nothing of an upload
 //! exists; the manifest is replaced with `If-Match` only, by its next version or by a tombstone,
-//! so that any number of processes may use the bucket: it has no lock, and needs none. What the
-//! store acknowledges is as durable as it makes it.
+//! so that any number of processes may use the bucket: it has no lock, and needs none. An answer
+//! of the store is as durable as the store makes it.
 
 mod ask;
 mod blob;
@@ -32,6 +32,7 @@ mod sink;
 mod staged;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod unfinished;
 
 use std::collections::HashSet;
@@ -50,18 +51,18 @@ use super::{
 };
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use budget::Budget;
-use client::Client;
-use layout::Layout;
+use client::BucketClient;
+use layout::KeyLayout;
 use staged::BucketStaged;
 
-/// How long the end waits for what discarded uploads have left to be removed.
-const CLOSING: Duration = Duration::from_secs(5);
-/// In how many groups uploads take turns at their keys.
-const TURNS: usize = 4096;
+/// How long the end waits until the files of discarded uploads are removed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many locks the keys of uploads share.
+const KEY_LOCKS: usize = 4096;
 
 /// Where a bucket is, and how it is used.
 #[derive(Clone)]
-pub struct Options {
+pub struct BucketOptions {
     /// The bucket's name.
     pub bucket: String,
     /// What every key begins with, without a slash at its end; may be empty.
@@ -74,18 +75,18 @@ pub struct Options {
     /// The bytes of memory that all uploads together may hold: three quarters for their parts,
     /// the rest for the buffers of their connections.
     pub memory: u64,
-    /// Whether clients are sent to the store for raw files.
+    /// Whether clients are sent to the store for raw files (presigned URLs).
     pub redirect: bool,
     /// How long an upload may wait for its commit.
     pub stale_after: Duration,
 }
 
-impl Options {
+impl BucketOptions {
     /// The least memory that serves.
     pub const LEAST_MEMORY: u64 = Budget::LEAST / 3 * 4;
 }
 
-impl fmt::Display for Options {
+impl fmt::Display for BucketOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}", self.bucket)?;
         if !self.prefix.is_empty() {
@@ -98,28 +99,28 @@ impl fmt::Display for Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for BucketOptions {
     /// Without the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Options({self})")
+        write!(f, "BucketOptions({self})")
     }
 }
 
 /// Why a bucket cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum BucketError {
     /// The store refuses, or cannot be reached.
     #[error("cannot use {place}: {why}")]
     At {
         /// The bucket.
         place: String,
         /// What is wrong.
-        why: Box<OpenError>,
+        why: Box<BucketError>,
     },
     /// The store refuses, in its own words.
     #[error("{0}")]
     Refused(String),
-    /// The store does not do what everything rests on.
+    /// The store lacks a property that every upload rests on.
     #[error(
         "{0}; a store is needed that keeps to If-None-Match and If-Match on PUT, and keeps user metadata, as S3 does, or uploads could be lost"
     )]
@@ -128,12 +129,12 @@ pub enum OpenError {
 
 /// A store in a bucket.
 #[derive(Clone)]
-pub struct BucketStore(Arc<Inner>);
+pub struct BucketStore(Arc<BucketInner>);
 
-/// What all uploads share.
-struct Inner {
-    client: Client,
-    layout: Layout,
+/// What all uploads of a bucket share.
+struct BucketInner {
+    client: BucketClient,
+    layout: KeyLayout,
     budget: Budget,
     /// The most bytes of one part.
     largest_part: usize,
@@ -142,66 +143,68 @@ struct Inner {
     /// Guards the uploads under way here, whose files have no manifest yet. A std mutex: held
     /// for a look.
     under_way: Mutex<HashSet<UploadId>>,
-    /// Changes of one key by this process take turns: at the store all but one would fail.
-    turns: Vec<tokio::sync::Mutex<()>>,
-    /// Removals of what discarded uploads have left.
+    /// Changes of one key by this process wait for each other: at the store all but one would fail.
+    key_locks: Vec<tokio::sync::Mutex<()>>,
+    /// Removals of files that discarded uploads have left.
     cleaning: TaskTracker,
 }
 
 impl BucketStore {
-    /// Opens a bucket, and tries whether it keeps to the conditions that are needed; removes what
-    /// earlier tries have left.
+    /// Opens a bucket, and probes whether it keeps to the conditions that are needed; removes the
+    /// keys that earlier probes have left.
     ///
     /// # Errors
-    /// It cannot be reached, refuses, or does not.
-    pub async fn open(options: &Options) -> Result<Self, OpenError> {
+    /// It cannot be reached, refuses, or does not keep to them.
+    pub async fn open(options: &BucketOptions) -> Result<Self, BucketError> {
         let store = Self::inspect(options)?;
         let probed = probe::probe(&store.0.client, &store.0.layout).await;
         probed.map_err(|error| at(options, error))?;
-        let before = Timestamp::from(SystemTime::now()).before(probe::LEFT);
+        let before = Timestamp::from(SystemTime::now()).before(probe::STALE_AFTER);
         if let Err(error) = store.0.remove_probes(before).await {
-            tracing::warn!(%error, "cannot look for what earlier starts have left");
+            tracing::warn!(%error, "cannot list the keys that earlier starts have left; the next start does");
         }
         Ok(store)
     }
 
-    /// Opens a bucket to be looked at; what changes it must not be called.
+    /// Opens a bucket to be read; methods that change it must not be called.
     ///
     /// # Errors
     /// The options are no address of a bucket.
-    pub fn inspect(options: &Options) -> Result<Self, OpenError> {
-        let client = Client::new(options);
+    pub fn inspect(options: &BucketOptions) -> Result<Self, BucketError> {
+        let client = BucketClient::new(options);
         let client =
-            client.map_err(|error| at(options, OpenError::Refused(error::words(&error))))?;
+            client.map_err(|error| at(options, BucketError::Refused(error::message(&error))))?;
         let half = usize::try_from(options.memory / 2).unwrap_or(usize::MAX);
-        Ok(BucketStore(Arc::new(Inner {
+        Ok(BucketStore(Arc::new(BucketInner {
             client,
-            layout: Layout::new(&options.prefix),
+            layout: KeyLayout::new(&options.prefix),
             budget: Budget::new(options.memory / 4 * 3),
             largest_part: half,
             redirect: options.redirect,
             stale_after: options.stale_after,
             under_way: Mutex::default(),
-            turns: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
+            key_locks: (0..KEY_LOCKS)
+                .map(|_| tokio::sync::Mutex::default())
+                .collect(),
             cleaning: TaskTracker::new(),
         })))
     }
 }
 
-fn at(options: &Options, error: OpenError) -> OpenError {
-    OpenError::At {
+fn at(options: &BucketOptions, error: BucketError) -> BucketError {
+    BucketError::At {
         place: options.to_string(),
         why: Box::new(error),
     }
 }
 
-impl Inner {
+impl BucketInner {
     /// Waits until no other task here changes this key.
-    async fn turn(&self, id: &UploadId) -> tokio::sync::MutexGuard<'_, ()> {
+    async fn lock_key(&self, id: &UploadId) -> tokio::sync::MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         id.as_str().hash(&mut hasher);
-        let turn = usize::try_from(hasher.finish() % TURNS as u64).expect("below TURNS");
-        self.turns[turn].lock().await
+        let lock = usize::try_from(hasher.finish() % KEY_LOCKS as u64).expect("below KEY_LOCKS");
+        self.key_locks[lock].lock().await
     }
 
     /// The uploads under way here.
@@ -283,7 +286,7 @@ impl Store for BucketStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         self.0.cleaning.close();
-        if tokio::time::timeout(CLOSING, self.0.cleaning.wait())
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.0.cleaning.wait())
             .await
             .is_err()
         {

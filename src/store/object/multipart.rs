@@ -8,23 +8,23 @@ use object_store::path::Path;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Held;
-use super::client::Client;
+use super::budget::Permits;
+use super::client::BucketClient;
 use crate::store::StoreError;
 
 /// How many parts of one file are on their way at once.
-const IN_FLIGHT: usize = 4;
+const CONCURRENT_PARTS: usize = 4;
 
 /// A part, and what it holds of the budget until it is stored.
-pub struct Part {
+pub struct FilledPart {
     pub content: PutPayload,
-    pub held: Held,
+    pub permits: Permits,
 }
 
 /// What a transfer is told.
-pub enum Message {
+pub enum PartMessage {
     /// Here is the next part.
-    Part(Part),
+    Part(FilledPart),
     /// That was the last one.
     End,
 }
@@ -32,9 +32,9 @@ pub enum Message {
 /// Stores a file as its parts come, and gives it up if they end before the last one, or when it
 /// is told to.
 pub async fn transfer(
-    client: &Client,
+    client: &BucketClient,
     key: &Path,
-    parts: mpsc::Receiver<Message>,
+    parts: mpsc::Receiver<PartMessage>,
     given_up: CancellationToken,
 ) -> Result<(), StoreError> {
     let upload = client.begin(key).await?;
@@ -55,10 +55,10 @@ pub async fn transfer(
 
 /// Sends the parts; their names at the store, and how many bytes they have.
 async fn send(
-    client: &Client,
+    client: &BucketClient,
     key: &Path,
     upload: &String,
-    mut parts: mpsc::Receiver<Message>,
+    mut parts: mpsc::Receiver<PartMessage>,
 ) -> Result<(Vec<PartId>, u64), StoreError> {
     let mut flying = FuturesUnordered::new();
     let mut stored: Vec<Option<PartId>> = Vec::new();
@@ -69,18 +69,18 @@ async fn send(
                 let place: &mut Option<PartId> = &mut stored[number];
                 *place = Some(part?);
             }
-            message = parts.recv(), if !ended && flying.len() < IN_FLIGHT => match message {
-                Some(Message::Part(Part { content, held })) => {
+            message = parts.recv(), if !ended && flying.len() < CONCURRENT_PARTS => match message {
+                Some(PartMessage::Part(FilledPart { content, permits })) => {
                     let number = stored.len();
                     stored.push(None);
                     size += content.content_length() as u64;
                     flying.push(async move {
                         let part = client.put_part(key, upload, number, content).await;
-                        drop(held);
+                        drop(permits);
                         (number, part)
                     });
                 }
-                Some(Message::End) => ended = true,
+                Some(PartMessage::End) => ended = true,
                 None => return Err(broken_off()),
             },
         }

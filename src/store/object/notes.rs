@@ -3,13 +3,13 @@
 use object_store::PutOptions;
 use object_store::path::Path;
 
-use super::Inner;
-use super::error::sort;
+use super::BucketInner;
+use super::error::classify;
 use super::layout::name_of;
 use crate::model::{Timestamp, UploadId};
 use crate::store::{Note, StoreError};
 
-impl Inner {
+impl BucketInner {
     fn note_key(&self, note: Note, id: &UploadId) -> Path {
         self.layout.private(&format!("{}/{id}", note.folder()))
     }
@@ -21,7 +21,7 @@ impl Inner {
             .put(&key, b"\n".to_vec(), PutOptions::default())
             .await;
         put.map(drop)
-            .map_err(|error| sort(&format!("storing {key}"), &error))
+            .map_err(|error| classify(&format!("storing {key}"), &error))
     }
 
     pub async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {

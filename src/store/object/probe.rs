@@ -5,34 +5,34 @@ use std::time::Duration;
 use object_store::path::Path;
 use object_store::{Attributes, Error, GetOptions, PutMode, PutOptions, PutResult, UpdateVersion};
 
-use super::client::Client;
-use super::error::{is_absent, is_refusal, words};
+use super::client::BucketClient;
+use super::error::{is_absent, is_refusal, message};
 use super::key::WRITE;
-use super::layout::Layout;
-use super::{Inner, OpenError};
+use super::layout::KeyLayout;
+use super::{BucketError, BucketInner};
 use crate::model::{Salt, Timestamp};
 use crate::store::StoreError;
 
 /// What the names of the keys begin with that are tried.
 const PROBE: &str = "probe-";
 /// How old one is that was left.
-pub const LEFT: Duration = Duration::from_secs(3600);
+pub const STALE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Tries the conditions on a key of its own.
-pub async fn probe(client: &Client, layout: &Layout) -> Result<(), OpenError> {
-    let name = Salt::generate().map_err(|error| OpenError::Refused(error.to_string()))?;
+pub async fn probe(client: &BucketClient, layout: &KeyLayout) -> Result<(), BucketError> {
+    let name = Salt::generate().map_err(|error| BucketError::Refused(error.to_string()))?;
     let key = layout.private(&format!("{PROBE}{name}"));
     match client.get(&key, GetOptions::default()).await {
         Err(error) if is_absent(&error) => {}
         Err(error) => return Err(refused(&error)),
-        Ok(_) => return Err(OpenError::Unfit("it finds what was never stored")),
+        Ok(_) => return Err(BucketError::Unfit("it finds what was never stored")),
     }
     let tried = conditions(client, &key).await;
     client.delete(vec![key]).await;
     tried
 }
 
-impl Inner {
+impl BucketInner {
     /// Removes what earlier probes have left that were killed, and were last touched before
     /// `before`.
     pub async fn remove_probes(&self, before: Timestamp) -> Result<(), StoreError> {
@@ -47,7 +47,7 @@ impl Inner {
     }
 }
 
-async fn conditions(client: &Client, key: &Path) -> Result<(), OpenError> {
+async fn conditions(client: &BucketClient, key: &Path) -> Result<(), BucketError> {
     let first = put(client, key, "1", PutMode::Create).await;
     let first = first.map_err(|error| refused(&error))?;
     let found = client.get(key, GetOptions::default()).await;
@@ -57,7 +57,7 @@ async fn conditions(client: &Client, key: &Path) -> Result<(), OpenError> {
         .get(&WRITE)
         .is_none_or(|write| **write != *"1")
     {
-        return Err(OpenError::Unfit("it does not give user metadata back"));
+        return Err(BucketError::Unfit("it does not give user metadata back"));
     }
     let second = put(client, key, "2", PutMode::Create).await;
     expect_refusal(
@@ -80,7 +80,7 @@ async fn conditions(client: &Client, key: &Path) -> Result<(), OpenError> {
 }
 
 async fn put(
-    client: &Client,
+    client: &BucketClient,
     key: &Path,
     content: &str,
     mode: PutMode,
@@ -103,14 +103,14 @@ fn update(e_tag: Option<String>) -> PutMode {
 fn expect_refusal(
     result: Result<PutResult, Error>,
     otherwise: &'static str,
-) -> Result<(), OpenError> {
+) -> Result<(), BucketError> {
     match result {
-        Ok(_) => Err(OpenError::Unfit(otherwise)),
+        Ok(_) => Err(BucketError::Unfit(otherwise)),
         Err(error) if is_refusal(&error) => Ok(()),
         Err(error) => Err(refused(&error)),
     }
 }
 
-fn refused(error: &Error) -> OpenError {
-    OpenError::Refused(words(error))
+fn refused(error: &Error) -> BucketError {
+    BucketError::Refused(message(error))
 }

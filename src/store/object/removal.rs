@@ -2,12 +2,12 @@
 
 use object_store::path::Path;
 
-use super::Inner;
+use super::BucketInner;
 use super::key::Created;
 use crate::model::{Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, to_json};
 
-impl Inner {
+impl BucketInner {
     pub async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let removed = match tombstone.generation {
             1 => self.close_key(tombstone).await?,
@@ -29,7 +29,7 @@ impl Inner {
 
     async fn replace_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let id = &tombstone.id;
-        let _turn = self.turn(id).await;
+        let _lock = self.lock_key(id).await;
         let Some(known) = self.tagged(id).await? else {
             return Ok(Replaced::Gone);
         };
@@ -81,7 +81,7 @@ impl Inner {
 
     pub async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let id = &tombstone.id;
-        let _turn = self.turn(id).await;
+        let _lock = self.lock_key(id).await;
         match self.tagged(id).await? {
             // Nothing takes the place of a tombstone: one that was read a moment ago still stands.
             Some(found) if matches!(found.stored, Stored::Gone(_)) => {

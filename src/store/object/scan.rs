@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::Inner;
-use super::ask::Listed;
+use super::BucketInner;
+use super::ask::ListedObject;
 use super::layout::name_of;
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
-use crate::store::names::{Entry, read_name};
+use crate::store::names::{StoredName, read_name};
 use crate::store::{Fingerprint, Orphan, ScannedUpload, StoreError};
 
 /// The objects of one upload: in a listing they stand together, for S3 sorts by keys.
@@ -19,7 +19,7 @@ struct Group {
     fingerprint: Option<Fingerprint>,
 }
 
-impl Inner {
+impl BucketInner {
     pub async fn scan(&self, prefix: Prefix) -> Result<Vec<ScannedUpload>, StoreError> {
         let mut found = Vec::new();
         self.groups(prefix, |group| {
@@ -57,7 +57,7 @@ impl Inner {
             }
         };
         for file in unfinished {
-            let Entry::File(id, _) = read_name(prefix, name_of(file.key.as_ref()).as_bytes())
+            let StoredName::File(id, _) = read_name(prefix, name_of(file.key.as_ref()).as_bytes())
             else {
                 continue;
             };
@@ -102,8 +102,8 @@ impl Inner {
                 }
                 let entry = read_name(prefix, name.as_bytes());
                 let id = match &entry {
-                    Entry::Manifest(id) | Entry::File(id, _) => *id,
-                    Entry::Foreign => continue,
+                    StoredName::Manifest(id) | StoredName::File(id, _) => *id,
+                    StoredName::Foreign => continue,
                 };
                 if current.as_ref().is_some_and(|group| group.id != id)
                     && let Some(group) = current.take()
@@ -137,23 +137,23 @@ impl Group {
         }
     }
 
-    fn add(&mut self, entry: Entry, object: &Listed) {
+    fn add(&mut self, entry: StoredName, object: &ListedObject) {
         match entry {
-            Entry::Manifest(_) => {
+            StoredName::Manifest(_) => {
                 self.key = true;
                 match (&mut self.fingerprint, &object.tag) {
                     (Some(fingerprint), Some(tag)) => fingerprint.set_key(tag),
                     _ => self.fingerprint = None,
                 }
             }
-            Entry::File(_, name) => {
+            StoredName::File(_, name) => {
                 match (&mut self.fingerprint, object.size) {
                     (Some(fingerprint), Some(size)) => fingerprint.add_file(&name, size),
                     _ => self.fingerprint = None,
                 }
                 self.files.push(name);
             }
-            Entry::Foreign => {}
+            StoredName::Foreign => {}
         }
         self.newest = self.newest.max(object.changed);
     }

@@ -7,21 +7,21 @@ use bytes::Bytes;
 use object_store::PutPayload;
 use tokio::sync::mpsc;
 
-use super::budget::{Block, Held};
-use super::multipart::{self, Message, Part};
+use super::budget::{Block, Permits};
+use super::multipart::{self, FilledPart, PartMessage};
 use super::parts::{self, PART};
-use super::staged::BucketStaged;
+use super::transfers::Transfers;
 use crate::model::{FileName, Uptime};
 use crate::store::hashing::Hashing;
 use crate::store::{FileSink, FileSummary, StoreError};
 
 /// How many bytes of a file are held before any of the budget is taken, so that the many small
 /// files do not wait for the large ones.
-const SMALL: usize = 64 * 1024;
+const SMALL_FILE: usize = 64 * 1024;
 
 /// Gathers a file: a small one for one request, a larger one part by part.
 pub struct BucketSink<'a> {
-    staged: &'a mut BucketStaged,
+    transfers: &'a mut Transfers,
     name: FileName,
     hashing: Hashing,
     size: u64,
@@ -29,7 +29,7 @@ pub struct BucketSink<'a> {
     small: Vec<u8>,
     gathered: Gathered,
     /// The way of the parts, once there are some.
-    parts: Option<mpsc::Sender<Message>>,
+    parts: Option<mpsc::Sender<PartMessage>>,
     /// How many parts were sent, and how many bytes with them.
     number: usize,
     sent: u64,
@@ -41,7 +41,7 @@ struct Gathered {
     full: Vec<Bytes>,
     last: Option<Block>,
     len: usize,
-    held: Held,
+    permits: Permits,
 }
 
 impl Gathered {
@@ -66,21 +66,21 @@ impl Gathered {
     }
 
     /// All bytes, and what they hold of the budget.
-    fn take(&mut self) -> Part {
+    fn take(&mut self) -> FilledPart {
         let mut gathered = std::mem::take(self);
-        gathered.held.whole();
+        gathered.permits.whole();
         let last = gathered.last.map(Block::freeze);
-        Part {
+        FilledPart {
             content: PutPayload::from_iter(gathered.full.into_iter().chain(last)),
-            held: gathered.held,
+            permits: gathered.permits,
         }
     }
 }
 
 impl<'a> BucketSink<'a> {
-    pub fn new(staged: &'a mut BucketStaged, name: FileName, hash: bool) -> Self {
+    pub fn new(transfers: &'a mut Transfers, name: FileName, hash: bool) -> Self {
         BucketSink {
-            staged,
+            transfers,
             name,
             hashing: Hashing::new(hash),
             size: 0,
@@ -94,17 +94,17 @@ impl<'a> BucketSink<'a> {
 
     /// Makes room for more bytes, if need be by sending what there is.
     async fn make_room(&mut self) -> Result<(), StoreError> {
-        let inner = Arc::clone(&self.staged.inner);
+        let inner = Arc::clone(&self.transfers.inner);
         if self.gathered.len >= parts::size(self.number, inner.largest_part) {
             self.send().await?;
         }
         let gathered = &mut self.gathered;
-        let (whole, patience) = (gathered.len >= PART, parts::patience(self.number));
-        if whole || !patience.is_zero() {
-            let mut block = inner.budget.try_block(&mut gathered.held);
-            if block.is_none() && !patience.is_zero() {
-                let held = &mut gathered.held;
-                block = inner.budget.patient_block(held, patience).await;
+        let (whole, memory_wait) = (gathered.len >= PART, parts::memory_wait(self.number));
+        if whole || !memory_wait.is_zero() {
+            let mut block = inner.budget.try_block(&mut gathered.permits);
+            if block.is_none() && !memory_wait.is_zero() {
+                let permits = &mut gathered.permits;
+                block = inner.budget.block_within(permits, memory_wait).await;
             }
             if let Some(block) = block {
                 gathered.add(block);
@@ -115,7 +115,7 @@ impl<'a> BucketSink<'a> {
             // One that could be sent waits for no more: others may wait for what it holds.
             self.send().await?;
         }
-        let block = inner.budget.block(&mut self.gathered.held).await;
+        let block = inner.budget.block(&mut self.gathered.permits).await;
         self.gathered.add(block);
         Ok(())
     }
@@ -131,39 +131,39 @@ impl<'a> BucketSink<'a> {
 
     /// Sends what was gathered as a part.
     async fn send(&mut self) -> Result<(), StoreError> {
-        if self.number == parts::MOST {
+        if self.number == parts::MAX_PARTS {
             return Err(StoreError::TooLarge(format!(
                 "the store takes a file in {} parts, and those of {} came to {} bytes: with a larger s3_memory they are larger",
-                parts::MOST,
+                parts::MAX_PARTS,
                 self.name,
                 self.sent
             )));
         }
         if self.parts.is_none() {
             let (sender, receiver) = mpsc::channel(1);
-            let staged = &mut *self.staged;
-            let (inner, id) = (Arc::clone(&staged.inner), staged.id);
-            let (name, given_up) = (self.name.clone(), staged.given_up.clone());
+            let transfers = &mut *self.transfers;
+            let (inner, id) = (Arc::clone(&transfers.inner), transfers.id);
+            let (name, given_up) = (self.name.clone(), transfers.given_up.clone());
             let run = async move {
                 let key = inner.layout.file(&id, &name);
                 multipart::transfer(&inner.client, &key, receiver, given_up).await
             };
-            staged.transfer(self.name.clone(), run).await?;
+            transfers.begin(self.name.clone(), run).await?;
             self.parts = Some(sender);
         }
         self.number += 1;
         self.sent += self.gathered.len as u64;
         let part = self.gathered.take();
-        self.tell(Message::Part(part)).await
+        self.tell(PartMessage::Part(part)).await
     }
 
     /// Tells the transfer of the parts something; what it has failed with, if it has ended.
-    async fn tell(&mut self, message: Message) -> Result<(), StoreError> {
+    async fn tell(&mut self, message: PartMessage) -> Result<(), StoreError> {
         let sender = self.parts.as_ref().expect("parts are sent over a channel");
         if sender.send(message).await.is_ok() {
             return Ok(());
         }
-        while self.staged.one_ends().await? {}
+        self.transfers.join_all().await?;
         Err(StoreError::Unavailable(format!("storing {}", self.name)))
     }
 }
@@ -171,11 +171,11 @@ impl<'a> BucketSink<'a> {
 #[async_trait]
 impl FileSink for BucketSink<'_> {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
-        self.staged.touched = Uptime::now();
+        self.transfers.touched = Uptime::now();
         self.hashing.update(&data).await?;
         self.size += data.len() as u64;
         if self.gathered.last.is_none() && self.parts.is_none() {
-            if self.small.len() + data.len() <= SMALL {
+            if self.small.len() + data.len() <= SMALL_FILE {
                 self.small.extend_from_slice(&data);
                 return Ok(());
             }
@@ -190,24 +190,24 @@ impl FileSink for BucketSink<'_> {
             if self.gathered.len > 0 {
                 self.send().await?;
             }
-            self.tell(Message::End).await?;
+            self.tell(PartMessage::End).await?;
         } else {
-            let inner = Arc::clone(&self.staged.inner);
+            let inner = Arc::clone(&self.transfers.inner);
             let mut part = self.gathered.take();
-            if self.size <= SMALL as u64 {
+            if self.size <= SMALL_FILE as u64 {
                 part.content = std::mem::take(&mut self.small).into();
-                inner.budget.small(&mut part.held, SMALL).await;
+                inner.budget.small(&mut part.permits, SMALL_FILE).await;
             }
-            let (id, name) = (self.staged.id, self.name.clone());
+            let (id, name) = (self.transfers.id, self.name.clone());
             // Not to be broken off: the file would appear after whoever removes it has looked.
             let run = async move {
                 let key = inner.layout.file(&id, &name);
-                let Part { content, held } = part;
+                let FilledPart { content, permits } = part;
                 let stored = inner.client.put_file(&key, content).await;
-                drop(held);
+                drop(permits);
                 stored
             };
-            self.staged.transfer(self.name.clone(), run).await?;
+            self.transfers.begin(self.name.clone(), run).await?;
         }
         Ok(FileSummary {
             size: self.size,
@@ -222,30 +222,30 @@ mod tests {
 
     use super::*;
     use crate::model::UploadId;
-    use crate::store::object::{BucketStore, Options};
+    use crate::store::object::{BucketOptions, BucketStore};
 
     /// An upload that sends nothing.
-    fn staged() -> BucketStaged {
+    fn transfers() -> Transfers {
         // As the binary does before anything else.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let options = Options {
+        let options = BucketOptions {
             bucket: "nowhere".to_owned(),
             prefix: String::new(),
             endpoint: Some("http://127.0.0.1:9".to_owned()),
             settings: Vec::new(),
-            memory: Options::LEAST_MEMORY,
+            memory: BucketOptions::LEAST_MEMORY,
             redirect: false,
             stale_after: Duration::from_secs(3600),
         };
         let store = BucketStore::inspect(&options).unwrap();
-        BucketStaged::new(store.0, UploadId::generate().unwrap())
+        Transfers::new(store.0, UploadId::generate().unwrap())
     }
 
     #[tokio::test]
     async fn a_file_that_needs_too_many_parts_is_told_what_makes_them_larger() {
-        let mut staged = staged();
-        let mut sink = BucketSink::new(&mut staged, FileName::from_upload(b"huge"), false);
-        (sink.number, sink.sent) = (parts::MOST, 1 << 40);
+        let mut transfers = transfers();
+        let mut sink = BucketSink::new(&mut transfers, FileName::from_upload(b"huge"), false);
+        (sink.number, sink.sent) = (parts::MAX_PARTS, 1 << 40);
         let refused = sink.write(vec![0; 20 << 20].into()).await;
         let Err(StoreError::TooLarge(text)) = refused else {
             panic!("{refused:?}");
@@ -263,12 +263,12 @@ mod tests {
     #[tokio::test]
     async fn where_parts_are_scarce_memory_is_waited_for() {
         const SIZE: usize = 9 << 20;
-        let mut staged = staged();
-        let inner = Arc::clone(&staged.inner);
-        let mut sink = BucketSink::new(&mut staged, FileName::from_upload(b"large"), false);
-        sink.number = parts::MOST / 2;
-        let (mut held, mut blocks) = (Held::default(), Vec::new());
-        while let Some(block) = inner.budget.try_block(&mut held) {
+        let mut transfers = transfers();
+        let inner = Arc::clone(&transfers.inner);
+        let mut sink = BucketSink::new(&mut transfers, FileName::from_upload(b"large"), false);
+        sink.number = parts::MAX_PARTS / 2;
+        let (mut permits, mut blocks) = (Permits::default(), Vec::new());
+        while let Some(block) = inner.budget.try_block(&mut permits) {
             blocks.push(block);
         }
         {
@@ -276,10 +276,10 @@ mod tests {
             tokio::pin!(writing);
             let short = tokio::time::timeout(Duration::from_millis(50), &mut writing).await;
             assert!(short.is_err(), "it does not take the reserve");
-            drop((blocks, held));
+            drop((blocks, permits));
             writing.await.unwrap();
         }
         let now = (sink.number, sink.gathered.len);
-        assert_eq!(now, (parts::MOST / 2, SIZE), "nothing was sent early");
+        assert_eq!(now, (parts::MAX_PARTS / 2, SIZE), "nothing was sent early");
     }
 }

@@ -11,11 +11,11 @@ mod second;
 use second::S3Fs;
 use server::Bucket;
 
-fn options(bucket: &Bucket, prefix: &str) -> Options {
+fn options(bucket: &Bucket, prefix: &str) -> BucketOptions {
     at(&bucket.server.url(), &bucket.name, prefix, ["test", "test"])
 }
 
-fn at(endpoint: &str, bucket: &str, prefix: &str, [key, secret]: [&str; 2]) -> Options {
+fn at(endpoint: &str, bucket: &str, prefix: &str, [key, secret]: [&str; 2]) -> BucketOptions {
     // As the binary does before anything else.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = [
@@ -23,14 +23,14 @@ fn at(endpoint: &str, bucket: &str, prefix: &str, [key, secret]: [&str; 2]) -> O
         ("aws_secret_access_key", secret),
         ("aws_region", "us-east-1"),
     ];
-    Options {
+    BucketOptions {
         bucket: bucket.to_owned(),
         prefix: prefix.to_owned(),
         endpoint: Some(endpoint.to_owned()),
         settings: settings
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec(),
-        memory: Options::LEAST_MEMORY,
+        memory: BucketOptions::LEAST_MEMORY,
         redirect: false,
         stale_after: Duration::from_secs(3600),
     }
@@ -185,7 +185,7 @@ async fn what_others_have_put_into_the_bucket_is_passed_over() {
 #[tokio::test]
 async fn a_commit_that_comes_too_late_is_given_up() {
     let bucket = Bucket::new();
-    let options = Options {
+    let options = BucketOptions {
         stale_after: Duration::from_millis(20),
         ..options(&bucket, "")
     };

@@ -5,7 +5,7 @@ use std::sync::Once;
 use object_store::path::Path;
 use serde::Deserialize;
 
-use super::Inner;
+use super::BucketInner;
 use super::ask::{Unanswered, no_end, time};
 use crate::model::{Timestamp, UploadId};
 use crate::store::StoreError;
@@ -21,18 +21,18 @@ pub struct Unfinished {
 /// The answer to a ListMultipartUploads request (S3).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Page {
+struct UnfinishedPage {
     #[serde(default)]
     is_truncated: bool,
     next_key_marker: Option<String>,
     next_upload_id_marker: Option<String>,
     #[serde(default)]
-    upload: Vec<Upload>,
+    upload: Vec<ListedUpload>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Upload {
+struct ListedUpload {
     key: String,
     upload_id: String,
     initiated: String,
@@ -41,21 +41,21 @@ struct Upload {
 /// The answer to a ListParts request (S3).
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Parts {
+struct PartsPage {
     #[serde(default)]
     is_truncated: bool,
     next_part_number_marker: Option<String>,
     #[serde(default)]
-    part: Vec<Part>,
+    part: Vec<ListedPart>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Part {
+struct ListedPart {
     last_modified: String,
 }
 
-impl Inner {
+impl BucketInner {
     /// What is unfinished of the keys that begin with `begin`. A store that cannot say has its
     /// own rule to remove them: the log says so once.
     pub async fn unfinished(&self, begin: &str) -> Result<Vec<Unfinished>, StoreError> {
@@ -67,7 +67,7 @@ impl Inner {
                 query.push(("key-marker", key));
                 query.push(("upload-id-marker", upload));
             }
-            let page: Page = match self.client.ask(&Path::ROOT, &query).await {
+            let page: UnfinishedPage = match self.client.ask(&Path::ROOT, &query).await {
                 Ok(page) => page,
                 Err(Unanswered::Refused(status, code)) => {
                     static SAID: Once = Once::new();
@@ -112,7 +112,7 @@ impl Inner {
             if let Some(marker) = &marker {
                 query.push(("part-number-marker", marker));
             }
-            let page: Parts = match self.client.ask(&file.key, &query).await {
+            let page: PartsPage = match self.client.ask(&file.key, &query).await {
                 Ok(page) => page,
                 Err(Unanswered::Refused(404, _)) => return NOW,
                 Err(Unanswered::Refused(status, why)) => {
@@ -170,7 +170,7 @@ mod tests {
   <Upload><Key>a &amp; b</Key><UploadId>u1</UploadId><StorageClass>STANDARD</StorageClass><Initiated>2010-11-10T20:48:33.000Z</Initiated></Upload>
   <Upload><Key>k2</Key><UploadId>u2</UploadId><Initiated>2010-11-10T20:48:34.000Z</Initiated></Upload>
 </ListMultipartUploadsResult>"#;
-        let page: Page = quick_xml::de::from_str(xml).unwrap();
+        let page: UnfinishedPage = quick_xml::de::from_str(xml).unwrap();
         assert!(page.is_truncated);
         assert_eq!(page.next_upload_id_marker.as_deref(), Some("u2"));
         assert_eq!(page.upload[0].key, "a & b");
@@ -179,7 +179,7 @@ mod tests {
             1_289_422_114_000
         );
         let none = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>";
-        let page: Page = quick_xml::de::from_str(none).unwrap();
+        let page: UnfinishedPage = quick_xml::de::from_str(none).unwrap();
         assert!(page.upload.is_empty() && !page.is_truncated);
         let parts = r#"<ListPartsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
   <Key>k</Key><UploadId>u</UploadId><PartNumberMarker>1</PartNumberMarker><NextPartNumberMarker>3</NextPartNumberMarker>
@@ -187,7 +187,7 @@ mod tests {
   <Part><PartNumber>2</PartNumber><LastModified>2010-11-10T20:48:34.000Z</LastModified><Size>5</Size></Part>
   <Part><PartNumber>3</PartNumber><LastModified>2010-11-10T20:48:33.000Z</LastModified><Size>5</Size></Part>
 </ListPartsResult>"#;
-        let page: Parts = quick_xml::de::from_str(parts).unwrap();
+        let page: PartsPage = quick_xml::de::from_str(parts).unwrap();
         assert!(page.is_truncated && page.part.len() == 2);
         assert_eq!(page.next_part_number_marker.as_deref(), Some("3"));
     }

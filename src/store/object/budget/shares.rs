@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 /// How far ahead is looked: what a part is expected to take in this time is kept for it. It is
 /// about as long as a store takes for a part.
-const AHEAD: Duration = Duration::from_secs(4);
+const LOOKAHEAD: Duration = Duration::from_secs(4);
 /// How long the speed of a client counts as unknown; meanwhile all of its part is kept for it.
-const UNKNOWN: Duration = Duration::from_millis(250);
+const SPEED_UNKNOWN_FOR: Duration = Duration::from_millis(250);
 /// How often a part that has not begun looks whether it may begin: no event tells that another
 /// client has become slow.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The blocks, and the parts that share them.
 ///
@@ -29,19 +29,19 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Shares {
     /// Guards the parts and what is free. A std mutex: held for a walk over the parts, and for no
     /// await; wakes come after what they tell was changed.
-    state: Mutex<State>,
+    state: Mutex<SharesState>,
     /// The blocks of a part.
     part: usize,
 }
 
 #[derive(Debug)]
-struct State {
+struct SharesState {
     /// Blocks that no part has.
     free: usize,
     /// Whether room for one whole part is in reserve, which counts apart.
     reserve: bool,
     /// By the order in which they came.
-    parts: BTreeMap<u64, Entry>,
+    parts: BTreeMap<u64, PartState>,
     next: u64,
     /// The first of those that wait for their first block: it looks for all, for time alone can
     /// make room.
@@ -50,7 +50,7 @@ struct State {
 
 /// A part, from its first wish to its end.
 #[derive(Debug)]
-struct Entry {
+struct PartState {
     blocks: usize,
     /// Whether it was given the reserve.
     reserve: bool,
@@ -81,7 +81,7 @@ pub struct Share {
 impl Shares {
     /// So many blocks, and room for one part more in reserve.
     pub fn new(blocks: usize, part: usize) -> Arc<Self> {
-        let state = State {
+        let state = SharesState {
             free: blocks,
             reserve: true,
             parts: BTreeMap::new(),
@@ -94,7 +94,7 @@ impl Shares {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SharesState> {
         // Nothing between a lock and its release can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,18 +112,18 @@ impl Shares {
     }
 }
 
-impl State {
+impl SharesState {
     /// Gives what is free to those that wait.
     fn settle(&mut self, part: usize) {
-        let State {
+        let SharesState {
             free,
             reserve,
             parts,
             first,
             ..
         } = self;
-        let waiting = |entry: &&mut Entry| entry.waits.is_some() && entry.begun.is_some();
-        let needs = |entry: &&mut Entry| entry.blocks < part && !entry.reserve;
+        let waiting = |entry: &&mut PartState| entry.waits.is_some() && entry.begun.is_some();
+        let needs = |entry: &&mut PartState| entry.blocks < part && !entry.reserve;
         for entry in parts.values_mut().filter(waiting).filter(needs) {
             if !entry.grant(free, reserve) {
                 return;
@@ -136,7 +136,7 @@ impl State {
         }
         let mut kept = kept(parts, part);
         let queued =
-            |(_, entry): &(&u64, &mut Entry)| entry.waits.is_some() && entry.begun.is_none();
+            |(_, entry): &(&u64, &mut PartState)| entry.waits.is_some() && entry.begun.is_none();
         for (number, entry) in parts.iter_mut().filter(queued) {
             // The reserve is for where slow clients hold the rest.
             let (mut none, mut blocks) = (0, *free);
@@ -162,12 +162,12 @@ impl State {
 }
 
 /// Blocks that the parts which were begun will take in the near future.
-fn kept(parts: &BTreeMap<u64, Entry>, part: usize) -> usize {
+fn kept(parts: &BTreeMap<u64, PartState>, part: usize) -> usize {
     let now = Instant::now();
     parts.values().map(|entry| entry.expected(now, part)).sum()
 }
 
-impl Entry {
+impl PartState {
     /// Gives a block, or the reserve, to a part that waits; answers whether there was one.
     fn grant(&mut self, free: &mut usize, reserve: &mut bool) -> bool {
         if *free > 0 {
@@ -192,10 +192,10 @@ impl Entry {
         };
         let left = part.saturating_sub(self.blocks);
         let age = now.duration_since(begun);
-        if age < UNKNOWN {
+        if age < SPEED_UNKNOWN_FOR {
             return left;
         }
-        let taken = self.blocks as u128 * AHEAD.as_millis() / age.as_millis().max(1);
+        let taken = self.blocks as u128 * LOOKAHEAD.as_millis() / age.as_millis().max(1);
         left.min(usize::try_from(taken).unwrap_or(usize::MAX))
     }
 }
@@ -206,7 +206,7 @@ impl Share {
         let mut state = shares.lock();
         let number = state.next;
         state.next += 1;
-        let entry = Entry {
+        let entry = PartState {
             blocks: 0,
             reserve: false,
             begun: None,
@@ -223,7 +223,7 @@ impl Share {
     }
 
     /// Does something with the entry, and gives what is free to those that wait.
-    fn with<T>(&self, change: impl FnOnce(&mut Entry) -> T) -> T {
+    fn with<T>(&self, change: impl FnOnce(&mut PartState) -> T) -> T {
         let mut state = self.shares.lock();
         let entry = state.parts.get_mut(&self.number);
         let result = change(entry.expect("it is there as long as the share is"));
@@ -255,7 +255,7 @@ impl Share {
         if !may_begin || beyond {
             return false;
         }
-        let State {
+        let SharesState {
             free,
             reserve,
             parts,
@@ -281,7 +281,7 @@ impl Share {
     /// Takes a free block for a part that was begun: where one is free, none of those waits.
     fn try_fill(&self) -> bool {
         let mut state = self.shares.lock();
-        let State {
+        let SharesState {
             free,
             reserve,
             parts,
@@ -298,7 +298,7 @@ impl Share {
             Arc::clone(&entry.wake)
         });
         // Given up, it waits for nothing any more; what it was given it has until it is dropped.
-        let _waiting = Waiting(self);
+        let _waiting = WaitGuard(self);
         loop {
             let (waits, first) = {
                 let state = self.shares.lock();
@@ -309,7 +309,10 @@ impl Share {
                 (false, _) => return,
                 (true, false) => wake.notified().await,
                 (true, true) => {
-                    if tokio::time::timeout(LOOK, wake.notified()).await.is_err() {
+                    if tokio::time::timeout(POLL_INTERVAL, wake.notified())
+                        .await
+                        .is_err()
+                    {
                         self.with(|_| ());
                     }
                 }
@@ -319,9 +322,9 @@ impl Share {
 }
 
 /// A share that waits.
-struct Waiting<'a>(&'a Share);
+struct WaitGuard<'a>(&'a Share);
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.with(|entry| entry.waits = None);
     }

@@ -12,11 +12,11 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::source::{Blocks, Buffers, Source};
+use super::source::{Buffers, FileBlocks, FileSource};
 use super::{ClientError, Progress};
 
-/// What is sent, in order.
-pub(super) enum Piece {
+/// A piece of the body; they are sent in their order.
+pub(super) enum BodyPiece {
     /// From memory.
     Bytes(Bytes),
     /// The content of a file.
@@ -26,17 +26,17 @@ pub(super) enum Piece {
         /// Its length, where that is known.
         size: Option<u64>,
         /// Where it comes from.
-        source: Source,
+        source: FileSource,
     },
 }
 
-/// Where the sending stands, for who waits for the answer.
+/// Where the sending stands, for the task that waits for the answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent {
-    /// What kept a file from being read. The connection is broken off for it, and who sees it
-    /// break has to know why.
+    /// The error that kept a file from being read. The connection is broken off for it, and the
+    /// task that sees it break has to know why.
     pub failure: Arc<Mutex<Option<ClientError>>>,
-    /// How many bytes were sent, once that is all.
+    /// How many bytes were sent, once all of them were.
     pub whole: watch::Sender<Option<u64>>,
     /// Since when the network has had a block without asking for the next.
     pub taken: Arc<Mutex<Option<Instant>>>,
@@ -46,7 +46,7 @@ impl Sent {
     /// Ends when the network has had one block for so long.
     pub async fn stalled(&self, limit: Duration) {
         loop {
-            let since = *held(&self.taken);
+            let since = *lock(&self.taken);
             let left = since.map_or(limit, |since| limit.saturating_sub(since.elapsed()));
             if left.is_zero() {
                 return;
@@ -58,8 +58,10 @@ impl Sent {
 }
 
 /// The locks here are held for the length of a statement.
-pub(super) fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// A form as a request's body.
@@ -74,9 +76,9 @@ pub(super) struct FormBody {
 #[error("the form cannot be read to its end")]
 pub(super) struct Failed;
 
-struct Writer {
-    pieces: VecDeque<Piece>,
-    open: Option<Blocks>,
+struct PieceReader {
+    pieces: VecDeque<BodyPiece>,
+    open: Option<FileBlocks>,
     buffers: Buffers,
     block: usize,
     count: u64,
@@ -88,13 +90,13 @@ impl FormBody {
     /// The body made of `pieces`, of `len` bytes where that is known, whose files are read in
     /// blocks of `block` bytes.
     pub fn new(
-        pieces: VecDeque<Piece>,
+        pieces: VecDeque<BodyPiece>,
         len: Option<u64>,
         block: usize,
         sent: Sent,
         progress: Arc<dyn Progress>,
     ) -> Self {
-        let writer = Writer {
+        let writer = PieceReader {
             pieces,
             open: None,
             buffers: Buffers::default(),
@@ -104,12 +106,12 @@ impl FormBody {
             progress,
         };
         let taken = Arc::clone(&sent.taken);
-        let next = |mut writer: Writer| async move {
+        let next = |mut writer: PieceReader| async move {
             let block = writer.next().await?;
             Ok(block.map(|block| (block, writer)))
         };
         let blocks = try_unfold(writer, next).map_err(move |error| {
-            *held(&sent.failure) = Some(error);
+            *lock(&sent.failure) = Some(error);
             Failed
         });
         FormBody {
@@ -120,7 +122,7 @@ impl FormBody {
     }
 }
 
-impl Writer {
+impl PieceReader {
     async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
             if let Some(open) = &mut self.open {
@@ -130,22 +132,22 @@ impl Writer {
                     return Ok(Some(block));
                 }
                 let closed = self.open.take();
-                self.buffers = closed.map(Blocks::into_buffers).unwrap_or_default();
+                self.buffers = closed.map(FileBlocks::into_buffers).unwrap_or_default();
                 self.progress.file_end();
             }
             match self.pieces.pop_front() {
-                Some(Piece::Bytes(bytes)) => {
+                Some(BodyPiece::Bytes(bytes)) => {
                     self.count += bytes.len() as u64;
                     if self.pieces.is_empty() {
-                        // Where the length is known, nobody asks for what follows the last byte.
+                        // Where the length is known, hyper does not ask for the end.
                         self.progress.sent();
                         self.sent.whole.send_replace(Some(self.count));
                     }
                     return Ok(Some(bytes));
                 }
-                Some(Piece::File { name, size, source }) => {
+                Some(BodyPiece::File { name, size, source }) => {
                     self.progress.file(&name, size);
-                    self.open = Some(Blocks::open(
+                    self.open = Some(FileBlocks::open(
                         source,
                         self.block,
                         std::mem::take(&mut self.buffers),
@@ -167,9 +169,9 @@ impl Body for FormBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Failed>>> {
         let body = self.get_mut();
         let blocks = body.blocks.get_mut();
-        let blocks = blocks.unwrap_or_else(|held| held.into_inner());
+        let blocks = blocks.unwrap_or_else(|poisoned| poisoned.into_inner());
         let block = blocks.poll_next_unpin(cx);
-        *held(&body.taken) = block.is_ready().then(Instant::now);
+        *lock(&body.taken) = block.is_ready().then(Instant::now);
         block.map_ok(Frame::data)
     }
 

@@ -11,9 +11,9 @@ use reqwest::Url;
 use super::hash::Hasher;
 use super::place::Directory;
 use super::receive::{Incoming, Place};
-use super::received::{Received, shown};
+use super::received::{ReceivedFile, shown};
 use super::transfer::{Next, Transfer};
-use super::{Client, ClientError, Progress, Unwatched};
+use super::{Client, ClientError, NoProgress, Progress};
 use crate::form::{Decoder, Event, PartHead, RawFileName, close};
 use crate::model::{FileName, UniqueNames};
 
@@ -24,66 +24,66 @@ const KEPT_LIMIT: usize = 64 << 20;
 /// What a part takes of it beside its texts, in bytes.
 const PART_SIZE: usize = 512;
 
-/// What is to be downloaded, and where to.
+/// The names to be downloaded, and where their files go.
 pub struct Download {
     names: Vec<String>,
-    target: Target,
+    target: Destination,
     replace: bool,
     retries: u32,
     progress: Arc<dyn Progress>,
 }
 
-enum Target {
+enum Destination {
     Directory(PathBuf),
     Writer(Box<dyn Write + Send>),
 }
 
-/// What has come.
+/// What a download has brought.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Downloaded {
     /// The files, in their order.
-    pub files: Vec<Received>,
+    pub files: Vec<ReceivedFile>,
     /// The text fields, in their order, as name and value.
     pub fields: Vec<(String, String)>,
-    /// What could not be kept while the rest was: files whose names are taken, or that arrived
+    /// Files that could not be kept while the rest was: their names are taken, or they arrived
     /// damaged.
     pub failures: Vec<ClientError>,
     /// Files that are complete and in their places, of the form as it was before it changed under
     /// way; the form as it is now has none of their names.
-    pub outdated: Vec<Received>,
+    pub outdated: Vec<ReceivedFile>,
 }
 
 impl Download {
-    /// What goes under one name: an upload's id is its whole form, `ID/FILE` one file of it, and
+    /// The form under one name: an upload's id is its whole form, `ID/FILE` one file of it, and
     /// a file name the newest file of that name. It goes into the current directory.
     pub fn new(name: &str) -> Self {
         Self::all([name])
     }
 
-    /// What goes under several names, 1 to 100, in one form. `ID/FILE` stands alone.
+    /// The uploads and files under several names, 1 to 100, in one form. `ID/FILE` stands alone.
     pub fn all<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Download {
             names: names.into_iter().map(str::to_owned).collect(),
-            target: Target::Directory(PathBuf::from(".")),
+            target: Destination::Directory(PathBuf::from(".")),
             replace: false,
             retries: RETRIES,
-            progress: Arc::new(Unwatched),
+            progress: Arc::new(NoProgress),
         }
     }
 
     /// Puts the files into this directory, which is there already.
     #[must_use]
     pub fn to_directory(mut self, path: impl Into<PathBuf>) -> Self {
-        self.target = Target::Directory(path.into());
+        self.target = Destination::Directory(path.into());
         self
     }
 
-    /// Writes the one file there is to `writer`, as it comes: whether it is whole is known at the
-    /// end.
+    /// Writes the one file there is to `writer`, as it comes: only the end tells whether it is
+    /// whole.
     #[must_use]
     pub fn to_writer(mut self, writer: impl Write + Send + 'static) -> Self {
-        self.target = Target::Writer(Box::new(writer));
+        self.target = Destination::Writer(Box::new(writer));
         self
     }
 
@@ -126,11 +126,11 @@ impl Client {
         let progress = Arc::clone(&download.progress);
         let directory;
         let place = match download.target {
-            Target::Directory(path) => {
+            Destination::Directory(path) => {
                 directory = Directory::open(&path)?;
                 Place::Directory(&directory)
             }
-            Target::Writer(writer) => Place::Writer {
+            Destination::Writer(writer) => Place::Writer {
                 writer,
                 taken: false,
                 count: 0,
@@ -145,8 +145,8 @@ impl Client {
         loop {
             match transfer.next().await? {
                 Next::Bytes(bytes) => decoder.push(bytes),
-                Next::Anew(boundary) => {
-                    receiver.begin_anew()?;
+                Next::Restarted(boundary) => {
+                    receiver.restart()?;
                     close_len = close(&boundary, true).len() as u64;
                     decoder = Decoder::new(boundary);
                     progress.begin(transfer.len());
@@ -194,8 +194,8 @@ struct Receiver<'a> {
     progress: &'a dyn Progress,
     names: UniqueNames,
     /// The files of forms before this one, under the names that this download may give again.
-    before: HashMap<FileName, Received>,
-    part: Part<'a>,
+    before: HashMap<FileName, ReceivedFile>,
+    part: CurrentPart<'a>,
     hasher: Hasher,
     /// How many bytes are kept of the form.
     kept: usize,
@@ -203,7 +203,7 @@ struct Receiver<'a> {
 }
 
 /// The part that is coming.
-enum Part<'a> {
+enum CurrentPart<'a> {
     /// None, or a file that cannot be kept.
     Dropped,
     Field {
@@ -221,17 +221,17 @@ impl<'a> Receiver<'a> {
             progress,
             names: UniqueNames::default(),
             before: HashMap::new(),
-            part: Part::Dropped,
+            part: CurrentPart::Dropped,
             hasher: Hasher::default(),
             kept: 0,
             done: Downloaded::default(),
         }
     }
 
-    /// Forgets what has come: another form comes.
-    fn begin_anew(&mut self) -> Result<(), ClientError> {
-        self.place.begin_anew()?;
-        self.part = Part::Dropped;
+    /// Drops the form that has come: another comes.
+    fn restart(&mut self) -> Result<(), ClientError> {
+        self.place.restart()?;
+        self.part = CurrentPart::Dropped;
         self.names = UniqueNames::default();
         self.kept = 0;
         let done = std::mem::take(&mut self.done);
@@ -241,7 +241,7 @@ impl<'a> Receiver<'a> {
         Ok(())
     }
 
-    /// What has come, when nothing more does.
+    /// The result, when nothing more comes.
     fn into_done(mut self) -> Downloaded {
         self.done.outdated = self.before.into_values().collect();
         self.done.outdated.sort_by(|a, b| a.path.cmp(&b.path));
@@ -263,7 +263,7 @@ impl<'a> Receiver<'a> {
             let name = shown(&head.name);
             let value = Vec::new();
             self.keep(PART_SIZE + name.len())?;
-            self.part = Part::Field { name, value };
+            self.part = CurrentPart::Field { name, value };
             return Ok(true);
         };
         let media_type = head.content_type.as_ref().map_or(0, |text| text.len());
@@ -272,11 +272,11 @@ impl<'a> Receiver<'a> {
         let replace = self.replace || self.before.contains_key(&name);
         self.progress.file(name.as_str(), head.content_length);
         match Incoming::begin(&mut self.place, &head, name, replace, &mut self.hasher) {
-            Ok(incoming) => self.part = Part::File(Box::new(incoming)),
+            Ok(incoming) => self.part = CurrentPart::File(Box::new(incoming)),
             Err(error @ ClientError::Exists(_)) => {
-                self.part = Part::Dropped;
+                self.part = CurrentPart::Dropped;
                 self.done.failures.push(error);
-                // All that is left may be this file, which nobody wants.
+                // All that is left may be this file, which is dropped.
                 return Ok(head.content_length.is_none() || head.content_length != left);
             }
             Err(error) => return Err(error),
@@ -286,12 +286,12 @@ impl<'a> Receiver<'a> {
 
     fn data(&mut self, data: &Bytes) -> Result<(), ClientError> {
         match &mut self.part {
-            Part::Dropped => self.progress.advance(data.len() as u64),
-            Part::Field { value, .. } => {
+            CurrentPart::Dropped => self.progress.advance(data.len() as u64),
+            CurrentPart::Field { value, .. } => {
                 value.extend_from_slice(data);
                 self.keep(data.len())?;
             }
-            Part::File(incoming) => {
+            CurrentPart::File(incoming) => {
                 incoming.write(&mut self.place, data, &mut self.hasher)?;
                 self.progress.advance(data.len() as u64);
             }
@@ -310,13 +310,13 @@ impl<'a> Receiver<'a> {
     }
 
     fn end(&mut self) -> Result<(), ClientError> {
-        match std::mem::replace(&mut self.part, Part::Dropped) {
-            Part::Dropped => self.progress.file_end(),
-            Part::Field { name, value } => {
+        match std::mem::replace(&mut self.part, CurrentPart::Dropped) {
+            CurrentPart::Dropped => self.progress.file_end(),
+            CurrentPart::Field { name, value } => {
                 let value = String::from_utf8_lossy(&value).into_owned();
                 self.done.fields.push((name, value));
             }
-            Part::File(incoming) => {
+            CurrentPart::File(incoming) => {
                 self.progress.file_end();
                 match incoming.finish(&mut self.place, &mut self.hasher) {
                     Ok(received) => {
@@ -335,7 +335,7 @@ impl<'a> Receiver<'a> {
     }
 }
 
-/// What a file that came is called here.
+/// The name of a file that came, made safe.
 fn file_name(file: &RawFileName, field: &[u8]) -> FileName {
     FileName::from_upload(&file.display(field))
 }

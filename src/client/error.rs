@@ -96,7 +96,7 @@ pub enum ClientError {
     SeveralFiles,
     /// What was partly written out already has changed on the server.
     #[error("it changed on the server after {0} bytes were written out")]
-    ChangedThere(u64),
+    ChangedOnServer(u64),
 }
 
 impl ClientError {
@@ -119,7 +119,7 @@ impl ClientError {
 
     /// Whether the same request may succeed when it is sent again: the network failed, or the
     /// server says that it cannot for now.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             ClientError::Unreachable { .. }
             | ClientError::Timeout { .. }

@@ -6,7 +6,7 @@
 //!   `multipart/form-data` at `/upload`.
 //! - [`Download`]: names to be fetched as one form; its files are checked and then named, and a
 //!   transfer that breaks goes on where it broke.
-//! - [`Progress`]: who watches.
+//! - [`Progress`]: told how a transfer goes.
 //!
 //! ```
 //! use wharf::client::{Client, Download, FilePart, Token, Upload};
@@ -83,15 +83,15 @@ mod upload;
 
 pub use download::{Download, Downloaded, RETRIES};
 pub use error::ClientError;
-pub use progress::{Progress, Unwatched};
-pub use received::Received;
+pub use progress::{NoProgress, Progress};
+pub use received::ReceivedFile;
 pub use server::{Client, ClientBuilder, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Token};
 pub use source::FilePart;
 pub use upload::{BLOCK, Upload};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Does what may wait for a disk.
+/// Runs work that may wait for a disk.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

@@ -21,7 +21,7 @@ pub(super) struct Directory {
 
 /// A file being written. Dropped before it is published, it is removed.
 #[derive(Debug)]
-pub(super) struct Draft<'a> {
+pub(super) struct DraftFile<'a> {
     directory: &'a Directory,
     file: File,
     temporary: String,
@@ -56,16 +56,16 @@ impl Directory {
         blocking(found).is_ok()
     }
 
-    pub fn draft(&self) -> Result<Draft<'_>, ClientError> {
+    pub fn draft(&self) -> Result<DraftFile<'_>, ClientError> {
         let random = UploadId::generate().map_err(|error| ClientError::Setup(error.to_string()))?;
         let temporary = format!(".wharf-{random}.part");
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        // What the umask takes away from this is the user's choice.
+        // The user's umask takes away from this.
         let mode = Mode::from_raw_mode(0o666);
         let open = || rustix::fs::openat(&self.fd, temporary.as_str(), flags, mode);
         let file = blocking(open);
         let file = file.map_err(|error| ClientError::file(&self.path, error.into()))?;
-        Ok(Draft {
+        Ok(DraftFile {
             directory: self,
             file: File::from(file),
             temporary,
@@ -74,12 +74,13 @@ impl Directory {
     }
 }
 
-impl Draft<'_> {
+impl DraftFile<'_> {
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)
     }
 
-    /// Gives it its name: in place of whatever has it, if `replace`, and else only if nothing has.
+    /// Gives it its name: in place of another file of that name, if `replace`, and else only if
+    /// there is none.
     pub fn publish(mut self, name: &FileName, replace: bool) -> Result<PathBuf, ClientError> {
         let path = self.directory.path(name);
         match blocking(|| self.rename(name.as_str(), replace)) {
@@ -98,7 +99,7 @@ impl Draft<'_> {
             return rustix::fs::renameat(dir, from, dir, name);
         }
         match rustix::fs::renameat_with(dir, from, dir, name, RenameFlags::NOREPLACE) {
-            // File systems that cannot do it (rename(2)) can link, which never replaces.
+            // File systems without RENAME_NOREPLACE (rename(2)) can link, which never replaces.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 rustix::fs::linkat(dir, from, dir, name, AtFlags::empty())?;
                 rustix::fs::unlinkat(dir, from, AtFlags::empty())
@@ -108,11 +109,11 @@ impl Draft<'_> {
     }
 }
 
-impl Drop for Draft<'_> {
+impl Drop for DraftFile<'_> {
     fn drop(&mut self) {
         if !self.published {
             let (dir, name) = (&self.directory.fd, self.temporary.as_str());
-            // That it cannot be removed changes nothing of what went wrong.
+            // A file that stays is visible by its name; the first error is the one to report.
             let _ = rustix::fs::unlinkat(dir, name, AtFlags::empty());
         }
     }

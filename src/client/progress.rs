@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{ClientError, Received};
+use super::{ClientError, ReceivedFile};
 
-/// What is told while a transfer goes on. All calls come from the task that transfers, and in
+/// Told while a transfer goes on. All calls come from the task that transfers, and in
 /// order: `begin`, then for each file `file`, any number of `advance`, and its end.
 pub trait Progress: Send + Sync {
     /// The transfer begins, or begins anew, with so many bytes of files, where that is known.
@@ -18,13 +18,13 @@ pub trait Progress: Send + Sync {
     /// The whole form was handed to the network, and the server's answer is waited for.
     fn sent(&self) {}
     /// All of it has come, was checked, and has its name.
-    fn received(&self, _file: &Received) {}
+    fn received(&self, _file: &ReceivedFile) {}
     /// The transfer broke at so many bytes, and goes on after `wait`.
     fn retry(&self, _error: &ClientError, _at: u64, _wait: Duration) {}
 }
 
-/// Nobody watches.
+/// Ignores all of it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unwatched;
+pub struct NoProgress;
 
-impl Progress for Unwatched {}
+impl Progress for NoProgress {}

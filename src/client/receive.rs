@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::hash::Hasher;
-use super::place::{Directory, Draft};
-use super::received::{Received, shown};
+use super::place::{Directory, DraftFile};
+use super::received::{ReceivedFile, shown};
 use super::{ClientError, blocking};
 use crate::form::PartHead;
 use crate::model::{Digest, DigestHeaderError, FileName, expected_sha256};
 
-/// What errors call the writer.
+/// The name of the writer in errors.
 const OUTPUT: &str = "the output";
 
 /// Where files go.
@@ -33,7 +33,7 @@ pub(super) struct Incoming<'a> {
     name: FileName,
     replace: bool,
     /// Where it waits for its name; `None` when it goes to the writer.
-    draft: Option<Draft<'a>>,
+    draft: Option<DraftFile<'a>>,
     size: u64,
     field: String,
     media_type: Option<String>,
@@ -42,14 +42,17 @@ pub(super) struct Incoming<'a> {
 }
 
 impl Place<'_> {
-    /// Forgets what has come: another form comes.
-    pub fn begin_anew(&mut self) -> Result<(), ClientError> {
+    /// Makes room for another form; a writer that has bytes of the last one cannot.
+    ///
+    /// # Errors
+    /// [`ClientError::ChangedOnServer`] when bytes were written out.
+    pub fn restart(&mut self) -> Result<(), ClientError> {
         match self {
             Place::Writer { taken, count, .. } => {
                 *taken = false;
                 match count {
                     0 => Ok(()),
-                    written => Err(ClientError::ChangedThere(*written)),
+                    written => Err(ClientError::ChangedOnServer(*written)),
                 }
             }
             Place::Directory(_) => Ok(()),
@@ -121,7 +124,7 @@ impl<'a> Incoming<'a> {
         written.map_err(|error| ClientError::file(&self.destination(place), error))
     }
 
-    /// Checks what has come, and gives it its name.
+    /// Checks the file, and gives it its name.
     ///
     /// # Errors
     /// [`ClientError::Damaged`] when it is not what it was said to be, [`ClientError::Exists`]
@@ -130,7 +133,7 @@ impl<'a> Incoming<'a> {
         self,
         place: &mut Place<'a>,
         hasher: &mut Hasher,
-    ) -> Result<Received, ClientError> {
+    ) -> Result<ReceivedFile, ClientError> {
         let damaged = |how: String| ClientError::Damaged {
             name: self.name.to_string(),
             how,
@@ -163,7 +166,7 @@ impl<'a> Incoming<'a> {
                 None
             }
         };
-        Ok(Received {
+        Ok(ReceivedFile {
             field: self.field,
             name: self.name,
             path,

@@ -1,4 +1,4 @@
-//! What has come.
+//! Files that have come.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::model::{Digest, FileName};
 /// A file that has come whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Received {
+pub struct ReceivedFile {
     /// The field it came in.
     pub field: String,
     /// Its safe name.

@@ -3,20 +3,21 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
 use super::{Client, ClientError};
 
 /// The most uploads that a server lists at once.
-const PAGE: usize = 1000;
-/// How many pages without an upload, one after the other, lead to others: behind many that are
-/// over, a server looks for the next ones with each.
-const EMPTY_PAGES: usize = 1000;
-/// How often a deletion is tried whose answer does not come.
-const DELETE_TRIES: u32 = 3;
-/// The pause after the first of them; the next is four times as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const PAGE_SIZE: usize = 1000;
+/// How many pages without an upload, one after the other, are followed: a server that has many
+/// expired ones finds the next live upload some pages later.
+const MAX_EMPTY_PAGES: usize = 1000;
+/// How often a deletion is sent again whose answer does not come.
+const DELETE_RETRIES: usize = 2;
+/// The pause before the first of them; the next is four times as long.
+const DELETE_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 impl Client {
     /// An upload as the server shows it.
@@ -41,7 +42,7 @@ impl Client {
         let mut after: Option<String> = None;
         let mut empty = 0;
         while left > 0 {
-            let mut query = vec![("limit", left.min(PAGE).to_string())];
+            let mut query = vec![("limit", left.min(PAGE_SIZE).to_string())];
             query.extend(after.clone().map(|after| ("after", after)));
             let mut page = self.ask(Method::GET, &["uploads"], &query).await?;
             let Some(Value::Array(uploads)) = page.get_mut("uploads").map(Value::take) else {
@@ -57,7 +58,7 @@ impl Client {
                     let reason = format!("its listing goes on where it was, after {next:?}");
                     return Err(ClientError::Answer(reason));
                 }
-                Some(Value::String(next)) if empty < EMPTY_PAGES => after = Some(next),
+                Some(Value::String(next)) if empty < MAX_EMPTY_PAGES => after = Some(next),
                 _ => return Ok(()),
             }
         }
@@ -72,22 +73,28 @@ impl Client {
     /// the server cannot be asked.
     pub async fn delete(&self, id: &str) -> Result<(), ClientError> {
         let path = ["uploads", sent(id)?];
-        let mut pause = FIRST_PAUSE;
-        for left in (0..DELETE_TRIES).rev() {
-            let broke = match self.ask(Method::DELETE, &path, &[]).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            let again = left + 1 < DELETE_TRIES;
-            match &broke {
-                ClientError::Refused { status, .. } if again && *status == 404 => return Ok(()),
-                ClientError::Broken { .. } | ClientError::Timeout { .. } if left > 0 => {}
-                _ => return Err(broke),
+        let mut tries = 0;
+        let send = || {
+            tries += 1;
+            let repeated = tries > 1;
+            async move {
+                match self.ask(Method::DELETE, &path, &[]).await {
+                    Err(ClientError::Refused { status, .. }) if repeated && status == 404 => Ok(()),
+                    answer => answer.map(drop),
+                }
             }
-            tokio::time::sleep(pause).await;
-            pause *= 4;
-        }
-        unreachable!("the last try returns")
+        };
+        let delays = ExponentialBuilder::new()
+            .with_min_delay(DELETE_RETRY_DELAY)
+            .with_factor(4.0)
+            .with_max_times(DELETE_RETRIES);
+        let unanswered = |error: &ClientError| {
+            matches!(
+                error,
+                ClientError::Broken { .. } | ClientError::Timeout { .. }
+            )
+        };
+        send.retry(delays).when(unanswered).await
     }
 
     /// Has the server compare its index with its records; answers with what it counted.

@@ -1,4 +1,4 @@
-//! The files of an upload, and what is read of them.
+//! The files of an upload, and the blocks read of them.
 
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
@@ -20,21 +20,21 @@ const FIELD: &str = "file";
 
 /// One file of an [`Upload`](super::Upload).
 pub struct FilePart {
-    pub(super) source: Source,
+    pub(super) source: FileSource,
     pub(super) field: String,
     pub(super) name: Vec<u8>,
     media_type: Option<String>,
 }
 
-pub(super) enum Source {
-    /// A regular file, and what it was when it was named.
+pub(super) enum FileSource {
+    /// A regular file, and its stamp when it was named.
     Regular(PathBuf, Stamp),
     /// Something that is read to its end: a pipe, a device, a reader. The lock is never held; it
     /// lets the form be shared between threads, as a request has to be.
     Stream(PathBuf, Mutex<Box<dyn Read + Send>>),
 }
 
-/// What tells a file from itself after a change.
+/// Tells whether a file was changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub size: u64,
@@ -44,7 +44,7 @@ pub(super) struct Stamp {
 
 impl FilePart {
     /// The file at `path`, sent under its own name. It is opened when its turn comes; pipes,
-    /// devices and whatever else has no size are opened now, and read to their end.
+    /// devices and other files without a size are opened now, and read to their end.
     ///
     /// # Errors
     /// There is none, it cannot be read, or it is a directory.
@@ -60,21 +60,21 @@ impl FilePart {
         // Files of procfs have contents and no size (proc(5)).
         let unsized_file = metadata.len() == 0 && matches!(file.read_at(&mut [0], 0), Ok(1..));
         let source = if metadata.is_file() && !unsized_file {
-            Source::Regular(path, Stamp::of(&metadata))
+            FileSource::Regular(path, Stamp::of(&metadata))
         } else {
-            Source::Stream(path, Mutex::new(Box::new(file)))
+            FileSource::Stream(path, Mutex::new(Box::new(file)))
         };
         Ok(Self::new(source, name))
     }
 
-    /// What a reader gives, to its end, sent as a file of this name. It is read on a thread of
+    /// The content of a reader, to its end, sent as a file of this name. It is read on a thread of
     /// its own.
     pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Self {
-        let source = Source::Stream(PathBuf::from(name), Mutex::new(Box::new(reader)));
+        let source = FileSource::Stream(PathBuf::from(name), Mutex::new(Box::new(reader)));
         Self::new(source, name.as_bytes().to_vec())
     }
 
-    fn new(source: Source, name: Vec<u8>) -> Self {
+    fn new(source: FileSource, name: Vec<u8>) -> Self {
         FilePart {
             source,
             field: FIELD.to_owned(),
@@ -113,8 +113,8 @@ impl FilePart {
     /// Its length in bytes, where that is known beforehand.
     pub fn size(&self) -> Option<u64> {
         match &self.source {
-            Source::Regular(_, stamp) => Some(stamp.size),
-            Source::Stream(..) => None,
+            FileSource::Regular(_, stamp) => Some(stamp.size),
+            FileSource::Stream(..) => None,
         }
     }
 
@@ -146,7 +146,7 @@ impl Stamp {
 }
 
 /// The blocks of one file.
-pub(super) enum Blocks {
+pub(super) enum FileBlocks {
     Regular(Regular),
     Stream(PathBuf, mpsc::Receiver<io::Result<Bytes>>),
 }
@@ -190,11 +190,11 @@ impl Buffers {
     }
 }
 
-impl Blocks {
+impl FileBlocks {
     /// Opens the file to be read in blocks of `block` bytes.
-    pub fn open(source: Source, block: usize, buffers: Buffers) -> Result<Self, ClientError> {
+    pub fn open(source: FileSource, block: usize, buffers: Buffers) -> Result<Self, ClientError> {
         match source {
-            Source::Regular(path, stamp) => {
+            FileSource::Regular(path, stamp) => {
                 let open = || File::open(&path);
                 let file = blocking(open).map_err(|error| ClientError::file(&path, error))?;
                 // Twice the readahead; a file that is not on a disk has no use for it.
@@ -209,9 +209,9 @@ impl Blocks {
                     buffers,
                 };
                 regular.check()?;
-                Ok(Blocks::Regular(regular))
+                Ok(FileBlocks::Regular(regular))
             }
-            Source::Stream(path, reader) => {
+            FileSource::Stream(path, reader) => {
                 let reader = reader
                     .into_inner()
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -221,7 +221,7 @@ impl Blocks {
                 thread
                     .spawn(move || read_all(reader, block, &sender))
                     .map_err(|error| ClientError::file(&path, error))?;
-                Ok(Blocks::Stream(path, receiver))
+                Ok(FileBlocks::Stream(path, receiver))
             }
         }
     }
@@ -229,16 +229,19 @@ impl Blocks {
     /// The buffers, for the next file.
     pub fn into_buffers(self) -> Buffers {
         match self {
-            Blocks::Regular(regular) => regular.buffers,
-            Blocks::Stream(..) => Buffers::default(),
+            FileBlocks::Regular(regular) => regular.buffers,
+            FileBlocks::Stream(..) => Buffers::default(),
         }
     }
 
-    /// The next block; `None` at the end, when all of the file was what it was said to be.
+    /// The next block; `None` at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has changed since it was named.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         match self {
-            Blocks::Regular(regular) => blocking(|| regular.next()),
-            Blocks::Stream(path, receiver) => match receiver.recv().await {
+            FileBlocks::Regular(regular) => blocking(|| regular.next()),
+            FileBlocks::Stream(path, receiver) => match receiver.recv().await {
                 Some(Ok(block)) => Ok(Some(block)),
                 Some(Err(error)) => Err(ClientError::file(path, error)),
                 None => Ok(None),
@@ -268,7 +271,7 @@ impl Regular {
         Ok(Some(self.buffers.hand_out(block, len)))
     }
 
-    /// Whether the file is still what it was when it was named.
+    /// Checks that the file is the one that was named, unchanged.
     fn check(&self) -> Result<(), ClientError> {
         let metadata = self.file.metadata();
         let metadata = metadata.map_err(|error| ClientError::file(&self.path, error))?;
@@ -284,7 +287,7 @@ impl Regular {
     }
 }
 
-/// Reads to the end, or until nobody wants more.
+/// Reads to the end, or until the receiver is dropped.
 fn read_all(mut reader: impl Read, block: usize, sender: &mpsc::Sender<io::Result<Bytes>>) {
     loop {
         let mut bytes = Vec::with_capacity(block);
@@ -305,7 +308,7 @@ fn read_all(mut reader: impl Read, block: usize, sender: &mpsc::Sender<io::Resul
 impl std::fmt::Debug for FilePart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path: &Path = match &self.source {
-            Source::Regular(path, _) | Source::Stream(path, _) => path,
+            FileSource::Regular(path, _) | FileSource::Stream(path, _) => path,
         };
         f.debug_struct("FilePart")
             .field("path", &path)

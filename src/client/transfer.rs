@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use bytes::{Buf as _, Bytes};
 use reqwest::{Method, Response, StatusCode, Url, header};
 
 use super::{Client, ClientError, Progress};
 use crate::form::{Boundary, ContentTypeError};
 
-/// How long the first wait for another try is, and the longest.
-const FIRST_WAIT: Duration = Duration::from_millis(250);
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
-/// The longest that a server is believed that asks to be left alone (`Retry-After`).
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pause before the first reconnection, doubled each time, and the longest.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(250);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(8);
+/// The longest pause that a server can ask for (`Retry-After`).
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// A representation being read. Where a connection breaks, another goes on at that byte (RFC 9110
 /// sections 13.1.5 and 14.2), as long as the representation is the same.
@@ -20,9 +21,10 @@ pub(super) struct Transfer<'a> {
     client: &'a Client,
     url: Url,
     progress: &'a dyn Progress,
-    /// How often in a row it may fail without a new byte.
-    retries: u32,
-    failures: u32,
+    /// The pauses before the reconnections that may still fail in a row without a new byte.
+    delays: ExponentialBackoff,
+    /// What they begin with again after a new byte.
+    policy: ExponentialBuilder,
     response: Response,
     /// A strong validator, where there is one and ranges are to be had.
     etag: Option<header::HeaderValue>,
@@ -38,8 +40,8 @@ pub(super) struct Transfer<'a> {
 pub(super) enum Next {
     /// The next bytes of the form.
     Bytes(Bytes),
-    /// It is another form now, under this boundary: all before is void.
-    Anew(Boundary),
+    /// Another form begins, under this boundary: all bytes before are void.
+    Restarted(Boundary),
     /// That was all.
     End,
 }
@@ -52,6 +54,10 @@ impl<'a> Transfer<'a> {
         retries: u32,
         progress: &'a dyn Progress,
     ) -> Result<(Self, Boundary), ClientError> {
+        let policy = ExponentialBuilder::new()
+            .with_min_delay(MIN_RETRY_DELAY)
+            .with_max_delay(MAX_RETRY_DELAY)
+            .with_max_times(retries as usize);
         let answer = client
             .send(client.request(Method::GET, url.clone()))
             .await?;
@@ -60,8 +66,8 @@ impl<'a> Transfer<'a> {
             client,
             url,
             progress,
-            retries,
-            failures: 0,
+            delays: policy.build(),
+            policy,
             response,
             etag: None,
             len: None,
@@ -88,7 +94,7 @@ impl<'a> Transfer<'a> {
                     bytes.advance(dropped as usize);
                     if !bytes.is_empty() {
                         self.at += bytes.len() as u64;
-                        self.failures = 0;
+                        self.delays = self.policy.build();
                         return Ok(Next::Bytes(bytes));
                     }
                 }
@@ -96,30 +102,34 @@ impl<'a> Transfer<'a> {
                 Ok(None) => {
                     let reason = format!("it ended after {} bytes", self.at);
                     let server = self.client.name().to_owned();
-                    if let Some(anew) = self.again(ClientError::Broken { server, reason }).await? {
-                        return Ok(anew);
+                    if let Some(restarted) = self
+                        .reconnect(ClientError::Broken { server, reason })
+                        .await?
+                    {
+                        return Ok(restarted);
                     }
                 }
                 Err(_) if self.len == Some(self.at) => return Ok(Next::End),
                 Err(error) => {
-                    if let Some(anew) = self.again(error).await? {
-                        return Ok(anew);
+                    if let Some(restarted) = self.reconnect(error).await? {
+                        return Ok(restarted);
                     }
                 }
             }
         }
     }
 
-    /// Makes another connection after `error`. `None` when the form goes on where it broke.
-    async fn again(&mut self, mut error: ClientError) -> Result<Option<Next>, ClientError> {
+    /// Makes another connection after `error`. `None` when the form goes on where it broke. More than
+    /// a retry: the pauses go on from one break to the next until a new byte comes, and the server
+    /// may ask for a longer one.
+    async fn reconnect(&mut self, mut error: ClientError) -> Result<Option<Next>, ClientError> {
         let mut pause = Duration::ZERO;
         loop {
-            if self.failures >= self.retries || !error.is_passing() {
+            let delay = error.is_transient().then(|| self.delays.next()).flatten();
+            let Some(delay) = delay else {
                 return Err(error);
-            }
-            let backoff = FIRST_WAIT.saturating_mul(1 << self.failures.min(10));
-            let wait = backoff.min(LONGEST_WAIT).max(pause);
-            self.failures += 1;
+            };
+            let wait = delay.max(pause);
             self.progress.retry(&error, self.at, wait);
             tokio::time::sleep(wait).await;
             let mut request = self.client.request(Method::GET, self.url.clone());
@@ -137,7 +147,7 @@ impl<'a> Transfer<'a> {
             };
             pause = retry_after(&answer);
             if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
-                // What has come is longer than what there is now.
+                // More bytes have come than the form has now.
                 self.etag = None;
                 continue;
             }
@@ -170,7 +180,7 @@ impl<'a> Transfer<'a> {
         self.at = 0;
         self.skip = 0;
         let boundary = self.take_over()?;
-        Ok(Some(Next::Anew(boundary)))
+        Ok(Some(Next::Restarted(boundary)))
     }
 
     /// Takes the response for the whole of a representation.
@@ -191,11 +201,11 @@ fn first_byte(value: &[u8]) -> Option<u64> {
     range.split('-').next()?.parse().ok()
 }
 
-/// How long a server asks to be left alone, in seconds, up to a limit.
+/// The pause that a server asks for, in seconds, up to a limit.
 fn retry_after(answer: &Response) -> Duration {
     let value = answer.headers().get(header::RETRY_AFTER);
     let seconds = value.and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0)).min(LONGEST_PAUSE)
+    Duration::from_secs(seconds.unwrap_or(0)).min(MAX_RETRY_AFTER)
 }
 
 #[cfg(test)]

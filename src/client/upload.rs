@@ -8,19 +8,19 @@ use bytes::Bytes;
 use reqwest::{Body, Method, Url, header};
 use serde_json::Value;
 
-use super::body::{FormBody, Piece, Sent, held};
-use super::{Client, ClientError, FilePart, Progress, Unwatched};
+use super::body::{BodyPiece, FormBody, Sent, lock};
+use super::{Client, ClientError, FilePart, NoProgress, Progress};
 use crate::form::{self, Boundary};
 use crate::model::UploadId;
 
-/// How much of a file is read and sent at a time, in bytes: what measures best.
+/// How much of a file is read and sent at a time, in bytes: the size that measures best.
 pub const BLOCK: usize = 128 * 1024;
 /// The slowest disk that a server is waited for: it syncs so many bytes a second.
 const SYNC_RATE: u64 = 10 << 20;
 
 /// A form to be sent: text fields, then files, in the order they are added.
 ///
-/// Files are streamed; what is held of them is a few blocks.
+/// Files are streamed, with a few blocks of them in memory.
 pub struct Upload {
     fields: Vec<(String, String)>,
     files: Vec<FilePart>,
@@ -36,7 +36,7 @@ impl Default for Upload {
             files: Vec::new(),
             options: Vec::new(),
             block: BLOCK,
-            progress: Arc::new(Unwatched),
+            progress: Arc::new(NoProgress),
         }
     }
 }
@@ -89,8 +89,8 @@ impl Upload {
         self
     }
 
-    /// What goes out, and its length in bytes where that is known.
-    fn encode(self, boundary: &Boundary) -> (VecDeque<Piece>, Option<u64>) {
+    /// The body, and its length in bytes where that is known.
+    fn encode(self, boundary: &Boundary) -> (VecDeque<BodyPiece>, Option<u64>) {
         let mut pieces = VecDeque::new();
         let mut text = Vec::new();
         let mut first = true;
@@ -115,8 +115,8 @@ impl Upload {
             first = false;
             len = add(len, Some(text.len() as u64 + size.unwrap_or(0)));
             len = size.and(len);
-            pieces.push_back(Piece::Bytes(Bytes::from(std::mem::take(&mut text))));
-            pieces.push_back(Piece::File {
+            pieces.push_back(BodyPiece::Bytes(Bytes::from(std::mem::take(&mut text))));
+            pieces.push_back(BodyPiece::File {
                 name: String::from_utf8_lossy(&file.name).into_owned(),
                 size,
                 source: file.source,
@@ -124,7 +124,7 @@ impl Upload {
         }
         text.extend(form::close(boundary, !first));
         len = add(len, Some(text.len() as u64));
-        pieces.push_back(Piece::Bytes(Bytes::from(text)));
+        pieces.push_back(BodyPiece::Bytes(Bytes::from(text)));
         (pieces, len)
     }
 }
@@ -163,7 +163,7 @@ impl Client {
             answer = request.send() => answer.map_err(|error| self.failed(error)),
             silent = self.silence(&sent) => Err(silent),
         };
-        let failure = held(&sent.failure).take();
+        let failure = lock(&sent.failure).take();
         match (failure, answer) {
             (Some(failure), _) => Err(failure),
             (None, Ok(answer)) => self.json(answer).await,
@@ -191,7 +191,7 @@ impl Client {
     }
 }
 
-/// A connection that broke when all was sent leaves open what became of it.
+/// After a connection that broke when all was sent, the form may be stored or not.
 fn unanswered(error: ClientError) -> ClientError {
     match error {
         ClientError::Broken { server, reason } => ClientError::Broken {

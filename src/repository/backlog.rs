@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use backon::{ConstantBuilder, Retryable as _};
 use futures_util::future::OptionFuture;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
@@ -22,16 +23,16 @@ use crate::store::{Note, StoreError};
 const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many are remembered; what is older is left to the regular comparison.
 const MOST: usize = 100_000;
-/// The pause before what was missed is tried again, doubled each time.
-const AGAIN: Duration = Duration::from_millis(20);
+/// The pause before missed changes are tried again, doubled each time.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 /// The longest of them.
-const AGAIN_LONGEST: Duration = Duration::from_millis(500);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How many uploads are indexed at once.
 const AT_ONCE: usize = 16;
 
-/// How often a manifest is read that comes damaged, and the pause before the next time.
-const DAMAGED_LOOKS: u32 = 5;
-const DAMAGED_PAUSE: Duration = Duration::from_millis(500);
+/// How often a manifest is read again that comes damaged, and the pause before.
+const DAMAGED_RETRIES: usize = 4;
+const DAMAGED_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The uploads to be indexed again.
 #[derive(Debug, Default)]
@@ -199,25 +200,26 @@ impl Repository {
         Ok(())
     }
 
-    /// Indexes what was missed, until nothing is left.
+    /// Indexes what was missed, until nothing is left. More than a retry: the list is read anew each
+    /// time, and the index, when it is back, cuts the pause short.
     async fn make_up(&self) {
         let backlog = &self.0.backlog;
-        let (mut mended, mut pause) = (0, AGAIN);
+        let (mut mended, mut pause) = (0, RETRY_DELAY);
         loop {
             let missed = backlog.all();
             if missed.is_empty() {
                 break;
             }
             if self.index_all(missed, &mut mended).await {
-                pause = AGAIN;
+                pause = RETRY_DELAY;
                 continue;
             }
             // As soon as the index is back, or may be.
             let outages = self.0.catalog.outages();
             let reachable = OptionFuture::from(outages.map(Outages::reachable_again));
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(AGAIN_LONGEST),
-                Some(()) = reachable => pause = AGAIN,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(MAX_RETRY_DELAY),
+                Some(()) = reachable => pause = RETRY_DELAY,
             }
         }
         if mended > 0 {
@@ -228,15 +230,14 @@ impl Repository {
     /// Indexes one. A manifest that comes damaged is read again, for it may come whole: a store in
     /// trouble is often why the index has missed it.
     async fn index_missed(&self, id: &UploadId) -> Result<Indexed, RepositoryError> {
-        for _ in 1..DAMAGED_LOOKS {
-            match self.index(id, &[]).await {
-                Err(RepositoryError::Store(StoreError::Damaged(_))) => {
-                    tokio::time::sleep(DAMAGED_PAUSE).await;
-                }
-                indexed => return indexed,
-            }
-        }
-        self.index(id, &[]).await
+        let delays = ConstantBuilder::new()
+            .with_delay(DAMAGED_RETRY_DELAY)
+            .with_max_times(DAMAGED_RETRIES);
+        let damaged = |error: &RepositoryError| {
+            matches!(error, RepositoryError::Store(StoreError::Damaged(_)))
+        };
+        let index = || self.index(id, &[]);
+        index.retry(delays).when(damaged).await
     }
 
     /// Indexes these, and counts them. Answers whether all of them are settled.

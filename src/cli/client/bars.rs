@@ -11,7 +11,7 @@ use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Pro
 
 use super::Output;
 use crate::cli::stderr::say;
-use crate::client::{ClientError, Progress, Received};
+use crate::client::{ClientError, Progress, ReceivedFile};
 use crate::model::plain;
 
 /// How often a second the bars are drawn.
@@ -30,9 +30,9 @@ pub struct Bars {
 /// Files that are complete.
 #[derive(Default)]
 struct Complete {
-    files: Vec<Received>,
+    files: Vec<ReceivedFile>,
     /// Those that came before the form began anew, until others take their places.
-    before: BTreeMap<PathBuf, Received>,
+    before: BTreeMap<PathBuf, ReceivedFile>,
 }
 
 struct Drawn {
@@ -64,7 +64,7 @@ impl Bars {
     }
 
     /// The files that have come so far.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedFile> {
         let complete = held(&self.received);
         let before = complete.before.values();
         before.chain(&complete.files).cloned().collect()
@@ -180,7 +180,7 @@ impl Progress for Bars {
         self.sent.store(true, Ordering::Relaxed);
     }
 
-    fn received(&self, file: &Received) {
+    fn received(&self, file: &ReceivedFile) {
         let mut complete = held(&self.received);
         if let Some(path) = &file.path {
             complete.before.remove(path);

@@ -11,7 +11,7 @@ use super::bars::Bars;
 use super::outcome::Outcome;
 use super::{Fetch, Output, interrupted, json_line, print};
 use crate::cli::stderr::say;
-use crate::client::{Client, Download, Downloaded, Received};
+use crate::client::{Client, Download, Downloaded, ReceivedFile};
 use crate::model::plain;
 
 pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
@@ -98,7 +98,7 @@ fn report(downloaded: &Downloaded, fields: bool, to_stdout: bool, output: Output
 }
 
 /// Prints where the files are: as objects, or as paths unless something else is printed.
-fn print_files(files: &[Received], output: Output, something_else: bool) -> Outcome {
+fn print_files(files: &[ReceivedFile], output: Output, something_else: bool) -> Outcome {
     let terminal = io::stdout().is_terminal();
     let mut text = String::new();
     for file in files {
@@ -118,7 +118,7 @@ fn print_files(files: &[Received], output: Output, something_else: bool) -> Outc
     print(text.as_bytes())
 }
 
-fn file_json(file: &Received) -> Value {
+fn file_json(file: &ReceivedFile) -> Value {
     json!({
         "field": file.field,
         "name": file.name,

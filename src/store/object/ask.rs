@@ -4,6 +4,7 @@
 use std::io::BufReader;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use http::Method;
 use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::path::Path;
@@ -18,9 +19,9 @@ use crate::store::StoreError;
 
 /// How long a signature is good.
 const SIGNED_FOR: Duration = Duration::from_secs(60);
-/// How often a request is tried that fails.
-const MAX_TRIES: u32 = 7;
-/// The pause after the first failure, doubled each time: 6 s in all.
+/// How often a request is sent again that fails.
+const MAX_RETRIES: usize = 6;
+/// The pause before the first retry, doubled each time: 6 s in all.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why there is no answer.
@@ -68,17 +69,13 @@ impl BucketClient {
         key: &Path,
         query: &[(&str, &str)],
     ) -> Result<T, Unanswered> {
-        let mut pause = RETRY_DELAY;
-        for again in (0..MAX_TRIES).rev() {
-            match self.ask_once(key, query).await {
-                Err(Unanswered::Failed(_)) if again > 0 => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                answer => return answer,
-            }
-        }
-        unreachable!("the last try returns")
+        let delays = ExponentialBuilder::new()
+            .with_min_delay(RETRY_DELAY)
+            .with_max_times(MAX_RETRIES);
+        (|| self.ask_once(key, query))
+            .retry(delays)
+            .when(|error| matches!(error, Unanswered::Failed(_)))
+            .await
     }
 
     async fn ask_once<T: DeserializeOwned>(

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVersion};
 
@@ -14,11 +15,11 @@ use crate::store::{Replaced, StoreError, Version, require_damaged, to_json};
 /// Names one change of a key. Two instances can write the very same bytes, each counting one
 /// download from the same count on: only this tells whose they are.
 pub const WRITE: Attribute = Attribute::Metadata(std::borrow::Cow::Borrowed("wharf-write"));
-/// How often a creation is tried that the store refuses for a key that is not there: S3 does so
-/// (409) while another change of the key is under way.
-const MAX_TRIES: u32 = 5;
-/// The pause after the first of them, doubled each time.
-const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// The pauses between the tries of a change that the store refuses while another change of the key
+/// is under way (S3: 409), and between readings that come damaged: 50 ms, doubled each time.
+const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_times(4);
 
 /// What stands at a key.
 pub struct Tagged {
@@ -37,6 +38,31 @@ pub enum Created {
     Taken(Stored),
     /// There is nothing now; what the store has accepted may still come.
     Unknown(StoreError),
+}
+
+/// Why a change was not made.
+enum Unchanged {
+    /// Another change of the key was under way: to be tried again.
+    Refused(StoreError),
+    Failed(StoreError),
+}
+
+impl Unchanged {
+    fn is_refused(&self) -> bool {
+        matches!(self, Unchanged::Refused(_))
+    }
+}
+
+impl From<StoreError> for Unchanged {
+    fn from(error: StoreError) -> Self {
+        Unchanged::Failed(error)
+    }
+}
+
+impl From<Unchanged> for StoreError {
+    fn from((Unchanged::Refused(error) | Unchanged::Failed(error)): Unchanged) -> Self {
+        error
+    }
 }
 
 impl BucketInner {
@@ -88,28 +114,27 @@ impl BucketInner {
     pub async fn create(&self, id: &UploadId, json: Vec<u8>) -> Result<Created, StoreError> {
         let _lock = self.lock_key(id).await;
         let write = write_id()?;
-        let mut pause = RETRY_DELAY;
-        for again in (0..MAX_TRIES).rev() {
+        let create = async || {
             let put = self.put(id, json.clone(), PutMode::Create, &write).await;
             let Err(error) = put else {
                 return Ok(Created::Done);
             };
             match self.read_back(id).await? {
-                Some(found) if found.write.as_ref() == Some(&write) => return Ok(Created::Done),
-                Some(found) => return Ok(Created::Taken(found.stored)),
-                None if is_refusal(&error) && again > 0 => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
+                Some(found) if found.write.as_ref() == Some(&write) => Ok(Created::Done),
+                Some(found) => Ok(Created::Taken(found.stored)),
                 None => {
-                    return Ok(Created::Unknown(classify(
-                        &format!("creating {id}"),
-                        &error,
-                    )));
+                    let unknown = classify(&format!("creating {id}"), &error);
+                    match is_refusal(&error) {
+                        true => Err(Unchanged::Refused(unknown)),
+                        false => Ok(Created::Unknown(unknown)),
+                    }
                 }
             }
+        };
+        match create.retry(RETRIES).when(Unchanged::is_refused).await {
+            Err(Unchanged::Refused(unknown)) => Ok(Created::Unknown(unknown)),
+            created => Ok(created?),
         }
-        unreachable!("the last try returns")
     }
 
     /// Puts `json` in the place of `known`, if that still stands there.
@@ -120,8 +145,7 @@ impl BucketInner {
         json: Vec<u8>,
     ) -> Result<Replaced, StoreError> {
         let write = write_id()?;
-        let mut pause = RETRY_DELAY;
-        for again in (0..MAX_TRIES).rev() {
+        let update = async || {
             let mode = PutMode::Update(UpdateVersion {
                 e_tag: Some(known.tag.clone()),
                 version: None,
@@ -130,43 +154,34 @@ impl BucketInner {
                 return Ok(Replaced::Done);
             };
             match self.read_back(id).await? {
-                Some(found) if found.write.as_ref() == Some(&write) => return Ok(Replaced::Done),
-                None => return Ok(Replaced::Gone),
-                Some(found) if matches!(found.stored, Stored::Gone(_)) => {
-                    return Ok(Replaced::Gone);
-                }
-                Some(found) if found.tag != known.tag => return Ok(Replaced::Changed),
-                Some(_) if is_conflict(&error) && again > 0 => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
+                Some(found) if found.write.as_ref() == Some(&write) => Ok(Replaced::Done),
+                None => Ok(Replaced::Gone),
+                Some(found) if matches!(found.stored, Stored::Gone(_)) => Ok(Replaced::Gone),
+                Some(found) if found.tag != known.tag => Ok(Replaced::Changed),
                 // The change may still reach the store.
                 Some(_) => {
                     let said = message(&error);
-                    return Err(StoreError::Unavailable(format!("replacing {id}: {said}")));
+                    let unknown = StoreError::Unavailable(format!("replacing {id}: {said}"));
+                    match is_conflict(&error) {
+                        true => Err(Unchanged::Refused(unknown)),
+                        false => Err(Unchanged::Failed(unknown)),
+                    }
                 }
             }
-        }
-        unreachable!("the last try returns")
+        };
+        let updated = update.retry(RETRIES).when(Unchanged::is_refused).await;
+        Ok(updated?)
     }
 
     /// What stands at a key behind a change without an answer. Where that comes damaged it is read
     /// again; then the outcome is unknown, which is no damage.
     async fn read_back(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
-        let mut pause = RETRY_DELAY;
-        for again in (0..MAX_TRIES).rev() {
-            match self.tagged(id).await {
-                Err(StoreError::Damaged(_)) if again > 0 => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Err(StoreError::Damaged(why)) => {
-                    return Err(StoreError::Unavailable(format!("reading back: {why}")));
-                }
-                read => return read,
-            }
-        }
-        unreachable!("the last try returns")
+        let damaged = |error: &StoreError| matches!(error, StoreError::Damaged(_));
+        let read = (|| self.tagged(id)).retry(RETRIES).when(damaged).await;
+        read.map_err(|error| match error {
+            StoreError::Damaged(why) => StoreError::Unavailable(format!("reading back: {why}")),
+            error => error,
+        })
     }
 
     pub async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {

@@ -2,7 +2,7 @@
 //! known, the same on every instance and for every resumed transfer.
 
 use std::ops::{Deref, Range};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -115,10 +115,9 @@ pub struct FormBuilder {
 impl FormBuilder {
     /// Nothing yet.
     pub(super) fn new(budget: &ManifestBudget) -> Self {
-        let boundary = boundary(&[0; 32]);
         FormBuilder {
             common: Common::new(true),
-            outline: OutlineBuilder::new(boundary, budget.clone()),
+            outline: OutlineBuilder::new(PLACEHOLDER.clone(), budget.clone()),
         }
     }
 
@@ -134,13 +133,13 @@ impl FormBuilder {
     }
 
     /// The form.
-    pub fn finish(self) -> Representation {
+    pub fn finish(mut self) -> Representation {
         let hash = self.common.hash();
         let boundary = boundary(&hash);
         let outline = self.outline.finish(boundary.clone());
         let (kind, len) = (RepresentationKind::Form(boundary), outline.len);
-        self.common
-            .finish(kind, ByteSource::Form(Arc::new(outline)), len)
+        let source = ByteSource::Form(Arc::new(outline));
+        self.common.finish(&hash, kind, source, len)
     }
 }
 
@@ -150,11 +149,26 @@ impl Default for FormBuilder {
     }
 }
 
+/// How many bytes of a hash a boundary and an `ETag` carry: 160 bits.
+const CARRIED: usize = 20;
+
+/// A boundary as long as every other, from which lengths are counted before the hash is known.
+static PLACEHOLDER: LazyLock<Boundary> = LazyLock::new(|| boundary(&[0; 32]));
+
 /// The boundary of a form: 160 bits of a hash over secrets, which no stored content can hold by
 /// design or chance.
 fn boundary(hash: &[u8; 32]) -> Boundary {
-    let boundary = format!("wharf-{}", URL_SAFE_NO_PAD.encode(&hash[..20]));
+    let boundary = marked("wharf-", hash, "");
     Boundary::new(&boundary).expect("a base64 text is a boundary")
+}
+
+/// What a boundary and an `ETag` carry of a hash, between two marks.
+fn marked(before: &str, hash: &[u8; 32], after: &str) -> String {
+    let mut text = String::with_capacity(before.len() + 4 * CARRIED.div_ceil(3) + after.len());
+    text.push_str(before);
+    URL_SAFE_NO_PAD.encode_string(&hash[..CARRIED], &mut text);
+    text.push_str(after);
+    text
 }
 
 /// What representations of both kinds have of their uploads.
@@ -212,15 +226,20 @@ impl Common {
         }
     }
 
-    fn hash(&self) -> [u8; 32] {
-        self.hasher.clone().finalize().into()
+    fn hash(&mut self) -> [u8; 32] {
+        self.hasher.finalize_reset().into()
     }
 
-    fn finish(self, kind: RepresentationKind, source: ByteSource, len: u64) -> Representation {
-        let hash = self.hash();
+    fn finish(
+        self,
+        hash: &[u8; 32],
+        kind: RepresentationKind,
+        source: ByteSource,
+        len: u64,
+    ) -> Representation {
         Representation {
             kind,
-            etag: ["\"", &URL_SAFE_NO_PAD.encode(&hash[..20]), "\""].concat(),
+            etag: marked("\"", hash, "\""),
             last_modified: self.last_modified.unwrap_or(Timestamp::from_millis(0)),
             expires_at: self.expires_at,
             by_name: self.by_name,
@@ -242,7 +261,8 @@ impl Representation {
         let source = ByteSource::File(selected.manifest.id, name, size);
         let mut common = Common::new(false);
         common.add(selected);
-        Some(common.finish(RepresentationKind::Raw(file), source, size))
+        let hash = common.hash();
+        Some(common.finish(&hash, RepresentationKind::Raw(file), source, size))
     }
 
     /// Its length in bytes.

@@ -224,14 +224,29 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let shown = shown(line, self.format, self.colour);
-        self.lines.push(shown.as_bytes());
+        if is_plain(line) {
+            self.lines.push(line);
+        } else {
+            let shown = shown(line, self.format, self.colour);
+            self.lines.push(shown.as_bytes());
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a line is one line of printable ASCII, as nearly all are: nothing in it has to be shown in
+/// another way.
+fn is_plain(line: &[u8]) -> bool {
+    let plain = |body: &[u8]| {
+        body.iter()
+            .fold(true, |all, c| all & matches!(c, b' '..=b'~'))
+    };
+    line.split_last()
+        .is_some_and(|(last, body)| *last == b'\n' && plain(body))
 }
 
 /// A line as one line that no terminal acts on, whatever text was logged; `colour` says that its
@@ -276,6 +291,18 @@ mod tests {
             text("\x1b[32m INFO\x1b[0m\té\n", true),
             "\x1b[32m INFO\x1b[0m\té\n"
         );
+        assert!(is_plain(b" INFO a~\n"));
+        for line in [
+            "",
+            "a",
+            "a\tb\n",
+            "a\nb\n",
+            "\x7f\n",
+            "\x1b[2J\n",
+            "\u{e9}\n",
+        ] {
+            assert!(!is_plain(line.as_bytes()), "{line:?}");
+        }
         let json = shown(
             "{\"a\":\"\u{9b}\u{202e}\"}\n".as_bytes(),
             Format::Json,

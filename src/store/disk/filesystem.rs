@@ -1,4 +1,4 @@
-//! What file system a store lies on, as far as that matters to it.
+//! The file system that a store lies on: whether it is remote, keeps the order of names, is FAT.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -13,8 +13,8 @@ const RAMFS: u64 = 0x8584_58F6;
 const FAT: [u64; 2] = [0x4D44, 0x2011_BAB0];
 
 /// Those whose files are on a disk of this machine, as far as this kernel can tell: those above, and
-/// F2FS, bcachefs, overlays, NTFS, JFS, ReiserFS, HFS+, NILFS, UDF, UFS and eCryptfs. One that is not
-/// known may have to wait as those below do.
+/// F2FS, bcachefs, overlays, NTFS, JFS, ReiserFS, HFS+, NILFS, UDF, UFS and eCryptfs. An unknown
+/// one is treated as remote.
 const LOCAL: [u64; 20] = [
     EXT,
     XFS,
@@ -38,7 +38,7 @@ const LOCAL: [u64; 20] = [
     0x5346_544E,
 ];
 
-/// Those that may have to ask another machine, or another program, about everything: NFS, SMB
+/// Those that may have to ask another machine, or another program, for each call: NFS, SMB
 /// and CIFS, FUSE, Ceph, 9P, AFS (two of them), Coda, OCFS2, GFS2, Lustre, GPFS, BeeGFS, PanFS, and
 /// the folders that virtual machines share with their host.
 const REMOTE: [u64; 19] = [
@@ -63,32 +63,32 @@ const REMOTE: [u64; 19] = [
     0xBACB_ACBC,
 ];
 
-/// A file system, by what it promises.
+/// The properties of a file system that matter to a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystem {
-    /// Whether everything may have to wait for another machine, or another program.
+    /// Whether each call may have to wait for another machine, or another program.
     pub remote: bool,
     /// Whether a file that was synced before it got its name is whole once its folder is synced,
     /// and whether names in one folder become durable in the order in which they were given and
-    /// taken. A journal sees to both, and so do the trees of Btrfs and ZFS; ext2, ext4 without a
-    /// journal, and whatever is not known to do so are treated as if they did not.
+    /// removed. A journal sees to both, and so do the trees of Btrfs and ZFS; ext2, ext4 without a
+    /// journal, and unknown file systems are treated as if they did not.
     pub ordered: bool,
     /// Whether it is FAT or exFAT.
     pub fat: bool,
 }
 
 impl FileSystem {
-    /// What `folder` lies on.
+    /// The file system that `folder` lies on.
     pub fn of(folder: impl AsFd) -> rustix::io::Result<Self> {
         let kind = rustix::fs::fstatfs(&folder)?.f_type;
-        // Of 32 bits on some machines, with a sign.
+        // It has 32 bits on some machines, with a sign.
         #[allow(clippy::unnecessary_cast, reason = "the type differs between machines")]
         let kind = (kind as u64) & 0xFFFF_FFFF;
         let remote = !LOCAL.contains(&kind);
         let ordered = match kind {
             EXT => has_journal(folder.as_fd()),
             XFS | BTRFS | ZFS | TMPFS | RAMFS => true,
-            // The other machine answers when it has done what it was asked.
+            // The other machine answers when it has done the change.
             _ => REMOTE.contains(&kind),
         };
         let fat = FAT.contains(&kind);
@@ -100,8 +100,8 @@ impl FileSystem {
     }
 }
 
-/// Whether an ext2, ext3 or ext4 has a journal, by what its driver shows. Where it shows nothing,
-/// as ext2's own does, it has none.
+/// Whether an ext2, ext3 or ext4 has a journal, as its driver shows it. The driver of ext2 shows
+/// nothing: no journal.
 fn has_journal(folder: BorrowedFd<'_>) -> bool {
     let Ok(stat) = rustix::fs::fstat(folder) else {
         return false;

@@ -13,9 +13,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// that succeeds.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// Whether there is trouble: a flag, the only thing that an upload looks at.
+    /// Whether there is trouble: the only field that an upload reads.
     troubled: AtomicBool,
-    /// Guards the trouble. A std mutex: held for a look.
+    /// Guards the trouble. A std mutex: held to read or set it.
     trouble: Mutex<Option<Trouble>>,
     /// Whether the store is being probed.
     probing: AtomicBool,
@@ -82,7 +82,7 @@ impl Health {
         })
     }
 
-    /// Ends a probe, whatever it found.
+    /// Ends a probe.
     pub fn probed(&self) {
         self.probing.store(false, Ordering::Relaxed);
     }

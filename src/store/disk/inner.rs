@@ -1,4 +1,4 @@
-//! What all uploads of a store share: its file system and everything that is held of it.
+//! The core that all uploads of a store share: its directory, its limits, its state in memory.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -28,8 +28,8 @@ pub struct Inner {
     pub file_cache: FileCache,
     pub closer: Arc<Closer>,
     pub state: State,
-    /// Guards the ids whose files may lie in their folder without a manifest yet. A std mutex:
-    /// held for an insertion, over no await.
+    /// Guards the ids of uploads being committed, whose files may have no manifest yet. A std
+    /// mutex: held for an insertion, over no await.
     committing: Mutex<HashSet<UploadId>>,
     /// The step at which the next commit is to panic.
     #[cfg(test)]
@@ -89,7 +89,7 @@ impl Inner {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that a commit has come to `_step`, where a test may have it panic.
+    /// Marks a step of a commit, where a test may have it panic.
     pub fn reach(&self, _step: &'static str) {
         #[cfg(test)]
         {

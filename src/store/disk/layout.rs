@@ -22,12 +22,12 @@ const DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
-/// Without NONBLOCK, opening a FIFO that somebody put there would wait for its writer.
+/// Without NONBLOCK, to open a FIFO in the place of a file would wait for its writer.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
-/// Who else may read what is stored, or have the store after this process, is for the umask to say.
+/// The umask decides which other users may read the files, or serve the store later.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 
@@ -37,11 +37,12 @@ pub struct Layout {
     root: OwnedFd,
     private: OwnedFd,
     stage: OwnedFd,
-    /// The next number in the stage. They begin anywhere: other processes have theirs.
+    /// The next number of a file in the stage. The first is random: other processes count as well.
     staged: AtomicU64,
-    /// Guards the folders opened so far, by [`Prefix::index`]. A std mutex: held for a look.
+    /// Guards the folders opened so far, by [`Prefix::index`]. A std mutex: held to read or set
+    /// one.
     prefixes: Mutex<Vec<Option<Arc<Folder>>>>,
-    /// How many of them are held open at most: few where the process may open few files.
+    /// How many of them are held open, at most: few where the process may open few files.
     most_open: usize,
 }
 
@@ -65,7 +66,7 @@ impl Folder {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// Says that it is.
+    /// Records that its own name is on stable storage.
     pub fn set_durable(&self) {
         self.durable.store(true, Ordering::Release);
     }
@@ -108,7 +109,7 @@ impl Layout {
         self.root.as_fd()
     }
 
-    /// What the directory held open is.
+    /// The status of the directory that is held open.
     pub fn stat_root(&self) -> io::Result<rustix::fs::Stat> {
         Ok(rustix::fs::fstat(&self.root)?)
     }
@@ -129,7 +130,7 @@ impl Layout {
         }
     }
 
-    /// Removes what an earlier process left in the stage.
+    /// Removes the files that an earlier process left in the stage.
     pub fn clear_stage(&self) -> io::Result<()> {
         for (name, _) in self.stage_names()? {
             unlink(&self.stage, name.as_c_str())?;
@@ -137,7 +138,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Removes what waits in the stage for one upload.
+    /// Removes the files of one upload from the stage.
     pub fn clear_staged(&self, id: &UploadId) -> io::Result<()> {
         let names = self.stage_names()?.into_iter();
         for (name, _) in names.filter(|(_, of)| of == id) {
@@ -146,7 +147,7 @@ impl Layout {
         Ok(())
     }
 
-    /// What waits in the stage, of whichever process.
+    /// The files in the stage, of all processes: the upload of each, and its status.
     pub fn staged(&self) -> io::Result<Vec<(UploadId, rustix::fs::Stat)>> {
         let mut staged = Vec::new();
         for (name, id) in self.stage_names()? {
@@ -170,7 +171,7 @@ impl Layout {
         Ok(names)
     }
 
-    /// The folder for files that wait under a name.
+    /// The folder for files that have a name while they wait for their commit.
     pub fn stage(&self) -> &OwnedFd {
         &self.stage
     }
@@ -181,7 +182,7 @@ impl Layout {
         Ok((create_named(&self.stage, &name)?, name))
     }
 
-    /// A name in the stage that nothing of an upload has yet.
+    /// A new name in the stage, for a file of an upload.
     pub fn staged_name(&self, id: &UploadId) -> String {
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         format!("{id}.{number}")
@@ -213,10 +214,10 @@ impl Layout {
         Ok(self.keep(prefix, fd))
     }
 
-    /// Makes the folders of all uploads, durably, where a file system may forget the order of what
-    /// it was told: a folder made in the place of a file that was removed a moment ago (its
-    /// inode) could have two names after a power cut, of which a check of the file system keeps
-    /// any. What is removed later finds them all there.
+    /// Makes the folders of all uploads, durably, where a file system does not keep the order of
+    /// changes: a folder that gets the inode of a file which was removed a moment ago could have
+    /// two names after a power cut, and a check of the file system keeps either. With all folders
+    /// made beforehand, none is made after a removal.
     pub fn make_all(&self) -> io::Result<()> {
         let mut made = false;
         for prefix in Prefix::all() {
@@ -233,7 +234,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Lets go of a folder, which somebody has removed or replaced.
+    /// Closes a folder that may have been removed or replaced: the next use opens it anew.
     pub fn forget_prefix(&self, prefix: Prefix) {
         self.prefixes()[prefix.index()] = None;
     }
@@ -264,7 +265,7 @@ fn most_open() -> usize {
     quarter.min(Prefix::COUNT)
 }
 
-/// Reads a name in the stage.
+/// The upload of a file in the stage, by its name; `None` for a foreign file.
 fn staged_id(name: &CStr) -> Option<UploadId> {
     let (id, number) = name.to_str().ok()?.split_once('.')?;
     number.parse::<u64>().ok()?;
@@ -291,15 +292,15 @@ fn regular(file: File) -> io::Result<(File, u64)> {
     }
 }
 
-/// Opens a regular file, and tells its size, if that takes no look at the disk (openat2(2),
-/// `RESOLVE_CACHED`); every error says no more than that another way has to be taken.
+/// Opens a regular file, and tells its size, if that needs no access to the disk (openat2(2),
+/// `RESOLVE_CACHED`). An error says only that [`open_regular`] has to be used.
 pub fn open_cached(dir: impl AsFd, name: &str) -> io::Result<(File, u64)> {
     let (flags, resolve) = (READ, ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS);
     let file = rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)?;
     regular(File::from(file))
 }
 
-/// Whether `file` is what has the name.
+/// Whether `name` in `dir` is a name of `file`.
 pub fn is_at(file: &File, dir: impl AsFd, name: &str) -> io::Result<bool> {
     let open = rustix::fs::fstat(file)?;
     match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -333,14 +334,15 @@ pub fn create_named(dir: impl AsFd, name: &str) -> io::Result<File> {
 }
 
 /// Gives an unnamed file a name that is not taken (the recipes of open(2)): by its descriptor, for
-/// which kernels before 6.10 want `CAP_DAC_READ_SEARCH`, else by the longer way through `/proc`.
+/// which kernels before 6.10 demand `CAP_DAC_READ_SEARCH`, else by its path in `/proc`, which
+/// takes longer.
 pub fn link_unnamed(file: &File, dir: impl AsFd, name: &str) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
     static DIRECTLY: AtomicBool = AtomicBool::new(true);
     if DIRECTLY.load(Ordering::Relaxed) {
         match rustix::fs::linkat(file, "", &dir, name, AtFlags::EMPTY_PATH) {
             Ok(()) => return Ok(()),
-            // Not allowed, or the folder is gone: the other way says which.
+            // Not allowed, or the folder is gone: the attempt through /proc tells which.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
@@ -360,10 +362,10 @@ pub fn unlink(dir: impl AsFd, name: impl rustix::path::Arg) -> io::Result<bool> 
     }
 }
 
-/// Puts a file in the place of another, so that one of both is there whatever happens. Where a
-/// file system does not keep the order in which names are given and taken, the place must not
-/// be that of a file which is removed already: both change places, and `settle` makes that
-/// durable before the old one loses its last name.
+/// Replaces a file by another, so that one of both is there after a crash at any moment; `settle`
+/// makes the new name durable. Where a file system does not keep the order in which names are
+/// given and removed, the old file must keep a name until then: both exchange their names, and
+/// only after `settle` the old one loses its last.
 pub fn replace(
     from: impl AsFd,
     old: &str,
@@ -389,7 +391,7 @@ pub fn replace(
     settle()
 }
 
-/// Makes a folder and those above it, as far as they are missing, and what is new durable.
+/// Makes a folder and those of its parents that are missing, durably.
 fn create_durably(dir: &Path) -> io::Result<()> {
     let missing = dir.ancestors().take_while(|path| !path.exists());
     let missing: Vec<&Path> = missing

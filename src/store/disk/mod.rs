@@ -76,8 +76,8 @@ const VERIFIED_AT_ONCE: usize = 256;
 pub struct DiskStore(Disk);
 
 impl DiskStore {
-    /// Opens the directory, makes what is missing in it, and locks it. What an earlier process
-    /// left in the stage is removed. Blocks.
+    /// Opens the directory, makes what is missing in it, and locks it. Files that an earlier process
+    /// left in the stage are removed. Blocks.
     ///
     /// # Errors
     /// The directory is served by another process, or cannot be used.
@@ -97,7 +97,7 @@ impl DiskStore {
         }
         let root = layout.root().map_err(failed)?;
         let file_system = FileSystem::of(&root).map_err(|error| failed(error.into()))?;
-        // FAT has no inodes: what that guards against cannot happen.
+        // FAT has no inodes: the fault that this guards against cannot happen.
         if !file_system.ordered && !file_system.fat {
             layout.make_all().map_err(failed)?;
         }
@@ -152,7 +152,7 @@ impl DiskStore {
         dir.join(names::PRIVATE)
     }
 
-    /// Has the next commit panic at a step.
+    /// Makes the next commit panic at a step.
     #[cfg(test)]
     pub(crate) fn panic_at(&self, step: &'static str) {
         *self.0.inner().panic_at.lock().unwrap() = Some(step);
@@ -166,7 +166,7 @@ impl DiskStore {
         [Session::begin(syncer, 1), Session::begin(syncer, 1)]
     }
 
-    /// Runs `work` on a thread that may block, if the file system answers.
+    /// Runs `work` on a blocking thread, if the file system answers.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,

@@ -94,8 +94,8 @@ impl Inner {
         Ok(true)
     }
 
-    /// Adds the uploads of whose files some have waited in the stage for too long, of whichever
-    /// process. In a store that is not shared the start has cleared the stage.
+    /// Adds to `orphans` each upload that has files in the stage, none of them touched since
+    /// `before`, and no key. In a store that is not shared the start has cleared the stage.
     fn stale_staged(
         &self,
         prefix: Prefix,

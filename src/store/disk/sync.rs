@@ -19,7 +19,7 @@ const SHARED_FROM: usize = 3;
 /// A `syncfs` longer than this has also written what other programs left on the file system, and
 /// the next one will: an `fsync` for each file is quicker then.
 const SLOW_ROUND: Duration = Duration::from_millis(20);
-/// How often a task checks that a thread runs the round that it waits for.
+/// How often a task checks whether a thread runs the round that it waits for.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// A commit of more files than this takes part in a `syncfs` in any case.
 const MAX_FILES_ALONE: usize = 16;
@@ -34,8 +34,8 @@ const MAX_FILES_ALONE: usize = 16;
 pub struct Syncer {
     pub root: OwnedFd,
     pub durability: Durability,
-    /// Whether the file system keeps what was synced before it got its name, and gives names in
-    /// their order: see [`FileSystem::ordered`](super::filesystem::FileSystem::ordered).
+    /// Whether the file system keeps a file that was synced before it got its name, and keeps the
+    /// order of names: see [`FileSystem::ordered`](super::filesystem::FileSystem::ordered).
     pub ordered: bool,
     /// Whether commits may share a `syncfs`.
     can_share: bool,
@@ -92,12 +92,12 @@ impl Syncer {
         self.can_share && (several || files > MAX_FILES_ALONE)
     }
 
-    /// Counts it no more.
+    /// Counts one commit less.
     pub fn end_session(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Makes durable what commits have not waited for: before the end of a process that marks its
+    /// Makes durable what relaxed commits have not waited for: before the end of a process that marks its
     /// index as clean. Blocks.
     pub fn flush(&self) -> Result<(), StoreError> {
         match self.durability {
@@ -121,7 +121,7 @@ impl Syncer {
     /// pages that it could not write, so only a restart clears it.
     pub fn healthy(&self) -> Result<(), String> {
         if self.damaged.load(Ordering::Relaxed) {
-            return Err("the disk failed to write (EIO); restart when it is well".to_owned());
+            return Err("the disk failed to write (EIO); repair it, then restart".to_owned());
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::staging::placement::Way;
+use super::staging::placement::Method;
 use super::*;
 use crate::store::conformance;
 
@@ -33,7 +33,7 @@ async fn it_is_a_store_that_is_shared() {
 }
 
 #[tokio::test]
-async fn those_who_share_keep_those_who_do_not_away() {
+async fn a_shared_store_and_one_that_is_not_exclude_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let alone = options(dir.path(), Durability::Strict, 10);
     let shared = shared(dir.path(), 10);
@@ -95,7 +95,7 @@ async fn a_sync_that_fails_for_many_leaves_nothing_of_each() {
 }
 
 #[tokio::test]
-async fn what_a_process_left_in_a_shared_stage_goes_when_it_is_stale() {
+async fn a_file_left_in_a_shared_stage_is_removed_when_it_is_stale() {
     let dir = tempfile::tempdir().unwrap();
     let store = DiskStore::open(&shared(dir.path(), 0)).unwrap();
     let id = UploadId::generate().unwrap();
@@ -117,14 +117,14 @@ async fn what_a_process_left_in_a_shared_stage_goes_when_it_is_stale() {
 }
 
 #[tokio::test]
-async fn it_is_a_store_in_each_of_its_ways() {
+async fn it_is_a_store_in_each_mode() {
     for durability in [Durability::Strict, Durability::Relaxed] {
         for descriptors in [0, 1, 1000] {
             let dir = tempfile::tempdir().unwrap();
             let store = DiskStore::open(&options(dir.path(), durability, descriptors)).unwrap();
             conformance::all(&store).await;
             let stage = dir.path().join(".wharf/stage");
-            // What was dropped is removed on another thread.
+            // A file that was dropped is removed on another thread.
             for _ in 0..1000 {
                 if std::fs::read_dir(&stage).unwrap().count() == 0 {
                     break;
@@ -138,11 +138,11 @@ async fn it_is_a_store_in_each_of_its_ways() {
 
 #[tokio::test]
 async fn it_is_a_store_however_files_get_their_names() {
-    for way in [Way::Rename, Way::Link, Way::Look] {
+    for method in [Method::Rename, Method::Link, Method::Check] {
         let dir = tempfile::tempdir().unwrap();
         let mut store = DiskStore::open(&options(dir.path(), Durability::Strict, 0)).unwrap();
         let inner = store.0.inner_mut();
-        inner.placement = Placement::only(way);
+        inner.placement = Placement::only(method);
         inner.descriptors = Descriptors::new(0, false);
         conformance::all(&store).await;
     }
@@ -211,7 +211,7 @@ async fn orphans_go_and_the_rest_stays() {
 }
 
 #[tokio::test]
-async fn what_is_at_hand_is_what_is_stored() {
+async fn a_small_file_is_read_from_the_page_cache_as_it_was_stored() {
     let dir = tempfile::tempdir().unwrap();
     let store = DiskStore::open(&options(dir.path(), Durability::Relaxed, 10)).unwrap();
     let id = UploadId::generate().unwrap();
@@ -225,7 +225,7 @@ async fn what_is_at_hand_is_what_is_stored() {
     assert_eq!(store.try_read_cached(&id, &name, 5).unwrap(), "hello");
     let large = FileName::from_upload(b"b.txt");
     assert_eq!(store.try_read_cached(&id, &large, 64 * 1024 + 1), None);
-    // A damaged one is told of by who opens it.
+    // A damaged file is reported when it is opened.
     for size in [4, 6] {
         assert_eq!(store.try_read_cached(&id, &name, size), None);
         assert!(store.open(&id, &name, size, 0..size).await.is_err());

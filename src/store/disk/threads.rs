@@ -69,7 +69,7 @@ impl Disk {
         }
     }
 
-    /// What the uploads share in memory alone.
+    /// The state that the uploads share in memory alone.
     pub fn state(&self) -> &State {
         &self.inner.state
     }
@@ -227,7 +227,7 @@ impl Remote {
     }
 
     fn lock(&self) -> MutexGuard<'_, Check> {
-        // Nothing between a lock and its release can panic half-way.
+        // A panic cannot leave it half changed.
         self.check.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

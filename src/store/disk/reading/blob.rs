@@ -1,4 +1,4 @@
-//! Reading what is stored.
+//! A range of a stored file, read in blocks.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};

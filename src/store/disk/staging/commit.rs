@@ -141,8 +141,8 @@ impl<'a> Commit<'a> {
     }
 }
 
-/// Decides the outcome of a commit that failed, or may have, where others may have seen its
-/// manifest: what stands at the key decides.
+/// Decides the outcome of a commit that failed, or may have failed, where other processes may have
+/// seen its manifest: by the content of its key.
 fn settle(
     inner: &Inner,
     manifest: &Manifest,
@@ -172,7 +172,7 @@ fn settle(
             let files = manifest.files().map(|(_, file)| file.name.clone());
             let orphaned = Tombstone::orphaned(*id, files.collect(), manifest.created_at);
             match inner.close_key(&orphaned) {
-                // The manifest was created after all: what stands at the key now decides.
+                // The manifest was created after all: the content of its key decides anew.
                 Ok(Replaced::Changed) => return settle(inner, manifest, linked, error),
                 closed => closed.and_then(|_| inner.remove_files(&orphaned)).map(drop),
             }

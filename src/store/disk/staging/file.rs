@@ -2,12 +2,10 @@
 //! comes until the file has its name.
 //!
 //! ```text
-//! received ──► Buffered ───┬── flush ──► Flushing ──┬──► Unlinked ──┐
-//!                  │       │                        └──► Staged ────┤
-//!                too large for the buffer                           │
-//!                  ├───────│─────────────────────────► Unlinked ────┼── link ──► named
-//!                  └───────│─────────────────────────► Staged ──────┤
-//!                          └── commit ───────────────► PendingLink ─┘
+//! received ──► Buffered ─┬─ commit ──► PendingLink ────────────────┐
+//!                 │      └─ flush ───► Flushing ─┐                 │
+//!                 └─ too large ──────────────────┴─► Unlinked ─────┼─ link ──► its name
+//!                                                    or Staged ────┘
 //! ```
 //!
 //! - [`Buffered`](FileState::Buffered): in the memory of its upload, behind the files before it.
@@ -19,7 +17,7 @@
 //! - [`PendingLink`]: written whole at the commit, and named a moment later; manifests, tombstones
 //!   and probes begin here.
 //!
-//! Whatever has not come to its end when it is dropped is removed.
+//! A file that is dropped before it has its name is removed.
 
 use std::fs::File;
 use std::io;
@@ -189,7 +187,7 @@ impl StageEntry {
         let staged = self.name.as_deref().unwrap_or_default();
         let (file, _) = layout::open_regular(stage, staged)?
             .ok_or_else(|| io::Error::other(format!("{staged} is missing in the stage")))?;
-        self.inner.placement.give(stage, staged, dir, name)?;
+        self.inner.placement.move_to(stage, staged, dir, name)?;
         self.name = None;
         Ok(file)
     }
@@ -249,7 +247,7 @@ impl<'a> PendingLink<'a> {
             None => layout::link_unnamed(&self.file, dir, name),
             Some(staged) => {
                 let stage = self.inner.layout.stage();
-                self.inner.placement.give(stage, staged, dir, name)
+                self.inner.placement.move_to(stage, staged, dir, name)
             }
         };
         named.map_err(|error| naming(name, error))?;

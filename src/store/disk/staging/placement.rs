@@ -1,6 +1,6 @@
-//! How a file that waits in the stage gets its own name, of which no other file may be deprived.
-//! What the file system can do for that is found out once, by the first file that gets a name: a
-//! probe, at the start.
+//! How a file of the stage is moved to its own name without replacing another file. The method
+//! depends on the file system, and is found once, with the first file that is moved: a probe, at
+//! the start.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,8 +13,8 @@ use rustix::io::Errno;
 use crate::model::UploadId;
 use crate::store::disk::layout::{self, Layout};
 
-/// What a file system answers that cannot do what it was asked: FAT and exFAT know no links
-/// (`EPERM`, link(2)), NFS and many that are programs (FUSE) no flags (`EINVAL`, rename(2)).
+/// The errors of a file system that does not support a call: FAT and exFAT have no links (`EPERM`,
+/// link(2)), NFS and many in user space (FUSE) no flags of a rename (`EINVAL`, rename(2)).
 const UNSUPPORTED: [Errno; 6] = [
     Errno::OPNOTSUPP,
     Errno::PERM,
@@ -24,23 +24,23 @@ const UNSUPPORTED: [Errno; 6] = [
     Errno::NOSYS,
 ];
 
-/// What cannot be promised on FAT, exFAT and what is as bare.
-pub const BARE: &str = "the file system has no hard links, as FAT and exFAT have none: uploads are stored, but a power cut may take what was stored last, with `durability = strict` too";
+/// The warning on FAT, exFAT and other file systems without hard links.
+pub const BARE: &str = "the file system has no hard links, as FAT and exFAT have none: uploads are stored, but a power cut may take the last uploads, with `durability = strict` too";
 
-/// Characters of file names: a mount of FAT may keep none of them, or not the last, which has no
-/// place in the first plane of Unicode.
+/// Characters of file names: a mount of FAT may refuse all of them, or the last, which is beyond
+/// the first plane of Unicode.
 const WIDE: &str = "\u{e9}\u{4e2d}\u{1f600}";
 
-/// A way to move a file to a name that is not taken.
+/// How a file is moved to a name that is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Method {
     /// The rename itself refuses a name that is taken (`RENAME_NOREPLACE`).
     Rename,
     /// A hard link does; then the name in the stage is removed.
     Link,
-    /// Neither does: this process looks at the name first, and no other process may have the
-    /// store.
-    Look,
+    /// Neither refuses: this process checks the name before the rename, and no other process may
+    /// have the store.
+    Check,
 }
 
 /// How files get their names on one file system.
@@ -54,14 +54,14 @@ pub struct Placement {
     wide: bool,
     /// Whether no other process gives names in the store.
     alone: bool,
-    way: OnceLock<Way>,
-    /// Held from the look at a name until it is taken. A std mutex, for those who may block.
-    looking: Mutex<()>,
+    method: OnceLock<Method>,
+    /// Held from the check of a name until it is taken. A std mutex: its holders may block.
+    checking: Mutex<()>,
 }
 
 impl Placement {
     /// Finds out what is possible in the stage; `alone` says that no other process gives names in
-    /// the store. `None` when others do, and nothing keeps one name from being given twice.
+    /// the store. `None` when others do, and no method keeps one name from being given twice.
     ///
     /// # Errors
     /// No file can be made there, or moved.
@@ -71,14 +71,14 @@ impl Placement {
         let mut placement = Placement {
             unnamed,
             links: true,
-            wide: keeps(layout, &format!("{}{WIDE}", layout.staged_name(&id))),
+            wide: accepts_name(layout, &format!("{}{WIDE}", layout.staged_name(&id))),
             alone,
             ..Placement::default()
         };
         let stage = layout.stage();
         let staged = match layout.create_staged(&id) {
             Ok((_, staged)) => staged,
-            // The first upload that finds room finds out.
+            // The disk is full: the first upload that has room finds the method.
             Err(error) if is_full(&error) => return Ok(Some(placement)),
             Err(error) => return Err(error),
         };
@@ -86,7 +86,7 @@ impl Placement {
         let mut probe = || {
             placement.links = unnamed || possible(link(stage, &staged, stage, &named))?;
             layout::unlink(stage, named.as_str())?;
-            placement.give(stage, &staged, stage, &named)
+            placement.move_to(stage, &staged, stage, &named)
         };
         let given = probe();
         for left in [&staged, &named] {
@@ -101,8 +101,8 @@ impl Placement {
         }
     }
 
-    /// Tells the operator what the file system of `dir` lacks, where it is FAT or, by what was
-    /// found out, no better; answers whether it is.
+    /// Warns the operator of what the file system of `dir` lacks; answers whether it is FAT or, by
+    /// the probe, no better.
     pub fn warn(&self, dir: &Path, fat: bool) -> bool {
         let (bare, dir) = (fat || !self.links, dir.display());
         if bare {
@@ -116,12 +116,12 @@ impl Placement {
         bare
     }
 
-    /// One that has a single way.
+    /// Moves files by one method alone.
     #[cfg(test)]
-    pub fn only(way: Way) -> Self {
+    pub fn only(method: Method) -> Self {
         Placement {
             alone: true,
-            way: OnceLock::from(way),
+            method: OnceLock::from(method),
             ..Placement::default()
         }
     }
@@ -130,19 +130,19 @@ impl Placement {
     ///
     /// # Errors
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) when it is; the file is where it was.
-    pub fn give(&self, from: impl AsFd, old: &str, to: impl AsFd, new: &str) -> io::Result<()> {
-        if let Some(way) = self.way.get() {
-            return self.go(*way, from, old, to, new);
+    pub fn move_to(&self, from: impl AsFd, old: &str, to: impl AsFd, new: &str) -> io::Result<()> {
+        if let Some(method) = self.method.get() {
+            return self.move_by(*method, from, old, to, new);
         }
-        let mut ways = vec![Way::Rename, Way::Link];
+        let mut methods = vec![Method::Rename, Method::Link];
         if self.alone {
-            ways.push(Way::Look);
+            methods.push(Method::Check);
         }
         let mut refused = io::Error::from(Errno::OPNOTSUPP);
-        for way in ways {
-            match self.go(way, &from, old, &to, new) {
+        for method in methods {
+            match self.move_by(method, &from, old, &to, new) {
                 Ok(()) => {
-                    self.way.get_or_init(|| way);
+                    self.method.get_or_init(|| method);
                     return Ok(());
                 }
                 Err(error) if is_unsupported(&error) => refused = error,
@@ -152,18 +152,25 @@ impl Placement {
         Err(refused)
     }
 
-    fn go(&self, way: Way, from: impl AsFd, old: &str, to: impl AsFd, new: &str) -> io::Result<()> {
-        match way {
-            Way::Rename => {
+    fn move_by(
+        &self,
+        method: Method,
+        from: impl AsFd,
+        old: &str,
+        to: impl AsFd,
+        new: &str,
+    ) -> io::Result<()> {
+        match method {
+            Method::Rename => {
                 rustix::fs::renameat_with(from, old, to, new, RenameFlags::NOREPLACE)?;
             }
-            Way::Link => {
+            Method::Link => {
                 link(&from, old, to, new)?;
                 layout::unlink(from, old)?;
             }
-            Way::Look => {
-                let looking = self.looking.lock();
-                let _looking = looking.unwrap_or_else(PoisonError::into_inner);
+            Method::Check => {
+                let checking = self.checking.lock();
+                let _checking = checking.unwrap_or_else(PoisonError::into_inner);
                 match rustix::fs::statat(&to, new, AtFlags::SYMLINK_NOFOLLOW) {
                     Err(Errno::NOENT) => rustix::fs::renameat(from, old, to, new)?,
                     Ok(_) => return Err(Errno::EXIST.into()),
@@ -191,15 +198,15 @@ fn probe_unnamed(layout: &Layout, id: &UploadId) -> io::Result<bool> {
 }
 
 /// Whether a file can have this name in the stage, where there is room for it.
-fn keeps(layout: &Layout, name: &str) -> bool {
+fn accepts_name(layout: &Layout, name: &str) -> bool {
     match layout::create_named(layout.stage(), name) {
-        // Best effort: a start that can make files there and remove none fails soon enough.
+        // Best effort: where files can be made and not removed, the start fails soon after.
         Ok(_) => layout::unlink(layout.stage(), name).is_ok(),
         Err(error) => is_full(&error),
     }
 }
 
-/// Whether what was tried is possible, where there is room for it.
+/// Whether the file system supports what was tried, as far as it had room for it.
 fn possible(tried: io::Result<()>) -> io::Result<bool> {
     match tried {
         Ok(()) => Ok(true),
@@ -228,8 +235,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_way_takes_a_name_that_is_taken() {
-        for way in [Way::Rename, Way::Link, Way::Look] {
+    fn no_method_takes_a_name_that_is_taken() {
+        for method in [Method::Rename, Method::Link, Method::Check] {
             let dir = tempfile::tempdir().unwrap();
             let path = |name: &str| dir.path().join(name);
             for name in ["first", "second"] {
@@ -237,24 +244,26 @@ mod tests {
             }
             let (folder, placement) = (
                 std::fs::File::open(dir.path()).unwrap(),
-                Placement::only(way),
+                Placement::only(method),
             );
-            placement.give(&folder, "first", &folder, "name").unwrap();
-            let taken = placement.give(&folder, "second", &folder, "name");
+            placement
+                .move_to(&folder, "first", &folder, "name")
+                .unwrap();
+            let taken = placement.move_to(&folder, "second", &folder, "name");
             assert_eq!(taken.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
             assert_eq!(std::fs::read(path("name")).unwrap(), b"first");
             assert_eq!(std::fs::read(path("second")).unwrap(), b"second");
-            assert!(!path("first").exists(), "{way:?}");
+            assert!(!path("first").exists(), "{method:?}");
         }
     }
 
     #[test]
-    fn a_probe_finds_the_way_and_leaves_nothing() {
+    fn a_probe_finds_the_method_and_leaves_nothing() {
         for alone in [true, false] {
             let dir = tempfile::tempdir().unwrap();
             let layout = Layout::open(dir.path()).unwrap();
             let placement = Placement::probe(&layout, alone).unwrap().unwrap();
-            assert!(placement.links && placement.way.get().is_some());
+            assert!(placement.links && placement.method.get().is_some());
             assert_eq!(layout.staged().unwrap().len(), 0);
         }
     }

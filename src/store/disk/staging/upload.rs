@@ -21,7 +21,7 @@ pub struct StagedUpload {
     pub id: UploadId,
     /// The files that were received whole.
     pub files: Vec<StagedFile>,
-    /// Small files, one behind the other, and what came of the next.
+    /// Small files, one behind the other, and the beginning of the next.
     pub buffer: Vec<u8>,
     /// The files that were buffered before, on their way to the disk.
     flush: Option<Flush>,

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match wharf::cli::run() {
         Ok(code) => code,
         Err(error) => {
-            wharf::log::flush(wharf::log::PATIENCE);
+            wharf::log::flush(wharf::log::FLUSH_TIMEOUT);
             // Standard error may be closed.
             let _ = writeln!(std::io::stderr(), "wharf: {}", wharf::cli::reason(&error));
             ExitCode::FAILURE
@@ -30,6 +30,6 @@ struct Log;
 
 impl Drop for Log {
     fn drop(&mut self) {
-        wharf::log::flush(wharf::log::PATIENCE);
+        wharf::log::flush(wharf::log::FLUSH_TIMEOUT);
     }
 }

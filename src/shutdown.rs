@@ -1,4 +1,4 @@
-//! The end: signals, and who is told.
+//! The end of the process: its signals, and the tokens that they cancel.
 
 use std::io;
 use std::time::Duration;
@@ -14,9 +14,9 @@ const LAST_LINES: Duration = Duration::from_millis(100);
 /// The two stages of an end.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
-    /// Nothing new is begun; what is under way goes on.
+    /// Nothing new is begun; requests under way go on.
     pub stop: CancellationToken,
-    /// What is under way ends too.
+    /// Requests under way end too.
     pub abort: CancellationToken,
 }
 
@@ -67,7 +67,7 @@ impl Shutdown {
                 () = received(&mut closed) => "SIGHUP",
             };
             stop.cancel();
-            tracing::info!("{name}: ending; what is under way may finish");
+            tracing::info!("{name}: ending; requests under way may finish");
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",

@@ -1,4 +1,4 @@
-//! What the server stands on: a store, an index, a lease.
+//! The backends of the server: a store, an index, a lease.
 
 use std::fs::File;
 use std::io;
@@ -21,19 +21,19 @@ use crate::store::{BucketStore, DiskStore, LocalStore, Store, StoreError, disk, 
 /// The name of the embedded index in the store's private folder.
 const CATALOG: &str = "catalog.redb";
 
-/// What the backends are opened for.
+/// The purpose of opening the backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// To serve.
     Serve,
-    /// To make the index anew; with `adopt`, whatever store and Redis knew of each other.
+    /// To make the index anew; with `adopt`, store and Redis are taken to belong together.
     Reindex { adopt: bool },
 }
 
 /// Work beside the requests, until it is told to stop.
 pub type Task = Box<dyn FnOnce(CancellationToken) -> BoxFuture<'static, io::Result<()>> + Send>;
 
-/// What the server stands on.
+/// The backends of the server.
 pub struct Backends {
     pub store: Arc<dyn Store>,
     pub catalog: Arc<dyn Catalog>,
@@ -41,7 +41,7 @@ pub struct Backends {
     /// Why the server must not store now, as far as neither store nor index say so themselves.
     pub trouble: watch::Receiver<Option<String>>,
     pub tasks: Vec<Task>,
-    /// What a power cut may have damaged.
+    /// The uploads that a power cut may have damaged.
     pub doubt: Doubt,
     /// Whether other processes have all this too.
     pub shared: bool,
@@ -209,9 +209,9 @@ fn embedded(path: &Path, clock: &Clock, purpose: Purpose) -> Result<EmbeddedCata
     })
 }
 
-/// What of a store a power cut may have damaged: what was found before, and, where answers do not
-/// wait for the disk, what came shortly before it was left uncleanly. Kept before anything else is
-/// done, for the index does not remember how it was left.
+/// The uploads that a power cut may have damaged: those found before, and, where answers do not
+/// wait for the disk, those that came shortly before an unclean end. They are kept before anything
+/// else is done, for the index does not remember how it was left.
 async fn doubt(
     store: &dyn LocalStore,
     catalog: &EmbeddedCatalog,

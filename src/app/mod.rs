@@ -1,4 +1,4 @@
-//! The composition root: what the parts are made of, and how they begin and end.
+//! The composition root: the parts of the server, and how they begin and end.
 
 mod backends;
 mod error;
@@ -43,8 +43,8 @@ const TASKS_END: Duration = Duration::from_secs(5);
 /// How long changes of store and index that were begun may still take when the server ends. It is
 /// longer than a slow disk needs, and a store that hangs does not keep the process alive.
 const CHANGES_END: Duration = Duration::from_secs(30);
-/// How many descriptors are kept for what is neither a connection nor a file under way: folders,
-/// the index, files being read.
+/// How many descriptors are reserved beside connections and files of uploads: for folders, the
+/// index, files being read.
 const RESERVED_DESCRIPTORS: u64 = 1024;
 
 /// A server, ready to run.
@@ -157,7 +157,7 @@ fn descriptors(max_connections: usize) -> usize {
 }
 
 impl App {
-    /// Serves until `shutdown`, or until a part that must run has ended; then lets what is under
+    /// Serves until `shutdown`, or until a part that must run has ended; then lets requests under
     /// way finish for the grace, and closes everything.
     ///
     /// # Errors

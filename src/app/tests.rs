@@ -1,5 +1,5 @@
-//! Every request that changes something, dropped at every await: what hyper does with a handler
-//! whose client has gone, and the server at its end.
+//! Every request that changes something, dropped at every await: as hyper drops a handler whose
+//! client has gone, and as the server does at its end.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -46,7 +46,7 @@ struct Case {
     status: u16,
     /// How often the upload may be downloaded.
     max_downloads: Option<u64>,
-    /// Whether what is stored is right, when the answer came.
+    /// Whether the stored uploads are right, when the answer came.
     right: fn(&[Manifest]) -> bool,
 }
 

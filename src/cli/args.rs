@@ -11,10 +11,10 @@ use super::client::{self, ClientCommand};
 use super::settings::Sources;
 use crate::config::{SETTINGS, SettingKind};
 
-/// What to do.
+/// A command with its arguments.
 #[derive(Debug)]
 pub enum Command {
-    /// What needs the settings of a server.
+    /// A command with the settings of a server.
     Server(ServerCommand),
     /// Ask a server.
     Client(Box<ClientCommand>),
@@ -38,15 +38,15 @@ pub enum ServerCommand {
     },
     /// Make the index anew.
     Reindex {
-        /// Whether store and Redis are taken to belong together, whatever they were told before.
+        /// Whether store and Redis are taken to belong together.
         adopt: bool,
     },
 }
 
-/// What was asked for.
+/// The arguments of the process.
 #[derive(Debug)]
 pub struct Invocation {
-    /// What to do.
+    /// The command.
     pub command: Command,
     /// Where the settings are.
     pub sources: Sources,

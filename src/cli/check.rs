@@ -11,9 +11,9 @@ use crate::repository::{Repository, compare_file};
 use crate::store::{Store, StoreError};
 
 /// How long the end of a removal is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a check came to.
+/// The result of a check.
 #[derive(Debug, Default)]
 struct Tally {
     uploads: u64,
@@ -23,7 +23,7 @@ struct Tally {
     removed: u64,
 }
 
-/// Reads everything, and prints what is damaged. With `remove`, uploads whose manifest is damaged
+/// Reads everything, and prints the damage. With `remove`, uploads whose manifest is damaged
 /// are removed; else nothing is changed.
 pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
@@ -34,7 +34,7 @@ pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
         let opened = app::open(&config.app).await?;
         let uploads = &opened.repository;
         let tally = check(&**uploads.store(), Some(uploads)).await;
-        uploads.close(PATIENCE).await?;
+        uploads.close(CLOSE_TIMEOUT).await?;
         tally
     })?;
     let removed = match remove {
@@ -56,7 +56,7 @@ pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Checks all of `store`; what has a damaged manifest is removed from `uploads`, if there they are.
+/// Checks all of `store`; uploads with a damaged manifest are removed, if `uploads` is given.
 async fn check(store: &dyn Store, uploads: Option<&Repository>) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     for prefix in Prefix::all() {
@@ -83,7 +83,7 @@ impl Tally {
         writeln!(io::stdout(), "{id}: {what}")
     }
 
-    /// Removes what was reported, and says so.
+    /// Removes the upload that was reported, and prints that.
     async fn remove(&mut self, uploads: &Repository, id: &UploadId) -> io::Result<()> {
         let what = match uploads.remove_damaged(id).await {
             Ok(true) => {

@@ -29,7 +29,7 @@ pub fn run(config: &Config, adopt: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// What a comparison came to, wherever it was made.
+/// The result of a comparison in words, for one made here or by a server.
 pub fn report(uploads: u64, damaged: u64) -> String {
     format!("{uploads} uploads indexed, {damaged} damaged")
 }

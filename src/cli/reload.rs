@@ -17,7 +17,7 @@ pub struct Reloader {
     loaded: Loaded,
 }
 
-/// What of a running server follows the settings.
+/// The parts of a running server that follow the settings.
 pub struct Running {
     pub access: Access,
     pub filter: log::Filter,
@@ -28,8 +28,8 @@ impl Reloader {
         Reloader { sources, loaded }
     }
 
-    /// Whether who may do what can be another when the settings are read anew: flags and
-    /// environment stay as they are.
+    /// Whether the access secrets can change when the settings are read anew: flags and environment
+    /// stay as they are.
     pub fn may_change_access(&self) -> bool {
         self.sources.file().is_some() || self.loaded.get("access_file").texts != ["none"]
     }

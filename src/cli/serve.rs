@@ -83,7 +83,7 @@ fn announce(listener: &Listener, upload_open: bool) -> io::Result<()> {
             tracing::info!("listening on http://{address}");
             if upload_open && !address.ip().is_loopback() {
                 tracing::warn!(
-                    "everybody who reaches {address} can upload: no access secret names `upload`"
+                    "every client that reaches {address} can upload: no access secret names `upload`"
                 );
             }
         }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::config::{Config, GivenSettings, Loaded, Profiles};
 
-/// Where settings were given, beside the environment.
+/// The sources of settings, beside the environment.
 #[derive(Debug, Default)]
 pub struct Sources {
     /// The settings given as flags.

@@ -1,4 +1,4 @@
-//! What a person reads on standard error.
+//! Messages to a person on standard error.
 
 use std::io::{self, Write as _};
 

@@ -1,4 +1,4 @@
-//! The settings that programs for AWS have in common: variables, and profiles in two files.
+//! The common settings of programs for AWS: variables, and profiles in two files.
 
 /// The text of the files, as far as they are there, and which profile of them counts.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Profiles {
     pub name: String,
 }
 
-/// What makes up credentials.
+/// The keys of credentials.
 const CREDENTIALS: [&str; 3] = [
     "aws_access_key_id",
     "aws_secret_access_key",
@@ -111,7 +111,7 @@ impl Profiles {
 fn lookup<'a>(text: &'a str, section: &str, key: &str) -> Option<&'a str> {
     let mut inside = false;
     for line in text.lines() {
-        // What is indented belongs to a setting that has several.
+        // An indented line belongs to a setting with several values.
         if line.starts_with([' ', '\t', '#', ';']) {
             continue;
         }

@@ -11,7 +11,7 @@ use super::settings::{ACCESS, SETTINGS, Setting, SettingKind, find};
 /// the settings file, and a switch of the tests.
 const NO_SETTINGS: [&str; 4] = ["WHARF_CONFIG", "WHARF_URL", "WHARF_TOKEN", "WHARF_SOAK"];
 
-/// What was given, by where it was given.
+/// The given settings, by their source.
 #[derive(Debug, Default)]
 pub struct GivenSettings {
     /// Flags: keys and their values.
@@ -71,7 +71,7 @@ pub enum ConfigError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with the line.
+        /// The fault, with the line.
         reason: String,
     },
     /// A key that is no setting.
@@ -89,13 +89,13 @@ pub enum ConfigError {
         key: &'static str,
         /// Where it was given.
         origin: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 }
 
 impl Loaded {
-    /// Merges what was given.
+    /// Merges the given settings.
     ///
     /// # Errors
     /// A key is unknown, a value has the wrong shape, or the file is no TOML.
@@ -218,7 +218,7 @@ impl Loaded {
     }
 }
 
-/// What is wrong with a file and where, without the line itself, which may hold a secret.
+/// The fault of a file and its place, without the line itself, which may hold a secret.
 fn place_and_reason(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
     let Some(before) = before else {
@@ -234,7 +234,7 @@ fn of_variable(name: &str) -> Option<&'static Setting> {
 }
 
 /// A warning for each variable of the environment that looks like a setting and is none.
-/// Orchestrators make such of their own, so it is no error.
+/// Orchestrators set such variables, so it is no error.
 pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
     let names = names.filter_map(|name| name.into_string().ok());
     let ours = names.filter(|name| name.starts_with("WHARF_"));

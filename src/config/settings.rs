@@ -10,7 +10,7 @@ pub enum SettingKind {
     List,
 }
 
-/// What of a value is a secret.
+/// The secret part of a value.
 #[derive(Debug, Clone, Copy)]
 enum Mask {
     Nothing,
@@ -29,11 +29,11 @@ pub struct Setting {
     pub default: &'static str,
     /// One value or several.
     pub kind: SettingKind,
-    /// What of its values is masked wherever they are shown.
+    /// The part of its values that is masked wherever they are shown.
     mask: Mask,
     /// The heading it stands under in the help text.
     pub group: &'static str,
-    /// What stands for the value in the help text.
+    /// The placeholder of the value in the help text.
     pub value: &'static str,
     /// One sentence of help.
     pub help: &'static str,
@@ -148,7 +148,7 @@ pub static SETTINGS: &[Setting] = &[
     row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once"),
     row(LIMITS, "max_uploads_per_client", "none", "COUNT", "The most uploads under way at once from one address; in any case half of max_uploads while three quarters of them are taken"),
     row(LIMITS, "min_rate", "1KiB", "SIZE", "How many bytes a second an upload has to bring while its client is waited for, over a minute; the slowest below it is ended for others while three quarters of max_uploads or max_connections are taken"),
-    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to all but those who give the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().mask(Mask::BehindColon),
+    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to requests without the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().mask(Mask::BehindColon),
     row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET lines from this file"),
     row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id"),
     row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time"),

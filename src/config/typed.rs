@@ -36,7 +36,7 @@ pub enum ListenAddress {
 /// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What to listen on.
+    /// The addresses to listen on.
     pub listen: Vec<ListenAddress>,
     /// How log lines look.
     pub log_format: log::Format,

@@ -19,8 +19,8 @@ use crate::model::UploadId;
 use crate::repository::{Repository, Wanted};
 use crate::store::{Blob, StoreError};
 
-/// Of how many bytes beside its first block a body is read before it is sent: what is damaged in a
-/// small form is found before its head goes out, and all of it goes out in one write.
+/// A body with no more bytes than this behind its first block is read before it is sent: damage in
+/// a small form is found before its head goes out, and all of it goes out in one write.
 const SHORT: u64 = 64 << 10;
 
 /// A body, exactly as many bytes as its pieces have.
@@ -36,8 +36,8 @@ impl Delivery {
     /// Its first block is read when this answers, and all of a short one.
     ///
     /// # Errors
-    /// What is missing or damaged is found before the first byte goes out as far as the first
-    /// block goes, and in all of a short body; or no use is left of a limited download.
+    /// A missing or damaged file is found before the first byte goes out if it is in the first
+    /// block or in a short body; or no use is left of a limited download.
     pub async fn open(
         &self,
         representation: &Representation,
@@ -81,7 +81,7 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Waits until all that is sent is known to be whole.
+    /// Waits until the files that are sent are known to be whole.
     async fn trust(&self, pieces: &[BodyPiece]) -> Result<(), DeliveryError> {
         if !self.uploads.has_doubts() {
             return Ok(());
@@ -110,8 +110,8 @@ impl Delivery {
         }
     }
 
-    /// Looks whether the files are there of which `range` has a byte, so that what is damaged or
-    /// lost is found before the head of the answer goes out.
+    /// Looks whether the files with a byte in `range` are there, so that a damaged or lost file is
+    /// found before the head of the answer goes out.
     async fn verify(&self, outline: &Outline, range: &Range<u64>) -> Result<(), DeliveryError> {
         let store = self.uploads.store();
         // The first request for a form has looked.
@@ -148,7 +148,7 @@ fn slices_of_many_files(pieces: &[BodyPiece]) -> Vec<(Arc<Outline>, Range<u64>)>
     slices.collect()
 }
 
-/// What is left to be sent.
+/// Reads the rest of a body.
 struct BodyReader {
     uploads: Repository,
     manifests: ManifestBudget,
@@ -183,7 +183,7 @@ impl BodyReader {
         Ok(block)
     }
 
-    /// What has been read and all that is left, in one piece.
+    /// The block that was read and all that is left, in one piece.
     async fn rest(&mut self, read: Option<Bytes>) -> Result<Bytes, DeliveryError> {
         let mut all = BytesMut::from(read.unwrap_or_default());
         while let Some(block) = self.next().await? {
@@ -224,7 +224,7 @@ impl BodyReader {
         }
     }
 
-    /// What comes behind all steps that are known.
+    /// The next step behind those that are known.
     async fn step(&mut self) -> Result<Option<Step>, DeliveryError> {
         loop {
             if let Some(cursor) = &mut self.cursor {

@@ -84,7 +84,7 @@ impl FormCursor {
         }
     }
 
-    /// What comes next; `None` at the end.
+    /// The next step; `None` at the end.
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`] when an upload was removed since the form was laid out, or the
@@ -126,7 +126,7 @@ impl FormCursor {
         Ok(manifest)
     }
 
-    /// Writes what comes next of one section, until there is enough or a file comes.
+    /// Writes the next parts of one section, until there is enough text or a file comes.
     fn walk(&mut self, manifest: &Manifest, text: &mut Vec<u8>) -> Walked {
         let end = self.outline.sections[self.section].parts.end;
         while self.part < end {
@@ -169,7 +169,7 @@ impl FormCursor {
         Walked::All
     }
 
-    /// Writes what is wanted of the head of a part; answers where its content begins.
+    /// Writes the wanted bytes of the head of a part; answers where its content begins.
     fn head(&mut self, part: &Part, text: &mut Vec<u8>) -> u64 {
         let (boundary, first) = (&self.outline.boundary, self.begin == 0);
         // A range may begin behind it.
@@ -206,7 +206,7 @@ impl FormCursor {
         }
     }
 
-    /// Writes what is wanted of the close delimiter.
+    /// Writes the wanted bytes of the close delimiter.
     fn close(&mut self, text: &mut Vec<u8>) {
         let close = form::close(&self.outline.boundary, self.begin > 0);
         let (from, to) = (self.range.start - self.begin, self.range.end - self.begin);

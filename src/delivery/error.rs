@@ -1,13 +1,13 @@
-//! Why something cannot be given out.
+//! Why an upload or file cannot be given out.
 
 use crate::catalog::CatalogError;
 use crate::repository::RepositoryError;
 use crate::store::StoreError;
 
-/// Why something cannot be given out.
+/// Why an upload or file cannot be given out.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// There is nothing of that name, or not any more.
+    /// There is no upload or file of that name, or not any more.
     #[error("there is no upload or file {0:?}")]
     NotFound(String),
     /// A request for a form gives two names that mean the same upload or file.

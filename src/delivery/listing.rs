@@ -1,4 +1,4 @@
-//! The listing: what the index says of uploads, some at a time, as a reader takes them.
+//! The listing: entries of the index, some at a time, as the reader takes them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,7 +16,7 @@ const GIVEN: usize = 32;
 /// How often the index is asked for one more upload, where all it looks at are over.
 const LOOKS: usize = 50;
 
-/// What a listing says of an upload.
+/// An upload in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// The upload.
@@ -62,10 +62,10 @@ impl FromStr for ListingCursor {
     }
 }
 
-/// A listing under way. It holds no more than `ASKED` uploads, whatever they hold.
+/// A listing under way. It holds no more than `ASKED` entries of the index.
 pub struct Listing {
     delivery: Delivery,
-    /// What was asked for, and not yet given out.
+    /// The entries that the index gave, and that are not yet given out.
     entries: VecDeque<IndexEntry>,
     /// Behind which upload the index is asked for more; `None` at its end.
     next: Option<Cursor>,

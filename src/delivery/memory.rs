@@ -1,4 +1,4 @@
-//! What all downloads together may hold in memory of the records of their uploads.
+//! The memory that all downloads together may take for the manifests of their uploads.
 
 use std::sync::Arc;
 

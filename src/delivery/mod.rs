@@ -1,4 +1,5 @@
-//! The download as a use case: what a name means, what goes out for it, and the stream of it.
+//! The download as a use case: the upload or file of a name, its representation, and the stream of
+//! that.
 
 mod body;
 mod cursor;
@@ -27,14 +28,14 @@ pub use listing::{Listing, ListingCursor, NoCursor, Summary};
 pub use representation::{BodyPiece, FormBuilder, Representation, RepresentationKind};
 pub use selected::Selected;
 
-/// What may be asked for.
+/// The settings of downloads.
 #[derive(Debug, Clone, Copy)]
 pub struct DeliveryOptions {
-    /// Whether a file can be asked for by its name alone, by everybody.
+    /// Whether every client can ask for a file by its name alone.
     pub shared_names: bool,
 }
 
-/// Gives out what is stored.
+/// Gives out stored uploads and files.
 #[derive(Clone)]
 pub struct Delivery {
     uploads: Repository,
@@ -54,7 +55,7 @@ impl Delivery {
         }
     }
 
-    /// Whether a file can be asked for by its name alone, by everybody.
+    /// Whether every client can ask for a file by its name alone.
     pub fn shared_names(&self) -> bool {
         self.options.shared_names
     }

@@ -24,7 +24,7 @@ pub struct Outline {
     pub len: u64,
 }
 
-/// What goes out of one upload.
+/// The parts of one upload in a form.
 #[derive(Debug)]
 pub struct Section {
     pub id: UploadId,

@@ -1,4 +1,4 @@
-//! What goes out: its exact bytes before any is read, so that length, `ETag` and boundary are
+//! The bytes of an answer, laid out before any is read, so that length, `ETag` and boundary are
 //! known, the same on every instance and for every resumed transfer.
 
 use std::ops::{Deref, Range};
@@ -23,7 +23,7 @@ const ENCODER_VERSION: u32 = 1;
 /// Something to be sent, its length known.
 #[derive(Debug, Clone)]
 pub struct Representation {
-    /// What it is.
+    /// Form or file.
     pub kind: RepresentationKind,
     /// The opaque part of its strong `ETag` (RFC 9110 section 8.8.3), quotes included.
     pub etag: String,
@@ -48,7 +48,7 @@ pub enum RepresentationKind {
     Raw(RawFile),
 }
 
-/// A file, held together with its upload: to name it costs no copy of what is known of it.
+/// A file, held together with its upload, so that its record is not copied.
 #[derive(Debug, Clone)]
 pub struct RawFile {
     manifest: Arc<Manifest>,
@@ -84,7 +84,7 @@ pub enum BodyPiece {
     Slice(Slice),
 }
 
-/// A range of a representation; what is in it is found when it is read.
+/// A range of a representation; its content is found when it is read.
 #[derive(Debug, Clone)]
 pub struct Slice {
     pub(super) source: ByteSource,
@@ -162,7 +162,7 @@ fn boundary(hash: &[u8; 32]) -> Boundary {
     Boundary::new(&boundary).expect("a base64 text is a boundary")
 }
 
-/// What a boundary and an `ETag` carry of a hash, between two marks.
+/// A part of a hash, as a boundary and an `ETag` carry it, between two marks.
 fn marked(before: &str, hash: &[u8; 32], after: &str) -> String {
     let mut text = String::with_capacity(before.len() + 4 * CARRIED.div_ceil(3) + after.len());
     text.push_str(before);
@@ -171,7 +171,7 @@ fn marked(before: &str, hash: &[u8; 32], after: &str) -> String {
     text
 }
 
-/// What representations of both kinds have of their uploads.
+/// The properties that both kinds of representations take from their uploads.
 struct Common {
     /// Whether it is a form, and not the bytes of one file.
     form: bool,
@@ -288,7 +288,7 @@ impl Representation {
         !self.limited.is_empty()
     }
 
-    /// What to send for `range` of its bytes, which lies within its length.
+    /// The piece for `range` of its bytes, which lies within its length.
     pub fn slice(&self, range: Range<u64>) -> BodyPiece {
         BodyPiece::Slice(Slice {
             source: self.source.clone(),

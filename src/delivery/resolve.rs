@@ -1,4 +1,4 @@
-//! What a request names.
+//! Finds the uploads and files that a request names.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -49,14 +49,14 @@ impl Delivery {
         }
     }
 
-    /// What is selected as one form.
+    /// The selected parts as one form.
     pub fn form(&self, selected: &Selected) -> Representation {
         let mut form = FormBuilder::new(&self.manifests);
         form.add(selected);
         form.finish()
     }
 
-    /// What several names or ids mean, as one form in their order: see [`named`](Self::named).
+    /// Several names or ids as one form, in their order: see [`named`](Self::named).
     ///
     /// # Errors
     /// Two mean the same, or all together have too many parts; or as `named`.

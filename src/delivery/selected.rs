@@ -1,11 +1,11 @@
-//! What a request has named.
+//! The upload or file that a request has named.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{FileName, Manifest, Part};
 
-/// What a request has named: an upload, or one file of it.
+/// An upload that a request has named, or one file of it.
 #[derive(Debug, Clone)]
 pub struct Selected {
     /// The upload.

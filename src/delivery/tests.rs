@@ -1,4 +1,4 @@
-//! What is read piece by piece is what would be written at once.
+//! A form read piece by piece has the same bytes as one written at once.
 
 use std::ops::Range;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn repository(dir: &Path) -> (DiskStore, Repository) {
     (store, uploads)
 }
 
-/// Names rich in what is escaped.
+/// Names with many characters that are escaped.
 fn name() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         any::<u8>(),

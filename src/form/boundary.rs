@@ -57,7 +57,7 @@ impl Boundary {
     /// them. Other parameters are ignored.
     ///
     /// # Errors
-    /// What is wrong with the type or the boundary; all of it is a 415.
+    /// The fault of the type or the boundary; each is a 415.
     pub fn from_content_type(value: &[u8]) -> Result<Self, ContentTypeError> {
         let (media_type, mut params) = Params::new(params::trim(value), Unquoted::Loose);
         if !media_type.eq_ignore_ascii_case(b"multipart/form-data") {

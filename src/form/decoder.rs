@@ -32,7 +32,7 @@ pub struct Decoder {
     scanner: Scanner,
     head: HeadReader,
     state: State,
-    /// What is left of the frame pushed last.
+    /// The rest of the frame pushed last.
     frame: Bytes,
     /// Where `frame` begins in the body.
     offset: u64,

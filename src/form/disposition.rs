@@ -215,7 +215,7 @@ pub fn display_name(name: &[u8]) -> Cow<'_, [u8]> {
 /// The value of `Content-Disposition` for a raw download: an ASCII `filename` for old programs,
 /// and the name itself as `filename*` (RFC 6266 section 4.3 and appendix D).
 ///
-/// Whatever `name` is, the value is printable ASCII and fit for a header.
+/// For every `name` the value is printable ASCII and fit for a header.
 pub fn attachment(name: &str, inline: bool) -> String {
     let mut value = String::with_capacity(64 + 4 * name.len());
     value.push_str(if inline { "inline" } else { "attachment" });

@@ -10,7 +10,7 @@ pub struct OutPart<'a> {
     pub name: &'a [u8],
     /// The file name, as it came in; `None` for a text field.
     pub filename: Option<&'a [u8]>,
-    /// The value of a `filename*` beside it, as it came in; what is no token is left out.
+    /// The value of a `filename*` beside it, as it came in; a value that is no token is left out.
     pub extended: Option<&'a str>,
     /// `Content-Type`, if known.
     pub content_type: Option<&'a str>,
@@ -70,7 +70,7 @@ fn write_part_head(out: &mut impl Out, boundary: &Boundary, first: bool, part: &
     out.put(b"\r\n");
 }
 
-/// The same for a form that a program sends to whatever server there is: without a length, which
+/// The same for a form that a program sends to any server: without a length, which
 /// need not be known, and with names as quoted strings (RFC 9110 section 5.6.4), `\"` and `\\`.
 /// The readers of Go, Python and Node undo these and no percent codes; wharf undoes both.
 pub fn upload_part_head(
@@ -112,7 +112,7 @@ impl Out for Vec<u8> {
     }
 }
 
-/// Counts what is written, and keeps none of it.
+/// Counts the bytes that are written, and keeps none.
 struct Length(u64);
 
 impl Out for Length {
@@ -171,8 +171,8 @@ fn write_name(out: &mut impl Out, name: &[u8]) {
     });
 }
 
-/// Writes what stands between the quotes of a quoted string; what cannot stand there goes out as
-/// browsers write it.
+/// Writes the text between the quotes of a quoted string; a character that cannot stand there goes
+/// out as browsers write it.
 fn write_quoted(out: &mut impl Out, name: &[u8]) {
     write_escaped(out, name, |i| match name[i] {
         b'"' => Some(b"\\\""),

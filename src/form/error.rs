@@ -1,4 +1,4 @@
-//! What is wrong with a body, and where.
+//! The faults of a body, and their places.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::{EPILOGUE_LIMIT, HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT, PREAMBLE_LIMI
 /// Its text names the fault and its place: `part 2, byte 381: …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// What is wrong.
+    /// The fault.
     pub kind: DecodeErrorKind,
     /// The part it is in, from 1; 0 before the first part.
     pub part: usize,
@@ -18,7 +18,7 @@ pub struct DecodeError {
     pub offset: u64,
 }
 
-/// What is wrong with a body. Sections are those of RFC 2046 unless said otherwise.
+/// The faults of a body. Sections are those of RFC 2046 unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeErrorKind {
     /// The preamble passes [`PREAMBLE_LIMIT`].

@@ -9,7 +9,8 @@ use super::params::{is_space, is_token, trim};
 
 /// What the headers of a part say. The values are copies: they keep no frame alive.
 ///
-/// They may hold any byte but CR, LF and NUL; who puts them into another header checks them first.
+/// They may hold any byte but CR, LF and NUL; code that puts them into another header checks them
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartHead {
     /// Which part of the body this is, from 1.

@@ -5,7 +5,7 @@
 //! [`part_head_len`]) writes everything but the contents, so that the length of a form is known
 //! before its first byte is sent. Nothing here reads, writes or waits.
 //!
-//! What holds whatever the input: the verdict and the data do not depend on how the body is cut
+//! For every input: the verdict and the data do not depend on how the body is cut
 //! into frames, time is linear, memory is bounded by one part's headers, and no bytes panic.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! What stands outside the parts: the preamble and the epilogue (RFC 2046 section 5.1.1). Both are
+//! The bytes outside the parts: the preamble and the epilogue (RFC 2046 section 5.1.1). Both are
 //! dropped, so nothing may stand in them that another reader would take for a part.
 
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use memchr::{memchr2, memmem};
 use super::error::{DecodeErrorKind, Fault};
 use super::limits::{EPILOGUE_LIMIT, PREAMBLE_LIMIT};
 
-/// What has come before the first delimiter. It is kept until that has come.
+/// The bytes before the first delimiter, kept until that has come.
 #[derive(Debug)]
 pub(super) struct Preamble {
     dash_boundary: Bytes,
@@ -74,7 +74,7 @@ impl Preamble {
     }
 }
 
-/// What comes behind the line of the close delimiter.
+/// The bytes behind the line of the close delimiter.
 #[derive(Debug)]
 pub(super) struct Epilogue {
     dash_boundary: Bytes,

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-/// What is wrong with the parameters of a header value.
+/// The faults of the parameters of a header value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParamFault {
     /// Something other than `;` stands behind a value.
@@ -44,7 +44,7 @@ pub(super) struct Params<'a> {
 pub(super) enum Unquoted {
     /// A token, as the grammar says.
     Token,
-    /// Anything, or nothing, up to a space, `;` or `"`: who reads it checks it.
+    /// Anything, or nothing, up to a space, `;` or `"`: the reader checks it.
     Loose,
 }
 
@@ -115,8 +115,8 @@ impl<'a> Params<'a> {
 
     /// A quoted string. `\"` and `\\` stand for the second byte; any other backslash is kept,
     /// because old browsers send raw Windows paths. So is one before the last quote of the line,
-    /// which nothing else could close: who writes as browsers do (HTML, multipart/form-data
-    /// encoding algorithm) escapes no backslash, and a name may end with one.
+    /// which nothing else could close: a program that writes as browsers do (HTML,
+    /// multipart/form-data encoding algorithm) escapes no backslash, and a name may end with one.
     fn quoted(&mut self) -> Result<Cow<'a, [u8]>, (usize, ParamFault)> {
         let open = self.at;
         let text = &self.value[open + 1..];

@@ -1,4 +1,4 @@
-//! The search for delimiters: `CRLF--B` in data, and what may follow it on its line.
+//! The search for delimiters: `CRLF--B` in data, and the rest of its line.
 
 use bytes::{Buf, Bytes};
 use memchr::memmem::Finder;
@@ -8,8 +8,8 @@ use super::{Boundary, LINE_LIMIT};
 
 /// Finds `CRLF--B` in data that comes in frames.
 ///
-/// What is held back at the end of a frame is always a beginning of the delimiter itself, so
-/// its length is all that is kept. The delimiter holds one CR, at its start: bytes that turn
+/// The bytes held back at the end of a frame are always a beginning of the delimiter itself, so
+/// only their length is kept. The delimiter holds one CR, at its start: bytes that turn
 /// out not to be one cannot hide the beginning of another.
 #[derive(Debug)]
 pub(super) struct Scanner {
@@ -17,12 +17,12 @@ pub(super) struct Scanner {
     finder: Finder<'static>,
     /// How many bytes of the delimiter the bytes behind us match.
     matched: usize,
-    /// How many of those were not data: the CRLF that ends the headers or, before the first
-    /// byte of the body, is only thought.
+    /// How many of those were not data: the CRLF that ends the headers or, at the start of the
+    /// body, an imaginary one.
     implied: usize,
 }
 
-/// What the next bytes of a frame are.
+/// The meaning of the next bytes of a frame.
 #[derive(Debug)]
 pub(super) enum Scan {
     /// Data, never empty.

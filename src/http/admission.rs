@@ -1,4 +1,4 @@
-//! Which uploads may run: so many at once, and where they become scarce, those that come.
+//! Which uploads may run: a limited number at once; where places become scarce, slow uploads end.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,16 +13,16 @@ use tokio::time::Instant;
 
 use super::body_meter::BodyMeter;
 
-/// Over which time a rate is taken.
+/// The time over which a rate is taken.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How often in that time it is noted how far an upload is.
+/// How often in that time the progress of an upload is noted.
 const MARKS: u32 = 6;
-/// How long a client must have been waited for before it is called slow.
+/// How long the server must have waited for a client before it calls it slow.
 const FAIR: Duration = Duration::from_secs(10);
-/// How long a new upload waits for the place of one that was ended.
+/// How long a new upload waits for the place of an upload that was ended.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// What there may be.
+/// The limits of uploads under way.
 #[derive(Debug, Clone, Copy)]
 pub struct AdmissionLimits {
     /// Uploads at once.
@@ -36,11 +36,11 @@ pub struct AdmissionLimits {
 /// Why an upload may not begin.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// As many as there may be are under way.
+    /// The most uploads are under way.
     Full,
     /// Uploads are scarce, and its client has half of them.
     Half,
-    /// Its client has as many as one may have.
+    /// Its client has the most uploads that one client may have.
     Client(usize),
 }
 
@@ -182,7 +182,7 @@ impl Drop for Admitted {
     }
 }
 
-/// What is one client: an address, or in IPv6 the network that one subscriber has at least.
+/// The address of one client: in IPv6 the network that one subscriber has at least.
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -1,4 +1,4 @@
-//! What has come of a request's body.
+//! Counts the bytes of a request's body.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts bytes of a request's body as they are read.
 #[derive(Debug, Clone, Default)]
-pub struct BodyMeter(Arc<Counted>);
+pub struct BodyMeter(Arc<Meter>);
 
 #[derive(Debug, Default)]
-struct Counted {
+struct Meter {
     bytes: AtomicU64,
     client: Option<IpAddr>,
 }
@@ -17,7 +17,7 @@ struct Counted {
 impl BodyMeter {
     /// Of a request from `client`; `None` where its address is not one client's.
     pub fn of(client: Option<IpAddr>) -> Self {
-        BodyMeter(Arc::new(Counted {
+        BodyMeter(Arc::new(Meter {
             bytes: AtomicU64::new(0),
             client,
         }))
@@ -33,7 +33,7 @@ impl BodyMeter {
         self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// How many there were.
+    /// How many were read.
     pub fn get(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
     }

@@ -23,7 +23,8 @@ use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::Problem;
 use crate::http::rules::request_id;
 
-/// A request that is being answered, and what its answer depends on beside the routes.
+/// A request that is being answered: its log entry, and what the client wants a problem to look
+/// like.
 pub struct RequestLog {
     entry: Box<AccessLogEntry>,
     accept: Accept,
@@ -70,7 +71,7 @@ impl RequestLog {
             if let Some(inside) = problem.inside() {
                 tracing::error!(id = %entry.id, error = inside, "{} {}", entry.method, entry.uri.path());
             }
-            // What was added on the way stays: Allow, CORS, nosniff.
+            // Fields that were added on the way stay: Allow, CORS, nosniff.
             let mut added = std::mem::take(response.headers_mut());
             // That of the empty answer which carried the problem.
             added.remove(header::CONTENT_LENGTH);
@@ -83,7 +84,8 @@ impl RequestLog {
                 response.headers_mut().append(name, value.clone());
             }
             if entry.method == Method::HEAD {
-                // The router takes bodies from such answers, and has been passed.
+                // The router, which takes the body from the answer to a HEAD, does not see this
+                // one.
                 let length = response.body().size_hint().exact().map(HeaderValue::from);
                 response
                     .headers_mut()
@@ -103,7 +105,7 @@ impl RequestLog {
     }
 }
 
-/// What the log says of a request.
+/// One line of the access log, written when it is dropped.
 struct AccessLogEntry {
     id: String,
     method: Method,

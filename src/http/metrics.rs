@@ -1,4 +1,4 @@
-//! What is counted, for Prometheus.
+//! The counters, for Prometheus.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -26,7 +26,8 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// What a client asks for (RFC 9110 section 12.5.1); the text format, where it does not mind.
+    /// The format that a client prefers (RFC 9110 section 12.5.1); the text format without
+    /// preference.
     pub fn of(headers: &HeaderMap) -> Self {
         if accept::prefers(headers, "application/openmetrics-text", "text/plain") {
             Exposition::OpenMetrics
@@ -242,7 +243,7 @@ fn as_text(openmetrics: &str) -> String {
     text
 }
 
-/// A method as a label: those that a client makes up must not make up labels.
+/// A method as a label: methods that a client invents must not become labels.
 fn label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",

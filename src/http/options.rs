@@ -15,7 +15,7 @@ pub struct HttpOptions {
     pub base_path: String,
     /// Scheme, host and port of absolute URLs; else they are the request's.
     pub public_url: Option<String>,
-    /// Proxies whose word on the client is believed.
+    /// Proxies that are believed when they name the client.
     pub trusted_proxies: Trusted,
     /// The hosts that are served; empty is any.
     pub hosts: Vec<HostPattern>,

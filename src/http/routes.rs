@@ -1,4 +1,4 @@
-//! The route table: which address is which resource, and what a secret closes.
+//! The route table: which address is which resource, and which scope guards it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,10 +45,10 @@ pub fn service(state: AppState, listening: &[SocketAddr]) -> Arc<Service> {
     Arc::new(Service::new(state, hosts, based, cors))
 }
 
-/// What closes a route.
+/// The guard of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// Nothing, or the handler itself: the listing, and what changes an upload.
+    /// None, or the handler itself: the listing, and changes of an upload.
     Handler,
     /// The secret of a scope, where the settings name one.
     Secret(Scope),
@@ -77,14 +77,14 @@ impl Route {
     }
 }
 
-/// Further addresses of what the route table has, as people and programs write them. They are in no
-/// description: the address to use is the table's.
+/// Further addresses of resources in the route table, as people and programs write them. They are
+/// in no description: the address to use is the table's.
 #[rustfmt::skip]
 fn aliases() -> Vec<Route> {
     vec![Route::new(Guard::Secret(Scope::Upload), Method::POST, "/upload/", upload::form)]
 }
 
-/// The route table: each address, and what closes it.
+/// The route table: each address with its guard.
 #[rustfmt::skip]
 pub(super) fn table() -> Vec<Route> {
     const GET: Method = Method::GET;

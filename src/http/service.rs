@@ -1,4 +1,4 @@
-//! What every request passes on its way to the routes, and every answer on its way out.
+//! The steps that every request passes on its way to the routes, and every answer on its way out.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -28,7 +28,7 @@ pub struct Service {
     app: AppState,
     hosts: Hosts,
     routes: Cors<Router>,
-    /// The same without what is said to other sites' pages, which answers every `OPTIONS`.
+    /// The routes without CORS, whose layer would answer every `OPTIONS`.
     plain: Router,
 }
 
@@ -89,8 +89,8 @@ impl Service {
         cross_site::refuse(&own, request)
     }
 
-    /// What may be done at an address (RFC 9110 section 9.3.7): the router knows, and says so when
-    /// it refuses the method.
+    /// The methods of an address (RFC 9110 section 9.3.7): the router lists them when it refuses
+    /// the method.
     async fn options(&self, request: Request) -> Response {
         let Ok(response) = self.plain.clone().oneshot(request).await;
         let Some(allowed) = response.headers().get(header::ALLOW) else {
@@ -105,7 +105,7 @@ impl Service {
     }
 
     /// The stream whose request has to wait until there is room for one more answer: one of many
-    /// on a connection of HTTP/2. Every `GET` counts, whatever it asks for, but the probes.
+    /// on a connection of HTTP/2. Every `GET` counts, except for the probes.
     fn needs_turn(&self, request: &Request) -> Option<Arc<Stream>> {
         if request.version() != Version::HTTP_2 || request.method() != Method::GET {
             return None;

@@ -1,4 +1,4 @@
-//! What the requests share.
+//! The state that all requests share.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::operate::Operate;
 #[derive(Clone)]
 pub struct AppState(Arc<StateInner>);
 
-/// What the clones share.
+/// The state behind the clones.
 pub struct StateInner {
     pub(super) ingest: Ingest,
     pub(super) delivery: Delivery,
@@ -33,7 +33,7 @@ pub struct StateInner {
     pub(super) abort: CancellationToken,
 }
 
-/// What the state is made of.
+/// The parts of the state.
 pub struct StateParts {
     /// Uploads.
     pub ingest: Ingest,

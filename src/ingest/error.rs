@@ -56,17 +56,17 @@ pub enum IngestError {
     DigestHeader {
         /// Which part, as a beginning of the message; may be empty.
         place: String,
-        /// What is wrong with it.
+        /// The reason.
         source: DigestHeaderError,
     },
-    /// What came is not what the client's digest says.
+    /// The content does not have the digest that the client announced.
     #[error("{place}the content has the sha-256 {found}, and {expected} was announced")]
     DigestMismatch {
         /// Which part, as a beginning of the message; may be empty.
         place: String,
-        /// What came.
+        /// The digest of the content.
         found: String,
-        /// What was announced.
+        /// The announced digest.
         expected: String,
     },
     /// The form does not say what a form of this server's page says.
@@ -89,7 +89,7 @@ pub enum IngestError {
 }
 
 impl IngestError {
-    /// Wraps an error that is nobody's fault but ours.
+    /// Wraps an error that neither the client nor the store can cause.
     pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         IngestError::Internal(error.into())
     }

@@ -14,14 +14,14 @@ use crate::model::units::format_size;
 use crate::model::{Digest, FileName, Part, RawText, StoredFile};
 use crate::store::{FileSummary, Staged};
 
-/// What a raw body becomes.
+/// The file that a raw body becomes.
 #[derive(Debug, Clone)]
 pub struct RawUpload {
     /// The name as it came.
     pub name: RawText,
     /// The media type as it came.
     pub media_type: Option<Bytes>,
-    /// What the content must hash to (RFC 9530 section 3).
+    /// The digest that the content must have (RFC 9530 section 3).
     pub repr_digest: Option<Digest>,
 }
 
@@ -74,7 +74,7 @@ pub struct FileTarget<'a> {
     pub claim: &'a mut RoomClaim,
 }
 
-/// What a file must keep to.
+/// The limits and digests of one file.
 pub struct FileLimits {
     part: usize,
     max_size: Option<u64>,
@@ -147,7 +147,7 @@ pub fn media_type(given: &[u8]) -> Option<String> {
     header_text(given).filter(|_| is_media_type(given))
 }
 
-/// The value of a part's header as it came, when it can go out again as one that everybody reads.
+/// The value of a part's header as it came, when every reader understands it.
 pub fn header_text(given: &[u8]) -> Option<String> {
     let plain = |&byte: &u8| (b' '..=b'~').contains(&byte) || byte == b'\t';
     let text = str::from_utf8(given).ok()?.trim();

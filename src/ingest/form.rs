@@ -36,7 +36,7 @@ impl Ingest {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
-        // What the query says wrong is refused before the body is read.
+        // A wrong option in the query is refused before the body is read.
         request.given.parse(&self.options)?;
         let length = request.length.map_or(BodyLength::Unknown, BodyLength::Form);
         let mut upload = self.begin(length).await?;
@@ -86,7 +86,7 @@ struct IncomingForm<'a, S> {
     fields: usize,
     fields_size: u64,
     held: &'a mut HeldText,
-    /// What [`FORM_FIELD`] must say; `None` when it has, or need not.
+    /// The value that [`FORM_FIELD`] must have; `None` once it came, or if none is needed.
     proof: Option<String>,
 }
 
@@ -227,7 +227,7 @@ where
     }
 }
 
-/// The content of a part whose first bytes were looked at.
+/// The content of a part, with the first bytes that were read ahead.
 struct PartContent<'a, S> {
     first: Option<Bytes>,
     /// Whether the look has found the part's end: the next event is another part's.
@@ -270,8 +270,8 @@ fn extended(head: &PartHead) -> Option<&String> {
     }
 }
 
-/// The media type of a file: as given, else guessed from its name (RFC 7578 section 4.4), with
-/// what was given then.
+/// The media type of a file: as given, else guessed from its name (RFC 7578 section 4.4), then with
+/// the text that was given.
 fn types(given: Option<&[u8]>, name: &FileName) -> (String, Option<String>) {
     match given.and_then(media_type) {
         Some(media_type) => (media_type, None),

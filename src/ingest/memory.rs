@@ -11,25 +11,25 @@ use super::error::IngestError;
 
 /// The bytes that each upload may hold without asking: nearly all forms need no more.
 const OWN: usize = 8 * 1024;
-/// What all uploads may hold together beyond that, in bytes.
+/// The bytes that all uploads may hold together beyond that.
 const SHARED: usize = 24 << 20;
-/// What an upload asks for at once, in bytes.
+/// The bytes that an upload asks for at once.
 const STEP: usize = 32 * 1024;
-/// What a part takes beside its text, in bytes.
+/// The bytes of a part beside its text.
 const PART: usize = 256;
-/// How long an upload waits for others, all its waits together. All of them may hold
+/// How long an upload waits for memory, all its waits together. All of them may hold
 /// memory while they wait: an upload that has waited so long is refused, and the memory that it
 /// held is free for the next. Counted anew for each wait, this would last for minutes: the server
 /// does not see that a client has left while it reads nothing from it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// What uploads under way may hold of text.
+/// The memory for the text of all uploads under way.
 #[derive(Debug, Clone)]
 pub struct TextMemory {
     shared: Arc<Semaphore>,
 }
 
-/// What one upload holds; given back when it is dropped.
+/// The share of one upload; released when it is dropped.
 #[derive(Debug)]
 pub struct HeldText {
     memory: TextMemory,
@@ -57,7 +57,7 @@ impl TextMemory {
             memory: self.clone(),
             used: 0,
             shared: None,
-            patience: PATIENCE,
+            patience: WAIT_LIMIT,
         }
     }
 }
@@ -140,7 +140,7 @@ mod tests {
         first.take(OWN + SHARED).await.unwrap();
         let start = Instant::now();
         tokio::spawn(async move {
-            tokio::time::sleep(PATIENCE * 2 / 3).await;
+            tokio::time::sleep(WAIT_LIMIT * 2 / 3).await;
             drop(first);
         });
         let mut held = memory.begin();
@@ -149,7 +149,7 @@ mod tests {
         second.take(OWN + SHARED - STEP).await.unwrap();
         let refused = held.take(STEP).await;
         assert!(matches!(refused, Err(IngestError::NoMemory)), "{refused:?}");
-        assert!(start.elapsed() < PATIENCE + STEP_TIME);
+        assert!(start.elapsed() < WAIT_LIMIT + STEP_TIME);
     }
 
     const STEP_TIME: Duration = Duration::from_secs(1);

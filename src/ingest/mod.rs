@@ -26,14 +26,14 @@ use memory::{HeldText, TextMemory};
 pub use options::{GivenOptions, IngestOptions, OPTION_NAMES, UploadOptions};
 use quota::{BodyLength, RoomClaim};
 
-/// What a client said about its upload beside the body.
+/// A request to store an upload, without its body.
 #[derive(Debug, Clone, Default)]
 pub struct UploadRequest {
     /// Options given in the query.
     pub given: GivenOptions,
-    /// What the whole body must hash to (RFC 9530 section 2).
+    /// The digest that the whole body must have (RFC 9530 section 2).
     pub content_digest: Option<Digest>,
-    /// What the field [`FORM_FIELD`] of the form must say, if it must.
+    /// The value that the field [`FORM_FIELD`] of the form must have, if any.
     pub proof: Option<String>,
     /// Bytes of the whole body, where its head says so.
     pub length: Option<u64>,
@@ -42,7 +42,7 @@ pub struct UploadRequest {
 /// A committed upload.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// What was stored.
+    /// The stored upload.
     pub manifest: Arc<Manifest>,
     /// The secret that deletes it; kept nowhere else.
     pub delete_token: String,
@@ -54,7 +54,7 @@ struct ActiveUpload {
     staged: Box<dyn Staged>,
     /// Its room in the store.
     claim: RoomClaim,
-    /// What of the memory for text it takes.
+    /// Its share of the memory for text.
     held: HeldText,
     /// Says to all instances that it is under way.
     _open: Open,
@@ -106,7 +106,7 @@ impl Ingest {
         })
     }
 
-    /// Commits what was received. From here on the client's leaving changes nothing.
+    /// Commits the upload. From here on it goes on when the client disconnects.
     async fn commit(
         &self,
         mut upload: ActiveUpload,
@@ -138,8 +138,8 @@ impl Ingest {
             _open,
             ..
         } = upload;
-        // What it takes of the memory, and what says to the other instances that it is under way,
-        // lasts until it is stored; its room until the index knows what became of it.
+        // Its memory, and the sign to other instances that it is under way, last until it is
+        // stored; its room lasts until the index knows the outcome.
         let ended = move |stays: bool| {
             if stays {
                 claim.leave();

@@ -7,9 +7,9 @@ use super::error::IngestError;
 use crate::catalog::{Ask, Capacity, Catalog, CatalogError};
 use crate::model::{ROOM_UNIT, UploadId, room_of};
 
-/// What is reserved at a time for a body that does not say its length, in bytes.
+/// How much is reserved at a time for a body of unknown length, in bytes.
 const STEP: u64 = 8 * 1024 * 1024;
-/// What a form may need beside the bytes of its body: its files are rounded up each.
+/// The room that a form may need beside its bytes: each file is rounded up.
 const ROUNDING: u64 = 256 * 1024;
 
 /// How much of a body is to come, as far as its head says.
@@ -24,8 +24,8 @@ pub enum BodyLength {
 }
 
 impl BodyLength {
-    /// What is asked for at the beginning: the file and a small manifest. What the parts of a form
-    /// have beside their content is not much more than what the manifest says of them.
+    /// The room to reserve at the beginning: the file and a small manifest. Headers and delimiters
+    /// of a form are not much longer than the manifest's record of its parts.
     fn first(self, max: u64) -> Ask {
         match self {
             BodyLength::Unknown => Ask {
@@ -47,7 +47,7 @@ impl BodyLength {
         }
     }
 
-    /// What is asked for beyond what is needed, when `received` bytes of files have come.
+    /// The room to reserve beyond the need, when `received` bytes of files have come.
     fn step(self, received: u64) -> u64 {
         match self {
             BodyLength::Unknown => STEP,
@@ -67,11 +67,11 @@ struct ClaimedRoom {
     id: UploadId,
     max: u64,
     length: BodyLength,
-    /// What the index has reserved.
+    /// Bytes that the index has reserved.
     reserved: u64,
     /// Bytes of all files so far.
     received: u64,
-    /// What the files take that have ended.
+    /// The room of the files that have ended.
     ended: u64,
     /// Bytes of the file that is being received.
     file: u64,
@@ -170,7 +170,7 @@ impl ClaimedRoom {
             }
             None => {
                 let error = IngestError::Full { max: self.max };
-                tracing::info!(id = %self.id, "an upload is refused: {error}");
+                tracing::info!(id = %self.id, "upload refused: {error}");
                 Err(error)
             }
         }

@@ -10,7 +10,7 @@ use crate::form::{Boundary, DecodeError, DecodeErrorKind, Decoder, Event};
 use crate::model::Digest;
 use crate::model::units::format_size;
 
-/// The frames of a body, within its limit and checked against its digest.
+/// A body whose size and digest are checked, frame by frame.
 pub struct CheckedBody<S> {
     stream: S,
     size: u64,
@@ -105,7 +105,7 @@ where
         }
     }
 
-    /// What is wrong with the part that has just been read.
+    /// An error of the part that has just been read.
     pub fn fault(&self, part: usize, kind: DecodeErrorKind) -> IngestError {
         let offset = self.decoder.offset();
         DecodeError { kind, part, offset }.into()

@@ -40,7 +40,7 @@ pub struct Lines {
     state: Mutex<LineState>,
     /// Wakes the thread.
     more: Condvar,
-    /// Wakes those who wait for the end of the writing.
+    /// Wakes the callers that wait for the end of the writing.
     done: Condvar,
     dropped: AtomicU64,
 }
@@ -79,10 +79,10 @@ impl Lines {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    pub fn flush(&self, patience: Duration) {
+    pub fn flush(&self, limit: Duration) {
         let waits = |state: &mut LineState| state.writing || !state.text.is_empty();
         // The process ends, whether the lines were written in time or not.
-        drop(self.done.wait_timeout_while(self.lock(), patience, waits));
+        drop(self.done.wait_timeout_while(self.lock(), limit, waits));
     }
 
     fn lock(&self) -> MutexGuard<'_, LineState> {
@@ -106,7 +106,7 @@ impl Lines {
         }
     }
 
-    /// Writes what comes, for ever.
+    /// Writes lines as they come, for ever.
     fn write<W: AsFd>(&self, output: &mut LineOutput<W>) {
         let mut text = Vec::new();
         let mut said = 0;
@@ -238,8 +238,8 @@ impl Write for Sink {
     }
 }
 
-/// Whether a line is one line of printable ASCII, as nearly all are: nothing in it has to be shown in
-/// another way.
+/// Whether a line is one line of printable ASCII, as nearly all are: no character of it is
+/// escaped.
 fn is_plain(line: &[u8]) -> bool {
     let plain = |body: &[u8]| {
         body.iter()
@@ -249,8 +249,8 @@ fn is_plain(line: &[u8]) -> bool {
         .is_some_and(|(last, body)| *last == b'\n' && plain(body))
 }
 
-/// A line as one line that no terminal acts on, whatever text was logged; `colour` says that its
-/// escape sequences are the log's own.
+/// A line as one line that no terminal acts on; `colour` says that its escape sequences are the
+/// log's own.
 fn shown(line: &[u8], format: Format, colour: bool) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(line);
     let acts = |c: char| is_active(c) && c != '\t' && !(colour && c == '\x1b');

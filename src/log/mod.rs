@@ -1,9 +1,9 @@
-//! The log: what happens becomes lines, and a thread of its own brings them to standard error.
+//! The log: events become lines, and a thread of its own writes them to standard error.
 //!
-//! Whatever becomes of standard error (its reader goes away, or stops reading; the terminal is
-//! closed; its disk is full) costs lines, and never a request or the end of the process. Lines
-//! that cannot be written at once wait in a bounded buffer; what has no room there, or cannot be
-//! written, is [counted](dropped).
+//! Trouble with standard error (its reader goes away, or stops reading; the terminal is closed; its
+//! disk is full) costs lines, and never a request or the end of the process. Lines that cannot be
+//! written at once wait in a bounded buffer; a line without room there, or that cannot be written,
+//! is [counted](dropped).
 
 mod lines;
 
@@ -18,7 +18,7 @@ pub use lines::Format;
 use lines::{Lines, Sink};
 
 /// How long the end of the process waits for lines to be written.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static LINES: Lines = Lines::new();
 
@@ -30,7 +30,7 @@ pub enum LogError {
     Filter {
         /// The directives.
         text: String,
-        /// What is wrong with them.
+        /// The fault.
         reason: String,
     },
     /// The thread cannot be started.
@@ -101,7 +101,7 @@ pub fn dropped() -> u64 {
     LINES.dropped()
 }
 
-/// Waits until what was logged so far is written or dropped, no longer than `patience`.
-pub fn flush(patience: Duration) {
-    LINES.flush(patience);
+/// Waits until the lines logged so far are written or dropped, no longer than `limit`.
+pub fn flush(limit: Duration) {
+    LINES.flush(limit);
 }

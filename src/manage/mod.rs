@@ -1,5 +1,5 @@
-//! What becomes of an upload after it was stored, as a use case: who may change it, its deadline
-//! moved, its end.
+//! The changes of a stored upload as a use case: the permission to change it, a new deadline, its
+//! end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum ManageError {
     /// There is no upload of that id, or not any more, or the caller may not change it: only a
-    /// caller who may is told that an id exists.
+    /// caller with the permission is told that an id exists.
     #[error("there is no upload {0}")]
     Absent(UploadId),
     /// The store failed, or holds something damaged.
@@ -33,7 +33,7 @@ impl From<RepositoryError> for ManageError {
     }
 }
 
-/// What a caller shows to change an upload.
+/// The credentials of a caller that changes an upload.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     /// Secrets, one of which may be the upload's delete token.
@@ -56,7 +56,7 @@ pub struct ChangePermit {
     found: KeyState,
 }
 
-/// What was read at the key of the upload.
+/// The record at the key of the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KeyState {
     Live,
@@ -78,7 +78,7 @@ impl Manage {
         Manage { uploads, clock }
     }
 
-    /// The permission to change an upload, for a caller who knows its delete token or is an admin.
+    /// The permission to change an upload, for a caller with its delete token, or for an admin.
     ///
     /// # Errors
     /// [`ManageError::Absent`], whether there is no such upload or another token; or the store
@@ -136,8 +136,8 @@ impl Manage {
         Ok(updated.manifest)
     }
 
-    /// Removes an upload, with all files under its id if its manifest is damaged. Of one that is
-    /// gone, what kept the removal from its end is made up for.
+    /// Removes an upload, with all files under its id if its manifest is damaged. A removal that
+    /// was begun and not finished is finished.
     ///
     /// # Errors
     /// The store or the index fails; it can be repeated. Or a newer version wrote the manifest.

@@ -9,7 +9,7 @@ use super::{ClientCommand, Fetch, Output, Send, ServerArgs};
 use crate::client::{BLOCK, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, RETRIES};
 use crate::model::units::{format_duration, format_size, parse_duration, parse_size};
 
-/// What files may be read in blocks of.
+/// The sizes of blocks in which files can be read.
 const CHUNKS: std::ops::RangeInclusive<u64> = 1024..=4 << 20;
 
 /// The commands.
@@ -115,7 +115,7 @@ fn download(command: clap::Command) -> clap::Command {
     ])
 }
 
-/// What every command has that asks a server. Its address is given as `--to` or `--from`,
+/// The arguments of every command that asks a server. Its address is given as `--to` or `--from`,
 /// whichever reads better; the other is taken as well.
 fn server(command: clap::Command, flag_name: &'static str) -> clap::Command {
     let other = if flag_name == "to" { "from" } else { "to" };

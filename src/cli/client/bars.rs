@@ -17,12 +17,12 @@ use crate::model::plain;
 /// How often a second the bars are drawn.
 const RATE: u8 = 10;
 
-/// Bars on a terminal, one for the file under way and one for all; elsewhere nothing but what a
-/// person has to know. It remembers what was done.
+/// Bars on a terminal, one for the file under way and one for all; elsewhere only messages
+/// that a person has to see. It keeps the list of complete files.
 pub struct Bars {
     bars: Option<Drawn>,
     quiet: bool,
-    /// What has come. The lock is held for the length of a call.
+    /// The files that have come. The lock is held for the length of a call.
     received: Mutex<Complete>,
     sent: AtomicBool,
 }
@@ -53,7 +53,7 @@ impl Bars {
         })
     }
 
-    /// Takes the bars away; what is printed then has the terminal for itself.
+    /// Removes the bars, so that later output has the terminal for itself.
     pub fn clear(&self) {
         if let Some(bars) = &self.bars {
             *held(&bars.file) = None;

@@ -33,8 +33,8 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
     } else {
         download.to_directory(&fetch.output)
     };
-    // Nothing is to be tidied up behind standard output, and a write to a pipe that nobody reads
-    // hears no signal but the one that ends the process.
+    // Standard output needs no tidying up, and a write to a pipe without a reader is interrupted by
+    // no signal but one that ends the process.
     let interrupted = async {
         match to_stdout {
             true => std::future::pending().await,

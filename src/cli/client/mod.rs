@@ -20,7 +20,7 @@ use crate::shutdown::{ignores_hangup, survive_file_limit};
 
 pub use outcome::Outcome;
 
-/// What to ask.
+/// A command that asks a server.
 #[derive(Debug)]
 pub enum ClientCommand {
     /// Send a form.
@@ -38,7 +38,7 @@ pub enum ClientCommand {
 }
 
 impl ClientCommand {
-    /// Whether nothing beside results is to be said.
+    /// Whether only results are printed.
     pub fn is_quiet(&self) -> bool {
         match self {
             ClientCommand::Upload(server, _)
@@ -68,7 +68,7 @@ pub struct Output {
     quiet: bool,
 }
 
-/// What `wharf upload` is given.
+/// The arguments of `wharf upload`.
 #[derive(Debug)]
 pub struct Send {
     files: Vec<PathBuf>,
@@ -81,7 +81,7 @@ pub struct Send {
     chunk: usize,
 }
 
-/// What `wharf download` is given.
+/// The arguments of `wharf download`.
 #[derive(Debug)]
 pub struct Fetch {
     names: Vec<String>,
@@ -91,7 +91,7 @@ pub struct Fetch {
     retries: u32,
 }
 
-/// Runs a command; what went wrong has been said when it returns.
+/// Runs a command; its errors have been printed when it returns.
 pub fn run(command: ClientCommand) -> ExitCode {
     let outcome = match command {
         ClientCommand::Upload(server, send) => asking(&server, async |client| {
@@ -198,7 +198,7 @@ fn write(text: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// What it means that standard output takes no more. A reader that has seen enough is no failure.
+/// The outcome when standard output takes no more. A reader that has seen enough is no failure.
 fn unprinted(error: &io::Error) -> Outcome {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Outcome::Done,

@@ -1,16 +1,16 @@
-//! What became of a command, and its exit code.
+//! The outcome of a command, and its exit code.
 
 use std::process::ExitCode;
 
 use crate::cli::stderr::say;
 use crate::client::ClientError;
 
-/// What became of a command. What there is to say has been said.
+/// The outcome of a command. Its errors have been printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
     Failed,
-    /// The arguments cannot be meant.
+    /// The arguments contradict each other.
     Usage,
     /// Some of it was done.
     Partly,
@@ -22,19 +22,19 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Says what went wrong.
+    /// Prints the error.
     pub fn failed(what: &str) -> Self {
         say(what);
         Outcome::Failed
     }
 
-    /// Says why the arguments cannot be meant.
+    /// Prints why the arguments contradict each other.
     pub fn usage(what: &str) -> Self {
         say(what);
         Outcome::Usage
     }
 
-    /// Says what went wrong.
+    /// Prints the error.
     pub fn of(error: &ClientError) -> Self {
         say(&error.to_string());
         match error {

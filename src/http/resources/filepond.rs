@@ -1,5 +1,5 @@
 //! `/compat/filepond`: the protocol of the upload widget FilePond. It takes the whole body of
-//! the answer to an upload for what identifies it, and sends that back to have it undone.
+//! the answer to an upload for the upload's identity, and sends it back to undo the upload.
 
 use axum::Extension;
 use axum::body::Body;
@@ -12,7 +12,7 @@ use crate::http::AppState;
 use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::Problem;
 
-/// The most bytes of what identifies an upload.
+/// The most bytes of an identity.
 const LIMIT: usize = 256;
 
 /// Stores a form as `POST /upload` does, and answers with id and delete token as plain text.

@@ -1,4 +1,4 @@
-//! What operators and their tools ask.
+//! The resources for operators and their tools: probes, counters, status.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,4 @@
-//! `GET /uploads`: the listing, written as its reader takes it.
+//! `GET /uploads`: the listing, written piece by piece as the client reads it.
 
 use std::convert::Infallible;
 
@@ -84,8 +84,8 @@ impl ListingJson {
         }
     }
 
-    /// The body. What goes wrong with the first uploads is an answer of its own, and a listing of
-    /// no more than these has a length.
+    /// The body. An error with the first uploads is an answer of its own, and a listing of no more
+    /// than these has a length.
     async fn body(mut self) -> Result<Body, Problem> {
         let first = self.more().await?.unwrap_or_default();
         if self.listing.is_none() {

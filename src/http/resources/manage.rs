@@ -1,4 +1,4 @@
-//! What an upload's page changes by a plain form, without a script: its deadline, and its end.
+//! The plain forms of an upload's page, which work without a script: a new deadline, and the end.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -16,21 +16,21 @@ use crate::ingest;
 use crate::manage::ChangePermit;
 use crate::model::UploadId;
 
-/// The most bytes of such a form.
+/// The most bytes of a form.
 const LIMIT: usize = 4 * 1024;
 
-/// The form: who may change the upload, and how.
+/// The fields of a form.
 #[derive(Default)]
 struct PageForm {
-    /// The delete token, from those whose browser has no cookie with it.
+    /// The delete token, where the browser has no cookie with it.
     token: Option<String>,
     expires_in: Option<String>,
-    /// What says that it is of this server's page.
+    /// The token that proves that the form is of this server's page.
     proof: Option<String>,
 }
 
 impl AppState {
-    /// The form of somebody who may change the upload, and the permission.
+    /// The form of a caller that may change the upload, and the permission.
     async fn managed(
         &self,
         id: &UploadId,

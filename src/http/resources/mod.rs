@@ -1,4 +1,7 @@
-//! What lies at the addresses: one file for each resource, and what several of them need.
+//! The resources, one file for each, and what several of them need.
+
+#[macro_use]
+mod embed;
 
 pub(super) mod api;
 pub(super) mod download;

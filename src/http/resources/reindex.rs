@@ -10,7 +10,7 @@ use crate::http::rules::access::Scope;
 use crate::http::rules::problem::Problem;
 use crate::model::Failure;
 
-/// Compares, and answers with what was found.
+/// Compares, and answers with the counts.
 pub async fn reindex(State(app): State<AppState>, headers: HeaderMap) -> Result<Response, Problem> {
     app.options.access.require(Scope::Admin, &headers)?;
     let compared = app
@@ -23,7 +23,7 @@ pub async fn reindex(State(app): State<AppState>, headers: HeaderMap) -> Result<
         uploads = compared.uploads,
         forgotten = compared.forgotten,
         damaged = compared.damaged,
-        "the index was compared by hand"
+        "an admin compared the index with the store"
     );
     let json = json!({
         "uploads": compared.uploads,

@@ -13,7 +13,7 @@ use crate::http::rules::conditional::{self, Verdict};
 use crate::http::rules::problem::Problem;
 use crate::http::rules::range::{self, Asked};
 
-/// The longest a client is told to keep what is stored under an id, in seconds: a year.
+/// The longest time for which a client may cache a file or form of an id, in seconds: a year.
 const MAX_AGE: u64 = 365 * 24 * 3600;
 /// The answer to a prefetch of an upload whose downloads are counted.
 const PREFETCH: &str = "the downloads of this upload are counted, and a prefetch would take one: ask for it when it is wanted";
@@ -42,8 +42,8 @@ impl AppState {
         // A validator of ours says nothing to the bucket.
         let validators = [header::IF_MATCH, header::IF_RANGE];
         let asks_for_ours = validators.iter().any(|name| headers.contains_key(name));
-        // What a page shows comes from here: its policy allows nothing from elsewhere, and a bucket
-        // would not keep what is shown from running.
+        // A file that a page shows comes from this server: the page's policy allows no other, and a
+        // bucket would not keep scripts in it from running.
         if *method == Method::GET
             && !inline
             && !asks_for_ours
@@ -82,7 +82,7 @@ impl AppState {
         Ok(response)
     }
 
-    /// What a 304 carries as well (RFC 9110 section 15.4.5).
+    /// The fields that a 304 carries as well (RFC 9110 section 15.4.5).
     fn add_validators(&self, fields: &mut HeaderMap, this: &Representation) {
         set(fields, header::ETAG, this.etag.clone());
         if conditional::modified(this).is_some() {
@@ -109,7 +109,7 @@ impl AppState {
     }
 }
 
-/// What goes out: all of a representation, or ranges of it.
+/// The parts of an answer: all of a representation, or ranges of it.
 struct Answer {
     status: StatusCode,
     content_type: String,
@@ -186,7 +186,7 @@ fn content_type(this: &Representation, inline: bool) -> String {
     }
 }
 
-/// Says what a raw file is, and keeps it from running in this origin.
+/// Describes a raw file, and keeps scripts in it from running in this origin.
 fn add_description(fields: &mut HeaderMap, this: &Representation, disposition: Option<String>) {
     let RepresentationKind::Raw(file) = &this.kind else {
         return;
@@ -218,8 +218,8 @@ fn disposition(this: &Representation, inline: bool) -> Option<String> {
     }
 }
 
-/// Whether a browser asks for what a person has not asked for and may never see: `Sec-Purpose`
-/// (Fetch, section 3.7), or what older ones send.
+/// Whether a browser prefetches, for a person who may never look at it: by `Sec-Purpose` (Fetch,
+/// section 3.7), or the fields of older browsers.
 fn is_prefetch(headers: &HeaderMap) -> bool {
     ["sec-purpose", "purpose", "x-purpose", "x-moz"]
         .iter()
@@ -268,7 +268,7 @@ pub(super) fn is_json_lines(essence: &str) -> bool {
     matches!(essence, "application/jsonl" | "application/x-ndjson")
 }
 
-/// Sets a field. What is no field value, which a media type cannot be, is left out.
+/// Sets a field. A value that no field can have is left out; a media type is never one.
 fn set(fields: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         fields.insert(name, value);

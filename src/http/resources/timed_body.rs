@@ -62,7 +62,7 @@ impl Stream for TimedBody {
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers carry nothing that is asked for.
+                    // Trailers are passed over: no field of them has a meaning here.
                     let Ok(data) = frame.into_data() else {
                         continue;
                     };
@@ -117,7 +117,7 @@ impl AppState {
     }
 }
 
-/// What an error comes from, without the wrappers.
+/// The innermost cause of an error.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {

@@ -11,7 +11,8 @@ use crate::delivery::Summary;
 use crate::form::display_name;
 use crate::model::{Digest, FileName, Manifest, RawText, StoredFile, Timestamp, UploadId};
 
-/// What stands for itself in a path segment (RFC 3986 section 3.3, and no more than that).
+/// Characters that stand for themselves in a path segment (RFC 3986 section 3.3, and no more than
+/// that).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -51,7 +52,7 @@ struct FileJson<'a> {
     url: String,
 }
 
-/// What a listing says of an upload.
+/// An upload in a listing.
 #[derive(Serialize)]
 pub struct SummaryJson<'a> {
     id: &'a UploadId,
@@ -85,7 +86,7 @@ pub fn summary<'a>(upload: &'a Summary, base: &str) -> SummaryJson<'a> {
     }
 }
 
-/// The upload as everybody sees it; URLs begin with `base`.
+/// The upload as every reader sees it; URLs begin with `base`.
 pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
     let files: Vec<FileJson<'_>> = manifest
         .files()
@@ -119,7 +120,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
     }
 }
 
-/// The same with its secret, for who has just stored it.
+/// The same with its delete token, for the client that has just stored it.
 pub fn created<'a>(manifest: &'a Manifest, base: &str, delete_token: &'a str) -> UploadJson<'a> {
     UploadJson {
         delete_token: Some(delete_token),

@@ -1,4 +1,4 @@
-//! Who may do what: secrets by scope.
+//! Access by secrets, each for some scopes.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
@@ -20,7 +20,7 @@ pub enum Scope {
     Upload,
     /// Every way of reading.
     Download,
-    /// Deletion and prolonging of others' uploads, operation.
+    /// Changes of every upload, operation.
     Admin,
 }
 
@@ -69,8 +69,8 @@ impl Access {
         self.rules.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a secret names `scope`. Without one, uploads and downloads are open to everybody
-    /// and administration to nobody.
+    /// Whether a secret names `scope`. Without one, uploads and downloads are open, and
+    /// administration is closed.
     pub fn guards(&self, scope: Scope) -> bool {
         let rules = self.rules();
         rules.iter().any(|rule| rule.scopes.contains(&scope))

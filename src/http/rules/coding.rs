@@ -1,5 +1,5 @@
-//! Codings of request bodies: none is undone here, and coded bytes are never stored as if they
-//! were what was coded.
+//! Codings of request bodies. The server decodes none, and refuses coded bodies: their bytes are
+//! not those of the files.
 
 use axum::extract::Request;
 use http::{HeaderMap, HeaderName, header};

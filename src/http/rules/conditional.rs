@@ -5,14 +5,14 @@ use http::{HeaderMap, HeaderName, Method, header};
 use crate::delivery::Representation;
 use crate::model::Timestamp;
 
-/// What the preconditions of a request come to.
+/// The result of the preconditions of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Go on.
     Proceed,
-    /// 304: the client has it.
+    /// 304: the client has this representation.
     NotModified,
-    /// 412: the client wanted another.
+    /// 412: the client named another representation.
     Failed,
 }
 
@@ -62,7 +62,8 @@ pub fn if_range(headers: &HeaderMap, this: &Representation) -> bool {
     }
 }
 
-/// `Last-Modified` in whole seconds, for what has one: by name it could run backwards.
+/// `Last-Modified` in whole seconds. A representation found by name has none: it could run
+/// backwards.
 pub fn modified(this: &Representation) -> Option<i64> {
     (!this.by_name).then(|| seconds(this.last_modified))
 }
@@ -98,7 +99,7 @@ impl EntityTags {
     }
 }
 
-/// Reads a list of entity tags; what is none of its own matches nothing.
+/// Reads a list of entity tags; an element that is no entity tag matches nothing.
 fn list(headers: &HeaderMap, name: &HeaderName) -> Option<EntityTags> {
     let mut present = false;
     let mut tags = Vec::new();

@@ -1,5 +1,5 @@
-//! The three cookies: an upload's delete token, for its page alone, a chosen language, and what
-//! the form of the first page has as a field.
+//! The three cookies: an upload's delete token, for its page alone; a chosen language; and the
+//! token that the form of a page has as a field.
 
 use http::{HeaderMap, header};
 
@@ -29,13 +29,13 @@ fn secure(scheme: &str) -> &'static str {
     }
 }
 
-/// The cookie with what the form of the page under `base` has as a field.
+/// The cookie with the token that a form of the pages under `base` has as a field.
 pub fn form_cookie(base: &str, token: &str, scheme: &str) -> String {
     let secure = secure(scheme);
     format!("{FORM}={token}; Path={base}/; HttpOnly; SameSite=Strict{secure}")
 }
 
-/// What a form of this server's page has as a field.
+/// The token that a form of this server's page has as a field.
 pub fn form_token(headers: &HeaderMap) -> Option<&str> {
     let ours = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     cookie(headers, FORM).filter(|token| token.len() >= 22 && token.bytes().all(ours))

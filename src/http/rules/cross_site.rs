@@ -43,7 +43,7 @@ pub fn refuse(own: &OwnSite, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether this is a form whose field says where it comes from: it is read with the body.
+/// Whether a field of this form says where it comes from: that is read with the body.
 fn is_to_be_proven(base_path: &str, request: &Request) -> bool {
     let path = request.uri().path().strip_prefix(base_path);
     let form = request.method() == Method::POST && path.is_some_and(is_of_page);
@@ -58,7 +58,7 @@ fn is_of_page(path: &str) -> bool {
     matches!(path, "/upload" | "/upload/") || matches!(change, Some((_, "delete" | "prolong")))
 }
 
-/// Refuses a form whose `field` does not say what it has to, where nothing else tells which site
+/// Refuses a form whose `field` is not that of this server's page, where no header tells which site
 /// sent it.
 ///
 /// # Errors
@@ -74,10 +74,11 @@ pub fn check_proof(headers: &HeaderMap, field: Option<&str>) -> Result<(), Probl
     }
 }
 
-/// What a field of the form has to say, where nothing else tells which site sent it: a page that
-/// a proxy gives out with `Referrer-Policy: no-referrer` posts its form with `Origin: null` (Fetch,
-/// "append a request `Origin` header"), and over plain HTTP browsers send no `Sec-Fetch-Site`. The
-/// cookie has the same, and comes with no other site's request (`SameSite=Strict`).
+/// The value that a field of the form must have, where no header tells which site sent it: a page
+/// that a proxy gives out with `Referrer-Policy: no-referrer` posts its form with `Origin: null`
+/// (Fetch, "append a request `Origin` header"), and over plain HTTP browsers send no
+/// `Sec-Fetch-Site`. The cookie has the same, and comes with no other site's request
+/// (`SameSite=Strict`).
 pub fn proof(headers: &HeaderMap) -> Option<&str> {
     let null = |origin: &http::HeaderValue| origin == "null";
     let nameless =

@@ -1,5 +1,6 @@
-//! Which hosts are served: those that the settings name, or any, but for a name by which another
-//! site's page was led to a server on somebody's own machine.
+//! Which hosts are served: those that the settings name, else any. A server that listens for its
+//! own machine alone refuses foreign names: by such a name another site's page could reach it (DNS
+//! rebinding).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -61,9 +62,9 @@ impl HostPattern {
 
 /// The hosts that this server answers for.
 pub struct Hosts {
-    /// What `hosts` names, and the host of `public_url`; empty is any.
+    /// The hosts of the setting `hosts`, and that of `public_url`; empty is any.
     served: Vec<HostPattern>,
-    /// What this machine calls itself.
+    /// The names of this machine.
     machine: Vec<String>,
     /// The ports on which no foreign name is served that has the same port; none where the server
     /// is meant for others than this machine.
@@ -146,7 +147,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// Whether a name or address always means this machine, whoever uses it.
+    /// Whether a name or address means this machine for every client.
     fn is_local(&self, host: &str) -> bool {
         const LOCALHOST: &[u8] = b".localhost";
         let bytes = host.as_bytes();

@@ -1,4 +1,5 @@
-//! Where a request came from, and what this server is called by whom it came from.
+//! The origin of a request: the address of its client, and the name by which the client knows this
+//! server.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +7,7 @@ use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// A client or a proxy over TCP.
@@ -15,7 +16,7 @@ pub enum Peer {
     Unix,
 }
 
-/// What a request's head, and a trusted proxy, say of its origin.
+/// The origin of a request, by its head and by a trusted proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The client's address, as far as it is known.
@@ -26,7 +27,7 @@ pub struct Origin {
     pub host: String,
 }
 
-/// Whose word is believed.
+/// The proxies whose `Forwarded` and `X-Forwarded-*` fields are believed.
 #[derive(Debug, Clone, Default)]
 pub struct Trusted(pub Vec<IpNet>);
 
@@ -44,7 +45,7 @@ impl Trusted {
     }
 }
 
-/// What proxies set that know nothing of `Forwarded`.
+/// The fields of proxies that do not know `Forwarded`.
 const X_FORWARDED: [&str; 3] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
 
 /// One element of `Forwarded` (RFC 7239 section 4), or what `X-Forwarded-*` says instead.
@@ -176,8 +177,8 @@ fn forwarded_hop(text: &str) -> Hop {
     hop
 }
 
-/// Splits at `separator`, but not within a quoted string (RFC 9110 section 5.6.4): what a client
-/// quotes is one value, whatever it holds, and ends no element.
+/// Splits at `separator`, but not within a quoted string (RFC 9110 section 5.6.4): a quoted
+/// string of a client is one value, and ends no element.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {

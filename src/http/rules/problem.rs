@@ -19,7 +19,7 @@ pub struct Problem {
     title: &'static str,
     detail: String,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// What the operator is told; the client is not.
+    /// The reason for the operator, which the client is not shown.
     inside: Option<String>,
 }
 
@@ -69,7 +69,7 @@ impl Problem {
         .with(header::WWW_AUTHENTICATE, challenge)
     }
 
-    /// 403, where the secret is another's.
+    /// 403, where the secret is for other scopes.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -226,7 +226,7 @@ impl Problem {
         problem
     }
 
-    /// What the operator is told, for errors that are not the client's.
+    /// The reason for the operator, for errors that are not the client's.
     pub fn inside(&self) -> Option<&str> {
         self.inside.as_deref()
     }
@@ -236,7 +236,7 @@ impl Problem {
         (self.status, self.code)
     }
 
-    /// What exactly was wrong, for the client of the request `id`.
+    /// The detail for the client of the request `id`.
     pub fn detail(&self, id: &str) -> String {
         if self.status == StatusCode::INTERNAL_SERVER_ERROR {
             format!("request {id}")

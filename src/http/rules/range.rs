@@ -23,8 +23,8 @@ pub enum Asked {
     Unsatisfiable,
 }
 
-/// Reads the `Range` field for a representation of `len` bytes. What is malformed, too much or
-/// overlapping is answered with the whole, as section 14.2 allows.
+/// Reads the `Range` field for a representation of `len` bytes. A field that is malformed,
+/// or asks for too many or overlapping ranges, is answered with the whole, as section 14.2 allows.
 pub fn asked(headers: &HeaderMap, len: u64) -> Asked {
     let mut values = headers.get_all(header::RANGE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {

@@ -1,4 +1,4 @@
-//! What a connection is at, shared by its transport and its requests.
+//! The state of a connection, shared by its transport and its requests.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -11,10 +11,10 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How long a head that was begun may still come when the server ends.
+/// How long the rest of a head may still take to come when the server ends.
 pub const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a connection is at.
+/// The state of a connection: active, idle, or closing with a body unread.
 #[derive(Debug, Default)]
 pub struct ConnectionState {
     /// Requests whose answers are not yet handed over.
@@ -35,17 +35,18 @@ impl ConnectionState {
     /// That of a connection which waits for its first request.
     pub fn new() -> Arc<Self> {
         let state = Self::default();
-        state.idle(Some(Instant::now()));
+        state.set_idle_since(Some(Instant::now()));
         Arc::new(state)
     }
 
     /// Says since when the connection waits for a request; `None` when it does not.
-    pub fn idle(&self, since: Option<Instant>) {
+    pub fn set_idle_since(&self, since: Option<Instant>) {
         self.idle_since
             .store(since.map_or(0, millis), Ordering::Relaxed);
     }
 
-    /// Since when it waits for a request, as a number that grows with time; `None` when it does not.
+    /// Since when it waits for a request, as a number that grows with time; `None` when it does
+    /// not.
     pub fn idle_since(&self) -> Option<u64> {
         Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
     }
@@ -90,8 +91,8 @@ impl ConnectionState {
         self.linger.load(Ordering::Relaxed)
     }
 
-    /// Returns when nothing is under way: no request but, at most, the beginning of a head. It looks
-    /// each `pause`, and first after one.
+    /// Returns when no request is under way; the beginning of a head counts for none. It looks
+    /// after each `pause`.
     pub async fn until_idle(&self, pause: Duration) {
         loop {
             tokio::time::sleep(pause).await;
@@ -109,7 +110,7 @@ fn millis(instant: Instant) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1) + 1
 }
 
-/// A request that is being answered, to the end of its answer.
+/// A request that is being answered, up to the end of its answer.
 pub struct ActiveRequest(Arc<ConnectionState>);
 
 impl ActiveRequest {
@@ -126,7 +127,7 @@ impl ActiveRequest {
         self.0.linger.store(true, Ordering::Relaxed);
     }
 
-    /// Goes on to the end of `body`.
+    /// Lasts up to the end of `body`.
     pub fn track<B>(self, body: B) -> TrackedBody<B> {
         TrackedBody {
             body,
@@ -141,7 +142,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// A response's body, followed to its end.
+/// A response's body, which keeps its request active up to its end.
 pub struct TrackedBody<B> {
     body: B,
     _active: ActiveRequest,

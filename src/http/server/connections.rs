@@ -1,4 +1,4 @@
-//! The connections there may be, and which of them gives way when there are no more.
+//! The limit of connections, and which of them closes when another one comes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection_state::ConnectionState;
 
-/// How long one that was asked to leave may take before another is asked as well.
+/// How long a connection that was asked to leave may take before another is asked as well.
 const LEAVING: Duration = Duration::from_millis(50);
-/// For how many at once it is found out that they wait longest: a look at all connections for each
-/// new one would be the work of an attacker's choice.
+/// How many of the longest idle connections one look finds: a look at all connections for each new
+/// one would let an attacker choose how much work the server does.
 const FOUND: usize = 128;
 
 /// All connections of a server.
@@ -28,15 +28,16 @@ pub struct Connections {
 struct OpenConnections {
     next: u64,
     states: HashMap<u64, Arc<ConnectionState>>,
-    /// Those that waited longest at the last look: since when, and their numbers, the longest last.
+    /// The longest idle connections at the last look: since when, and their numbers, the longest
+    /// last.
     longest: Vec<(u64, u64)>,
 }
 
-/// One connection of those there may be.
+/// A connection that was admitted, until it is dropped.
 #[derive(Debug)]
 pub struct AdmittedConnection {
     number: u64,
-    /// What it is at.
+    /// Its state.
     pub state: Arc<ConnectionState>,
     all: Arc<Connections>,
     _permit: OwnedSemaphorePermit,
@@ -116,7 +117,7 @@ impl OpenConnections {
                 // Since it was found it may have had a request.
                 if state.idle_since() == Some(since) {
                     // It is asked once: if it is still there the next time, another is asked.
-                    state.idle(None);
+                    state.set_idle_since(None);
                     state.ask_to_leave();
                     return true;
                 }
@@ -162,10 +163,10 @@ mod tests {
         for (age, connection) in [5, 20, 3, 10].into_iter().zip(&open) {
             tokio::time::advance(SECOND).await;
             let since = Instant::now() + (20 - age) * SECOND;
-            connection.state.idle(Some(since));
+            connection.state.set_idle_since(Some(since));
         }
         // The one that would be first is answering.
-        open[1].state.idle(None);
+        open[1].state.set_idle_since(None);
         let longest = open.remove(3);
         let leaves = async {
             longest.state.asked_to_leave().await;
@@ -179,7 +180,7 @@ mod tests {
     async fn where_all_are_busy_a_new_one_waits() {
         let connections = Connections::new(1);
         let busy = connections.admit(|| {}).await;
-        busy.state.idle(None);
+        busy.state.set_idle_since(None);
         let asked = std::cell::Cell::new(0);
         let admission = connections.admit(|| asked.set(asked.get() + 1));
         assert!(timeout(SECOND, admission).await.is_err());

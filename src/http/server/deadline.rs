@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// A point in time that moves often and is hardly ever reached: moving it touches no timer. The
-/// timer is set when somebody waits, and only if it would go off too late; if it goes off too
+/// timer is set when a task waits, and only if it would go off too late; if it goes off too
 /// early, it is set again. When it is reached, the waiting task is woken once more before the
 /// deadline says so, and can look at its peer.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! A request's body, which remembers whether it was read to its end, and gives back what was not.
+//! A request's body that knows whether it was read to its end, and keeps its unread rest.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 /// How much of a refused body is read before the answer, so that the connection is kept, and a
 /// client that does not read before it has sent all sees the answer.
 const SMALL_REST: u64 = 64 * 1024;
-/// How long such a rest may take, and how long nothing of it may come.
+/// How long reading that rest may take, and how long the client may pause.
 const REST_TIME: Duration = Duration::from_secs(3);
 const REST_SILENCE: Duration = Duration::from_secs(1);
 
@@ -25,37 +25,37 @@ const REST_SILENCE: Duration = Duration::from_secs(1);
 #[error("the stream was reset")]
 struct Reset;
 
-/// What was left unread of a body.
+/// The rest of a body that its reader left.
 #[derive(Debug)]
-pub struct BodyUnread(Arc<Shared>);
+pub struct BodyUnread(Arc<BodyEnd>);
 
-/// What a body and those who wait for its end share.
+/// The state that a body and the answer to its request share.
 #[derive(Debug)]
-struct Shared {
+struct BodyEnd {
     unread: AtomicBool,
     /// Whether a client that waits for 100 (Continue) before it sends anything still waits.
     awaits_100: AtomicBool,
-    /// What is left of the body when its reader is done with it. A std mutex: held to put it there
-    /// and to take it.
+    /// The rest of the body when its reader is done with it. A std mutex: held to put it there and
+    /// to take it.
     rest: Mutex<Option<Incoming>>,
 }
 
-/// A body that remembers whether it was read to its end.
+/// A body that tells whether it was read to its end.
 struct EndTrackingBody {
-    /// Until it is given back.
+    /// `None` once the rest is kept for the answer.
     incoming: Option<Incoming>,
     http2: bool,
-    shared: Arc<Shared>,
+    shared: Arc<BodyEnd>,
 }
 
-/// A request with a body that remembers whether it was read, if it has one.
+/// Wraps the body of a request, if it has one, to track whether it is read to its end.
 pub fn track_end(request: Request<Incoming>) -> (Request<axum::body::Body>, Option<BodyUnread>) {
     if request.body().is_end_stream() {
         return (request.map(|_| axum::body::Body::empty()), None);
     }
     let http2 = request.version() == Version::HTTP_2;
     let expects = request.headers().contains_key(header::EXPECT);
-    let shared = Arc::new(Shared {
+    let shared = Arc::new(BodyEnd {
         unread: AtomicBool::new(true),
         awaits_100: AtomicBool::new(expects),
         rest: Mutex::new(None),
@@ -70,7 +70,7 @@ pub fn track_end(request: Request<Incoming>) -> (Request<axum::body::Body>, Opti
 }
 
 impl BodyUnread {
-    /// Reads what is left, if it is little. True when the body is at its end.
+    /// Reads the rest, if it is short. True when the body is at its end.
     pub async fn finish(self) -> bool {
         if !self.0.unread.load(Ordering::Relaxed) {
             return true;

@@ -24,7 +24,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// Those of a connection of `server`, at whose socket `state` looks.
+    /// Runs the streams of a connection of `server`, whose state is `state`.
     pub fn new(server: &Server, state: Arc<ConnectionState>) -> Self {
         Streams {
             state,

@@ -1,4 +1,4 @@
-//! The sockets that are listened on, and what comes in by them.
+//! The sockets that the server listens on, and their next connections.
 
 use std::io;
 use std::net::SocketAddr;

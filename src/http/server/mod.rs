@@ -104,7 +104,7 @@ impl Server {
             .run_until_cancelled(self.accept_all(&listener, &workers))
             .await;
         if let Listener::Unix(_, path) = &listener {
-            // Nobody else owns the name; a failure leaves a dead socket, which the next start removes.
+            // The name is this process's own; if it stays, the next start removes the dead socket.
             let _ = std::fs::remove_file(path);
         }
         result.unwrap_or(Ok(()))

@@ -1,4 +1,4 @@
-//! An answer's body over HTTP/2, in portions whose way to the reader is followed.
+//! An answer's body over HTTP/2, sent in portions: the stream knows which of them its reader took.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use super::connection_state::ActiveRequest;
 use super::stream::Stream;
 use crate::http::log::LoggedBody;
 
-/// The most that one poll gives: hyper takes a poll's bytes whole, whatever room its buffer has.
+/// The most that one poll gives: hyper takes all bytes of a poll, even where its buffer has less
+/// room.
 const PORTION: usize = 16 * 1024;
 
 /// A body that ends when all of it is taken, and not when it is handed over: until then hyper
@@ -134,7 +135,7 @@ impl Buf for Portion {
 
 impl Drop for Portion {
     fn drop(&mut self) {
-        // No one waits for bytes that are given up with their stream.
+        // The stream is given up, and these bytes with it: they count as taken.
         if !self.data.is_empty() {
             self.stream.take(self.data.len());
         }

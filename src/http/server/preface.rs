@@ -1,18 +1,19 @@
-//! Which version of HTTP a connection speaks.
+//! The first bytes of a connection, which tell its version of HTTP.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
-/// What a connection of HTTP/2 begins with (RFC 9113 section 3.4), and no other.
+/// The first bytes of every connection of HTTP/2, and of no other (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The first bytes of a connection, of which some are still to be read by who serves it.
+/// The first bytes of a connection. They were read to find the version, and are read once more by
+/// the protocol of that version.
 #[derive(Debug, Default)]
 pub struct Preface {
     bytes: [u8; PREFACE.len()],
     len: usize,
-    given: usize,
+    replayed: usize,
 }
 
 impl Preface {
@@ -45,13 +46,13 @@ impl Preface {
         self.len == 0
     }
 
-    /// Gives out what has not been read yet; false when there is nothing.
+    /// Copies the bytes that were not replayed yet into `buf`; false when there are none.
     pub fn replay_into(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        let rest = &self.bytes[self.given..self.len];
-        let given = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..given]);
-        self.given += given;
-        given > 0
+        let rest = &self.bytes[self.replayed..self.len];
+        let len = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..len]);
+        self.replayed += len;
+        len > 0
     }
 }
 

@@ -42,8 +42,8 @@ const CROWDED_READ: usize = 28 * 1024;
 const STREAMS: u32 = 32;
 /// How much of an answer waits to be sent in one stream, about.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How much a client may send ahead of what is read, in one stream and on one connection: all
-/// streams of a connection wait no longer for one that is not read.
+/// How many bytes a client may send before the server has read them, in one stream. A connection
+/// has twice as much, so that a stream that is not read does not stop the others.
 const WINDOW: u32 = 1024 * 1024;
 /// The same beyond a `CROWD` of connections.
 const CROWDED_WINDOW: u32 = 128 * 1024;
@@ -182,7 +182,7 @@ impl Server {
     {
         let mut connection = pin!(connection);
         let pause = tokio::select! {
-            // What has come is looked at before the end: a request may be among it.
+            // Bytes that have come are read before the end: they may be a request.
             biased;
             ended = connection.as_mut() => return ended.map_err(|error| error_chain(&error)),
             () = self.abort.cancelled() => return Ok(()),

@@ -14,7 +14,7 @@ use super::turns::{TurnPermit, Turns};
 const LOOKS: u32 = 4;
 
 tokio::task_local! {
-    /// The stream whose task this is.
+    /// The stream of the current task.
     static STREAM: Arc<Stream>;
 }
 
@@ -28,7 +28,7 @@ pub struct Stream {
     taken: AtomicU64,
     /// The task that waits until the reader has taken everything: the end of the body.
     end: AtomicWaker,
-    /// What its answer holds of the budget of all answers.
+    /// The permit of its answer, from the budget of all answers.
     turn: std::sync::OnceLock<TurnPermit>,
 }
 
@@ -49,7 +49,7 @@ impl Stream {
         STREAM.scope(self, task)
     }
 
-    /// The stream whose task calls; `None` outside one: over HTTP/1.1.
+    /// The stream of the calling task; `None` outside one: over HTTP/1.1.
     pub fn current() -> Option<Arc<Self>> {
         STREAM.try_with(Arc::clone).ok()
     }

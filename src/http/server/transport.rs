@@ -43,7 +43,7 @@ pub struct Transport<T> {
     /// The most bytes of one read.
     most: usize,
     turn: Turn,
-    first: Preface,
+    preface: Preface,
     state: Arc<ConnectionState>,
     timeouts: Timeouts,
     reading: Reading,
@@ -84,7 +84,7 @@ impl Turn {
     }
 }
 
-/// What is waited for on the reading side, and until when.
+/// The next event on the reading side, and its deadline.
 struct Reading {
     awaits: Awaits,
     /// How many requests had begun at the last look.
@@ -108,7 +108,7 @@ enum Awaits {
     Request,
     /// The rest of its head.
     Head,
-    /// Whatever the answer takes.
+    /// The answer, however long it takes.
     Answer,
 }
 
@@ -135,7 +135,7 @@ impl<T> Transport<T> {
             stream,
             most,
             turn: Turn::new(most.clamp(LEAST_TURN, MOST_TURN)),
-            first: Preface::default(),
+            preface: Preface::default(),
             state,
             timeouts,
             reading,
@@ -164,7 +164,8 @@ impl<T> Transport<T> {
                 Awaits::Request | Awaits::Answer => self.timeouts.keep_alive,
             };
             let since = self.reading.deadline.set(limit);
-            self.state.idle((now == Awaits::Request).then_some(since));
+            self.state
+                .set_idle_since((now == Awaits::Request).then_some(since));
         }
         if now == Awaits::Answer || received {
             return Poll::Pending;
@@ -183,9 +184,10 @@ impl<T> Transport<T> {
 impl<T: AsFd> Transport<T> {
     /// Times a write of `data` that waits.
     ///
-    /// A socket is called writable once a good part of its buffer is free, which grows to megabytes: it is not
-    /// for a long time while a slow reader takes what is in it. So there is an attempt that does not wait for
-    /// that, which fails only where the reader has taken nothing at all.
+    /// A socket is called writable once a good part of its buffer is free, which grows to
+    /// megabytes: it is not for a long time while a slow reader takes what is in it. So there is an
+    /// attempt that does not wait for that, which fails only where the reader has taken nothing at
+    /// all.
     fn poll_stall(
         &mut self,
         cx: &mut Context<'_>,
@@ -247,8 +249,8 @@ impl<T: AsyncRead + Unpin> Transport<T> {
     /// # Errors
     /// Reading fails.
     pub async fn speaks_http2(&mut self) -> io::Result<Option<bool>> {
-        self.first = Preface::read(&mut *self).await?;
-        Ok((!self.first.is_empty()).then(|| self.first.is_http2()))
+        self.preface = Preface::read(&mut *self).await?;
+        Ok((!self.preface.is_empty()).then(|| self.preface.is_http2()))
     }
 }
 
@@ -262,9 +264,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
         ready!(this.turn.poll(cx));
         let before = buf.filled().len();
         let mut limited = (&mut this.stream).take(this.most as u64);
-        if this.first.replay_into(buf) {
-            // Whatever is there comes along: hyper would double a buffer that is hardly used. An
-            // error is told only once; that there is nothing, or no more, is told again.
+        if this.preface.replay_into(buf) {
+            // Bytes that have come behind them are read with them: hyper would double a buffer that
+            // is hardly used. An error is told only once; that there is nothing, or no more, is
+            // told again.
             return match Pin::new(&mut limited).poll_read(cx, buf) {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 _ => Poll::Ready(Ok(())),

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// megabyte, while its reader takes nothing.
 pub const SHARED: usize = 192;
 /// How long an answer waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The budget of all connections.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Answers {
 }
 
 /// The turns of the answers of one connection. One is its own, as over HTTP/1.1, where a connection
-/// has no more than that: readers who stop can have all that is shared, and still each connection
+/// has one answer at a time: readers that stop can take all shared turns, and still each connection
 /// gets one answer after the other.
 #[derive(Debug, Clone)]
 pub struct Turns {
@@ -58,7 +58,7 @@ impl Turns {
                 permit = shared => permit,
             }
         };
-        let permit = tokio::time::timeout(PATIENCE, either).await.ok()?;
+        let permit = tokio::time::timeout(TURN_TIMEOUT, either).await.ok()?;
         permit.ok().map(TurnPermit)
     }
 }
@@ -89,7 +89,7 @@ mod tests {
         let turns = Answers::new(0).of_connection();
         let held = turns.take().await;
         let (next, ()) = tokio::join!(turns.take(), async {
-            tokio::time::sleep(PATIENCE / 2).await;
+            tokio::time::sleep(TURN_TIMEOUT / 2).await;
             drop(held);
         });
         assert!(next.is_some());

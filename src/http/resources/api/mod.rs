@@ -1,4 +1,5 @@
-//! What the server tells programs about itself: an OpenAPI document, and a collection for Postman.
+//! The descriptions of the interface for programs: an OpenAPI document, and a collection for
+//! Postman.
 
 mod operations;
 mod schemas;
@@ -12,8 +13,8 @@ use serde_json::{Map, Value, json};
 use crate::http::AppState;
 use crate::http::rules::origin::Origin;
 
-const COLLECTION: &str = include_str!("../../../../static/wharf.postman_collection.json");
-/// What stands for the server's address in the collection as it is kept.
+const COLLECTION: &str = static_file!("wharf.postman_collection.json");
+/// The server's address in the collection, to be replaced.
 const ADDRESS: &str = "http://localhost:8080";
 
 /// `GET /openapi.json`

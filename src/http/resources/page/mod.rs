@@ -1,4 +1,4 @@
-//! The pages: the form, what became of it, errors in words. They work without JavaScript; the
+//! The pages: the form, an upload, errors in words. They work without JavaScript; the
 //! modules in `static/` make them quicker to use.
 
 mod assets;
@@ -30,10 +30,10 @@ pub const CHANGED: &str = "changed";
 /// The numbers of downloads that the form offers.
 const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
 
-/// Who looks at a page, and where its links begin.
+/// The reader of a page: the language, and where links begin.
 #[derive(Debug, Clone, Copy)]
 pub struct PageReader<'a> {
-    /// What it is written in.
+    /// The language of the page.
     pub language: Language,
     /// The path everything lies under.
     pub base: &'a str,
@@ -103,8 +103,8 @@ pub async fn form(
     response
 }
 
-/// What a form of a page has as a field, and the cookie with the same, where the browser has none
-/// yet.
+/// The token that a form of a page has as a field, and the cookie with the same token, where the
+/// browser has none yet.
 pub fn form_field(
     app: &AppState,
     origin: &Origin,
@@ -114,8 +114,7 @@ pub fn form_field(
         return (token.to_owned(), None);
     }
     let Ok(token) = ingest::new_token() else {
-        // Without the field the form still works, except behind a proxy that hides where it comes
-        // from.
+        // Without the field the form still works, except behind a proxy that hides its origin.
         return (String::new(), None);
     };
     let own = app.origin_of(origin);
@@ -188,7 +187,7 @@ impl PageReader<'_> {
         self.page("message.html", values)
     }
 
-    /// The page of an error: what it is, what to do, and what exactly was wrong.
+    /// The page of an error: its title, some advice, and the detail.
     pub fn problem(&self, status: StatusCode, code: &str, detail: &str, id: &str) -> String {
         let words = self.language.words();
         let known = &words["problems"][code];

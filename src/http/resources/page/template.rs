@@ -1,4 +1,4 @@
-//! The embedded templates (Jinja), which escape what is filled in.
+//! The embedded templates (Jinja), which escape the values.
 
 use std::sync::LazyLock;
 
@@ -6,32 +6,10 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Error, UndefinedBehavior};
 use serde_json::Value;
 
-const TEMPLATES: [(&str, &str); 6] = [
-    (
-        "base.html",
-        include_str!("../../../../static/pages/base.html"),
-    ),
-    (
-        "index.html",
-        include_str!("../../../../static/pages/index.html"),
-    ),
-    (
-        "lifetimes.html",
-        include_str!("../../../../static/pages/lifetimes.html"),
-    ),
-    (
-        "message.html",
-        include_str!("../../../../static/pages/message.html"),
-    ),
-    (
-        "preview.html",
-        include_str!("../../../../static/pages/preview.html"),
-    ),
-    (
-        "upload.html",
-        include_str!("../../../../static/pages/upload.html"),
-    ),
-];
+#[rustfmt::skip]
+const TEMPLATES: [(&str, &str); 6] = static_files!("pages/":
+    "base.html", "index.html", "lifetimes.html", "message.html", "preview.html", "upload.html",
+);
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| {
     let mut environment = Environment::new();

@@ -1,4 +1,4 @@
-//! What the page of an upload shows.
+//! The page of an upload.
 
 use serde_json::{Value, json};
 
@@ -21,13 +21,13 @@ pub struct View<'a> {
     pub manifest: &'a Manifest,
     /// Its address for others.
     pub link: &'a str,
-    /// Whether who looks has its delete token in a cookie; others have to type it.
+    /// Whether the reader has its delete token in a cookie; other readers have to type it.
     pub owner: bool,
     /// Whether its deadline has just been set.
     pub changed: bool,
-    /// What may be chosen for it.
+    /// The limits of the choices that the page offers.
     pub options: &'a ingest::IngestOptions,
-    /// What its form has as a field; see [`super::form_field`].
+    /// The token of its form; see [`super::form_field`].
     pub form_token: &'a str,
 }
 

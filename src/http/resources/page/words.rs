@@ -1,4 +1,4 @@
-//! What the pages say, in each language. The words lie in `static/words/`, as modules that the
+//! The words of the pages, in each language. The words lie in `static/words/`, as modules that the
 //! scripts of the pages import and whose one value is JSON.
 
 use std::sync::LazyLock;
@@ -19,10 +19,8 @@ pub enum Language {
     Chinese,
 }
 
-static ENGLISH: LazyLock<Value> =
-    LazyLock::new(|| read(include_str!("../../../../static/words/en.js")));
-static CHINESE: LazyLock<Value> =
-    LazyLock::new(|| read(include_str!("../../../../static/words/zh.js")));
+static ENGLISH: LazyLock<Value> = LazyLock::new(|| read(static_file!("words/en.js")));
+static CHINESE: LazyLock<Value> = LazyLock::new(|| read(static_file!("words/zh.js")));
 
 /// The one value of a module of words.
 fn read(module: &str) -> Value {
@@ -31,8 +29,8 @@ fn read(module: &str) -> Value {
 }
 
 impl Language {
-    /// What a reader wants: what the `query` says now, what was chosen before, what the browser
-    /// prefers (`Accept-Language`, RFC 9110 section 12.5.4); else English.
+    /// The language of a reader: that of the `query`, else that chosen before, else that which the
+    /// browser prefers (`Accept-Language`, RFC 9110 section 12.5.4); else English.
     pub fn of(query: Option<&str>, headers: &HeaderMap) -> Self {
         query
             .and_then(Self::chosen)

@@ -15,8 +15,10 @@ use super::state::State;
 use super::sync::Syncer;
 use crate::model::UploadId;
 
-/// The store as threads see it that may touch its file system: every call of the file system is
-/// made with this at hand, and a task gets it from a [`Disk`](super::threads::Disk) alone.
+/// The store, for a thread that may touch its file system: each call of the file system needs
+/// this, and a task gets it from a [`Disk`](super::threads::Disk) alone. The operations on what is
+/// stored are methods of it, in the files `key`, `removal`, `scan`, `notes`, `identity` and
+/// `reading::blob`.
 #[derive(Debug)]
 pub struct Inner {
     /// The path of the directory.

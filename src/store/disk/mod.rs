@@ -15,6 +15,14 @@
 //! linked at the commit; where a file system has no such files, they wait in the stage and are
 //! moved (`staging::placement`). Every path is one component below a folder held open, and never a
 //! symbolic link (`O_NOFOLLOW`): no name can lead elsewhere.
+//!
+//! - `staging`: an upload under way; `staging::file` is the life of one of its files,
+//!   `staging::commit` the order of its steps.
+//! - `reading`: blocks of a stored file, small files from the page cache.
+//! - `key`, `removal`, `scan`, `notes`, `identity`: the other operations, on `inner`, the core.
+//! - `layout`: the folders and names; `sync`, `session`: the syncs of a commit.
+//! - `threads`, `open_file`, `closer`, `slow_path`: on which thread the file system is touched.
+//! - `health`, `probe`: whether uploads can be stored.
 
 mod closer;
 mod filesystem;

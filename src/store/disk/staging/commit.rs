@@ -152,13 +152,13 @@ fn settle(
     let id = &manifest.id;
     let stored = match inner.read(id) {
         Ok(stored) => stored,
-        Err(unknown) => {
-            tracing::error!(%id, %error, %unknown, "commit outcome unknown; its files are kept");
+        Err(key_error) => {
+            tracing::error!(%id, %error, %key_error, "commit outcome unknown; its files are kept");
             return Err(error);
         }
     };
     let removed = match stored {
-        // The answer to the creation was lost, and the creation was not.
+        // The manifest was created, and only the answer was lost.
         Some(Stored::Live(found)) if found == *manifest && matches!(error, StoreError::Exists) => {
             return Ok(());
         }
@@ -182,8 +182,8 @@ fn settle(
             return Err(error);
         }
     };
-    if let Err(unknown) = removed {
-        tracing::error!(%id, %unknown, "cannot remove a failed upload; the next comparison removes it");
+    if let Err(error) = removed {
+        tracing::error!(%id, %error, "cannot remove a failed upload; the next comparison removes it");
     }
     inner.layout.forget_prefix(id.prefix());
     Err(error)

@@ -1,4 +1,4 @@
-//! An upload on its way to the disk, from its first byte to its commit: [`file`] tells the life
+//! An upload on its way to the disk, from its first byte to its commit: [`mod@file`] tells the life
 //! of one of its files.
 
 mod commit;

@@ -15,7 +15,7 @@ use crate::catalog::{self, Catalog, EmbeddedCatalog, RedisCatalog};
 use crate::coordination::{Events, Link};
 use crate::lease::{self, Lease, RedisLease, Solo};
 use crate::model::{Clock, Doubt, Timestamp};
-use crate::repository::{Identity, presence};
+use crate::repository::{StorePairing, store_watch};
 use crate::store::{BucketStore, DiskStore, LocalStore, Store, StoreError, disk, object};
 
 /// The name of the embedded index in the store's private folder.
@@ -91,7 +91,7 @@ impl Backends {
             lease: Arc::new(Solo::new(options.http.instance.clone())),
             trouble: watched,
             tasks: vec![task(move |stop| {
-                presence::watch_folder(watching, trouble, stop)
+                store_watch::watch_folder(watching, trouble, stop)
             })],
             doubt,
             shared: false,
@@ -108,7 +108,7 @@ impl Backends {
         purpose: Purpose,
     ) -> Result<Self, StartError> {
         let store: Arc<dyn Store> = Arc::new(BucketStore::open(bucket).await?);
-        let id = presence::introduce(&*store).await?;
+        let id = store_watch::identify(&*store).await?;
         // Named after the store: the index of another says nothing of this one.
         let private = DiskStore::private_dir(&options.dir);
         std::fs::create_dir_all(&private).map_err(catalog::IndexOpenError::Io)?;
@@ -126,7 +126,7 @@ impl Backends {
             lease: Arc::new(Solo::new(options.http.instance.clone())),
             trouble: watched,
             tasks: vec![task(move |stop| {
-                presence::watch(watching, id, trouble, stop)
+                store_watch::watch_bucket(watching, id, trouble, stop)
             })],
             doubt: Doubt::default(),
             shared: true,
@@ -147,7 +147,7 @@ impl Backends {
         };
         let keys = &sharing.keys;
         let adopt = purpose == Purpose::Reindex { adopt: true };
-        let identity = Identity::agree(Arc::clone(&store), link.clone(), keys, adopt).await?;
+        let pairing = StorePairing::agree(Arc::clone(&store), link.clone(), keys, adopt).await?;
         let handover = keys.lead("handover");
         let events = Events::listen(&link, vec![handover.clone()]);
         let catalog = RedisCatalog::new(
@@ -179,7 +179,7 @@ impl Backends {
             trouble: watched,
             tasks: vec![
                 task(move |_| async move { keeper.keep().await }),
-                task(move |stop| identity.watch(trouble, stop)),
+                task(move |stop| pairing.watch(trouble, stop)),
             ],
             doubt: Doubt::default(),
             shared: true,

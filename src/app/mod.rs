@@ -263,12 +263,12 @@ impl App {
         });
         let (uploads, stopped) = (self.repository.clone(), stop());
         tasks.spawn(async move {
-            uploads.mend(stopped).await;
+            uploads.run_backlog(stopped).await;
             Ok(())
         });
         let (uploads, stopped) = (self.repository.clone(), stop());
         tasks.spawn(async move {
-            uploads.settle_doubts(stopped).await;
+            uploads.verify_all_doubted(stopped).await;
             Ok(())
         });
         let (uploads, stopped) = (self.repository.clone(), stop());

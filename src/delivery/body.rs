@@ -16,7 +16,7 @@ use super::representation::{ByteSource, Slice};
 use super::uses::Uses;
 use super::{BodyPiece, Delivery, DeliveryError, Representation};
 use crate::model::UploadId;
-use crate::repository::{Repository, Wanted};
+use crate::repository::{Repository, WantedParts};
 use crate::store::{Blob, StoreError};
 
 /// A body with no more bytes than this behind its first block is read before it is sent: damage in
@@ -44,7 +44,7 @@ impl Delivery {
         pieces: Vec<BodyPiece>,
         counts: bool,
     ) -> Result<BodyContent, DeliveryError> {
-        self.trust(&pieces).await?;
+        self.verify_doubted(&pieces).await?;
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)
         } else {
@@ -81,8 +81,8 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Waits until the files that are sent are known to be whole.
-    async fn trust(&self, pieces: &[BodyPiece]) -> Result<(), DeliveryError> {
+    /// Waits until all parts that are to be sent are known to be whole.
+    async fn verify_doubted(&self, pieces: &[BodyPiece]) -> Result<(), DeliveryError> {
         if !self.uploads.has_doubts() {
             return Ok(());
         }
@@ -91,11 +91,13 @@ impl Delivery {
                 continue;
             };
             match &slice.source {
-                ByteSource::File(id, name, _) => self.trust_in(id, Wanted::File(name)).await?,
+                ByteSource::File(id, name, _) => {
+                    self.verify_parts(id, WantedParts::File(name)).await?;
+                }
                 ByteSource::Form(outline) => {
                     for section in &outline.sections {
-                        let parts = Wanted::Parts(section.parts.clone());
-                        self.trust_in(&section.id, parts).await?;
+                        let parts = WantedParts::Parts(section.parts.clone());
+                        self.verify_parts(&section.id, parts).await?;
                     }
                 }
             }
@@ -103,8 +105,12 @@ impl Delivery {
         Ok(())
     }
 
-    async fn trust_in(&self, id: &UploadId, wanted: Wanted<'_>) -> Result<(), DeliveryError> {
-        match self.uploads.trust(id, wanted).await {
+    async fn verify_parts(
+        &self,
+        id: &UploadId,
+        wanted: WantedParts<'_>,
+    ) -> Result<(), DeliveryError> {
+        match self.uploads.verify_doubted(id, wanted).await {
             Ok(()) => Ok(()),
             Err(error) => Err(damage(&self.uploads, id, error).await?),
         }

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, UploadId};
-use crate::repository::{Open, Repository};
+use crate::repository::{OpenUpload, Repository};
 use crate::store::Staged;
 
 pub use error::{BodyError, IngestError};
@@ -57,7 +57,7 @@ struct ActiveUpload {
     /// Its share of the memory for text.
     held: HeldText,
     /// Says to all instances that it is under way.
-    _open: Open,
+    _open: OpenUpload,
 }
 
 /// Receives uploads.

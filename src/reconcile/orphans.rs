@@ -35,7 +35,7 @@ impl Reconciler {
         }
         // The index may have lost its knowledge of open uploads, or may never have had it. The store
         // has notes of the uploads that have been open for long.
-        let noted = self.uploads.noted(self.stale()).await?;
+        let noted = self.uploads.noted_open(self.stale()).await?;
         for orphan in orphans {
             if noted.contains(&orphan.id) || self.uploads.is_open(&orphan.id).await? {
                 continue;

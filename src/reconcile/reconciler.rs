@@ -149,7 +149,7 @@ impl Reconciler {
             .recalled
             .is_some_and(|(epoch, at)| epoch == claim.epoch && at.elapsed() < RECALL_INTERVAL);
         if !recent {
-            self.uploads.recall().await?;
+            self.uploads.recall_unindexed().await?;
             self.recalled = Some((claim.epoch, Instant::now()));
         }
         Ok(())
@@ -219,7 +219,7 @@ impl Reconciler {
             tokio::time::sleep((start.elapsed() * PAUSE_FACTOR).min(longest)).await;
         }
         // This removes the notes of open uploads that ended with their process.
-        self.uploads.noted(self.stale()).await?;
+        self.uploads.noted_open(self.stale()).await?;
         let progress = ComparisonProgress {
             next: 0,
             finished_at: self.clock.now(),

@@ -1,4 +1,4 @@
-//! What the index has missed, or may have lost.
+//! The changes that the index has missed, or may have lost.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -20,17 +20,17 @@ use crate::store::{Note, StoreError};
 
 /// How long a change is remembered: an index that is replicated may lose its last seconds when
 /// another server takes over.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// How many are remembered; what is older is left to the regular comparison.
-const MOST: usize = 100_000;
-/// The pause before missed changes are tried again, doubled each time.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+/// How many changes are remembered; the regular comparison finds the others.
+const MAX_REMEMBERED: usize = 100_000;
+/// The pause before a missed change is recorded again, doubled each time.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
-/// The longest of them.
+/// The longest of these pauses.
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How many uploads are indexed at once.
 const AT_ONCE: usize = 16;
 
-/// How often a manifest is read again that comes damaged, and the pause before.
+/// How often a damaged manifest is read again, and the pause before.
 const DAMAGED_RETRIES: usize = 4;
 const DAMAGED_RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -40,44 +40,44 @@ pub struct Backlog {
     hasher: RandomState,
     /// Whether any change was missed: a flag, so that readers need no lock.
     behind: AtomicBool,
-    /// Guards what there is. A std mutex: held for an insertion or a look.
-    state: Mutex<State>,
+    /// Guards the changes. A std mutex: held for an insertion or a read.
+    state: Mutex<BacklogState>,
     wake: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// Each with the number of the change that was missed last.
+struct BacklogState {
+    /// The uploads, each with the number of the change that was missed last.
     missed: HashMap<UploadId, u64>,
     changes: u64,
     /// The names of uploads that the index lacks, as hashes, until nothing is missed.
     names: HashSet<u64>,
-    /// Whether there are more than those.
+    /// Whether the index may lack more names.
     any_name: bool,
     recent: VecDeque<(Instant, UploadId)>,
 }
 
 impl Backlog {
-    /// Remembers a change that the index knows.
+    /// Remembers a change that the index has recorded.
     pub fn recorded(&self, id: UploadId) {
         let now = Instant::now();
         let mut state = self.lock();
         state.recent.push_back((now, id));
-        while state.recent.len() > MOST
+        while state.recent.len() > MAX_REMEMBERED
             || state
                 .recent
                 .front()
-                .is_some_and(|(at, _)| now.duration_since(*at) > REMEMBERED)
+                .is_some_and(|(at, _)| now.duration_since(*at) > REMEMBERED_FOR)
         {
             state.recent.pop_front();
         }
     }
 
-    /// Remembers a change that the index does not know, and the names that it may lack.
+    /// Remembers a change that the index has not recorded, and the names that it may lack.
     pub fn missed(&self, id: UploadId, manifest: Option<&Manifest>) {
         let mut state = self.lock();
         for (_, file) in manifest.into_iter().flat_map(Manifest::files) {
-            if state.names.len() >= MOST {
+            if state.names.len() >= MAX_REMEMBERED {
                 state.any_name = true;
                 break;
             }
@@ -100,7 +100,7 @@ impl Backlog {
         self.wake.notify_one();
     }
 
-    /// Whether the index lacks something that it was to be told.
+    /// Whether the index lacks a change.
     pub fn is_behind(&self) -> bool {
         self.behind.load(Ordering::Acquire)
     }
@@ -114,25 +114,25 @@ impl Backlog {
         state.any_name || state.names.contains(&self.hasher.hash_one(name.as_str()))
     }
 
-    /// Takes what was recorded lately for missed.
+    /// Treats recent changes as missed.
     fn lost(&self) {
         let mut state = self.lock();
         let now = Instant::now();
         let recent = std::mem::take(&mut state.recent).into_iter();
-        for (_, id) in recent.filter(|(at, _)| now.duration_since(*at) <= REMEMBERED) {
+        for (_, id) in recent.filter(|(at, _)| now.duration_since(*at) <= REMEMBERED_FOR) {
             state.miss(id);
         }
         self.behind
             .store(!state.missed.is_empty(), Ordering::Release);
     }
 
-    /// All that was missed.
+    /// All missed changes.
     pub fn all(&self) -> Vec<(UploadId, u64)> {
         let state = self.lock();
         state.missed.iter().map(|(id, at)| (*id, *at)).collect()
     }
 
-    /// Forgets a change that the index has learnt of, unless it was missed again since.
+    /// Removes a change that the index has recorded, unless the upload was missed again since.
     fn settled(&self, id: &UploadId, change: u64) {
         let mut state = self.lock();
         if state.missed.get(id) == Some(&change) {
@@ -145,32 +145,32 @@ impl Backlog {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BacklogState> {
         // Nothing between a lock and its release can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl BacklogState {
     fn miss(&mut self, id: UploadId) {
         self.changes += 1;
-        // More than that only a comparison can mend, which every loss of this length brings.
-        if self.missed.len() < MOST || self.missed.contains_key(&id) {
+        // A comparison finds the others: an outage of this length always leads to one.
+        if self.missed.len() < MAX_REMEMBERED || self.missed.contains_key(&id) {
             self.missed.insert(id, self.changes);
         }
     }
 }
 
 impl Repository {
-    /// Makes up for what the index has missed or lost, until `stop`.
-    pub async fn mend(&self, stop: CancellationToken) {
+    /// Records the changes that the index has missed or lost, until `stop`.
+    pub async fn run_backlog(&self, stop: CancellationToken) {
         let (backlog, outages) = (&self.0.backlog, self.0.catalog.outages());
         let recalled = tokio::select! {
             () = stop.cancelled() => return,
-            recalled = self.recall() => recalled,
+            recalled = self.recall_unindexed() => recalled,
         };
         if let Err(error) = recalled {
-            tracing::warn!(%error, "cannot look for uploads that were left unindexed; the next leader does");
+            tracing::warn!(%error, "cannot read the notes of unindexed uploads; the next leader does");
         }
         loop {
             let lost = OptionFuture::from(outages.map(Outages::changes_lost));
@@ -181,16 +181,16 @@ impl Repository {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.make_up() => {}
+                () = self.index_all_missed() => {}
             }
         }
     }
 
-    /// Takes up what other instances, or an earlier life of this one, have left unindexed.
+    /// Adds the uploads that other instances, or an earlier process of this one, have left unindexed.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn recall(&self) -> Result<(), StoreError> {
+    pub async fn recall_unindexed(&self) -> Result<(), StoreError> {
         if !self.0.shared {
             return Ok(());
         }
@@ -200,17 +200,17 @@ impl Repository {
         Ok(())
     }
 
-    /// Indexes what was missed, until nothing is left. More than a retry: the list is read anew each
+    /// Indexes the missed changes, until none is left. More than a retry: the list is read anew each
     /// time, and the index, when it is back, cuts the pause short.
-    async fn make_up(&self) {
+    async fn index_all_missed(&self) {
         let backlog = &self.0.backlog;
-        let (mut mended, mut pause) = (0, RETRY_DELAY);
+        let (mut indexed, mut pause) = (0, RETRY_DELAY);
         loop {
             let missed = backlog.all();
             if missed.is_empty() {
                 break;
             }
-            if self.index_all(missed, &mut mended).await {
+            if self.index_all(missed, &mut indexed).await {
                 pause = RETRY_DELAY;
                 continue;
             }
@@ -222,13 +222,16 @@ impl Repository {
                 Some(()) = reachable => pause = RETRY_DELAY,
             }
         }
-        if mended > 0 {
-            tracing::info!(mended, "the index has what it had missed");
+        if indexed > 0 {
+            tracing::info!(
+                indexed,
+                "the index has recorded the changes that it had missed"
+            );
         }
     }
 
-    /// Indexes one. A manifest that comes damaged is read again, for it may come whole: a store in
-    /// trouble is often why the index has missed it.
+    /// Indexes one upload. A damaged manifest is read again, for the next read may be good: a failing
+    /// store is a common reason why the index has missed the upload.
     async fn index_missed(&self, id: &UploadId) -> Result<Indexed, RepositoryError> {
         let delays = ConstantBuilder::new()
             .with_delay(DAMAGED_RETRY_DELAY)
@@ -240,15 +243,15 @@ impl Repository {
         index.retry(delays).when(damaged).await
     }
 
-    /// Indexes these, and counts them. Answers whether all of them are settled.
-    async fn index_all(&self, missed: Vec<(UploadId, u64)>, mended: &mut u64) -> bool {
+    /// Indexes these uploads, and counts them. Answers whether all of them are settled.
+    async fn index_all(&self, missed: Vec<(UploadId, u64)>, count: &mut u64) -> bool {
         let mut indexed = stream::iter(missed)
             .map(async |(id, number)| (id, number, self.index_missed(&id).await))
             .buffer_unordered(AT_ONCE);
         while let Some((id, number, result)) = indexed.next().await {
             match result {
-                Ok(_) => *mended += 1,
-                // Nothing can be said of it now; the comparison reports it, and its note stays.
+                Ok(_) => *count += 1,
+                // The manifest cannot be read; the comparison reports it, and its note stays.
                 Err(RepositoryError::Store(StoreError::Damaged(_) | StoreError::Io { .. })) => {
                     self.0.backlog.settled(&id, number);
                     continue;
@@ -260,12 +263,12 @@ impl Repository {
         true
     }
 
-    /// Lets go of a change that was missed and made up for.
+    /// Removes a missed change that is recorded now.
     pub(super) async fn settle(&self, id: &UploadId, number: u64) {
         if self.0.shared
             && let Err(error) = self.0.store.remove_note(Note::Unindexed, id).await
         {
-            tracing::debug!(%id, %error, "a note of an upload that is indexed stays for now");
+            tracing::debug!(%id, %error, "cannot remove the note of an upload that is indexed now");
         }
         self.0.backlog.settled(id, number);
     }

@@ -1,4 +1,4 @@
-//! Manifests that were read before.
+//! A cache of manifests.
 
 use std::sync::Arc;
 
@@ -10,33 +10,33 @@ use crate::store::{Store, StoreError, Version};
 
 /// How many manifests the cache is laid out for.
 const ITEMS: usize = 16 * 1024;
-/// The bytes of manifests it holds, as [`Manifest::weight`] reckons them.
+/// The bytes of manifests it holds, as [`Manifest::weight`] counts them.
 const CAPACITY: u64 = 32 * 1024 * 1024;
 
-/// A manifest, and the version of its key that it was; `None` where only this process changes
-/// the store, and lets go of what it changes.
+/// A manifest, and the version of its key when it was read; `None` where only this process changes
+/// the store, and removes from the cache what it changes.
 type Known = (Option<Version>, Arc<Manifest>);
 
 /// Manifests by upload, never older than the store's.
 pub struct Manifests {
-    cache: Cache<UploadId, Known, Weight>,
+    cache: Cache<UploadId, Known, ManifestWeight>,
     shared: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Weight;
+struct ManifestWeight;
 
-impl Weighter<UploadId, Known> for Weight {
+impl Weighter<UploadId, Known> for ManifestWeight {
     fn weight(&self, _: &UploadId, (_, manifest): &Known) -> u64 {
         manifest.weight() as u64
     }
 }
 
 impl Manifests {
-    /// Nothing yet; `shared` says that others change the store as well.
+    /// An empty cache; `shared` says that other processes change the store as well.
     pub fn new(shared: bool) -> Self {
         Manifests {
-            cache: Cache::with_weighter(ITEMS, CAPACITY, Weight),
+            cache: Cache::with_weighter(ITEMS, CAPACITY, ManifestWeight),
             shared,
         }
     }
@@ -60,7 +60,7 @@ impl Manifests {
         let Some(manifest) = store.manifest(id).await?.map(Arc::new) else {
             return Ok(None);
         };
-        // Refused when the upload was changed since: then the cache has a newer one.
+        // Refused when the upload was changed since: then the cache has a newer manifest.
         let _ = guard.insert((None, Arc::clone(&manifest)));
         Ok(Some(manifest))
     }
@@ -83,7 +83,7 @@ impl Manifests {
         store: &dyn Store,
         id: &UploadId,
     ) -> Result<Option<Arc<Manifest>>, StoreError> {
-        // The version before the content: what changes in between is then read once more.
+        // The version before the content: a manifest that changes in between is then read once more.
         let version = store.version(id).await?;
         if let (Some(version), Some((Some(known), manifest))) = (&version, self.cache.get(id))
             && *version == known
@@ -96,13 +96,13 @@ impl Manifests {
                 let known = (Some(version), Arc::clone(manifest));
                 self.cache.insert(*id, known);
             }
-            _ => self.let_go(id),
+            _ => self.remove(id),
         }
         Ok(manifest)
     }
 
-    /// Lets go of a manifest that was changed.
-    pub fn let_go(&self, id: &UploadId) {
+    /// Removes a manifest that was changed.
+    pub fn remove(&self, id: &UploadId) {
         self.cache.remove(id);
     }
 }

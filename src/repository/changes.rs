@@ -1,5 +1,5 @@
-//! The changes of uploads, each a task of the repository that nothing cuts between its steps: no
-//! client that leaves, no stream that is reset, and no end of the server.
+//! The changes of uploads. Each is a task of the repository that nothing interrupts between its
+//! steps: no client that leaves, no stream that is reset, and no end of the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,45 +7,45 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Inner, Repository};
+use super::{Repository, RepositoryInner};
 use crate::catalog::CatalogError;
 use crate::model::{FileName, Manifest, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError};
 
 /// How many changes that did not end are named in the log.
-const NAMED: usize = 10;
+const MAX_LOGGED: usize = 10;
 
 /// The changes under way.
 #[derive(Debug, Default)]
 pub struct Changes {
     tracker: TaskTracker,
-    /// Guards what is under way, for the log. A std mutex: held for an insertion or a look.
-    under_way: Mutex<UnderWay>,
+    /// Guards the running changes, for the log. A std mutex: held for an insertion or a read.
+    running: Mutex<RunningChanges>,
 }
 
 #[derive(Debug, Default)]
-struct UnderWay {
+struct RunningChanges {
     next: u64,
     changes: HashMap<u64, (&'static str, UploadId)>,
 }
 
 impl Changes {
-    /// Begins no more changes, and waits for those that have begun, no longer than `patience`.
+    /// Begins no more changes, and waits for those that have begun, no longer than `timeout`.
     /// Answers whether all of them have ended; the log names the others.
-    pub async fn end(&self, patience: Duration) -> bool {
+    pub async fn end(&self, timeout: Duration) -> bool {
         self.tracker.close();
-        let ended = tokio::time::timeout(patience, self.tracker.wait()).await;
+        let ended = tokio::time::timeout(timeout, self.tracker.wait()).await;
         if ended.is_ok() {
             return true;
         }
-        let under_way = self.lock();
-        let left = under_way.changes.len();
-        for (what, id) in under_way.changes.values().take(NAMED) {
+        let running = self.lock();
+        let left = running.changes.len();
+        for (what, id) in running.changes.values().take(MAX_LOGGED) {
             tracing::error!(%id, "a {what} has not ended: the store does not answer");
         }
         tracing::error!(
             left,
-            "changes were left behind; the next start compares the index with the store"
+            "some changes have not ended; the next start compares the index with the store"
         );
         false
     }
@@ -58,66 +58,64 @@ impl Changes {
         self.tracker.reopen();
     }
 
-    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+    fn lock(&self) -> MutexGuard<'_, RunningChanges> {
         // Nothing between a lock and its release can panic half-way.
-        self.under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the index has to be told of a change.
+/// Whether the index has recorded a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Index {
+enum Indexing {
     /// Nothing was changed.
-    Same,
+    Unchanged,
     /// The index may lack the change.
     Behind,
-    /// The index has the change.
-    Knows,
+    /// The index has recorded the change.
+    Recorded,
 }
 
 /// A change of one upload. Store and index are changed through it alone, so that wherever it ends,
-/// with an error or a panic as well, no manifest in memory is older than the stored one, and what
-/// the index may have missed is indexed again.
+/// with an error or a panic as well, no manifest in memory is older than the stored one, and a change
+/// that the index may have missed is indexed again.
 pub struct Change {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<RepositoryInner>,
     pub(super) id: UploadId,
     number: u64,
-    index: Index,
+    index: Indexing,
 }
 
 impl Change {
-    pub(super) fn begin(inner: &Arc<Inner>, what: &'static str, id: UploadId) -> Self {
-        inner.manifests.let_go(&id);
-        let mut under_way = inner.changes.lock();
-        let number = under_way.next;
-        under_way.next += 1;
-        under_way.changes.insert(number, (what, id));
-        drop(under_way);
+    pub(super) fn begin(inner: &Arc<RepositoryInner>, what: &'static str, id: UploadId) -> Self {
+        inner.manifests.remove(&id);
+        let mut running = inner.changes.lock();
+        let number = running.next;
+        running.next += 1;
+        running.changes.insert(number, (what, id));
+        drop(running);
         Change {
             inner: Arc::clone(inner),
             id,
             number,
-            index: Index::Same,
+            index: Indexing::Unchanged,
         }
     }
 
-    /// Says that the outcome of a change of the store is unknown, or the index has not learnt of it.
+    /// Notes that the outcome of a change of the store is unknown, or the index has not recorded it.
     pub(super) fn index_is_behind(&mut self) {
-        self.index = Index::Behind;
+        self.index = Indexing::Behind;
     }
 
-    /// Says that the index has learnt of it.
-    pub(super) fn index_knows(&mut self) {
-        self.index = Index::Knows;
+    /// Notes that the index has recorded the change.
+    pub(super) fn index_is_up_to_date(&mut self) {
+        self.index = Indexing::Recorded;
     }
 
     /// Replaces the manifest; see [`Store::replace`](crate::store::Store::replace).
     pub(super) async fn replace(&mut self, manifest: &Manifest) -> Result<Replaced, StoreError> {
-        let before = std::mem::replace(&mut self.index, Index::Behind);
+        let before = std::mem::replace(&mut self.index, Indexing::Behind);
         let replaced = self.inner.store.replace(manifest).await;
-        self.went(before, replaced)
+        self.note_outcome(before, replaced)
     }
 
     /// Removes the upload from the store; see [`Store::remove`](crate::store::Store::remove).
@@ -125,53 +123,53 @@ impl Change {
         &mut self,
         tombstone: &Tombstone,
     ) -> Result<Replaced, StoreError> {
-        let before = std::mem::replace(&mut self.index, Index::Behind);
+        let before = std::mem::replace(&mut self.index, Indexing::Behind);
         let removed = self.inner.store.remove(tombstone).await;
-        self.went(before, removed)
+        self.note_outcome(before, removed)
     }
 
-    /// Removes an upload that cannot be understood; see
+    /// Removes an upload that cannot be read; see
     /// [`Store::remove_damaged`](crate::store::Store::remove_damaged).
     pub(super) async fn remove_damaged(&mut self) -> Result<Replaced, StoreError> {
-        let before = std::mem::replace(&mut self.index, Index::Behind);
+        let before = std::mem::replace(&mut self.index, Indexing::Behind);
         let now = self.inner.clock.now();
         let removed = self.inner.store.remove_damaged(&self.id, now).await;
         if matches!(removed, Err(StoreError::Damaged(_))) {
             // A newer version understands it.
             self.index = before;
         }
-        self.went(before, removed)
+        self.note_outcome(before, removed)
     }
 
-    fn went(
+    fn note_outcome(
         &mut self,
-        before: Index,
+        before: Indexing,
         replaced: Result<Replaced, StoreError>,
     ) -> Result<Replaced, StoreError> {
         if matches!(replaced, Ok(Replaced::Changed | Replaced::Gone)) {
             self.index = before;
         }
-        // The next look at it, in this very change, reads it anew.
-        self.inner.manifests.let_go(&self.id);
+        // The next read of the upload, also within this change, asks the store.
+        self.inner.manifests.remove(&self.id);
         replaced
     }
 
     /// Records the upload as `manifest` says; see
     /// [`Index::record`](crate::catalog::Index::record).
     pub(super) async fn record(&mut self, manifest: &Manifest) -> Result<(), CatalogError> {
-        self.index = Index::Behind;
+        self.index = Indexing::Behind;
         self.inner.catalog.record(manifest).await?;
-        self.index = Index::Knows;
+        self.index = Indexing::Recorded;
         Ok(())
     }
 
-    /// Tells the index of a manifest that was replaced.
+    /// Records a manifest that was replaced in the index.
     pub(super) async fn record_update(&mut self, manifest: &Manifest) -> Result<(), CatalogError> {
         let updated = self.inner.catalog.update(manifest).await;
-        // An upload that is not in the index may be what another instance missed.
+        // Another instance may have failed to index the upload.
         match updated {
-            _ if self.index == Index::Same => {}
-            Ok(true) => self.index = Index::Knows,
+            _ if self.index == Indexing::Unchanged => {}
+            Ok(true) => self.index = Indexing::Recorded,
             _ => self.inner.backlog.missed(self.id, Some(manifest)),
         }
         updated.map(drop)
@@ -182,9 +180,9 @@ impl Change {
         &mut self,
         names: &[FileName],
     ) -> Result<(), CatalogError> {
-        self.index = Index::Behind;
+        self.index = Indexing::Behind;
         self.inner.catalog.remove(&self.id, names).await?;
-        self.index = Index::Knows;
+        self.index = Indexing::Recorded;
         Ok(())
     }
 }
@@ -192,18 +190,18 @@ impl Change {
 impl Drop for Change {
     fn drop(&mut self) {
         let inner = &self.inner;
-        inner.manifests.let_go(&self.id);
+        inner.manifests.remove(&self.id);
         match self.index {
-            Index::Same => {}
-            Index::Behind => inner.backlog.missed(self.id, None),
-            Index::Knows => inner.backlog.recorded(self.id),
+            Indexing::Unchanged => {}
+            Indexing::Behind => inner.backlog.missed(self.id, None),
+            Indexing::Recorded => inner.backlog.recorded(self.id),
         }
         inner.changes.lock().changes.remove(&self.number);
     }
 }
 
 impl Repository {
-    /// Runs `work` on an upload as a task, which goes on to its end when the caller has gone.
+    /// Runs `work` on an upload as a task, which goes on to its end when the caller does not wait.
     ///
     /// # Errors
     /// Those of `work`; it panicked; or the server is ending.
@@ -230,8 +228,8 @@ impl Repository {
         what: impl FnOnce() -> String,
     ) -> Result<T, StoreError> {
         let tracker = &self.0.changes.tracker;
-        // Tracked before the look: if the tracker is closed after the look, its closing waits for
-        // this task.
+        // Tracked before the check: if the tracker is closed after it, its closing waits for this
+        // task.
         let work = tracker.track_future(work);
         if tracker.is_closed() {
             return Err(StoreError::Unavailable("the server is ending".to_owned()));

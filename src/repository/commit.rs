@@ -7,15 +7,15 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::changes::Change;
-use super::{PATIENCE, RepositoryError};
+use super::{INDEX_TIMEOUT, RepositoryError};
 use crate::catalog::CatalogError;
 use crate::model::{Manifest, Reason, Tombstone};
 use crate::store::{Note, Replaced, Staged, StoreError};
 
 /// The pause after an index that did not answer, doubled each time.
-const AGAIN: Duration = Duration::from_millis(10);
-/// The longest of them.
-const AGAIN_LONGEST: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(10);
+/// The longest of these pauses.
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 impl Change {
     pub(super) async fn commit(
@@ -42,49 +42,49 @@ impl Change {
             }
             Err(panic) => {
                 let error = StoreError::panicked(format!("committing {id}"), &*panic);
-                self.take_back(&manifest).await;
+                self.undo(&manifest).await;
                 return Err(error);
             }
         }
-        match tokio::time::timeout(PATIENCE, self.admit(&manifest)).await {
+        match tokio::time::timeout(INDEX_TIMEOUT, self.admit(&manifest)).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.reorder(manifest.into_owned()).await,
             Ok(Err(error)) => {
                 tracing::error!(%id, %error, "stored, but not yet in the index");
-                self.miss(&manifest).await;
+                self.note_unindexed(&manifest).await;
             }
             Err(_) => {
                 tracing::error!(%id, "stored, but not yet in the index: it does not answer");
-                self.miss(&manifest).await;
+                self.note_unindexed(&manifest).await;
             }
         }
         Ok(())
     }
 
-    /// Has the index take an upload in, as soon as it answers. Answers whether its order is above
+    /// Records an upload in the index, as soon as the index answers. Answers whether its order is above
     /// those of all others of its names.
     async fn admit(&mut self, manifest: &Manifest) -> Result<bool, CatalogError> {
         self.index_is_behind();
-        let mut pause = AGAIN;
+        let mut pause = RETRY_DELAY;
         loop {
             match self.inner.catalog.admit(manifest).await {
                 Err(CatalogError::Unavailable(why)) => {
-                    tracing::debug!(id = %self.id, why, "the index does not take an upload in; trying again");
+                    tracing::debug!(id = %self.id, why, "cannot record the upload in the index; trying again");
                 }
                 answer => {
                     let newest = answer?;
-                    self.index_knows();
+                    self.index_is_up_to_date();
                     return Ok(newest);
                 }
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(AGAIN_LONGEST);
+            pause = (pause * 2).min(MAX_RETRY_DELAY);
         }
     }
 
     /// Gives an upload, of which no client was told yet, an order above those of all others of its
-    /// names: an instance whose clock is ahead has stored one of them. Best effort: what fails
-    /// here leaves the upload whole, with the order that it has.
+    /// names: an instance whose clock is ahead has stored one of them. Best effort: after an
+    /// error the upload is whole, with the order that it has.
     async fn reorder(&mut self, mut manifest: Manifest) {
         let id = self.id;
         let order = self.inner.catalog.order(&manifest);
@@ -95,41 +95,45 @@ impl Change {
         manifest.generation += 1;
         match self.replace(&manifest).await {
             Ok(Replaced::Done) => {}
-            // The instance that has changed the upload has told the index.
+            // The instance that has changed the upload records it in the index.
             Ok(Replaced::Changed | Replaced::Gone) => return,
             Err(error) => {
-                tracing::warn!(%id, %error, "another upload of its name may be given for the newest");
+                tracing::warn!(%id, %error, "cannot correct the order; its name may give an older upload");
                 return;
             }
         }
-        match tokio::time::timeout(PATIENCE, self.record(&manifest)).await {
+        match tokio::time::timeout(INDEX_TIMEOUT, self.record(&manifest)).await {
             Ok(Ok(())) => {}
-            _ => self.miss(&manifest).await,
+            _ => self.note_unindexed(&manifest).await,
         }
     }
 
-    /// Remembers an upload that the index does not know, here and in the store: this instance may
-    /// die before it can tell it.
-    async fn miss(&mut self, manifest: &Manifest) {
+    /// Notes, in memory and in the store, that the index lacks an upload: this instance may die before
+    /// it can record it.
+    async fn note_unindexed(&mut self, manifest: &Manifest) {
         let id = self.id;
         self.inner.backlog.missed(id, Some(manifest));
         if !self.inner.shared {
             return;
         }
         let note = self.inner.store.add_note(Note::Unindexed, &id);
-        match tokio::time::timeout(PATIENCE, note).await {
+        match tokio::time::timeout(INDEX_TIMEOUT, note).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%id, %error, "cannot note that it is to be indexed"),
-            Err(_) => tracing::warn!(%id, "cannot note in time that it is to be indexed"),
+            Ok(Err(error)) => {
+                tracing::warn!(%id, %error, "cannot note in the store that the upload is not indexed")
+            }
+            Err(_) => {
+                tracing::warn!(%id, "cannot note in time in the store that the upload is not indexed")
+            }
         }
     }
 
-    /// Removes what a commit has left that panicked half-way.
-    async fn take_back(&mut self, manifest: &Manifest) {
+    /// Removes the files and the manifest of a commit that panicked half-way.
+    async fn undo(&mut self, manifest: &Manifest) {
         let (id, at) = (manifest.id, manifest.created_at);
         let files = manifest.files().map(|(_, file)| file.name.clone());
         let orphaned = Tombstone::orphaned(id, files.collect(), at);
-        let taken_back = match self.put_tombstone(&orphaned).await {
+        let undone = match self.put_tombstone(&orphaned).await {
             // The manifest was stored already, and no client was told of the upload.
             Ok(Replaced::Changed) => {
                 let failed = Tombstone::of(manifest, Reason::Failed, at);
@@ -137,17 +141,17 @@ impl Change {
             }
             removed => removed,
         };
-        let forgotten = match taken_back {
+        let removed = match undone {
             Ok(_) => self
                 .remove_from_index(&[])
                 .await
                 .map_err(RepositoryError::from),
             Err(error) => Err(error.into()),
         };
-        match forgotten {
-            Ok(()) => tracing::error!(%id, "a commit failed half-way, and was taken back"),
+        match removed {
+            Ok(()) => tracing::error!(%id, "a commit failed half-way, and was undone"),
             Err(error) => {
-                tracing::error!(%id, %error, "a commit failed half-way, and cannot be taken back; the next comparison does it");
+                tracing::error!(%id, %error, "a commit failed half-way, and cannot be undone; the next comparison does it");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Damaged uploads: the log names each once, and not for every request that finds it.
+//! Damaged uploads: the log names each once, and not for every request.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,10 +7,10 @@ use super::Repository;
 use crate::model::UploadId;
 use crate::store::StoreError;
 
-/// How many uploads are remembered; the comparison names those beyond.
-const MOST: usize = 10_000;
+/// How many uploads are remembered; the comparison names the others.
+const MAX_REMEMBERED: usize = 10_000;
 
-/// The uploads of which the log has said that they are damaged.
+/// The damaged uploads that the log has named.
 #[derive(Debug, Default)]
 pub struct Damage(
     /// A std mutex: held for an insertion.
@@ -18,22 +18,22 @@ pub struct Damage(
 );
 
 impl Damage {
-    /// Whether it is new that `id` is damaged.
+    /// Whether the log has not named `id` yet.
     fn is_new(&self, id: &UploadId) -> bool {
         // Nothing between a lock and its release can panic half-way.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.len() < MOST && known.insert(*id)
+        known.len() < MAX_REMEMBERED && known.insert(*id)
     }
 }
 
 impl Repository {
-    /// Has the log say that an upload is damaged, unless it has said so since the start. A
-    /// comparison, which comes by seldom, says so `anew`.
+    /// Logs that an upload is damaged, unless the log has named it since the start. A comparison,
+    /// which is rare, logs it `anew`.
     pub fn report_damage(&self, id: &UploadId, error: &StoreError, anew: bool) {
         if self.0.damage.is_new(id) || anew {
-            tracing::error!(%id, %error, "an upload is damaged; an admin can delete it, or `wharf check --remove`");
+            tracing::error!(%id, %error, "upload is damaged; an admin can delete it, or `wharf check --remove`");
         } else {
-            tracing::debug!(%id, %error, "an upload is damaged");
+            tracing::debug!(%id, %error, "upload is damaged");
         }
     }
 }

@@ -1,25 +1,25 @@
 //! Store and index as one: the only place where both change, and the order in which they do.
 //!
-//! What stands at the key of an upload is the truth, and is changed first. The index follows; a
-//! change that it missed is made up for by [`Repository::mend`].
+//! The manifest or tombstone at the key of an upload is the truth, and is changed first. The index
+//! follows; [`Repository::run_backlog`] records the changes that it has missed.
 //!
-//! Every change is a task of the repository: its caller waits for the answer, and may leave.
+//! Every change is a task of the repository: it goes on when its caller does not wait for it.
 
 mod backlog;
 mod cache;
 mod changes;
 mod commit;
 mod damage;
-mod doubts;
+mod doubted;
 mod failure;
-mod identity;
+mod open_uploads;
 mod outcome;
-pub mod presence;
+mod pairing;
 #[cfg(test)]
 pub mod slowed;
+pub mod store_watch;
 #[cfg(test)]
 mod tests;
-mod under_way;
 mod uses;
 
 use std::sync::Arc;
@@ -32,36 +32,36 @@ use backlog::Backlog;
 use cache::Manifests;
 use changes::{Change, Changes};
 use damage::Damage;
-use doubts::Doubts;
-use under_way::UnderWay;
+use doubted::DoubtedUploads;
+use open_uploads::OpenUploads;
 
-pub use doubts::{Wanted, compare_file};
-pub use identity::Identity;
+pub use doubted::{WantedParts, compare_file};
+pub use open_uploads::OpenUpload;
 pub use outcome::{Indexed, Removed, RepositoryError, Updated};
-pub use presence::IdentityError;
-pub use under_way::Open;
+pub use pairing::StorePairing;
+pub use store_watch::IdentityError;
 pub use uses::{ReservedUse, Use};
 
 /// How long a commit waits for the index, which can follow later.
-const PATIENCE: Duration = Duration::from_secs(2);
+const INDEX_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for the index to be closed.
-const AT_THE_END: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Uploads, kept in a store and found by an index.
 #[derive(Clone)]
-pub struct Repository(Arc<Inner>);
+pub struct Repository(Arc<RepositoryInner>);
 
-struct Inner {
+struct RepositoryInner {
     store: Arc<dyn Store>,
     catalog: Arc<dyn Catalog>,
     manifests: Manifests,
     backlog: Backlog,
     changes: Changes,
-    under_way: UnderWay,
+    open: OpenUploads,
     damage: Damage,
-    doubts: Doubts,
+    doubted: DoubtedUploads,
     clock: Clock,
-    /// Whether other processes have all this too.
+    /// Whether other processes have the store too.
     shared: bool,
 }
 
@@ -79,26 +79,26 @@ impl Repository {
         clock: Clock,
         shared: bool,
     ) -> Self {
-        Repository(Arc::new(Inner {
+        Repository(Arc::new(RepositoryInner {
             store,
             catalog,
             manifests: Manifests::new(shared),
             backlog: Backlog::default(),
             changes: Changes::default(),
-            under_way: UnderWay::default(),
+            open: OpenUploads::default(),
             damage: Damage::default(),
-            doubts: Doubts::default(),
+            doubted: DoubtedUploads::default(),
             clock,
             shared,
         }))
     }
 
-    /// Where the bytes are, to be read: changes are the repository's.
+    /// The store, to be read. It is changed by the methods of the repository alone.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
 
-    /// The index, to be asked: changes are the repository's.
+    /// The index, to be read. It is changed by the methods of the repository alone.
     pub fn catalog(&self) -> &Arc<dyn Catalog> {
         &self.0.catalog
     }
@@ -114,7 +114,7 @@ impl Repository {
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError> {
         let backlog = &self.0.backlog;
-        // Before the index is asked: what is made up for meanwhile is in its answer, or not.
+        // Before the index is asked: an upload that is indexed meanwhile may be in the answer or not.
         let behind = backlog.is_behind();
         if backlog.has(name) {
             return Err(CatalogError::Rebuilding);
@@ -161,7 +161,7 @@ impl Repository {
         self.0.manifests.get_any_version(&*self.0.store, id).await
     }
 
-    /// What is left of an upload that is gone.
+    /// The tombstone of an upload that was removed.
     ///
     /// # Errors
     /// The store fails.
@@ -218,9 +218,9 @@ impl Repository {
         self.change("removal", id, |it| it.remove(over)).await
     }
 
-    /// Removes an upload whose manifest cannot be understood, and whatever files lie under its id:
-    /// by an operator's order alone. Answers whether it did; `false` when there is nothing, or it
-    /// can be understood.
+    /// Removes an upload whose manifest cannot be read, and all files with its id: only when an
+    /// operator says so. Answers whether it did; `false` when there is nothing, or the manifest can
+    /// be read.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a newer version wrote it: nothing was removed. Or the store or
@@ -261,7 +261,7 @@ impl Repository {
         self.change("removal of a tombstone", &id, work).await
     }
 
-    /// Removes files that belong to no upload. Answers whether they do not, at the last look.
+    /// Removes files that belong to no upload. Answers `false` where an upload has them by now.
     ///
     /// # Errors
     /// The store fails.
@@ -269,17 +269,17 @@ impl Repository {
         let tombstone = Tombstone::orphaned(orphan.id, orphan.files, self.0.clock.now());
         let work = |mut change: Change| async move {
             let removed = change.put_tombstone(&tombstone).await? == Replaced::Done;
-            // Without a manifest it should be in no index; one that fails is asked again.
+            // Without a manifest the index should not have it, and the next comparison removes it.
             if removed && let Err(error) = change.remove_from_index(&tombstone.files).await {
-                tracing::warn!(id = %tombstone.id, %error, "the index was not told of removed files");
+                tracing::warn!(id = %tombstone.id, %error, "the removed files may still be in the index; the next comparison corrects it");
             }
             Ok(removed)
         };
         self.change("removal of files", &orphan.id, work).await
     }
 
-    /// Has the index say of one upload what its key says. `names` are those that the index has
-    /// given for it.
+    /// Records in the index what the store has at the key of one upload. `names` are those that the
+    /// index has for it.
     ///
     /// # Errors
     /// The store or the index fails.
@@ -293,9 +293,9 @@ impl Repository {
         self.change("comparison", id, work).await
     }
 
-    /// The same by one look at the key alone: an upload that is removed meanwhile may come back
-    /// into the index. The caller has to find out afterwards whether the key has changed, and then
-    /// to [`index`](Self::index) it.
+    /// The same with one read of the key: an upload that is removed meanwhile may come back into the
+    /// index. The caller has to check afterwards whether the key has changed, and then to
+    /// [`index`](Self::index) it.
     ///
     /// # Errors
     /// The store or the index fails.
@@ -304,14 +304,14 @@ impl Repository {
         self.change("comparison", id, work).await
     }
 
-    /// Begins no more changes, and ends those that have begun; then closes store and index. What
-    /// does not end within `patience` is left behind, and the index is not marked as clean.
+    /// Begins no more changes, and waits for those that have begun; then closes store and index.
+    /// Changes that do not end within `timeout` are abandoned, and the index is not marked as clean.
     ///
     /// # Errors
     /// The index cannot be closed.
-    pub async fn close(&self, patience: Duration) -> Result<(), CatalogError> {
-        let deadline = tokio::time::Instant::now() + patience;
-        let ended = self.0.changes.end(patience).await;
+    pub async fn close(&self, timeout: Duration) -> Result<(), CatalogError> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let ended = self.0.changes.end(timeout).await;
         let store = tokio::time::timeout_at(deadline, self.0.store.close()).await;
         match &store {
             Ok(Ok(())) => {}
@@ -322,15 +322,15 @@ impl Repository {
                 "the files of discarded uploads are not removed: the store does not answer"
             ),
         }
-        // The index may have missed the last changes: it is told of them now.
-        let _ = tokio::time::timeout(PATIENCE, self.make_up_at_the_end()).await;
+        // The index may have missed the last changes: they are recorded now.
+        let _ = tokio::time::timeout(INDEX_TIMEOUT, self.index_missed_at_the_end()).await;
         let whole = ended && matches!(store, Ok(Ok(()))) && !self.0.backlog.is_behind();
-        let closed = tokio::time::timeout(AT_THE_END, self.0.catalog.close(whole)).await;
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, self.0.catalog.close(whole)).await;
         closed.unwrap_or_else(|_| Err(CatalogError::Unavailable("it cannot be written".to_owned())))
     }
 
-    /// Indexes what was missed, once no changes are begun any more.
-    async fn make_up_at_the_end(&self) {
+    /// Indexes the changes that the index has missed, once no changes are begun any more.
+    async fn index_missed_at_the_end(&self) {
         for (id, number) in self.0.backlog.all() {
             let mut change = Change::begin(&self.0, "comparison", id);
             if change.index(&[]).await.is_err() {
@@ -390,7 +390,7 @@ impl Change {
             };
             let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
             match self.put_tombstone(&tombstone).await? {
-                // Another change came first: read the upload again, and go by that.
+                // Another change came first: read the upload again, and decide by that.
                 Replaced::Changed => {}
                 Replaced::Gone => return Ok(Removed::Absent),
                 Replaced::Done => {

@@ -20,7 +20,7 @@ async fn at_every_await<T, F: Future<Output = T>>(
         let ended = cut(work(bench.uploads.clone(), before.clone()), polls).await;
         let live = bench.settled().await;
         check(&before, live.first(), ended.is_some());
-        bench.uploads.close(PATIENCE).await.unwrap();
+        bench.uploads.close(INDEX_TIMEOUT).await.unwrap();
         assert!(
             bench.catalog.unverified().await.unwrap().is_empty(),
             "clean"
@@ -147,7 +147,7 @@ async fn what_the_index_missed_keeps_it_from_being_called_clean() {
     bench.uploads.change("test", &id, behind).await.unwrap();
     assert!(bench.uploads.0.backlog.is_behind());
     // At the end it is told once more.
-    bench.uploads.close(PATIENCE).await.unwrap();
+    bench.uploads.close(INDEX_TIMEOUT).await.unwrap();
     assert!(!bench.uploads.0.backlog.is_behind());
     assert!(bench.catalog.unverified().await.unwrap().is_empty());
     let refused = bench.uploads.remove(&id, |_| None).await;

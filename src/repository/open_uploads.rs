@@ -1,4 +1,4 @@
-//! Uploads under way, which no instance that has the store may take for abandoned.
+//! Open uploads, whose files no instance may take for abandoned.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,38 +12,38 @@ use crate::catalog::CatalogError;
 use crate::model::{Timestamp, UploadId, Uptime};
 use crate::store::{Note, StoreError};
 
-/// The longest pause between two looks at what is under way.
-const LOOK: Duration = Duration::from_secs(60);
+/// The longest pause before the notes of open uploads are renewed.
+const MAX_NOTE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The uploads under way in this process. A std mutex: held for a look.
+/// The open uploads of this process. A std mutex: held for a read or an insertion.
 #[derive(Debug, Default)]
-pub struct UnderWay(Mutex<HashMap<UploadId, Progress>>);
+pub struct OpenUploads(Mutex<HashMap<UploadId, OpenState>>);
 
 #[derive(Debug)]
-struct Progress {
+struct OpenState {
     begun: Uptime,
     /// When a note of it was left or renewed last.
     noted: Option<Uptime>,
 }
 
-impl UnderWay {
-    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Progress>> {
+impl OpenUploads {
+    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, OpenState>> {
         // Nothing between a lock and its release can panic half-way.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An upload under way, until it is dropped.
-pub struct Open {
+/// An upload that is open until this is dropped.
+pub struct OpenUpload {
     uploads: Repository,
     id: UploadId,
     /// Shows the upload to the other instances that share the index.
     _shown: Option<Box<dyn Send + Sync>>,
 }
 
-impl Drop for Open {
+impl Drop for OpenUpload {
     fn drop(&mut self) {
-        let known = self.uploads.0.under_way.lock().remove(&self.id);
+        let known = self.uploads.0.open.lock().remove(&self.id);
         let noted = known.is_some_and(|progress| progress.noted.is_some());
         if noted {
             let (store, id) = (Arc::clone(self.uploads.store()), self.id);
@@ -56,25 +56,25 @@ impl Drop for Open {
 }
 
 impl Repository {
-    /// Says that an upload is under way until the answer is dropped.
-    pub fn open(&self, id: UploadId) -> Open {
+    /// Shows an upload as open until the answer is dropped.
+    pub fn open(&self, id: UploadId) -> OpenUpload {
         if self.0.shared {
-            let progress = Progress {
+            let progress = OpenState {
                 begun: Uptime::now(),
                 noted: None,
             };
-            self.0.under_way.lock().insert(id, progress);
+            self.0.open.lock().insert(id, progress);
         }
         let presence = self.0.catalog.presence();
-        Open {
+        OpenUpload {
             uploads: self.clone(),
             id,
             _shown: presence.map(|presence| presence.open(id)),
         }
     }
 
-    /// Keeps notes in the store of uploads that have been under way for so long that files of
-    /// theirs may look stale, until `stop`: the index may lose what it was told, or be away.
+    /// Keeps notes in the store of uploads that have been open for so long that their files may look
+    /// stale, until `stop`: the index may lose its knowledge of open uploads, or be away.
     pub async fn keep_notes(&self, stale_after: Duration, stop: CancellationToken) {
         if !self.0.shared {
             return stop.cancelled().await;
@@ -82,7 +82,7 @@ impl Repository {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep((stale_after / 8).min(LOOK)) => {}
+                () = tokio::time::sleep((stale_after / 8).min(MAX_NOTE_INTERVAL)) => {}
             }
             let due = self.due(stale_after);
             join_all(due.iter().map(|id| self.renew_note(id))).await;
@@ -91,8 +91,8 @@ impl Repository {
 
     /// The uploads whose notes are to be left or renewed.
     fn due(&self, stale_after: Duration) -> Vec<UploadId> {
-        let under_way = self.0.under_way.lock();
-        let due = under_way.iter().filter(|(_, progress)| {
+        let open = self.0.open.lock();
+        let due = open.iter().filter(|(_, progress)| {
             progress.begun.elapsed() >= stale_after / 2
                 && progress
                     .noted
@@ -104,10 +104,10 @@ impl Repository {
     async fn renew_note(&self, id: &UploadId) {
         let now = Uptime::now();
         if let Err(error) = self.0.store.add_note(Note::UnderWay, id).await {
-            tracing::warn!(%id, %error, "cannot note that an upload is under way; trying again");
+            tracing::warn!(%id, %error, "cannot note in the store that the upload is open; trying again");
             return;
         }
-        let known = match self.0.under_way.lock().get_mut(id) {
+        let known = match self.0.open.lock().get_mut(id) {
             Some(progress) => {
                 progress.noted = Some(now);
                 true
@@ -120,12 +120,12 @@ impl Repository {
         }
     }
 
-    /// Whether an upload is under way, in this or another instance, as far as the index knows.
+    /// Whether an upload is open, in this or another instance, as far as the index knows.
     ///
     /// # Errors
     /// The index does not answer.
     pub async fn is_open(&self, id: &UploadId) -> Result<bool, CatalogError> {
-        if self.0.under_way.lock().contains_key(id) {
+        if self.0.open.lock().contains_key(id) {
             return Ok(true);
         }
         match self.0.catalog.presence() {
@@ -135,12 +135,12 @@ impl Repository {
         }
     }
 
-    /// The uploads under way of which there are notes not older than `stale`; older ones are
+    /// The uploads of which the store has a note as open not older than `stale`; older notes are
     /// removed.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn noted(&self, stale: Timestamp) -> Result<Vec<UploadId>, StoreError> {
+    pub async fn noted_open(&self, stale: Timestamp) -> Result<Vec<UploadId>, StoreError> {
         let mut noted = Vec::new();
         if !self.0.shared {
             return Ok(noted);

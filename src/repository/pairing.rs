@@ -1,4 +1,4 @@
-//! Whether the store and Redis belong together.
+//! The pairing of a store and a Redis, which know each other by the id of the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use redis::cmd;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::presence::{IdentityError, publish};
+use super::store_watch::{IdentityError, publish};
 use crate::coordination::{self, Keys, Link};
 use crate::store::{Store, StoreId};
 
 /// How often both are asked.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long another instance, which starts at the same time, may take to tell the store what it
-/// has told Redis.
-const STARTING: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long another instance, which starts at the same time, may take to write the id to the store
+/// after it has written it to Redis.
+const START_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A store and a Redis that have agreed.
-pub struct Identity {
+/// A store and a Redis that have the same id.
+pub struct StorePairing {
     store: Arc<dyn Store>,
     link: Link,
     key: String,
     id: StoreId,
 }
 
-impl Identity {
-    /// Has both agree. What neither knows yet they are told; what one of them knows the other
-    /// takes over only if it is Redis; with `adopt`, Redis takes over whatever the store says.
+impl StorePairing {
+    /// Compares the ids of both. Where neither has one, both get a new one; a Redis without an id gets
+    /// that of the store; with `adopt`, Redis gets that of the store in any case.
     pub async fn agree(
         store: Arc<dyn Store>,
         link: Link,
@@ -44,26 +44,26 @@ impl Identity {
             let mut set = cmd("SET");
             link.run::<()>(set.arg(&key).arg(id.to_string())).await?;
         }
-        let redis = tell(&link, &key, id).await?;
+        let redis = exchange(&link, &key, id).await?;
         let new = redis == id.to_string();
-        let identity = Identity {
+        let pairing = StorePairing {
             store,
             link,
             key,
             id,
         };
         match known {
-            Some(_) if new => Ok(identity),
+            Some(_) if new => Ok(pairing),
             Some(store) => Err(IdentityError::Mismatch { store, redis }),
             None if new => {
-                identity.store.set_identity(id).await?;
-                Ok(identity)
+                pairing.store.set_identity(id).await?;
+                Ok(pairing)
             }
-            None => identity.wait_for(redis).await,
+            None => pairing.wait_for(redis).await,
         }
     }
 
-    /// Waits for the instance that has told Redis before us to tell the store.
+    /// Waits for the instance that has written the id to Redis first to write it to the store.
     async fn wait_for(mut self, redis: String) -> Result<Self, IdentityError> {
         for _ in 0..10 {
             if let Some(id) = self.store.identity().await?
@@ -72,25 +72,25 @@ impl Identity {
                 self.id = id;
                 return Ok(self);
             }
-            tokio::time::sleep(STARTING / 10).await;
+            tokio::time::sleep(START_TIMEOUT / 10).await;
         }
         Err(IdentityError::Unknown(redis))
     }
 
-    /// Looks whether both still say the same, and publishes what is wrong, until `stop`.
+    /// Checks whether both still have the same id, and publishes what is wrong, until `stop`.
     pub async fn watch(self, trouble: watch::Sender<Option<String>>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
-            let looked = tokio::select! {
+            let checked = tokio::select! {
                 () = stop.cancelled() => return,
-                looked = self.look() => looked,
+                checked = self.check() => checked,
             };
-            let found = match looked {
+            let found = match checked {
                 Ok(()) => None,
-                // The index says so itself, in its own words.
+                // The index reports that itself.
                 Err(IdentityError::Redis(_)) => continue,
                 Err(error) => Some(error.to_string()),
             };
@@ -98,8 +98,8 @@ impl Identity {
         }
     }
 
-    async fn look(&self) -> Result<(), IdentityError> {
-        let redis = tell(&self.link, &self.key, self.id).await?;
+    async fn check(&self) -> Result<(), IdentityError> {
+        let redis = exchange(&self.link, &self.key, self.id).await?;
         match self.store.identity().await? {
             None => Err(IdentityError::Unknown(redis)),
             Some(store) if store != self.id || redis != store.to_string() => {
@@ -110,8 +110,8 @@ impl Identity {
     }
 }
 
-/// Tells Redis whose index it holds, if it knows of none; answers what it knows.
-async fn tell(link: &Link, key: &str, id: StoreId) -> Result<String, coordination::Error> {
+/// Writes the id of the store to Redis, if Redis has none; answers the id that Redis has.
+async fn exchange(link: &Link, key: &str, id: StoreId) -> Result<String, coordination::Error> {
     let mut set = cmd("SET");
     set.arg(key).arg(id.to_string()).arg("NX").arg("GET");
     let known: Option<String> = link.run(&set).await?;

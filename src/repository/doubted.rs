@@ -1,5 +1,5 @@
-//! Uploads that a power cut may have damaged: each is compared with its digests before it is given
-//! out, by the first who asks for it, or by a look at all of them.
+//! Uploads that a power cut may have damaged: each is compared with its digests before it is served,
+//! at the first request for it, or by a task that compares all of them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -14,55 +14,56 @@ use super::Repository;
 use crate::model::{Doubt, FileName, Manifest, Prefix, StoredFile, Timestamp, UploadId};
 use crate::store::{Store, StoreError};
 
-/// The look at all of them pauses after each upload for this many times what it took, so that it
-/// takes a fifth of the disk's time at most.
-const PAUSES: u32 = 4;
+/// The task that compares all of them pauses after each upload for this many times what the upload
+/// took, so that it takes a fifth of the disk's time at most.
+const PAUSE_FACTOR: u32 = 4;
 /// The longest of these pauses.
-const PAUSE: Duration = Duration::from_secs(10);
-/// The pause before what could not be read is tried again.
-const AGAIN: Duration = Duration::from_secs(60);
-/// Shorter blocks are hashed where they are: a trip to another thread costs more.
-const BESIDE: usize = 64 * 1024;
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The pause before uploads that could not be read are tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(60);
+/// The least bytes of a block that are hashed on a blocking thread: for less the change of threads
+/// costs more.
+const MIN_OFFLOADED: usize = 64 * 1024;
 
-/// What is in doubt.
+/// The uploads that may be damaged.
 #[derive(Debug, Default)]
-pub struct Doubts {
-    /// Whether anything is: the one look of those who give something out.
+pub struct DoubtedUploads {
+    /// Whether there are any, so that downloads need no lock.
     any: AtomicBool,
-    /// Guards the rest. A std mutex: held for a look.
-    state: Mutex<State>,
-    /// Held by who writes what is in doubt to the store, so that the last to write it writes the
-    /// last of it. A tokio mutex: others wait for it.
-    keeping: Turn,
+    /// Guards the rest. A std mutex: held for a read or an insertion.
+    state: Mutex<DoubtState>,
+    /// Held by the task that writes the doubt to the store, so that the last write has the last state.
+    /// A tokio mutex: other tasks wait for it.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// When the uploads came that are to be compared.
+struct DoubtState {
+    /// Uploads that came between these two times are in doubt.
     since: Option<Timestamp>,
     until: Timestamp,
-    /// Those that were found damaged before, and may have been replaced by whole ones since.
+    /// Uploads that were found damaged before this start; an operator may have repaired them since.
     suspects: BTreeSet<UploadId>,
     whole: HashSet<UploadId>,
     /// The files of an upload that are not as they were stored.
     damaged: BTreeMap<UploadId, Vec<FileName>>,
-    /// Those that are being compared: who asks for one of them waits.
-    checking: HashMap<UploadId, Arc<Turn>>,
+    /// The locks of uploads that are being compared.
+    comparing: HashMap<UploadId, Arc<CompareLock>>,
 }
 
-/// Held by who compares an upload. A tokio mutex: others wait for it.
-type Turn = tokio::sync::Mutex<()>;
+/// Held by the task that compares an upload. A tokio mutex: other tasks wait for it.
+type CompareLock = tokio::sync::Mutex<()>;
 
-/// What is wanted of an upload.
+/// The parts of an upload that a caller wants.
 #[derive(Debug, Clone)]
-pub enum Wanted<'a> {
+pub enum WantedParts<'a> {
     /// A file.
     File(&'a FileName),
     /// The parts at these places of its manifest.
     Parts(Range<usize>),
 }
 
-impl State {
+impl DoubtState {
     /// Whether an upload still has to be compared.
     fn is_open(&self, manifest: &Manifest) -> bool {
         let (id, at) = (&manifest.id, manifest.created_at);
@@ -79,33 +80,33 @@ impl State {
     }
 }
 
-impl Doubts {
-    /// The turn at an upload that still has to be compared; `None` where it need not be.
-    fn turn(&self, manifest: &Manifest) -> Option<Arc<Turn>> {
+impl DoubtedUploads {
+    /// The lock of an upload that still has to be compared; `None` where it need not be.
+    fn lock_of(&self, manifest: &Manifest) -> Option<Arc<CompareLock>> {
         let mut state = self.lock();
         state.is_open(manifest).then(|| {
-            let turn = state.checking.entry(manifest.id).or_default();
-            Arc::clone(turn)
+            let lock = state.comparing.entry(manifest.id).or_default();
+            Arc::clone(lock)
         })
     }
 
-    /// Takes note of what a comparison came to: the files that are damaged.
-    fn compared(&self, id: &UploadId, damaged: Vec<FileName>) {
+    /// Notes the result of a comparison: the files that are damaged.
+    fn note_result(&self, id: &UploadId, damaged: Vec<FileName>) {
         let mut state = self.lock();
-        state.checking.remove(id);
+        state.comparing.remove(id);
         match damaged.is_empty() {
             true => drop(state.whole.insert(*id)),
             false => drop(state.damaged.insert(*id, damaged)),
         }
     }
 
-    /// The file that is damaged of what is wanted.
-    fn damaged(&self, manifest: &Manifest, wanted: Wanted<'_>) -> Option<FileName> {
+    /// The first damaged file among the wanted parts.
+    fn damaged(&self, manifest: &Manifest, wanted: WantedParts<'_>) -> Option<FileName> {
         let state = self.lock();
         let damaged = state.damaged.get(&manifest.id)?;
         let found = match wanted {
-            Wanted::File(name) => damaged.iter().find(|it| *it == name),
-            Wanted::Parts(parts) => {
+            WantedParts::File(name) => damaged.iter().find(|it| *it == name),
+            WantedParts::Parts(parts) => {
                 let mut files = manifest.files_among(parts);
                 files
                     .find(|file| damaged.contains(&file.name))
@@ -115,38 +116,42 @@ impl Doubts {
         found.cloned()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DoubtState> {
         // Nothing between a lock and its release can panic half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Repository {
-    /// Takes these for in doubt, as far as they came before now.
+    /// Treats these uploads as possibly damaged, if they came before now.
     pub fn doubt(&self, doubt: Doubt) {
-        let doubts = &self.0.doubts;
-        let mut state = doubts.lock();
+        let doubted = &self.0.doubted;
+        let mut state = doubted.lock();
         state.since = doubt.since;
         state.until = self.0.clock.now();
         state.suspects = doubt.damaged;
-        doubts.any.store(
+        doubted.any.store(
             state.since.is_some() || !state.suspects.is_empty(),
             Ordering::Release,
         );
     }
 
-    /// Whether anything is in doubt.
+    /// Whether any upload may be damaged.
     pub fn has_doubts(&self) -> bool {
-        self.0.doubts.any.load(Ordering::Acquire)
+        self.0.doubted.any.load(Ordering::Acquire)
     }
 
-    /// Returns when what is wanted of an upload is known to be whole: at once, unless the upload is
-    /// in doubt; then its files are read and compared with their digests, which may take as long as
+    /// Returns when the wanted parts of an upload are known to be whole: at once, unless the upload
+    /// may be damaged; then its files are read and compared with their digests, which may take as long as
     /// a download.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when it is not whole, or the store fails.
-    pub async fn trust(&self, id: &UploadId, wanted: Wanted<'_>) -> Result<(), StoreError> {
+    /// [`StoreError::Damaged`] when a part is not whole, or the store fails.
+    pub async fn verify_doubted(
+        &self,
+        id: &UploadId,
+        wanted: WantedParts<'_>,
+    ) -> Result<(), StoreError> {
         if !self.has_doubts() {
             return Ok(());
         }
@@ -154,7 +159,7 @@ impl Repository {
             return Ok(());
         };
         self.compare_once(&manifest).await?;
-        match self.0.doubts.damaged(&manifest, wanted) {
+        match self.0.doubted.damaged(&manifest, wanted) {
             None => Ok(()),
             Some(name) => Err(StoreError::Damaged(format!(
                 "{name} of {id} was damaged when the last server ended"
@@ -165,26 +170,26 @@ impl Repository {
     /// Compares an upload, unless it was compared before.
     ///
     /// # Errors
-    /// The store fails, and nothing is known: the next who asks looks again.
+    /// The store fails, and nothing is known: the next caller compares it.
     async fn compare_once(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let (doubts, id) = (&self.0.doubts, &manifest.id);
-        let Some(turn) = doubts.turn(manifest) else {
+        let (doubted, id) = (&self.0.doubted, &manifest.id);
+        let Some(lock) = doubted.lock_of(manifest) else {
             return Ok(());
         };
-        let _turn = turn.lock().await;
-        // Who had the turn before has found out.
-        if doubts.turn(manifest).is_none() {
+        let _comparing = lock.lock().await;
+        // Another task may have compared it meanwhile.
+        if doubted.lock_of(manifest).is_none() {
             return Ok(());
         }
         let mut damaged = Vec::new();
         for (_, file) in manifest.files() {
             match compare_file(&**self.store(), id, file).await {
                 Ok(_) => {}
-                // One that cannot be read is no better than one that is not as it was stored.
+                // A file that cannot be read counts as damaged.
                 Err(error @ (StoreError::Damaged(_) | StoreError::Io { .. })) => {
                     if matches!(self.store().manifest(id).await, Ok(None)) {
                         // It was removed meanwhile.
-                        doubts.lock().checking.remove(id);
+                        doubted.lock().comparing.remove(id);
                         return Ok(());
                     }
                     tracing::error!(%id, %error, "upload is damaged; its damaged files are not served");
@@ -194,7 +199,7 @@ impl Repository {
             }
         }
         let any = !damaged.is_empty();
-        doubts.compared(id, damaged);
+        doubted.note_result(id, damaged);
         if any {
             self.keep_doubt().await;
         }
@@ -205,55 +210,55 @@ impl Repository {
         let Some(store) = self.store().local() else {
             return;
         };
-        let _keeping = self.0.doubts.keeping.lock().await;
-        let doubt = self.0.doubts.lock().doubt();
+        let _keeping = self.0.doubted.keeping.lock().await;
+        let doubt = self.0.doubted.lock().doubt();
         if let Err(error) = store.keep_doubt(&doubt).await {
-            tracing::warn!(%error, "cannot keep in the store which uploads are damaged; the next start looks again");
+            tracing::warn!(%error, "cannot keep in the store which uploads are damaged; the next start compares them again");
         }
     }
 
-    /// Compares all that is in doubt, until `stop`, which it waits for then.
-    pub async fn settle_doubts(&self, stop: CancellationToken) {
-        let settle = async {
+    /// Compares all uploads that may be damaged, then waits for `stop`.
+    pub async fn verify_all_doubted(&self, stop: CancellationToken) {
+        let verify = async {
             while self.has_doubts() && !self.compare_all().await {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = settle => {}
+            () = verify => {}
         }
         stop.cancelled().await;
     }
 
-    /// Compares all that is in doubt. Answers whether nothing is left of it.
+    /// Compares all uploads that may be damaged. Answers whether all of them are compared now.
     async fn compare_all(&self) -> bool {
         let (mut uploads, mut settled) = (0_u64, true);
         for prefix in Prefix::all() {
             let found = match self.store().scan(prefix).await {
                 Ok(found) => found,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot compare what came before the last stop; trying again");
+                    tracing::warn!(%error, "cannot compare the uploads that came before the last stop; trying again");
                     return false;
                 }
             };
             for found in found {
-                // One that cannot be read is the comparison's to report.
+                // The comparison with the index reports a manifest that cannot be read.
                 let Ok(Some(manifest)) = self.store().manifest(&found.id).await else {
                     continue;
                 };
-                if !self.0.doubts.lock().is_open(&manifest) {
+                if !self.0.doubted.lock().is_open(&manifest) {
                     continue;
                 }
                 let start = Instant::now();
                 settled &= self.compare_once(&manifest).await.is_ok();
                 uploads += 1;
-                tokio::time::sleep((start.elapsed() * PAUSES).min(PAUSE)).await;
+                tokio::time::sleep((start.elapsed() * PAUSE_FACTOR).min(MAX_PAUSE)).await;
             }
         }
         if settled {
             let damaged = {
-                let mut state = self.0.doubts.lock();
+                let mut state = self.0.doubted.lock();
                 state.since = None;
                 state.suspects.clear();
                 state.whole.clear();
@@ -261,11 +266,11 @@ impl Repository {
             };
             self.keep_doubt().await;
             let any = damaged > 0;
-            self.0.doubts.any.store(any, Ordering::Release);
+            self.0.doubted.any.store(any, Ordering::Release);
             tracing::info!(
                 uploads,
                 damaged,
-                "compared with their digests what came shortly before the last stop"
+                "compared with their digests the uploads that came shortly before the last stop"
             );
         }
         settled
@@ -285,7 +290,7 @@ pub async fn compare_file(
     let mut blob = store.open(id, &file.name, size, 0..size).await?;
     let mut hasher = Sha256::new();
     while let Some(block) = blob.next().await? {
-        if block.len() < BESIDE {
+        if block.len() < MIN_OFFLOADED {
             hasher.update(&block);
             continue;
         }

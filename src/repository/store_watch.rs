@@ -1,4 +1,4 @@
-//! Whether the store is still where it was opened: a bucket that no Redis goes with, or a folder
+//! Checks whether the store is still the one that was opened: a bucket without a Redis, or a folder
 //! that no other process has.
 
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use crate::store::{Store, StoreError, StoreId};
 /// Store and Redis do not belong together, or cannot say.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// They know another.
+    /// They have different ids.
     #[error(
         "the store is {store}, and Redis holds the index of {redis}: one of the addresses is wrong; if this is meant, `wharf reindex --adopt` makes the index anew"
     )]
     Mismatch {
-        /// Whom the store takes itself for.
+        /// The id that the store has.
         store: StoreId,
-        /// Whose index Redis has.
+        /// The id of the store whose index Redis has.
         redis: String,
     },
-    /// Redis knows a store, and this is none.
+    /// Redis has the id of a store, and this store has none.
     #[error(
         "Redis holds the index of the store {0}, and what is found does not say that it is one: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
     )]
     Unknown(String),
-    /// The store cannot say.
+    /// The id of the store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Redis cannot say.
+    /// Redis does not answer.
     #[error("cannot ask Redis whose index it holds: {0}")]
     Redis(#[from] coordination::Error),
     /// The operating system has no randomness to give.
@@ -39,21 +39,21 @@ pub enum IdentityError {
     Random(#[from] getrandom::Error),
 }
 
-/// How often it is asked.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often a bucket is asked.
+const BUCKET_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often a folder is looked at.
-const LOOK_AT_FOLDER: Duration = Duration::from_secs(1);
+/// How often a folder is checked.
+const FOLDER_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whom a store takes itself for; a new one is told.
-pub async fn introduce(store: &dyn Store) -> Result<StoreId, IdentityError> {
+/// The id of a store; a new store gets one.
+pub async fn identify(store: &dyn Store) -> Result<StoreId, IdentityError> {
     if let Some(id) = store.identity().await? {
         return Ok(id);
     }
     let id = StoreId::generate()?;
     match store.set_identity(id).await {
         Ok(()) => Ok(id),
-        // Another process was quicker.
+        // Another process came first.
         Err(StoreError::Exists) => store
             .identity()
             .await?
@@ -62,8 +62,8 @@ pub async fn introduce(store: &dyn Store) -> Result<StoreId, IdentityError> {
     }
 }
 
-/// Looks whether the store is still there and the same, and publishes what is wrong, until `stop`.
-pub async fn watch(
+/// Checks whether a bucket is still there and the same, and publishes what is wrong, until `stop`.
+pub async fn watch_bucket(
     store: Arc<dyn Store>,
     id: StoreId,
     trouble: watch::Sender<Option<String>>,
@@ -72,7 +72,7 @@ pub async fn watch(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(BUCKET_INTERVAL) => {}
         }
         let found = tokio::select! {
             () = stop.cancelled() => return,
@@ -87,7 +87,7 @@ pub async fn watch(
     }
 }
 
-/// Looks whether the folder of a store is still the one that was opened, and publishes what is
+/// Checks whether the folder of a store is still the one that was opened, and publishes what is
 /// wrong, until `stop`. Files of a folder that is moved away are still read, for the folder is held
 /// open; it takes no uploads, which could not be found there, until it is back. Another folder in
 /// its place, empty or a copy, is left alone: the server holds neither its lock nor its index.
@@ -99,7 +99,7 @@ pub async fn watch_folder(
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_AT_FOLDER) => {}
+            () = tokio::time::sleep(FOLDER_INTERVAL) => {}
         }
         let found = tokio::select! {
             () = stop.cancelled() => return,
@@ -107,14 +107,14 @@ pub async fn watch_folder(
         };
         match found {
             Err(error @ StoreError::Io { .. }) => publish(&trouble, Some(error.to_string())),
-            // The process is out of descriptors: that says nothing of the folder.
+            // The process has no descriptor left, and the folder may be there.
             Err(StoreError::Unavailable(_)) => {}
             _ => publish(&trouble, None),
         }
     }
 }
 
-/// Publishes what is wrong with the store; the log learns of a change.
+/// Publishes what is wrong with the store, and logs a change.
 pub fn publish(trouble: &watch::Sender<Option<String>>, found: Option<String>) {
     let changed = trouble.borrow().is_some() != found.is_some();
     match &found {

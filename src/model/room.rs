@@ -8,6 +8,10 @@ use super::Manifest;
 /// The unit of room, in bytes: a file takes whole ones.
 pub const ROOM_UNIT: u64 = 4096;
 
+/// JSON has no more bytes for each one of [`Manifest::weight`]: `\u0000` is one byte in memory, and
+/// names and punctuation of a member are less than what its value takes there, six times.
+const JSON_FACTOR: u64 = 6;
+
 /// What a file or a manifest of so many bytes takes, in bytes.
 pub fn room_of(bytes: u64) -> u64 {
     bytes.div_ceil(ROOM_UNIT).saturating_mul(ROOM_UNIT)
@@ -16,10 +20,21 @@ pub fn room_of(bytes: u64) -> u64 {
 impl Manifest {
     /// What the upload takes, in bytes: its files and this manifest, as it is stored.
     pub fn room(&self) -> u64 {
+        let most = (self.weight() as u64).saturating_mul(JSON_FACTOR);
+        // A small form is not written a second time only to be counted.
+        let manifest = match most <= ROOM_UNIT {
+            true => ROOM_UNIT,
+            false => room_of(self.json_len()),
+        };
+        let files = self.files().map(|(_, file)| room_of(file.size));
+        files.fold(manifest, u64::saturating_add)
+    }
+
+    /// The bytes it has as JSON.
+    fn json_len(&self) -> u64 {
         let mut written = Count(0);
         serde_json::to_writer(&mut written, self).expect("a manifest can be written as JSON");
-        let files = self.files().map(|(_, file)| room_of(file.size));
-        files.fold(room_of(written.0), u64::saturating_add)
+        written.0
     }
 }
 
@@ -60,5 +75,44 @@ mod tests {
         let json = serde_json::to_vec(&manifest).unwrap();
         assert_eq!(manifest.room(), room_of(json.len() as u64));
         assert_eq!(manifest.room(), 3 * 4096);
+    }
+
+    #[test]
+    fn json_is_never_larger_than_it_is_taken_for() {
+        let texts = ["", "a", "\u{1}\u{2}", "\u{e9}\u{65e5}", "\"\\"].map(|text| text.repeat(50));
+        let mut parts = Vec::new();
+        for text in &texts {
+            for raw in [text.as_bytes(), b"\xff\x00", b""] {
+                let mut file = StoredFile::sample("a", u64::MAX);
+                file.media_type = text.clone();
+                file.original = raw.to_vec().into();
+                file.extended = Some(text.clone());
+                file.given_type = Some(text.clone());
+                parts.push(Part::sample(file));
+                parts.push(Part::Field(Field {
+                    field: raw.to_vec().into(),
+                    value: text.as_bytes().to_vec().into(),
+                    media_type: Some(text.clone()),
+                    rest: serde_json::from_str(r#"{"x":[1,{"y":null}],"z":1e300}"#).unwrap(),
+                }));
+            }
+        }
+        for part in parts
+            .clone()
+            .into_iter()
+            .map(|part| vec![part])
+            .chain([parts, vec![]])
+        {
+            let manifest = Manifest::sample(part);
+            let most = manifest.weight() as u64 * JSON_FACTOR;
+            assert!(manifest.json_len() <= most, "{manifest:?}");
+        }
+        // The form of most requests is not counted byte by byte.
+        let small = Manifest::sample(vec![Part::sample(StoredFile::sample("photo.jpeg", 1))]);
+        assert!(
+            small.weight() as u64 * JSON_FACTOR <= ROOM_UNIT,
+            "{}",
+            small.weight()
+        );
     }
 }

@@ -8,6 +8,7 @@
 //! - [`log`]: lines on their way to standard error, which hold nothing up.
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
+//! - [`buffers`], [`hashing`]: memory for blocks that is used again; digests beside a transfer.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
 //!   in a bucket.
 //! - [`coordination`]: connections to Redis or a Redis Cluster, and the messages it sends.
@@ -69,6 +70,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod app;
+pub mod buffers;
 pub mod catalog;
 pub mod cli;
 pub mod client;
@@ -77,6 +79,7 @@ pub mod coordination;
 pub mod delivery;
 pub mod expiry;
 pub mod form;
+pub mod hashing;
 pub mod http;
 pub mod ingest;
 pub mod lease;

@@ -12,8 +12,12 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::source::{Buffers, FileBlocks, FileSource};
+use super::source::{FileBlocks, FileSource};
 use super::{ClientError, Progress};
+use crate::buffers::Pool;
+
+/// How many buffers are kept to be used again: more than the network has at a time.
+const MAX_FREE: usize = 16;
 
 /// A piece of the body; they are sent in their order.
 pub(super) enum BodyPiece {
@@ -79,7 +83,7 @@ pub(super) struct Failed;
 struct PieceReader {
     pieces: VecDeque<BodyPiece>,
     open: Option<FileBlocks>,
-    buffers: Buffers,
+    pool: Arc<Pool>,
     block: usize,
     count: u64,
     sent: Sent,
@@ -99,7 +103,7 @@ impl FormBody {
         let writer = PieceReader {
             pieces,
             open: None,
-            buffers: Buffers::default(),
+            pool: Pool::new(block, MAX_FREE),
             block,
             count: 0,
             sent: sent.clone(),
@@ -131,8 +135,7 @@ impl PieceReader {
                     self.count += block.len() as u64;
                     return Ok(Some(block));
                 }
-                let closed = self.open.take();
-                self.buffers = closed.map(FileBlocks::into_buffers).unwrap_or_default();
+                self.open = None;
                 self.progress.file_end();
             }
             match self.pieces.pop_front() {
@@ -150,7 +153,7 @@ impl PieceReader {
                     self.open = Some(FileBlocks::open(
                         source,
                         self.block,
-                        std::mem::take(&mut self.buffers),
+                        Arc::clone(&self.pool),
                     )?);
                 }
                 None => return Ok(None),

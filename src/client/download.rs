@@ -8,13 +8,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use reqwest::Url;
 
-use super::hash::Hasher;
 use super::place::Directory;
 use super::receive::{Incoming, Place};
 use super::received::{ReceivedFile, shown};
 use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, NoProgress, Progress};
 use crate::form::{Decoder, Event, PartHead, RawFileName, close};
+use crate::hashing::ThreadHasher;
 use crate::model::{FileName, UniqueNames};
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
@@ -196,7 +196,7 @@ struct Receiver<'a> {
     /// The files of forms before this one, under the names that this download may give again.
     before: HashMap<FileName, ReceivedFile>,
     part: CurrentPart<'a>,
-    hasher: Hasher,
+    hasher: ThreadHasher,
     /// How many bytes are kept of the form.
     kept: usize,
     done: Downloaded,
@@ -222,7 +222,7 @@ impl<'a> Receiver<'a> {
             names: UniqueNames::default(),
             before: HashMap::new(),
             part: CurrentPart::Dropped,
-            hasher: Hasher::default(),
+            hasher: ThreadHasher::default(),
             kept: 0,
             done: Downloaded::default(),
         }

@@ -70,7 +70,6 @@
 mod body;
 mod download;
 mod error;
-mod hash;
 mod place;
 mod progress;
 mod receive;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::hash::Hasher;
 use super::place::{Directory, DraftFile};
 use super::received::{ReceivedFile, shown};
 use super::{ClientError, blocking};
 use crate::form::PartHead;
+use crate::hashing::ThreadHasher;
 use crate::model::{Digest, DigestHeaderError, FileName, expected_sha256};
 
 /// The name of the writer in errors.
@@ -70,7 +70,7 @@ impl<'a> Incoming<'a> {
         head: &PartHead,
         name: FileName,
         replace: bool,
-        hasher: &mut Hasher,
+        hasher: &mut ThreadHasher,
     ) -> Result<Self, ClientError> {
         let draft = match place {
             Place::Directory(directory) => {
@@ -104,7 +104,7 @@ impl<'a> Incoming<'a> {
         &mut self,
         place: &mut Place<'a>,
         data: &Bytes,
-        hasher: &mut Hasher,
+        hasher: &mut ThreadHasher,
     ) -> Result<(), ClientError> {
         self.size += data.len() as u64;
         let hashed = matches!(self.expected_digest, Ok(Some(_)));
@@ -132,7 +132,7 @@ impl<'a> Incoming<'a> {
     pub fn finish(
         self,
         place: &mut Place<'a>,
-        hasher: &mut Hasher,
+        hasher: &mut ThreadHasher,
     ) -> Result<ReceivedFile, ClientError> {
         let damaged = |how: String| ClientError::Damaged {
             name: self.name.to_string(),

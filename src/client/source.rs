@@ -1,17 +1,17 @@
 //! The files of an upload, and the blocks read of them.
 
-use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{ClientError, blocking};
+use crate::buffers::Pool;
 use crate::form::is_media_type;
 use crate::model::media_type::guess;
 
@@ -158,41 +158,12 @@ pub(super) struct Regular {
     stamp: Stamp,
     at: u64,
     block: usize,
-    buffers: Buffers,
-}
-
-/// The memory of blocks that were handed out, to be used again when the network has done with
-/// them: to give it back and take new costs more than to send what is in it.
-#[derive(Default)]
-pub(super) struct Buffers(VecDeque<Bytes>);
-
-impl Buffers {
-    /// A buffer of at least `len` bytes; what is in it is of no account.
-    fn take(&mut self, len: usize) -> BytesMut {
-        let oldest = self.0.pop_front().map(Bytes::try_into_mut);
-        match oldest {
-            Some(Ok(buffer)) if buffer.len() >= len => buffer,
-            // They come free in their order.
-            Some(Err(busy)) => {
-                self.0.push_front(busy);
-                BytesMut::zeroed(len)
-            }
-            _ => BytesMut::zeroed(len),
-        }
-    }
-
-    /// Hands out the first `len` bytes.
-    fn hand_out(&mut self, buffer: BytesMut, len: usize) -> Bytes {
-        let bytes = buffer.freeze();
-        let block = bytes.slice(..len);
-        self.0.push_back(bytes);
-        block
-    }
+    pool: Arc<Pool>,
 }
 
 impl FileBlocks {
-    /// Opens the file to be read in blocks of `block` bytes.
-    pub fn open(source: FileSource, block: usize, buffers: Buffers) -> Result<Self, ClientError> {
+    /// Opens the file to be read in blocks of `block` bytes, the size of the buffers in `pool`.
+    pub fn open(source: FileSource, block: usize, pool: Arc<Pool>) -> Result<Self, ClientError> {
         match source {
             FileSource::Regular(path, stamp) => {
                 let open = || File::open(&path);
@@ -206,7 +177,7 @@ impl FileBlocks {
                     stamp,
                     at: 0,
                     block,
-                    buffers,
+                    pool,
                 };
                 regular.check()?;
                 Ok(FileBlocks::Regular(regular))
@@ -223,14 +194,6 @@ impl FileBlocks {
                     .map_err(|error| ClientError::file(&path, error))?;
                 Ok(FileBlocks::Stream(path, receiver))
             }
-        }
-    }
-
-    /// The buffers, for the next file.
-    pub fn into_buffers(self) -> Buffers {
-        match self {
-            FileBlocks::Regular(regular) => regular.buffers,
-            FileBlocks::Stream(..) => Buffers::default(),
         }
     }
 
@@ -257,8 +220,8 @@ impl Regular {
             return Ok(None);
         }
         let len = usize::try_from(left).map_or(self.block, |left| left.min(self.block));
-        let mut block = self.buffers.take(len);
-        let read = self.file.read_exact_at(&mut block[..len], self.at);
+        let mut block = self.pool.take(len);
+        let read = self.file.read_exact_at(block.as_mut(), self.at);
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.changed("it has become shorter".to_owned()),
             _ => ClientError::file(&self.path, error),
@@ -268,7 +231,7 @@ impl Regular {
             // Before the last block goes out: without it the form is not whole.
             self.check()?;
         }
-        Ok(Some(self.buffers.hand_out(block, len)))
+        Ok(Some(block.into()))
     }
 
     /// Checks that the file is the one that was named, unchanged.

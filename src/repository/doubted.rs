@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::Repository;
+use crate::hashing::TaskHasher;
 use crate::model::{Doubt, FileName, Manifest, Prefix, StoredFile, Timestamp, UploadId};
 use crate::store::{Store, StoreError};
 
@@ -21,9 +21,6 @@ const PAUSE_FACTOR: u32 = 4;
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// The pause before uploads that could not be read are tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
-/// The least bytes of a block that are hashed on a blocking thread: for less the change of threads
-/// costs more.
-const MIN_OFFLOADED: usize = 64 * 1024;
 
 /// The uploads that may be damaged.
 #[derive(Debug, Default)]
@@ -288,24 +285,16 @@ pub async fn compare_file(
 ) -> Result<u64, StoreError> {
     let size = file.size;
     let mut blob = store.open(id, &file.name, size, 0..size).await?;
-    let mut hasher = Sha256::new();
+    let mut hasher = TaskHasher::new(file.sha256.is_some());
     while let Some(block) = blob.next().await? {
-        if block.len() < MIN_OFFLOADED {
-            hasher.update(&block);
-            continue;
-        }
-        let hashing = tokio::task::spawn_blocking(move || {
-            hasher.update(&block);
-            hasher
-        });
-        hasher = hashing.await.map_err(StoreError::ended)?;
+        hasher.update(&block).await.map_err(StoreError::ended)?;
     }
-    let found: [u8; 32] = hasher.finalize().into();
-    match file.sha256 {
-        Some(expected) if *expected.as_bytes() != found => Err(StoreError::Damaged(format!(
+    let found = hasher.finish().await.map_err(StoreError::ended)?;
+    match file.sha256 == found {
+        true => Ok(size),
+        false => Err(StoreError::Damaged(format!(
             "{} has another sha-256 than it was stored with",
             file.name
         ))),
-        _ => Ok(size),
     }
 }

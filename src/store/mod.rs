@@ -21,7 +21,6 @@ pub(crate) mod conformance;
 pub mod disk;
 mod error;
 mod fingerprint;
-mod hashing;
 mod identity;
 mod local;
 mod names;

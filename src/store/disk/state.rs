@@ -1,6 +1,5 @@
 //! What the uploads of a store share in memory.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ pub struct State {
     pub writing: SlowPath,
     /// Whether commits run on blocking threads.
     pub naming: SlowPath,
-    pub blocks: Arc<Blocks>,
+    pub blocks: Blocks,
     pub blocking_commits: Semaphore,
     pub async_commits: Semaphore,
     /// How many uploads are being received or committed.
@@ -44,7 +43,7 @@ impl State {
             written: Written::default(),
             writing: SlowPath::new(SLOW_WRITE),
             naming: SlowPath::new(SLOW_COMMIT),
-            blocks: Arc::default(),
+            blocks: Blocks::default(),
             blocking_commits: Semaphore::new(BLOCKING_COMMITS),
             async_commits: Semaphore::new(ASYNC_COMMITS),
             under_way: AtomicUsize::new(0),

@@ -2,16 +2,16 @@
 
 mod shares;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::parts::PART;
+use crate::buffers::{Buffer, Pool};
 use shares::{Share, Shares};
 
-/// The size of a [`Block`], in bytes, and what the budget is counted in: a slow client holds no
+/// The size of a buffer, in bytes, and what the budget is counted in: a slow client holds no
 /// more than this beyond what it has sent.
 pub const BLOCK: usize = 64 * 1024;
 
@@ -29,59 +29,9 @@ pub struct Budget {
     /// For whole small files, which are held already: they wait for the store alone, and never for
     /// what slow clients hold.
     small: Arc<Semaphore>,
+    /// Memory that is given back to the allocator and taken again all the time comes to far more than
+    /// the budget: the process keeps it.
     pool: Arc<Pool>,
-}
-
-/// Blocks that were used before. The process keeps them: memory that is given back to the
-/// allocator and taken again all the time comes to far more than the budget.
-///
-/// A std mutex: held for a push or a pop.
-#[derive(Debug, Default)]
-struct Pool(Mutex<Vec<Vec<u8>>>);
-
-impl Pool {
-    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        // Nothing between a lock and its release can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Room for [`BLOCK`] bytes, which goes back when it is dropped.
-#[derive(Debug)]
-pub struct Block {
-    bytes: Vec<u8>,
-    pool: Arc<Pool>,
-}
-
-impl Block {
-    /// How many more bytes there is room for.
-    pub fn room(&self) -> usize {
-        BLOCK - self.bytes.len()
-    }
-
-    /// Appends bytes that there is room for.
-    pub fn push(&mut self, data: &[u8]) {
-        self.bytes.extend_from_slice(data);
-    }
-
-    /// The bytes, to be sent.
-    pub fn freeze(self) -> Bytes {
-        Bytes::from_owner(self)
-    }
-}
-
-impl AsRef<[u8]> for Block {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        bytes.clear();
-        self.pool.lock().push(bytes);
-    }
 }
 
 /// What one part has of the budget; dropped, it is given back.
@@ -114,33 +64,33 @@ impl Budget {
             shares: Shares::new(all - small, PART / BLOCK),
             turn: Arc::new(Semaphore::new(1)),
             small: Arc::new(Semaphore::new(small)),
-            pool: Arc::default(),
+            pool: Pool::new(BLOCK, bytes / BLOCK),
         }
     }
 
     /// Takes a block more, if it is free and no other part that was begun needs it. A part that
     /// has the reserve is to be sent.
-    pub fn try_block(&self, permits: &mut Permits) -> Option<Block> {
+    pub fn try_block(&self, permits: &mut Permits) -> Option<Buffer> {
         let share = permits
             .share
             .get_or_insert_with(|| Share::new(&self.shares));
-        share.try_take().then(|| self.fetch())
+        share.try_take().then(|| self.pool.take_empty())
     }
 
     /// Takes a block more, once there is one for this part. All that is held until it is given
     /// back may be no more than [`PART`].
-    pub async fn block(&self, permits: &mut Permits) -> Block {
+    pub async fn block(&self, permits: &mut Permits) -> Buffer {
         let share = permits
             .share
             .get_or_insert_with(|| Share::new(&self.shares));
         share.take().await;
-        self.fetch()
+        self.pool.take_empty()
     }
 
     /// Takes a block more for a part that has to become large, waiting for it at most `limit`.
     /// One upload at a time waits, and has its turn until it gives back what it holds: many that
     /// wait, each with half of a large part, would get nowhere.
-    pub async fn block_within(&self, permits: &mut Permits, limit: Duration) -> Option<Block> {
+    pub async fn block_within(&self, permits: &mut Permits, limit: Duration) -> Option<Buffer> {
         let share = permits
             .share
             .get_or_insert_with(|| Share::new(&self.shares));
@@ -156,7 +106,7 @@ impl Budget {
             share.take_free().await;
         };
         tokio::time::timeout(limit, waiting).await.ok()?;
-        Some(self.fetch())
+        Some(self.pool.take_empty())
     }
 
     /// Takes what a small file of so many bytes needs on its way, once that is free.
@@ -164,14 +114,6 @@ impl Budget {
         let blocks = u32::try_from(bytes.max(1).div_ceil(BLOCK)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.small).acquire_many_owned(blocks);
         permits.small = Some(permit.await.expect("the semaphores are never closed"));
-    }
-
-    fn fetch(&self) -> Block {
-        let used = self.pool.lock().pop();
-        Block {
-            bytes: used.unwrap_or_else(|| Vec::with_capacity(BLOCK)),
-            pool: Arc::clone(&self.pool),
-        }
     }
 }
 

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use object_store::PutPayload;
 use tokio::sync::mpsc;
 
-use super::budget::{Block, Permits};
+use super::budget::Permits;
 use super::multipart::{self, FilledPart, PartMessage};
 use super::parts::{self, PART};
 use super::transfers::Transfers;
+use crate::buffers::Buffer;
+use crate::hashing::TaskHasher;
 use crate::model::{FileName, Uptime};
-use crate::store::hashing::Hashing;
 use crate::store::{FileSink, FileSummary, StoreError};
 
 /// How many bytes of a file are held before any of the budget is taken, so that the many small
@@ -23,7 +24,7 @@ const SMALL_FILE: usize = 64 * 1024;
 pub struct BucketSink<'a> {
     transfers: &'a mut Transfers,
     name: FileName,
-    hashing: Hashing,
+    hasher: TaskHasher,
     size: u64,
     /// All of the file, as long as it is small.
     small: Vec<u8>,
@@ -39,7 +40,7 @@ pub struct BucketSink<'a> {
 #[derive(Default)]
 struct Gathered {
     full: Vec<Bytes>,
-    last: Option<Block>,
+    last: Option<Buffer>,
     len: usize,
     permits: Permits,
 }
@@ -47,7 +48,7 @@ struct Gathered {
 impl Gathered {
     /// How many more bytes there is room for.
     fn room(&self) -> usize {
-        self.last.as_ref().map_or(0, Block::room)
+        self.last.as_ref().map_or(0, Buffer::room)
     }
 
     /// Takes as many bytes as there is room for; answers the rest.
@@ -60,16 +61,16 @@ impl Gathered {
         later
     }
 
-    fn add(&mut self, block: Block) {
+    fn add(&mut self, block: Buffer) {
         let last = self.last.replace(block);
-        self.full.extend(last.map(Block::freeze));
+        self.full.extend(last.map(Bytes::from));
     }
 
     /// All bytes, and what they hold of the budget.
     fn take(&mut self) -> FilledPart {
         let mut gathered = std::mem::take(self);
         gathered.permits.whole();
-        let last = gathered.last.map(Block::freeze);
+        let last = gathered.last.map(Bytes::from);
         FilledPart {
             content: PutPayload::from_iter(gathered.full.into_iter().chain(last)),
             permits: gathered.permits,
@@ -82,7 +83,7 @@ impl<'a> BucketSink<'a> {
         BucketSink {
             transfers,
             name,
-            hashing: Hashing::new(hash),
+            hasher: TaskHasher::new(hash),
             size: 0,
             small: Vec::new(),
             gathered: Gathered::default(),
@@ -172,7 +173,7 @@ impl<'a> BucketSink<'a> {
 impl FileSink for BucketSink<'_> {
     async fn write(&mut self, data: Bytes) -> Result<(), StoreError> {
         self.transfers.touched = Uptime::now();
-        self.hashing.update(&data).await?;
+        self.hasher.update(&data).await.map_err(StoreError::ended)?;
         self.size += data.len() as u64;
         if self.gathered.last.is_none() && self.parts.is_none() {
             if self.small.len() + data.len() <= SMALL_FILE {
@@ -209,9 +210,10 @@ impl FileSink for BucketSink<'_> {
             };
             self.transfers.begin(self.name.clone(), run).await?;
         }
+        let sha256 = self.hasher.finish().await.map_err(StoreError::ended)?;
         Ok(FileSummary {
             size: self.size,
-            sha256: self.hashing.finish().await?,
+            sha256,
         })
     }
 }

@@ -8,17 +8,17 @@ use bytes::Bytes;
 
 use super::file::{FileState, StagedFile};
 use super::upload::StagedUpload;
+use crate::hashing::TaskHasher;
 use crate::model::{FileName, Uptime};
 use crate::store::disk::inner::Inner;
 use crate::store::disk::open_file::OpenFile;
-use crate::store::hashing::Hashing;
 use crate::store::{FileSink, FileSummary, StoreError};
 
 /// Takes one file: into the upload's buffer as long as it is small, then into a file.
 pub struct DiskSink<'a> {
     upload: &'a mut StagedUpload,
     name: FileName,
-    hashing: Hashing,
+    hasher: TaskHasher,
     size: u64,
     /// Where the file's bytes begin in the upload's buffer.
     start: usize,
@@ -32,7 +32,7 @@ impl<'a> DiskSink<'a> {
         DiskSink {
             upload,
             name,
-            hashing: Hashing::new(hash),
+            hasher: TaskHasher::new(hash),
             size: 0,
             start,
             spilled: None,
@@ -46,7 +46,7 @@ impl<'a> DiskSink<'a> {
             disk.run_quick(|inner| inner.space.check()).await?;
         }
         self.upload.touched = Uptime::now();
-        self.hashing.update(&data).await?;
+        self.hasher.update(&data).await.map_err(StoreError::ended)?;
         if self.spilled.is_none() && self.upload.buffer.len() + data.len() <= self.upload.room() {
             self.upload.buffer.extend_from_slice(&data);
             self.size += len;
@@ -110,9 +110,10 @@ impl FileSink for DiskSink<'_> {
         };
         let name = self.name.clone();
         self.upload.files.push(StagedFile { name, state });
+        let sha256 = self.hasher.finish().await.map_err(StoreError::ended)?;
         Ok(FileSummary {
             size: self.size,
-            sha256: self.hashing.finish().await?,
+            sha256,
         })
     }
 }

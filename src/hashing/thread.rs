@@ -1,4 +1,4 @@
-//! Hashing beside receiving and writing.
+//! Hashing on a thread of its own.
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -7,27 +7,26 @@ use std::thread;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::WORTH_A_THREAD;
 use crate::model::Digest;
 
-/// Blocks smaller than this are hashed sooner than a thread is woken, in bytes.
-const WORTH_A_THREAD: usize = 64 * 1024;
 /// How many blocks wait for the thread. Each is memory that cannot be received into.
-const WAITING: usize = 1;
+const QUEUE: usize = 1;
 /// Far more than the blocks take that are under way at once, in bytes.
 const HEAP: usize = 8 << 20;
 
 /// Hashes one file after another. Large blocks go to a thread, which takes about as long for them
 /// as all else that a download does; it is started for the first of them.
 #[derive(Default)]
-pub(super) struct Hasher {
+pub struct ThreadHasher {
     /// The state, while `away` is false.
     here: Sha256,
     /// Whether the thread has the state.
     away: bool,
-    thread: Option<Thread>,
+    worker: Option<Worker>,
 }
 
-struct Thread {
+struct Worker {
     jobs: SyncSender<Job>,
     states: Receiver<Sha256>,
 }
@@ -43,7 +42,7 @@ enum Job {
 /// The thread ends when it is left alone, and not before.
 const ALIVE: &str = "the thread lasts as long as its channels";
 
-impl Hasher {
+impl ThreadHasher {
     /// Begins another file.
     pub fn begin(&mut self) {
         self.bring_back();
@@ -57,18 +56,18 @@ impl Hasher {
             self.here.update(data);
             return;
         }
-        if self.thread.is_none() {
-            self.thread = Thread::start().ok();
+        if self.worker.is_none() {
+            self.worker = Worker::start().ok();
         }
-        match &self.thread {
-            Some(thread) => {
+        match &self.worker {
+            Some(worker) => {
                 if !self.away {
-                    thread.send(Job::Take(std::mem::take(&mut self.here)));
+                    worker.send(Job::Take(std::mem::take(&mut self.here)));
                     self.away = true;
                 }
-                thread.send(Job::Hash(data.clone()));
+                worker.send(Job::Hash(data.clone()));
             }
-            // There is none to be had: it takes longer.
+            // The system has no thread left: it takes longer.
             None => self.here.update(data),
         }
     }
@@ -76,26 +75,25 @@ impl Hasher {
     /// The digest of the file.
     pub fn finish(&mut self) -> Digest {
         self.bring_back();
-        let digest: [u8; 32] = self.here.finalize_reset().into();
-        Digest::from(digest)
+        super::finish(&mut self.here)
     }
 
     fn bring_back(&mut self) {
-        if let (Some(thread), true) = (&self.thread, self.away) {
-            thread.send(Job::Give);
-            self.here = thread.states.recv().expect(ALIVE);
+        if let (Some(worker), true) = (&self.worker, self.away) {
+            worker.send(Job::Give);
+            self.here = worker.states.recv().expect(ALIVE);
             self.away = false;
         }
     }
 }
 
-impl Thread {
+impl Worker {
     fn start() -> io::Result<Self> {
         // Blocks are let go by turns, at the end of the heap, which glibc cuts off there: to have it
         // back costs half of what hashing does. Once so much at a time was let go, it waits for more
         // (mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD).
         drop(std::hint::black_box(Vec::<u8>::with_capacity(HEAP)));
-        let (jobs, todo) = sync_channel(WAITING);
+        let (jobs, todo) = sync_channel(QUEUE);
         let (given, states) = sync_channel(1);
         let work = move || {
             let mut state = Sha256::new();
@@ -113,7 +111,7 @@ impl Thread {
         };
         let thread = thread::Builder::new().name("wharf-hash".to_owned());
         thread.spawn(work)?;
-        Ok(Thread { jobs, states })
+        Ok(Worker { jobs, states })
     }
 
     fn send(&self, job: Job) {
@@ -127,7 +125,7 @@ mod tests {
 
     #[test]
     fn blocks_of_all_sizes_are_hashed_in_their_order() {
-        let mut hasher = Hasher::default();
+        let mut hasher = ThreadHasher::default();
         let content = Bytes::from(
             (0..3_000_000u32)
                 .map(|i| i.wrapping_mul(i) as u8)
@@ -153,7 +151,7 @@ mod tests {
             let expected: [u8; 32] = Sha256::digest(&content[file..]).into();
             assert_eq!(hasher.finish(), Digest::from(expected));
         }
-        // One that was given up leaves nothing for the next.
+        // A file that was given up leaves nothing for the next.
         hasher.begin();
         hasher.update(&content);
         hasher.begin();

@@ -19,9 +19,9 @@ use crate::model::{FileName, UniqueNames};
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
 pub const RETRIES: u32 = 5;
-/// The most bytes of text fields, of names and of what goes with them that are kept of a form.
+/// The most bytes of text fields and names that are kept of a form, with all that belongs to them.
 const KEPT_LIMIT: usize = 64 << 20;
-/// What a part takes of it beside its texts, in bytes.
+/// The share of a part in that beside its texts, in bytes.
 const PART_SIZE: usize = 512;
 
 /// The names to be downloaded, and where their files go.
@@ -299,7 +299,7 @@ impl<'a> Receiver<'a> {
         Ok(())
     }
 
-    /// Counts what is kept of the form to its end, however many parts it has.
+    /// Counts the bytes that are kept of the form to its end, however many parts it has.
     fn keep(&mut self, more: usize) -> Result<(), ClientError> {
         self.kept += more;
         if self.kept <= KEPT_LIMIT {

@@ -1,4 +1,4 @@
-//! What a client can be told.
+//! The errors of a client.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub enum ClientError {
     /// A part of the client's setup cannot be used: a certificate, a token, a media type.
     #[error("{0}")]
     Setup(String),
-    /// Nobody answers at the address.
+    /// No server answers at the address.
     #[error("cannot reach {server}: {reason}")]
     Unreachable {
         /// The server.
@@ -50,7 +50,7 @@ pub enum ClientError {
         /// The `detail` of its problem document (RFC 9457), or the beginning of its text.
         detail: String,
     },
-    /// The server answers something that is not what it was asked for.
+    /// The server's answer is not of the kind that was asked for.
     #[error("the server's answer cannot be used: {0}")]
     Answer(String),
     /// The answer is no form.
@@ -64,7 +64,7 @@ pub enum ClientError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
     /// A directory was given as a file.
@@ -75,7 +75,7 @@ pub enum ClientError {
     Changed {
         /// The file.
         path: PathBuf,
-        /// What is different.
+        /// The difference.
         how: String,
     },
     /// A file of that name is there already.
@@ -86,7 +86,7 @@ pub enum ClientError {
     Damaged {
         /// Its name.
         name: String,
-        /// What does not agree.
+        /// The difference.
         how: String,
     },
     /// One writer can take one file only.
@@ -94,7 +94,7 @@ pub enum ClientError {
         "there is more than one file in the form: one can go to standard output, named as ID/FILE"
     )]
     SeveralFiles,
-    /// What was partly written out already has changed on the server.
+    /// A file was partly written out, and has changed on the server since.
     #[error("it changed on the server after {0} bytes were written out")]
     ChangedOnServer(u64),
 }
@@ -106,7 +106,7 @@ impl ClientError {
         ClientError::File { path, error }
     }
 
-    /// What became of a request, without the URL, which may hold more than is to be shown.
+    /// The error of a request, without the URL, which may hold secrets.
     pub(super) fn request(server: &str, error: reqwest::Error) -> Self {
         let (server, connect) = (server.to_owned(), error.is_connect());
         let reason = root_cause(&error);
@@ -130,7 +130,7 @@ impl ClientError {
     }
 }
 
-/// The end of the chain of sources, which says what happened; those before it say to what.
+/// The end of the chain of sources, which names the cause; those before it name the operation.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

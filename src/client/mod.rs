@@ -1,4 +1,4 @@
-//! The same forms from the other end: what `wharf upload`, `wharf download` and their kin do, for
+//! The same forms from the other end: `wharf upload`, `wharf download` and their kin as a library for
 //! Rust programs. Files of any size are streamed in constant memory, both ways.
 //!
 //! - [`Client`]: a server, and how to talk to it: over TCP, TLS, a proxy or a unix socket.

@@ -127,7 +127,7 @@ impl<'a> Incoming<'a> {
     /// Checks the file, and gives it its name.
     ///
     /// # Errors
-    /// [`ClientError::Damaged`] when it is not what it was said to be, [`ClientError::Exists`]
+    /// [`ClientError::Damaged`] when length or digest differ from those of the head, [`ClientError::Exists`]
     /// when something has got its name meanwhile.
     pub fn finish(
         self,

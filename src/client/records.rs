@@ -1,4 +1,4 @@
-//! Uploads as records: shown, listed, deleted; and what an admin asks.
+//! Uploads as records: shown, listed, deleted; and the requests of an admin.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -97,7 +97,7 @@ impl Client {
         send.retry(delays).when(unanswered).await
     }
 
-    /// Has the server compare its index with its records; answers with what it counted.
+    /// Has the server compare its index with its records; answers with its counts.
     ///
     /// # Errors
     /// The token is no admin's, or the server cannot be asked.

@@ -105,7 +105,7 @@ impl ClientBuilder {
             // A form is sent once, and a token to whom it is meant for.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(self.timeout)
-            // A peer that takes nothing of what is sent, or is gone (tcp(7)).
+            // A peer that takes no bytes, or is gone (tcp(7)).
             .tcp_user_timeout(self.timeout)
             .tcp_keepalive(self.timeout);
         let certificates = match &self.ca_file {
@@ -243,7 +243,7 @@ impl Client {
             };
             return Err(ClientError::Refused { status, detail });
         }
-        // What broke while it said why is not why.
+        // An error while the reason is read is not the reason.
         let body = self.read(&mut response, PROBLEM_LIMIT).await;
         let detail = explain(status, &body.unwrap_or_default().0);
         Err(ClientError::Refused { status, detail })
@@ -267,14 +267,14 @@ impl Client {
     }
 }
 
-/// What an error's body says: the `detail` of a problem document, else its own text on one line.
+/// The reason in an error's body: the `detail` of a problem document, else its own text on one line.
 fn explain(status: StatusCode, body: &[u8]) -> String {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let detail = json.as_ref().and_then(|json| json["detail"].as_str());
     let text = detail.map_or_else(|| String::from_utf8_lossy(body), Into::into);
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");
-    // What a terminal would act on is not shown to it.
+    // Control characters could command the terminal.
     let shown: String = line
         .chars()
         .filter(|c| !c.is_control())

@@ -1,4 +1,4 @@
-//! The body of a download as one stream, whatever happens to the connections it comes by.
+//! The body of a download as one stream, over as many connections as it takes.
 
 use std::time::Duration;
 
@@ -23,20 +23,20 @@ pub(super) struct Transfer<'a> {
     progress: &'a dyn Progress,
     /// The pauses before the reconnections that may still fail in a row without a new byte.
     delays: ExponentialBackoff,
-    /// What they begin with again after a new byte.
+    /// Makes them anew after a new byte.
     policy: ExponentialBuilder,
     response: Response,
     /// A strong validator, where there is one and ranges are to be had.
     etag: Option<header::HeaderValue>,
     /// The length of the representation.
     len: Option<u64>,
-    /// How many of its bytes have been given out.
+    /// How many of its bytes were given out.
     at: u64,
     /// How many to drop, of an answer that begins at the start again.
     skip: u64,
 }
 
-/// What comes next.
+/// The next event of a transfer.
 pub(super) enum Next {
     /// The next bytes of the form.
     Bytes(Bytes),
@@ -83,7 +83,10 @@ impl<'a> Transfer<'a> {
         self.len
     }
 
-    /// What comes next.
+    /// The next bytes, another form, or the end.
+    ///
+    /// # Errors
+    /// The transfer broke, and cannot go on.
     pub async fn next(&mut self) -> Result<Next, ClientError> {
         loop {
             match self.client.chunk(&mut self.response).await {

@@ -1,4 +1,4 @@
-//! What every store does: one suite for all of them.
+//! One suite of tests that every store passes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -284,7 +284,7 @@ async fn orphans_are_only_what_belongs_to_nothing(store: &dyn Store) {
     }
 }
 
-/// What holds where other processes have the store too: an upload that is gone leaves a tombstone,
+/// Holds where other processes have the store too: an upload that is gone leaves a tombstone,
 /// and never comes back. Runs beside [`all`].
 pub async fn shared(store: &dyn Store) {
     a_tombstone_stays_until_it_is_removed(store).await;

@@ -1,4 +1,4 @@
-//! What can go wrong in a store, by what it means to the caller.
+//! The errors of a store, by their meaning to the caller.
 
 use std::any::Any;
 use std::io;
@@ -36,37 +36,37 @@ pub enum StoreError {
     /// A file is larger than the settings allow for; the text names the one.
     #[error("{0}")]
     TooLarge(String),
-    /// The commit came too late: others have taken what was received for abandoned.
+    /// The commit came too late: other processes may have taken the upload for abandoned.
     #[error("the commit came {0:?} after the last byte, later than stale_after")]
     Stale(std::time::Duration),
-    /// It cannot be reached, or has too much to do: to be tried again. Nobody knows what became
-    /// of a change.
+    /// It cannot be reached, or has too much to do: to be tried again. A change may have
+    /// been made or not.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
-    /// It cannot be written to: it is read-only, not permitted, failing, or gone. What can be
-    /// read is read as ever.
+    /// It cannot be written to: it is read-only, not permitted, failing, or gone. Reads go on
+    /// as far as they can.
     #[error("the store cannot be written to: {0}")]
     Unwritable(String),
-    /// What is stored is not what was stored.
+    /// The stored bytes are not those that were stored once.
     #[error("damaged: {0}")]
     Damaged(String),
-    /// Anything else; the text says what was being done.
+    /// Anything else; the text names the operation.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The operation.
         doing: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl StoreError {
-    /// A task was not carried to its end: the process is ending.
+    /// A task was not run to its end: the process is ending.
     pub fn ended(error: tokio::task::JoinError) -> Self {
         StoreError::io("the server is ending", io::Error::other(error))
     }
 
-    /// What was being done panicked.
+    /// The operation panicked.
     pub fn panicked(doing: impl Into<String>, panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
@@ -88,7 +88,7 @@ impl StoreError {
         }
     }
 
-    /// Sorts an error of the operating system by its meaning.
+    /// The meaning of an error of the operating system.
     pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let (doing, source) = (doing.into(), source.into());
         match source.kind() {
@@ -103,8 +103,8 @@ impl StoreError {
         }
     }
 
-    /// The same for an error of a change: one that stands in the way of every other change as
-    /// well, until the operator has seen to it, is told from one of this change alone.
+    /// The same for an error of a change. One that every other change would meet as well, until the
+    /// operator has mended the cause, is [`Unwritable`](Self::Unwritable).
     pub fn change(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let source = source.into();
         if UNWRITABLE.iter().any(|errno| is(&source, *errno)) {
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_sorted_by_what_they_mean() {
+    fn errors_are_classified_by_their_meaning() {
         let of = |errno: Errno| StoreError::change("naming a", errno);
         assert!(matches!(of(Errno::ROFS), StoreError::Unwritable(_)));
         assert!(matches!(of(Errno::MFILE), StoreError::Unavailable(_)));

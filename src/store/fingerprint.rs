@@ -1,4 +1,4 @@
-//! What one listing of a folder says of an upload, in a few bytes.
+//! The state of an upload as one listing of a folder has it, in a few bytes.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
@@ -16,12 +16,12 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Notes the version of the key: its `ETag`.
+    /// Takes the version of the key: its `ETag`.
     pub(super) fn set_key(&mut self, tag: &str) {
         self.key = hash(tag);
     }
 
-    /// Notes a file of `size` bytes.
+    /// Takes a file of `size` bytes.
     pub(super) fn add_file(&mut self, name: &FileName, size: u64) {
         self.files = self.files.wrapping_add(hash((name.as_str(), size)));
     }

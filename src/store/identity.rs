@@ -21,7 +21,7 @@ impl StoreId {
         Ok(StoreId(Salt::generate()?))
     }
 
-    /// Reads what [`Display`](fmt::Display) wrote.
+    /// Reads the text that [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {
         Some(StoreId(text.to_owned().try_into().ok()?))
     }

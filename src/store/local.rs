@@ -7,8 +7,8 @@ use super::StoreError;
 use crate::model::{Doubt, FileName, UploadId};
 
 /// A [`Store`](super::Store) whose files this machine's kernel has: reads can be tried without
-/// waiting, many uploads can be looked at for little, and a power cut can damage what answers
-/// have not waited for.
+/// waiting, many uploads can be looked at for little, and a power cut can damage uploads whose
+/// sync no answer has waited for.
 #[async_trait]
 pub trait LocalStore: Send + Sync {
     /// The content of a file of no more than 64 KiB whose manifest says it has `size` bytes, if the
@@ -19,7 +19,7 @@ pub trait LocalStore: Send + Sync {
     /// thread.
     async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError>;
 
-    /// What the file system cannot promise, for the operator.
+    /// The promise that the file system cannot keep, for the operator; `None` where it keeps all.
     fn warning(&self) -> Option<&'static str>;
 
     /// The uploads in doubt, as they were [kept](Self::keep_doubt).

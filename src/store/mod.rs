@@ -64,7 +64,7 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
     /// [`StoreError::NoSpace`] when there is less room than is to be kept free.
     async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError>;
 
-    /// What stands at the key of an upload: its manifest, or its tombstone. `None` when there is
+    /// The manifest or the tombstone of an upload, whichever stands at its key. `None` when there is
     /// nothing.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
     async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError>;
 
     /// Removes an upload whose key cannot be understood: as [`remove`](Self::remove) does, with
-    /// whatever files lie there under its id. [`Replaced::Changed`] when it can be understood.
+    /// all files under its id. [`Replaced::Changed`] when it can be understood.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a newer version wrote it, which understands it: nothing was
@@ -150,8 +150,8 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Ends what discarded uploads have left to be done, and makes durable what answers have not
-    /// waited for; called once, at the end.
+    /// Ends the clean-up after discarded uploads, and syncs the changes whose answers have not
+    /// waited for it; called once, at the end.
     ///
     /// # Errors
     /// Some of it may not be durable.
@@ -200,7 +200,7 @@ pub struct Orphan {
     pub files: Vec<FileName>,
 }
 
-/// What became of a [`Store::replace`] or a [`Store::remove`].
+/// The outcome of a [`Store::replace`] or a [`Store::remove`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Replaced {
     /// The new version is stored.
@@ -211,8 +211,8 @@ pub enum Replaced {
     Gone,
 }
 
-/// Refuses to take a key for damaged, which could not be read because of `why`, that a newer
-/// version understands.
+/// Refuses to take a key for damaged that a newer version of wharf wrote, and understands; `why`
+/// says what this version could not read.
 fn require_damaged(json: &[u8], why: StoreError) -> Result<(), StoreError> {
     match Stored::is_newer(json) {
         true => Err(why),
@@ -220,7 +220,7 @@ fn require_damaged(json: &[u8], why: StoreError) -> Result<(), StoreError> {
     }
 }
 
-/// What is stored, as JSON.
+/// A manifest, a tombstone or a record as JSON.
 fn to_json(stored: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
     let json = serde_json::to_vec(stored);
     json.map_err(|error| StoreError::io("writing JSON", std::io::Error::other(error)))

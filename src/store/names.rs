@@ -2,12 +2,12 @@
 
 use crate::model::{FileName, Prefix, UploadId};
 
-/// What belongs to the server and is no upload.
+/// The folder for files that belong to the server and are no uploads.
 pub const PRIVATE: &str = ".wharf";
 /// The end of a manifest's name.
 const MANIFEST: &str = ".json";
 
-/// What a name in a folder of uploads says.
+/// The meaning of a name in a folder of uploads.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StoredName {
     /// The manifest of an upload.

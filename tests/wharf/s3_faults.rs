@@ -185,7 +185,7 @@ fn a_store_that_never_lists_what_is_unfinished_is_compared_all_the_same() {
     wait_until("what was left in another folder is removed", || {
         bucket.get(&last).0 == 404
     });
-    server.says("cannot tell what is under way; what was left stays for now");
+    server.says("cannot list uploads under way; orphaned files are kept for now");
     assert_eq!(bucket.get(&first).0, 200);
     proxy.calm();
     wait_until("all that was left is removed", || {

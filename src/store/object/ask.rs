@@ -104,7 +104,7 @@ impl BucketClient {
         // Its code alone: an answer can repeat the request, its signature and all.
         let text = String::from_utf8_lossy(&body);
         let code = element(&text, "Code").unwrap_or_default();
-        // What is not implemented (501) will not be the next time. A refusal without a code is not
+        // A request that is not implemented (501) will not be the next time. A refusal without a code is not
         // the store's own, and a bucket that is gone may be back.
         let passes = matches!(head.status.as_u16(), 408 | 429 | 500 | 502..)
             || matches!(
@@ -117,9 +117,9 @@ impl BucketClient {
         }
     }
 
-    /// A page of the objects whose keys begin with `begin`, sorted by their keys, and what to ask
-    /// for the next one with. What has a key that wharf cannot have given, with an empty part in
-    /// it or the like, is left out.
+    /// A page of the objects whose keys begin with `begin`, sorted by their keys, and the
+    /// token of the next page. An object whose key wharf cannot have given, with an empty part in it or
+    /// the like, is left out.
     pub async fn page(
         &self,
         begin: &str,
@@ -148,7 +148,10 @@ impl BucketClient {
                 // With a slash at its end, as some programs mark a folder.
                 Ok(_) => {}
                 Err(_) => {
-                    tracing::warn!(key = content.key, "passing over an object that is not ours");
+                    tracing::warn!(
+                        key = content.key,
+                        "ignoring an object that wharf did not store"
+                    );
                 }
             }
         }
@@ -162,14 +165,14 @@ impl BucketClient {
     }
 }
 
-/// A listing says that there is more, and not where.
+/// The error of a listing that says that there is more, and not where.
 pub fn no_end(doing: &str) -> StoreError {
     StoreError::Unavailable(format!(
         "{doing}: the store says that there is more, and does not say where it goes on"
     ))
 }
 
-/// A time in an answer; one that cannot be told is taken for a new one.
+/// A time in an answer; one that cannot be read counts as new.
 pub fn time(text: &str) -> Timestamp {
     let time: Result<jiff::Timestamp, _> = text.parse();
     Timestamp::from_millis(time.map_or(i64::MAX, |time| time.as_millisecond()))

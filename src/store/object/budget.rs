@@ -11,8 +11,8 @@ use super::parts::PART;
 use crate::buffers::{Buffer, Pool};
 use shares::{Share, Shares};
 
-/// The size of a buffer, in bytes, and what the budget is counted in: a slow client holds no
-/// more than this beyond what it has sent.
+/// The size of a buffer and the unit of the budget, in bytes: a slow client holds no more than this
+/// beyond the bytes it has sent.
 pub const BLOCK: usize = 64 * 1024;
 
 /// The bytes that all uploads of the process together may hold for their parts.
@@ -24,17 +24,17 @@ pub const BLOCK: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Budget {
     shares: Arc<Shares>,
-    /// Whose turn it is to wait for a large part.
+    /// The turn to wait for a large part.
     turn: Arc<Semaphore>,
-    /// For whole small files, which are held already: they wait for the store alone, and never for
-    /// what slow clients hold.
+    /// For whole small files, which are in memory already: they wait for the store alone, and never
+    /// for the blocks of slow clients.
     small: Arc<Semaphore>,
     /// Memory that is given back to the allocator and taken again all the time comes to far more than
     /// the budget: the process keeps it.
     pool: Arc<Pool>,
 }
 
-/// What one part has of the budget; dropped, it is given back.
+/// A part's share of the budget; dropped, it is given back.
 #[derive(Debug, Default)]
 pub struct Permits {
     share: Option<Share>,
@@ -88,7 +88,7 @@ impl Budget {
     }
 
     /// Takes a block more for a part that has to become large, waiting for it at most `limit`.
-    /// One upload at a time waits, and has its turn until it gives back what it holds: many that
+    /// One upload at a time waits, and has its turn until it gives its blocks back: many that
     /// wait, each with half of a large part, would get nowhere.
     pub async fn block_within(&self, permits: &mut Permits, limit: Duration) -> Option<Buffer> {
         let share = permits
@@ -109,7 +109,7 @@ impl Budget {
         Some(self.pool.take_empty())
     }
 
-    /// Takes what a small file of so many bytes needs on its way, once that is free.
+    /// Takes the permits of a small file of so many bytes, once they are free.
     pub async fn small(&self, permits: &mut Permits, bytes: usize) {
         let blocks = u32::try_from(bytes.max(1).div_ceil(BLOCK)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.small).acquire_many_owned(blocks);

@@ -21,18 +21,19 @@ use super::connector::Connector;
 use super::error::{classify, is_absent, is_bare_404, is_to_be_repeated, message};
 use crate::store::StoreError;
 
-/// How long an answer may take to begin, and to go on.
+/// How long an answer may take to begin, and between two blocks.
 const ANSWER_TIMEOUT: &str = "15s";
-/// Longer than any transfer: what bounds them is [`timeout_for`], or that they go on.
+/// Longer than any transfer: [`timeout_for`] bounds those to the store; those from it are bounded
+/// block by block.
 const NO_TIMEOUT: &str = "1day";
-/// The slowest that bytes may go to the store, in bytes a second.
+/// The lowest rate at which bytes may go to the store, in bytes a second.
 const MIN_RATE: u64 = 256 * 1024;
 /// How often a transfer that hangs is sent.
 const MAX_TRIES: u32 = 3;
 
 /// How long the head of an answer that is a file may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest that putting parts together may take at a time.
+/// The longest that putting parts together may take at a time, in seconds.
 const COMPLETE_SECONDS: u64 = 600;
 
 /// The client of one bucket.

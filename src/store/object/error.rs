@@ -1,4 +1,4 @@
-//! What the errors of an object store mean.
+//! The meaning of an object store's errors.
 
 use std::error::Error as _;
 use std::io;

@@ -1,5 +1,5 @@
 //! The key of an upload: the object that holds its manifest, and later its tombstone. It is put
-//! only under a condition, and an answer that says less than is needed is cleared up by reading.
+//! only under a condition; where the answer leaves the outcome open, the key is read back.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(50))
     .with_max_times(4);
 
-/// What stands at a key.
+/// The manifest or tombstone at a key, and its version.
 pub struct Tagged {
     pub stored: Stored,
     /// Which version it is (RFC 9110 section 8.8.3).
@@ -30,13 +30,13 @@ pub struct Tagged {
     write: Option<String>,
 }
 
-/// What became of a creation.
+/// The outcome of a creation.
 pub enum Created {
-    /// It is there.
+    /// It is stored.
     Done,
     /// This was there before.
     Taken(Stored),
-    /// There is nothing now; what the store has accepted may still come.
+    /// There is nothing now; the creation may still reach the store.
     Unknown(StoreError),
 }
 
@@ -66,7 +66,7 @@ impl From<Unchanged> for StoreError {
 }
 
 impl BucketInner {
-    /// What stands at the key of an upload.
+    /// The manifest or tombstone of an upload.
     pub async fn tagged(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
         let key = self.layout.manifest(id);
         let Some(found) = self.client.read(&key).await? else {
@@ -81,7 +81,7 @@ impl BucketInner {
         }))
     }
 
-    /// Puts `tombstone` in the place of what cannot be understood.
+    /// Puts `tombstone` in the place of a manifest that cannot be understood.
     pub async fn replace_damaged(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         let id = &tombstone.id;
         let _lock = self.lock_key(id).await;
@@ -173,8 +173,8 @@ impl BucketInner {
         Ok(updated?)
     }
 
-    /// What stands at a key behind a change without an answer. Where that comes damaged it is read
-    /// again; then the outcome is unknown, which is no damage.
+    /// Reads a key after a change without a clear answer. An object that comes damaged is read again;
+    /// then the outcome is unknown, which is no damage.
     async fn read_back(&self, id: &UploadId) -> Result<Option<Tagged>, StoreError> {
         let damaged = |error: &StoreError| matches!(error, StoreError::Damaged(_));
         let read = (|| self.tagged(id)).retry(RETRIES).when(damaged).await;

@@ -5,10 +5,10 @@ use object_store::path::Path;
 use crate::model::{FileName, Prefix, UploadId};
 use crate::store::names;
 
-/// Where in a bucket a store lies.
+/// The keys of a store in a bucket.
 #[derive(Debug, Clone)]
 pub struct KeyLayout {
-    /// Nothing, or what every key begins with, without a slash at its end.
+    /// The beginning of every key, without a slash at its end; may be empty.
     prefix: String,
 }
 
@@ -25,7 +25,7 @@ impl KeyLayout {
             "" => rest.to_owned(),
             prefix => format!("{prefix}/{rest}"),
         };
-        // Not `Path::from`, which would escape what file names may have in them.
+        // Not `Path::from`, which would escape characters that file names may have.
         Path::parse(key).expect("prefix, ids and file names have no control characters")
     }
 
@@ -41,17 +41,17 @@ impl KeyLayout {
         self.key(&format!("{}/{name}", id.prefix().as_str()))
     }
 
-    /// What the keys of a folder begin with, but for a slash.
+    /// The beginning of the keys of a folder, but for a slash.
     pub fn folder(&self, prefix: Prefix) -> Path {
         self.key(prefix.as_str())
     }
 
-    /// What the keys of all files of an upload begin with.
+    /// The beginning of the keys of all files of an upload.
     pub fn files(&self, id: &UploadId) -> String {
         format!("{}/{id}-", self.folder(id.prefix()))
     }
 
-    /// A key for what is no upload.
+    /// A key of the server's own, which is no upload.
     pub fn private(&self, name: &str) -> Path {
         self.key(&format!("{}/{name}", names::PRIVATE))
     }

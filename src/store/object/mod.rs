@@ -65,7 +65,7 @@ const KEY_LOCKS: usize = 4096;
 pub struct BucketOptions {
     /// The bucket's name.
     pub bucket: String,
-    /// What every key begins with, without a slash at its end; may be empty.
+    /// The beginning of every key, without a slash at its end; may be empty.
     pub prefix: String,
     /// Where the store is, if it is not AWS.
     pub endpoint: Option<String>,
@@ -114,7 +114,7 @@ pub enum BucketError {
     At {
         /// The bucket.
         place: String,
-        /// What is wrong.
+        /// The reason.
         why: Box<BucketError>,
     },
     /// The store refuses, in its own words.
@@ -131,7 +131,7 @@ pub enum BucketError {
 #[derive(Clone)]
 pub struct BucketStore(Arc<BucketInner>);
 
-/// What all uploads of a bucket share.
+/// The state that all uploads of a bucket share.
 struct BucketInner {
     client: BucketClient,
     layout: KeyLayout,

@@ -15,13 +15,13 @@ use crate::store::StoreError;
 /// How many parts of one file are on their way at once.
 const CONCURRENT_PARTS: usize = 4;
 
-/// A part, and what it holds of the budget until it is stored.
+/// A part, and its share of the budget until it is stored.
 pub struct FilledPart {
     pub content: PutPayload,
     pub permits: Permits,
 }
 
-/// What a transfer is told.
+/// A message to the transfer of a file.
 pub enum PartMessage {
     /// Here is the next part.
     Part(FilledPart),
@@ -42,7 +42,7 @@ pub async fn transfer(
         () = given_up.cancelled() => Err(broken_off()),
         sent = send(client, key, &upload, parts) => sent,
     };
-    // Not to be broken off: the file would appear after whoever removes it has looked.
+    // Not to be broken off: the object would appear after a removal has looked for it.
     let completed = match sent {
         Ok((parts, size)) => client.complete(key, &upload, parts, size).await,
         Err(error) => Err(error),

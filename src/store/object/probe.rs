@@ -13,9 +13,9 @@ use super::{BucketError, BucketInner};
 use crate::model::{Salt, Timestamp};
 use crate::store::StoreError;
 
-/// What the names of the keys begin with that are tried.
+/// The beginning of the names of probe keys.
 const PROBE: &str = "probe-";
-/// How old one is that was left.
+/// After this time the key of a probe is left over.
 pub const STALE_AFTER: Duration = Duration::from_secs(3600);
 
 /// Tries the conditions on a key of its own.
@@ -33,8 +33,7 @@ pub async fn probe(client: &BucketClient, layout: &KeyLayout) -> Result<(), Buck
 }
 
 impl BucketInner {
-    /// Removes what earlier probes have left that were killed, and were last touched before
-    /// `before`.
+    /// Removes the keys of probes that were killed, last touched before `before`.
     pub async fn remove_probes(&self, before: Timestamp) -> Result<(), StoreError> {
         let begin = self.layout.private(PROBE);
         let (objects, _) = self.client.page(begin.as_ref(), None).await?;

@@ -1,4 +1,4 @@
-//! What lies in the folders of a bucket.
+//! Listing the folders of a bucket.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ struct Group {
     key: bool,
     files: Vec<FileName>,
     newest: Timestamp,
-    /// What the listing says of it; `None` when it lacks a size or an ETag.
+    /// The state in the listing; `None` when it lacks a size or an ETag.
     fingerprint: Option<Fingerprint>,
 }
 
@@ -52,7 +52,7 @@ impl BucketInner {
             Ok(unfinished) => unfinished,
             // Beside a file that looks left another may be on its way.
             Err(error) => {
-                tracing::warn!(%error, "cannot tell what is under way; what was left stays for now");
+                tracing::warn!(%error, "cannot list uploads under way; orphaned files are kept for now");
                 return Ok(Vec::new());
             }
         };
@@ -75,10 +75,10 @@ impl BucketInner {
             // In this order: a commit that has ended since has its manifest by now.
             match self.tagged(&id).await {
                 Ok(None) => orphans.push(Orphan { id, files }),
-                // The rest of what is there, or was.
+                // It has a manifest or a tombstone: unfinished files are left over.
                 Ok(Some(_)) => self.abort_unfinished(&id).await,
                 Err(error @ StoreError::Damaged(_)) => {
-                    tracing::error!(%id, %error, "cannot tell whose files these are");
+                    tracing::error!(%id, %error, "cannot read the manifest of these files; they are kept");
                 }
                 Err(error) => return Err(error),
             }
@@ -86,8 +86,8 @@ impl BucketInner {
         Ok(orphans)
     }
 
-    /// Calls `see` with what each upload has in one folder. No more than a page of the listing
-    /// is held.
+    /// Calls `see` with the objects of each upload in one folder. No more than a page of the listing
+    /// is in memory.
     async fn groups(&self, prefix: Prefix, mut see: impl FnMut(Group)) -> Result<(), StoreError> {
         let begin = format!("{}/", self.layout.folder(prefix));
         let mut current: Option<Group> = None;
@@ -96,7 +96,7 @@ impl BucketInner {
             let (objects, next) = self.client.page(&begin, token.as_deref()).await?;
             for object in objects {
                 let name = name_of(object.key.as_ref());
-                // Not what others have put into folders of their own below this one.
+                // Others may have folders of their own below this one.
                 if object.key.as_ref().len() != begin.len() + name.len() {
                     continue;
                 }

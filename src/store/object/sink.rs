@@ -66,7 +66,7 @@ impl Gathered {
         self.full.extend(last.map(Bytes::from));
     }
 
-    /// All bytes, and what they hold of the budget.
+    /// All bytes, and their permits.
     fn take(&mut self) -> FilledPart {
         let mut gathered = std::mem::take(self);
         gathered.permits.whole();
@@ -93,7 +93,7 @@ impl<'a> BucketSink<'a> {
         }
     }
 
-    /// Makes room for more bytes, if need be by sending what there is.
+    /// Makes room for more bytes, if need be by sending the gathered ones as a part.
     async fn make_room(&mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.transfers.inner);
         if self.gathered.len >= parts::size(self.number, inner.largest_part) {
@@ -113,7 +113,7 @@ impl<'a> BucketSink<'a> {
             }
         }
         if whole {
-            // One that could be sent waits for no more: others may wait for what it holds.
+            // A part that is large enough does not wait for more: other uploads may wait for its memory.
             self.send().await?;
         }
         let block = inner.budget.block(&mut self.gathered.permits).await;
@@ -130,7 +130,7 @@ impl<'a> BucketSink<'a> {
         Ok(())
     }
 
-    /// Sends what was gathered as a part.
+    /// Sends the gathered bytes as a part.
     async fn send(&mut self) -> Result<(), StoreError> {
         if self.number == parts::MAX_PARTS {
             return Err(StoreError::TooLarge(format!(
@@ -158,7 +158,10 @@ impl<'a> BucketSink<'a> {
         self.tell(PartMessage::Part(part)).await
     }
 
-    /// Tells the transfer of the parts something; what it has failed with, if it has ended.
+    /// Sends a message to the transfer of the parts.
+    ///
+    /// # Errors
+    /// The error with which that has ended.
     async fn tell(&mut self, message: PartMessage) -> Result<(), StoreError> {
         let sender = self.parts.as_ref().expect("parts are sent over a channel");
         if sender.send(message).await.is_ok() {
@@ -200,7 +203,7 @@ impl FileSink for BucketSink<'_> {
                 inner.budget.small(&mut part.permits, SMALL_FILE).await;
             }
             let (id, name) = (self.transfers.id, self.name.clone());
-            // Not to be broken off: the file would appear after whoever removes it has looked.
+            // Not to be broken off: the object would appear after a removal has looked for it.
             let run = async move {
                 let key = inner.layout.file(&id, &name);
                 let FilledPart { content, permits } = part;

@@ -15,7 +15,7 @@ use crate::store::{FileSink, Replaced, Staged, StoreError, to_json};
 /// An upload on its way to the store.
 pub struct BucketStaged {
     transfers: Transfers,
-    /// Whether the objects are to stay, whatever becomes of this value.
+    /// Whether the objects stay when this value is dropped.
     kept: bool,
 }
 

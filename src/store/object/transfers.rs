@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// How many files of one upload are on their way to the store at once.
 const CONCURRENT_FILES: usize = 8;
 
-/// What the sinks of an upload share, one after the other.
+/// The state that the sinks of an upload share, one after the other.
 pub struct Transfers {
     pub inner: Arc<BucketInner>,
     pub id: UploadId,

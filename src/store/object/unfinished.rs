@@ -1,4 +1,4 @@
-//! Files of several parts that were begun and not ended.
+//! Multipart uploads that were begun and not completed.
 
 use std::sync::Once;
 
@@ -13,7 +13,7 @@ use crate::store::StoreError;
 /// A file that was begun.
 pub struct Unfinished {
     pub key: Path,
-    /// What the store calls it.
+    /// The store's id of it.
     pub upload: String,
     pub begun: Timestamp,
 }
@@ -56,8 +56,8 @@ struct ListedPart {
 }
 
 impl BucketInner {
-    /// What is unfinished of the keys that begin with `begin`. A store that cannot say has its
-    /// own rule to remove them: the log says so once.
+    /// The unfinished multipart uploads whose keys begin with `begin`. A store that does not list them
+    /// needs a rule of its own to remove them: the log says so once.
     pub async fn unfinished(&self, begin: &str) -> Result<Vec<Unfinished>, StoreError> {
         let mut found = Vec::new();
         let mut markers: Option<(String, String)> = None;
@@ -102,7 +102,7 @@ impl BucketInner {
     }
 
     /// When the last part of a file came, or the file was begun. Where the store does not tell,
-    /// or has none of it any more, that is now: what may be under way is no leftover.
+    /// or has none of it any more, that is now: a file that may be under way is not removed.
     pub async fn touched(&self, file: &Unfinished) -> Timestamp {
         const NOW: Timestamp = Timestamp::from_millis(i64::MAX);
         let mut newest = file.begun;
@@ -125,7 +125,7 @@ impl BucketInner {
                     return NOW;
                 }
                 Err(Unanswered::Failed(why)) => {
-                    tracing::warn!(key = %file.key, error = why, "cannot tell whether an unfinished file is under way; it stays for now");
+                    tracing::warn!(key = %file.key, error = why, "cannot tell whether a multipart upload is under way; it is kept for now");
                     return NOW;
                 }
             };
@@ -135,15 +135,15 @@ impl BucketInner {
                 return newest;
             }
             if page.next_part_number_marker.is_none() || page.next_part_number_marker == marker {
-                tracing::warn!(key = %file.key, "the list of an unfinished file's parts has no end; it stays for now");
+                tracing::warn!(key = %file.key, "the list of a multipart upload's parts has no end; it is kept for now");
                 return NOW;
             }
             marker = page.next_part_number_marker;
         }
     }
 
-    /// Gives up what is unfinished of an upload that is not to have it. Where the store fails,
-    /// the next comparison finds it again.
+    /// Aborts the unfinished multipart uploads of an upload that is gone. Where the store fails, the
+    /// next comparison finds them again.
     pub async fn abort_unfinished(&self, id: &UploadId) {
         match self.unfinished(&self.layout.files(id)).await {
             Ok(found) => {
@@ -151,7 +151,9 @@ impl BucketInner {
                     self.client.abort(&unfinished.key, &unfinished.upload).await;
                 }
             }
-            Err(error) => tracing::warn!(%id, %error, "unfinished files may stay for now"),
+            Err(error) => {
+                tracing::warn!(%id, %error, "cannot list unfinished multipart uploads; the next comparison aborts them")
+            }
         }
     }
 }

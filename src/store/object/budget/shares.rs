@@ -1,4 +1,4 @@
-//! Who gets the next block of memory.
+//! Which part gets the next block of memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How far ahead is looked: what a part is expected to take in this time is kept for it. It is
-/// about as long as a store takes for a part.
+/// Blocks that a part is expected to take in this time are kept for it. It is about as long as a
+/// store takes for a part.
 const LOOKAHEAD: Duration = Duration::from_secs(4);
 /// How long the speed of a client counts as unknown; meanwhile all of its part is kept for it.
 const SPEED_UNKNOWN_FOR: Duration = Duration::from_millis(250);
@@ -27,8 +27,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 ///   take turns; where not even one part is free, it may have the reserve.
 #[derive(Debug)]
 pub struct Shares {
-    /// Guards the parts and what is free. A std mutex: held for a walk over the parts, and for no
-    /// await; wakes come after what they tell was changed.
+    /// Guards the parts and the free blocks. A std mutex: held for a walk over the parts, and for no
+    /// await; a part is woken after its state was changed.
     state: Mutex<SharesState>,
     /// The blocks of a part.
     part: usize,
@@ -62,16 +62,16 @@ struct PartState {
     wake: Arc<Notify>,
 }
 
-/// What a part waits for.
+/// Why a part waits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Waits {
     /// A block, or the reserve.
     Any,
-    /// A block beyond what a part has to have.
+    /// A block beyond those that a part must have.
     Free,
 }
 
-/// What one part has.
+/// The blocks of one part.
 #[derive(Debug)]
 pub struct Share {
     shares: Arc<Shares>,
@@ -113,7 +113,7 @@ impl Shares {
 }
 
 impl SharesState {
-    /// Gives what is free to those that wait.
+    /// Gives free blocks to the parts that wait.
     fn settle(&mut self, part: usize) {
         let SharesState {
             free,
@@ -201,7 +201,7 @@ impl PartState {
 }
 
 impl Share {
-    /// That of a part that has nothing yet.
+    /// The share of a part that has no block yet.
     pub fn new(shares: &Arc<Shares>) -> Self {
         let mut state = shares.lock();
         let number = state.next;
@@ -222,7 +222,7 @@ impl Share {
         }
     }
 
-    /// Does something with the entry, and gives what is free to those that wait.
+    /// Changes the state of the part, and gives free blocks to the parts that wait.
     fn with<T>(&self, change: impl FnOnce(&mut PartState) -> T) -> T {
         let mut state = self.shares.lock();
         let entry = state.parts.get_mut(&self.number);
@@ -249,7 +249,7 @@ impl Share {
         if entry.reserve || state.free == 0 {
             return false;
         }
-        // What the others need to become whole is not for what a part need not have.
+        // Blocks that others need to become whole are not for a part that is large enough.
         let may_begin = entry.begun.is_some() || state.free >= kept(&state.parts, part) + part;
         let beyond = entry.blocks >= part && state.free <= kept(&state.parts, part);
         if !may_begin || beyond {
@@ -297,7 +297,7 @@ impl Share {
             entry.waits = Some(waits);
             Arc::clone(&entry.wake)
         });
-        // Given up, it waits for nothing any more; what it was given it has until it is dropped.
+        // A wait that is dropped ends; the share keeps the blocks it was given until it is dropped.
         let _waiting = WaitGuard(self);
         loop {
             let (waits, first) = {

@@ -5,7 +5,7 @@
 //!
 //! Each imports only from those above it.
 //!
-//! - [`log`]: lines on their way to standard error, which hold nothing up.
+//! - [`log`]: lines on their way to standard error; a log that stands still delays no request.
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
 //! - [`buffers`], [`hashing`]: memory for blocks that is used again; digests beside a transfer.
@@ -13,17 +13,17 @@
 //!   in a bucket.
 //! - [`coordination`]: connections to Redis or a Redis Cluster, and the messages it sends.
 //! - [`catalog`]: the index over the manifests; embedded on one machine, in Redis for several.
-//! - [`lease`]: who cleans up.
+//! - [`lease`]: the election of the one instance that cleans up.
 //! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
-//! - [`delivery`]: the download as a use case: what a name means, representations, streams.
-//! - [`manage`]: the changes of what is stored as a use case: who may, the deadline, the end.
+//! - [`delivery`]: the download as a use case: the upload or file of a name, representations, streams.
+//! - [`manage`]: the changes of an upload as a use case: the permission, the deadline, the end.
 //! - [`expiry`]: the cleaner.
-//! - [`reconcile`]: the comparison of index and store, and what crashes left.
+//! - [`reconcile`]: the comparison of index and store, and the removal of files that crashes left.
 //! - [`operate`]: what operators ask as a use case: readiness, figures, a comparison by hand.
 //! - [`http`]: routes, headers, status codes, connections.
 //! - [`client`]: the same forms from the other end: upload, download, progress.
-//! - [`app`]: what the parts are made of; [`shutdown`] how they end.
+//! - [`app`]: the composition of the parts; [`shutdown`]: how they end.
 //! - [`config`]: settings, checked into the options of the parts.
 //! - [`cli`]: the commands.
 //!

@@ -14,7 +14,7 @@ use super::memory::ManifestBudget;
 use super::outline::Outline;
 use super::representation::{ByteSource, Slice};
 use super::uses::Uses;
-use super::{BodyPiece, Delivery, DeliveryError, Representation};
+use super::{Delivery, DeliveryError, DeliveryPiece, Representation};
 use crate::model::UploadId;
 use crate::repository::{Repository, WantedParts};
 use crate::store::{Blob, StoreError};
@@ -41,7 +41,7 @@ impl Delivery {
     pub async fn open(
         &self,
         representation: &Representation,
-        pieces: Vec<BodyPiece>,
+        pieces: Vec<DeliveryPiece>,
         counts: bool,
     ) -> Result<BodyContent, DeliveryError> {
         self.verify_doubted(&pieces).await?;
@@ -54,7 +54,7 @@ impl Delivery {
         let mut reader = BodyReader {
             uploads: self.uploads.clone(),
             manifests: self.manifests.clone(),
-            left: pieces.iter().map(BodyPiece::len).sum(),
+            left: pieces.iter().map(DeliveryPiece::len).sum(),
             pieces: pieces.into(),
             cursor: None,
             steps: VecDeque::new(),
@@ -82,12 +82,12 @@ impl Delivery {
 
 impl Delivery {
     /// Waits until all parts that are to be sent are known to be whole.
-    async fn verify_doubted(&self, pieces: &[BodyPiece]) -> Result<(), DeliveryError> {
+    async fn verify_doubted(&self, pieces: &[DeliveryPiece]) -> Result<(), DeliveryError> {
         if !self.uploads.has_doubts() {
             return Ok(());
         }
         for piece in pieces {
-            let BodyPiece::Slice(slice) = piece else {
+            let DeliveryPiece::Slice(slice) = piece else {
                 continue;
             };
             match &slice.source {
@@ -143,9 +143,9 @@ impl Delivery {
 
 /// The forms that are sent, each with its range, that have files behind the one that is opened
 /// first.
-fn slices_of_many_files(pieces: &[BodyPiece]) -> Vec<(Arc<Outline>, Range<u64>)> {
+fn slices_of_many_files(pieces: &[DeliveryPiece]) -> Vec<(Arc<Outline>, Range<u64>)> {
     let slices = pieces.iter().filter_map(|piece| match piece {
-        BodyPiece::Slice(Slice {
+        DeliveryPiece::Slice(Slice {
             source: ByteSource::Form(outline),
             range,
         }) if outline.files > 1 => Some((Arc::clone(outline), range.clone())),
@@ -158,7 +158,7 @@ fn slices_of_many_files(pieces: &[BodyPiece]) -> Vec<(Arc<Outline>, Range<u64>)>
 struct BodyReader {
     uploads: Repository,
     manifests: ManifestBudget,
-    pieces: VecDeque<BodyPiece>,
+    pieces: VecDeque<DeliveryPiece>,
     /// The form of which the first piece was a part.
     cursor: Option<FormCursor>,
     /// The next steps that are known already: a file, then the text before the next file.
@@ -242,8 +242,8 @@ impl BodyReader {
             }
             let Slice { source, range } = match self.pieces.pop_front() {
                 None => return Ok(None),
-                Some(BodyPiece::Bytes(bytes)) => return Ok(Some(Step::Text(bytes))),
-                Some(BodyPiece::Slice(slice)) => slice,
+                Some(DeliveryPiece::Bytes(bytes)) => return Ok(Some(Step::Text(bytes))),
+                Some(DeliveryPiece::Slice(slice)) => slice,
             };
             match source {
                 ByteSource::Form(outline) => self.cursor = Some(FormCursor::new(outline, range)),

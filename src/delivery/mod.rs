@@ -25,7 +25,7 @@ use memory::ManifestBudget;
 pub use body::BodyContent;
 pub use error::DeliveryError;
 pub use listing::{Listing, ListingCursor, NoCursor, Summary};
-pub use representation::{BodyPiece, FormBuilder, Representation, RepresentationKind};
+pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
 pub use selected::Selected;
 
 /// The settings of downloads.

@@ -77,7 +77,7 @@ pub(super) enum ByteSource {
 
 /// A run of bytes to be sent.
 #[derive(Debug, Clone)]
-pub enum BodyPiece {
+pub enum DeliveryPiece {
     /// From memory.
     Bytes(Bytes),
     /// Of a representation.
@@ -91,12 +91,12 @@ pub struct Slice {
     pub(super) range: Range<u64>,
 }
 
-impl BodyPiece {
+impl DeliveryPiece {
     /// Bytes.
     pub fn len(&self) -> u64 {
         match self {
-            BodyPiece::Bytes(bytes) => bytes.len() as u64,
-            BodyPiece::Slice(slice) => slice.range.end - slice.range.start,
+            DeliveryPiece::Bytes(bytes) => bytes.len() as u64,
+            DeliveryPiece::Slice(slice) => slice.range.end - slice.range.start,
         }
     }
 
@@ -289,8 +289,8 @@ impl Representation {
     }
 
     /// The piece for `range` of its bytes, which lies within its length.
-    pub fn slice(&self, range: Range<u64>) -> BodyPiece {
-        BodyPiece::Slice(Slice {
+    pub fn slice(&self, range: Range<u64>) -> DeliveryPiece {
+        DeliveryPiece::Slice(Slice {
             source: self.source.clone(),
             range,
         })

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::cursor::{FormCursor, Step};
 use super::memory::ManifestBudget;
-use super::representation::{BodyPiece, ByteSource, FormBuilder};
+use super::representation::{ByteSource, DeliveryPiece, FormBuilder};
 use super::{Representation, RepresentationKind, Selected};
 use crate::catalog::EmbeddedCatalog;
 use crate::form::{self, OutPart};
@@ -144,8 +144,8 @@ fn whole(form: &Representation, selected: &[Selected]) -> Vec<u8> {
 }
 
 /// A range of a form, read step by step.
-async fn read(piece: BodyPiece, uploads: &Repository, budget: &ManifestBudget) -> Vec<u8> {
-    let BodyPiece::Slice(slice) = piece else {
+async fn read(piece: DeliveryPiece, uploads: &Repository, budget: &ManifestBudget) -> Vec<u8> {
+    let DeliveryPiece::Slice(slice) = piece else {
         panic!("a form has no bytes of its own")
     };
     let ByteSource::Form(outline) = slice.source else {

@@ -31,7 +31,7 @@ pub enum Event {
 pub struct Decoder {
     scanner: Scanner,
     head: HeadReader,
-    state: State,
+    state: DecoderState,
     /// The rest of the frame pushed last.
     frame: Bytes,
     /// Where `frame` begins in the body.
@@ -46,7 +46,7 @@ pub struct Decoder {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum DecoderState {
     /// In the preamble or in a part's data.
     Data,
     /// Behind `--B` at the start of a line.
@@ -67,7 +67,7 @@ impl Decoder {
         Decoder {
             scanner,
             head,
-            state: State::Data,
+            state: DecoderState::Data,
             frame: Bytes::new(),
             offset: 0,
             part: 0,
@@ -129,9 +129,11 @@ impl Decoder {
             "the body was ended before its last frame was used up"
         );
         let fault = match self.state {
-            State::Epilogue | State::Delimiter(Line::Padding { close: true, .. }) => return Ok(()),
-            State::Head => self.head.cut_short(self.offset),
-            State::Data if self.part == 0 => match self.preamble.check() {
+            DecoderState::Epilogue | DecoderState::Delimiter(Line::Padding { close: true, .. }) => {
+                return Ok(());
+            }
+            DecoderState::Head => self.head.cut_short(self.offset),
+            DecoderState::Data if self.part == 0 => match self.preamble.check() {
                 Ok(()) => Fault::new(DecodeErrorKind::Truncated, self.offset),
                 Err(fault) => fault,
             },
@@ -154,10 +156,10 @@ impl Decoder {
     fn advance(&mut self) -> Result<Option<Event>, Fault> {
         while !self.frame.is_empty() {
             let event = match self.state {
-                State::Data => self.data()?,
-                State::Delimiter(line) => self.delimiter(line)?,
-                State::Head => self.head()?,
-                State::Epilogue => self.epilogue()?,
+                DecoderState::Data => self.data()?,
+                DecoderState::Delimiter(line) => self.delimiter(line)?,
+                DecoderState::Head => self.head()?,
+                DecoderState::Epilogue => self.epilogue()?,
             };
             if event.is_some() {
                 return Ok(event);
@@ -178,7 +180,7 @@ impl Decoder {
                 if self.part == 0 {
                     self.preamble.check()?;
                 }
-                self.state = State::Delimiter(Line::Boundary);
+                self.state = DecoderState::Delimiter(Line::Boundary);
             }
             Scan::Data(data) if self.part > 0 => return Ok(Some(Event::Data(data))),
             Scan::Data(preamble) => self.preamble.push(&preamble)?,
@@ -194,7 +196,7 @@ impl Decoder {
             .map_err(|kind| Fault::new(kind, self.offset))?;
         self.frame.advance(1);
         self.offset += 1;
-        self.state = State::Delimiter(line);
+        self.state = DecoderState::Delimiter(line);
         let ended = match line {
             Line::Padding {
                 close: true,
@@ -206,13 +208,13 @@ impl Decoder {
                 self.part > 0
             }
             Line::End { close: true } => {
-                self.state = State::Epilogue;
+                self.state = DecoderState::Epilogue;
                 false
             }
             Line::End { close: false } => {
                 self.preamble.forget();
                 self.part += 1;
-                self.state = State::Head;
+                self.state = DecoderState::Head;
                 self.head.begin(self.offset);
                 self.part > 1
             }
@@ -226,7 +228,7 @@ impl Decoder {
             .head
             .read(&mut self.frame, &mut self.offset, self.part)?;
         if head.is_some() {
-            self.state = State::Data;
+            self.state = DecoderState::Data;
             self.scanner.begin_at_line();
         }
         Ok(head.map(|head| Event::Part(Box::new(head))))

@@ -111,7 +111,7 @@ pub enum Stored {
 
 /// The part of both that tells which it is.
 #[derive(Deserialize)]
-struct Probe {
+struct SchemaProbe {
     schema: u32,
     gone: Option<IgnoredAny>,
 }
@@ -123,7 +123,7 @@ impl Stored {
     /// It cannot be understood; the text says why.
     pub fn from_json(json: &[u8], id: &UploadId) -> Result<Self, String> {
         let broken = |error: serde_json::Error| format!("is no manifest: {error}");
-        let probe: Probe = serde_json::from_slice(json).map_err(broken)?;
+        let probe: SchemaProbe = serde_json::from_slice(json).map_err(broken)?;
         if probe.schema > SCHEMA {
             let schema = probe.schema;
             return Err(format!(
@@ -143,7 +143,7 @@ impl Stored {
     /// Whether what [`from_json`](Self::from_json) refuses is the record of a newer version, and
     /// so not damaged.
     pub fn is_newer(json: &[u8]) -> bool {
-        serde_json::from_slice(json).is_ok_and(|probe: Probe| probe.schema > SCHEMA)
+        serde_json::from_slice(json).is_ok_and(|probe: SchemaProbe| probe.schema > SCHEMA)
     }
 
     /// The upload.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::delivery::{BodyContent, BodyPiece, Representation, RepresentationKind};
+use crate::delivery::{BodyContent, DeliveryPiece, Representation, RepresentationKind};
 use crate::form;
 use crate::http::AppState;
 use crate::http::rules::conditional::{self, Verdict};
@@ -114,7 +114,7 @@ struct Answer {
     status: StatusCode,
     content_type: String,
     content_range: Option<String>,
-    pieces: Vec<BodyPiece>,
+    pieces: Vec<DeliveryPiece>,
     len: u64,
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_range_header::RangeUnsatisfiableError;
 
-use crate::delivery::{BodyPiece, Representation};
+use crate::delivery::{DeliveryPiece, Representation};
 
 /// The most ranges that are answered one by one.
 const MAX_RANGES: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
@@ -71,7 +71,7 @@ pub fn multipart(
     content_type: &str,
     boundary: &str,
     ranges: &[Range<u64>],
-) -> (Vec<BodyPiece>, u64) {
+) -> (Vec<DeliveryPiece>, u64) {
     let mut pieces = Vec::new();
     for range in ranges {
         let head = format!(
@@ -84,13 +84,13 @@ pub fn multipart(
         } else {
             head
         };
-        pieces.push(BodyPiece::Bytes(Bytes::from(head)));
+        pieces.push(DeliveryPiece::Bytes(Bytes::from(head)));
         pieces.push(this.slice(range.clone()));
     }
-    pieces.push(BodyPiece::Bytes(Bytes::from(format!(
+    pieces.push(DeliveryPiece::Bytes(Bytes::from(format!(
         "\r\n--{boundary}--\r\n"
     ))));
-    let len = pieces.iter().map(BodyPiece::len).sum();
+    let len = pieces.iter().map(DeliveryPiece::len).sum();
     (pieces, len)
 }
 

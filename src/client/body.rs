@@ -20,12 +20,12 @@ use crate::buffers::Pool;
 const MAX_FREE: usize = 16;
 
 /// A piece of the body; they are sent in their order.
-pub(super) enum BodyPiece {
-    /// From memory.
+pub(super) enum FormPiece {
+    /// Bytes from memory.
     Bytes(Bytes),
     /// The content of a file.
     File {
-        /// As people see it.
+        /// Its name, as people see it.
         name: String,
         /// Its length, where that is known.
         size: Option<u64>,
@@ -81,7 +81,7 @@ pub(super) struct FormBody {
 pub(super) struct Failed;
 
 struct PieceReader {
-    pieces: VecDeque<BodyPiece>,
+    pieces: VecDeque<FormPiece>,
     open: Option<FileBlocks>,
     pool: Arc<Pool>,
     block: usize,
@@ -94,7 +94,7 @@ impl FormBody {
     /// The body made of `pieces`, of `len` bytes where that is known, whose files are read in
     /// blocks of `block` bytes.
     pub fn new(
-        pieces: VecDeque<BodyPiece>,
+        pieces: VecDeque<FormPiece>,
         len: Option<u64>,
         block: usize,
         sent: Sent,
@@ -139,7 +139,7 @@ impl PieceReader {
                 self.progress.file_end();
             }
             match self.pieces.pop_front() {
-                Some(BodyPiece::Bytes(bytes)) => {
+                Some(FormPiece::Bytes(bytes)) => {
                     self.count += bytes.len() as u64;
                     if self.pieces.is_empty() {
                         // Where the length is known, hyper does not ask for the end.
@@ -148,7 +148,7 @@ impl PieceReader {
                     }
                     return Ok(Some(bytes));
                 }
-                Some(BodyPiece::File { name, size, source }) => {
+                Some(FormPiece::File { name, size, source }) => {
                     self.progress.file(&name, size);
                     self.open = Some(FileBlocks::open(
                         source,

@@ -88,7 +88,7 @@ impl ClientBuilder {
     /// The address, the token or the certificates cannot be used.
     pub fn build(self) -> Result<Client, ClientError> {
         let (base, socket) = parse_address(&self.address)?;
-        // One provider; that another was chosen before is as good.
+        // A provider that was installed before is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = header::HeaderMap::new();
         if let Some(token) = &self.token {
@@ -102,7 +102,7 @@ impl ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
-            // A form is sent once, and a token to whom it is meant for.
+            // A form is sent once, and a token to no other host.
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(self.timeout)
             // A peer that takes no bytes, or is gone (tcp(7)).
@@ -115,7 +115,7 @@ impl ClientBuilder {
         builder = if base.scheme() == "https" || (socket.is_none() && proxy_has_tls()) {
             builder.tls_certs_merge(certificates)
         } else {
-            // Nothing to verify: the system's need not be read.
+            // No certificate is verified: those of the system need not be read.
             builder.tls_certs_only(certificates)
         };
         let name = match &socket {
@@ -148,7 +148,7 @@ impl Client {
         Self::builder(address).build()
     }
 
-    /// The same, with more to say.
+    /// The same with more settings.
     pub fn builder(address: &str) -> ClientBuilder {
         ClientBuilder {
             address: address.to_owned(),

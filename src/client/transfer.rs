@@ -26,13 +26,13 @@ pub(super) struct Transfer<'a> {
     /// Makes them anew after a new byte.
     policy: ExponentialBuilder,
     response: Response,
-    /// A strong validator, where there is one and ranges are to be had.
+    /// A strong validator of the representation, if the server gives one.
     etag: Option<header::HeaderValue>,
     /// The length of the representation.
     len: Option<u64>,
     /// How many of its bytes were given out.
     at: u64,
-    /// How many to drop, of an answer that begins at the start again.
+    /// How many bytes to drop of an answer that begins at the start again.
     skip: u64,
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Next {
     Bytes(Bytes),
     /// Another form begins, under this boundary: all bytes before are void.
     Restarted(Boundary),
-    /// That was all.
+    /// The form is complete.
     End,
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::{Body, Method, Url, header};
 use serde_json::Value;
 
-use super::body::{BodyPiece, FormBody, Sent, lock};
+use super::body::{FormBody, FormPiece, Sent, lock};
 use super::{Client, ClientError, FilePart, NoProgress, Progress};
 use crate::form::{self, Boundary};
 use crate::model::UploadId;
@@ -90,7 +90,7 @@ impl Upload {
     }
 
     /// The body, and its length in bytes where that is known.
-    fn encode(self, boundary: &Boundary) -> (VecDeque<BodyPiece>, Option<u64>) {
+    fn encode(self, boundary: &Boundary) -> (VecDeque<FormPiece>, Option<u64>) {
         let mut pieces = VecDeque::new();
         let mut text = Vec::new();
         let mut first = true;
@@ -115,8 +115,8 @@ impl Upload {
             first = false;
             len = add(len, Some(text.len() as u64 + size.unwrap_or(0)));
             len = size.and(len);
-            pieces.push_back(BodyPiece::Bytes(Bytes::from(std::mem::take(&mut text))));
-            pieces.push_back(BodyPiece::File {
+            pieces.push_back(FormPiece::Bytes(Bytes::from(std::mem::take(&mut text))));
+            pieces.push_back(FormPiece::File {
                 name: String::from_utf8_lossy(&file.name).into_owned(),
                 size,
                 source: file.source,
@@ -124,7 +124,7 @@ impl Upload {
         }
         text.extend(form::close(boundary, !first));
         len = add(len, Some(text.len() as u64));
-        pieces.push_back(BodyPiece::Bytes(Bytes::from(text)));
+        pieces.push_back(FormPiece::Bytes(Bytes::from(text)));
         (pieces, len)
     }
 }

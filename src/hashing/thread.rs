@@ -10,23 +10,23 @@ use sha2::{Digest as _, Sha256};
 use super::WORTH_A_THREAD;
 use crate::model::Digest;
 
-/// How many blocks wait for the thread. Each is memory that cannot be received into.
+/// How many blocks wait for the thread. The memory of each cannot be received into meanwhile.
 const QUEUE: usize = 1;
-/// Far more than the blocks take that are under way at once, in bytes.
+/// Far more than all blocks under way take together, in bytes.
 const HEAP: usize = 8 << 20;
 
 /// Hashes one file after another. Large blocks go to a thread, which takes about as long for them
 /// as all else that a download does; it is started for the first of them.
 #[derive(Default)]
 pub struct ThreadHasher {
-    /// The state, while `away` is false.
+    /// The state of the hash, unless `away`.
     here: Sha256,
     /// Whether the thread has the state.
     away: bool,
-    worker: Option<Worker>,
+    worker: Option<HashThread>,
 }
 
-struct Worker {
+struct HashThread {
     jobs: SyncSender<Job>,
     states: Receiver<Sha256>,
 }
@@ -39,7 +39,7 @@ enum Job {
     Give,
 }
 
-/// The thread ends when it is left alone, and not before.
+/// The thread ends when its channels are dropped, and not before.
 const ALIVE: &str = "the thread lasts as long as its channels";
 
 impl ThreadHasher {
@@ -49,7 +49,7 @@ impl ThreadHasher {
         self.here = Sha256::new();
     }
 
-    /// Hashes the next block of the file, or has it hashed. It waits while too many are before it.
+    /// Hashes the next block of the file, or queues it for the thread; waits while the queue is full.
     pub fn update(&mut self, data: &Bytes) {
         if data.len() < WORTH_A_THREAD {
             self.bring_back();
@@ -57,7 +57,7 @@ impl ThreadHasher {
             return;
         }
         if self.worker.is_none() {
-            self.worker = Worker::start().ok();
+            self.worker = HashThread::start().ok();
         }
         match &self.worker {
             Some(worker) => {
@@ -87,7 +87,7 @@ impl ThreadHasher {
     }
 }
 
-impl Worker {
+impl HashThread {
     fn start() -> io::Result<Self> {
         // Blocks are let go by turns, at the end of the heap, which glibc cuts off there: to have it
         // back costs half of what hashing does. Once so much at a time was let go, it waits for more
@@ -111,7 +111,7 @@ impl Worker {
         };
         let thread = thread::Builder::new().name("wharf-hash".to_owned());
         thread.spawn(work)?;
-        Ok(Worker { jobs, states })
+        Ok(HashThread { jobs, states })
     }
 
     fn send(&self, job: Job) {

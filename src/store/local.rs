@@ -6,6 +6,9 @@ use bytes::Bytes;
 use super::StoreError;
 use crate::model::{Doubt, FileName, UploadId};
 
+/// The most bytes of a file that [`LocalStore::try_read_cached`] reads.
+pub(super) const MAX_CACHED_READ: u64 = 64 * 1024;
+
 /// A [`Store`](super::Store) whose files this machine's kernel has: reads can be tried without
 /// waiting, many uploads can be looked at for little, and a power cut can damage uploads whose
 /// sync no answer has waited for.

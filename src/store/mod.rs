@@ -48,11 +48,6 @@ pub use presign::{Presign, PresignRequest};
 pub use records::Records;
 pub use streams::{Blob, FileSink, FileSummary, Staged};
 
-/// The most bytes a [`Blob`] that reads from a disk gives at once.
-const BLOCK: usize = 256 * 1024;
-/// The most bytes of a file that is [read from the page cache](LocalStore::try_read_cached).
-const SMALL: u64 = 64 * 1024;
-
 /// A place where uploads are kept, each as files and one manifest.
 ///
 /// An upload exists from the moment its manifest does, and from then on it is whole.

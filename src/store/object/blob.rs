@@ -19,11 +19,11 @@ use super::error::{classify, is_absent, is_outside};
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::{Blob, PresignRequest, StoreError};
 
-/// How many files of an upload are looked at at once.
+/// How many files of an upload are verified at once.
 const CONCURRENT_LOOKS: usize = 16;
 /// How long a URL is good that a client is sent to.
 const URL_LIFETIME: Duration = Duration::from_secs(300);
-/// How long is waited for the next bytes of a file, while they are asked for.
+/// How long the next bytes of a file may take, once they are asked for.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(15);
 /// A request that broke after fewer bytes than this was fruitless, and so many of those in a row are
 /// no transient failure.
@@ -85,7 +85,7 @@ impl BucketInner {
         }
     }
 
-    /// One listing of the keys of the upload, where there is more than one file to be looked at.
+    /// One listing of the upload's keys, where more than one file is to be verified.
     pub async fn verify(&self, manifest: &Manifest, parts: Range<usize>) -> Result<(), StoreError> {
         let id = &manifest.id;
         let files = manifest.files_among(parts);
@@ -110,8 +110,7 @@ impl BucketInner {
                 }
             }
         }
-        // Each file that the listing does not have as expected is looked at by itself: a listing
-        // may lag behind.
+        // A listing may lag behind: each file that it does not have as expected is asked for.
         let left = expected.into_iter().map(|(name, size)| {
             let name = FileName::from_upload(name.as_bytes());
             (self.layout.file(id, &name), size)

@@ -1,4 +1,4 @@
-//! The memory that uploads have in common.
+//! The memory that all uploads to a bucket share.
 
 mod shares;
 
@@ -29,8 +29,8 @@ pub struct Budget {
     /// For whole small files, which are in memory already: they wait for the store alone, and never
     /// for the blocks of slow clients.
     small: Arc<Semaphore>,
-    /// Memory that is given back to the allocator and taken again all the time comes to far more than
-    /// the budget: the process keeps it.
+    /// The process keeps the buffers: given back to the allocator and taken again all the time, they
+    /// would come to far more than the budget.
     pool: Arc<Pool>,
 }
 
@@ -52,10 +52,10 @@ impl Permits {
 }
 
 impl Budget {
-    /// The least that lets two parts be under way.
+    /// The least with which two parts can be under way.
     pub const LEAST: u64 = 3 * PART as u64;
 
-    /// One of so many bytes, at least [`LEAST`](Self::LEAST).
+    /// A budget of so many bytes, at least [`LEAST`](Self::LEAST).
     pub fn new(bytes: u64) -> Self {
         let bytes = usize::try_from(bytes.max(Self::LEAST)).unwrap_or(usize::MAX);
         let all = ((bytes - PART) / BLOCK).min(Semaphore::MAX_PERMITS);

@@ -23,14 +23,14 @@ pub struct FilledPart {
 
 /// A message to the transfer of a file.
 pub enum PartMessage {
-    /// Here is the next part.
+    /// The next part.
     Part(FilledPart),
-    /// That was the last one.
+    /// There are no more parts.
     End,
 }
 
-/// Stores a file as its parts come, and gives it up if they end before the last one, or when it
-/// is told to.
+/// Stores a file as its parts come. Aborts it if the channel closes before
+/// [`End`](PartMessage::End), or when `given_up` is cancelled.
 pub async fn transfer(
     client: &BucketClient,
     key: &Path,
@@ -53,7 +53,7 @@ pub async fn transfer(
     completed
 }
 
-/// Sends the parts; their names at the store, and how many bytes they have.
+/// Sends the parts; answers their names at the store, and how many bytes they have.
 async fn send(
     client: &BucketClient,
     key: &Path,

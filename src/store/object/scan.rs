@@ -50,7 +50,7 @@ impl BucketInner {
         let begin = format!("{}/", self.layout.folder(prefix));
         let unfinished = match self.unfinished(&begin).await {
             Ok(unfinished) => unfinished,
-            // Beside a file that looks left another may be on its way.
+            // Beside a file that looks orphaned another one may be on its way.
             Err(error) => {
                 tracing::warn!(%error, "cannot list uploads under way; orphaned files are kept for now");
                 return Ok(Vec::new());

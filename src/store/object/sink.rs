@@ -29,7 +29,7 @@ pub struct BucketSink<'a> {
     /// All of the file, as long as it is small.
     small: Vec<u8>,
     gathered: Gathered,
-    /// The way of the parts, once there are some.
+    /// The channel to the transfer of the parts, once there is one.
     parts: Option<mpsc::Sender<PartMessage>>,
     /// How many parts were sent, and how many bytes with them.
     number: usize,

@@ -15,7 +15,8 @@ use crate::store::disk::inner::Inner;
 use crate::store::disk::layout::{self, Folder};
 use crate::store::disk::open_file::OpenFile;
 use crate::store::disk::threads::Disk;
-use crate::store::{Blob, SMALL, StoreError, names};
+use crate::store::local::MAX_CACHED_READ;
+use crate::store::{Blob, StoreError, names};
 
 /// A range of a file to be read.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ impl Inner {
     /// The content of a small file that the kernel has in memory; `None` where it has not, or
     /// cannot tell, and on any error: [`open`](Self::open) says which.
     pub fn try_read_cached(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
-        if size > SMALL || self.is_shared() {
+        if size > MAX_CACHED_READ || self.is_shared() {
             return None;
         }
         if let Some(file) = self.file_cache.get(id, name, size) {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::buffers::{Buffer, Pool};
-use crate::store::BLOCK;
 
+/// The most bytes that are read at once.
+const BLOCK: usize = 256 * 1024;
 /// How many blocks are kept to be used again.
 const MAX_FREE: usize = 16;
 /// How many blocks are in use before further reads get less: 48 MiB. Readers who stop hold theirs.

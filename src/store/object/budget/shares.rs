@@ -79,7 +79,7 @@ pub struct Share {
 }
 
 impl Shares {
-    /// So many blocks, and room for one part more in reserve.
+    /// Shares of so many blocks, with room for one more part in reserve.
     pub fn new(blocks: usize, part: usize) -> Arc<Self> {
         let state = SharesState {
             free: blocks,
@@ -138,7 +138,7 @@ impl SharesState {
         let queued =
             |(_, entry): &(&u64, &mut PartState)| entry.waits.is_some() && entry.begun.is_none();
         for (number, entry) in parts.iter_mut().filter(queued) {
-            // The reserve is for where slow clients hold the rest.
+            // The reserve is for parts that find all other blocks held by slow clients.
             let (mut none, mut blocks) = (0, *free);
             let free_for_it = if *free >= kept + part {
                 &mut blocks

@@ -12,13 +12,14 @@
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
 //!   in a bucket.
 //! - [`coordination`]: connections to Redis or a Redis Cluster, and the messages it sends.
-//! - [`catalog`]: the index over the manifests; embedded on one machine, in Redis for several.
+//! - [`catalog`]: the index over the manifests, as small ports; embedded on one machine, in Redis for
+//!   several.
 //! - [`lease`]: the election of the one instance that cleans up.
 //! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
 //! - [`delivery`]: the download as a use case: the upload or file of a name, representations, streams.
 //! - [`manage`]: the changes of an upload as a use case: the permission, the deadline, the end.
-//! - [`expiry`]: the cleaner.
+//! - [`expiry`]: the cleaner, which removes expired uploads.
 //! - [`reconcile`]: the comparison of index and store, and the removal of files that crashes left.
 //! - [`operate`]: what operators ask as a use case: readiness, figures, a comparison by hand.
 //! - [`http`]: routes, headers, status codes, connections.
@@ -59,10 +60,11 @@
 //! # One expiry
 //!
 //! The [`lease`] publishes a claim. [`expiry::Expiry`] sleeps until the next deadline, and for
-//! each upload that is due asks its manifest and removes it: where several instances have the
-//! store, a tombstone takes the manifest's place, and only then the files go; then the catalog
-//! forgets it. What a crash left between any two of these steps is found again: an entry without
-//! a manifest is forgotten, a file without one is removed, a removal that was begun is ended.
+//! each upload that is due reads its manifest and removes it: where several instances have the
+//! store, a tombstone takes the manifest's place, and only then the files are removed; then the
+//! entry in the catalog. A crash between any two of these steps is repaired by [`reconcile`]: it
+//! removes an entry without a manifest and a file without one, and finishes a removal that a
+//! tombstone has begun.
 
 // Outside tests an invariant is put into words with `expect`.
 #![warn(clippy::unwrap_used)]

@@ -171,16 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_is_looked_up_where_it_matters() {
+    fn an_order_that_was_dropped_is_searched_where_it_matters() {
         let orders = Orders::new(at(0));
         for millis in 1..=MAX_NAMES as i64 + 1 {
             orders.record(&manifest(millis, &[&millis.to_string()]));
         }
-        let look = |names: &[&FileName]| (names.len() == 1).then_some(at(7));
-        let order = |millis| orders.of(&manifest(millis, &["1"]), look);
+        let search = |names: &[&FileName]| (names.len() == 1).then_some(at(7));
+        let order = |millis| orders.of(&manifest(millis, &["1"]), search);
         assert_eq!(order(5), at(8));
         let late = MAX_NAMES as i64;
-        assert_eq!(order(late), at(late), "all that was forgotten is older");
+        assert_eq!(order(late), at(late), "every dropped order is older");
         let kept = manifest(5, &[&late.to_string()]);
         assert_eq!(orders.of(&kept, |_| panic!("it is kept")), at(late + 1));
     }

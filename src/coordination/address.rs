@@ -74,8 +74,8 @@ impl Address {
     }
 }
 
-/// User and password as a URL has them: what is not percent-encoded yet is. A password that was
-/// written as it is would end the host's part of the URL, and be shown as a host.
+/// User and password as a URL has them: characters that are not percent-encoded yet are encoded.
+/// A password with a `/` or `@` would be read as the host otherwise, and be shown.
 fn encoded(credentials: &str) -> String {
     let (user, password) = match credentials.split_once(':') {
         Some((user, password)) => (user, Some(password)),

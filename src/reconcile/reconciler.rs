@@ -263,11 +263,11 @@ impl Reconciler {
         }
         let tombstone = &remains.tombstone;
         if remains.files {
-            let files = self.uploads.clear(tombstone).await?;
+            let files = self.uploads.finish_removal(tombstone).await?;
             tracing::info!(id = %tombstone.id, files, "ended a removal that was interrupted");
         }
         if tombstone.is_obsolete(self.clock.now(), self.options.stale_after) {
-            self.uploads.forget_tombstone(tombstone).await?;
+            self.uploads.remove_tombstone(tombstone).await?;
         }
         Ok(())
     }

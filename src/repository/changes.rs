@@ -30,7 +30,7 @@ struct RunningChanges {
 }
 
 impl Changes {
-    /// Begins no more changes, and waits for those that have begun, no longer than `timeout`.
+    /// Lets no more changes begin, and waits for the running ones, no longer than `timeout`.
     /// Answers whether all of them have ended; the log names the others.
     pub async fn end(&self, timeout: Duration) -> bool {
         self.tracker.close();
@@ -50,7 +50,7 @@ impl Changes {
         false
     }
 
-    /// Waits for those that have begun, and lets others begin.
+    /// Waits for the running changes, and lets others begin.
     #[cfg(test)]
     pub async fn idle(&self) {
         self.tracker.close();

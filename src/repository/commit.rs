@@ -82,7 +82,7 @@ impl Change {
         }
     }
 
-    /// Gives an upload, of which no client was told yet, an order above those of all others of its
+    /// Gives an upload, which no client knows yet, an order above those of all others of its
     /// names: an instance whose clock is ahead has stored one of them. Best effort: after an
     /// error the upload is whole, with the order that it has.
     async fn reorder(&mut self, mut manifest: Manifest) {
@@ -134,7 +134,7 @@ impl Change {
         let files = manifest.files().map(|(_, file)| file.name.clone());
         let orphaned = Tombstone::orphaned(id, files.collect(), at);
         let undone = match self.put_tombstone(&orphaned).await {
-            // The manifest was stored already, and no client was told of the upload.
+            // The manifest was stored already, and no client knows the upload.
             Ok(Replaced::Changed) => {
                 let failed = Tombstone::of(manifest, Reason::Failed, at);
                 self.put_tombstone(&failed).await

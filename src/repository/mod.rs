@@ -174,7 +174,7 @@ impl Repository {
 
     /// Commits an upload. The manifest is the commit: an index that does not answer learns of it
     /// later. `ended` is called when that is done, or has failed: with `true` when the upload is
-    /// stored, or may be, and the index is told sooner or later.
+    /// stored, or may be, and the index records it sooner or later.
     ///
     /// # Errors
     /// It is not committed; see [`Staged::commit`].
@@ -237,15 +237,15 @@ impl Repository {
         self.change("removal", id, work).await
     }
 
-    /// Ends the removal that a tombstone has begun: its files, then its place in the index.
-    /// Answers how many files there still were.
+    /// Finishes the removal that a tombstone has begun: removes the files, then the entry in the index.
+    /// Answers how many files it has removed.
     ///
     /// # Errors
     /// The store or the index fails.
-    pub async fn clear(&self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
+    pub async fn finish_removal(&self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
         let tombstone = tombstone.clone();
         let id = tombstone.id;
-        let work = |mut change: Change| async move { change.clear(&tombstone).await };
+        let work = |mut change: Change| async move { change.remove_files(&tombstone).await };
         self.change("removal", &id, work).await
     }
 
@@ -253,7 +253,7 @@ impl Repository {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn forget_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
+    pub async fn remove_tombstone(&self, tombstone: &Tombstone) -> Result<(), StoreError> {
         let tombstone = tombstone.clone();
         let id = tombstone.id;
         let work =
@@ -380,7 +380,7 @@ impl Change {
                     return Ok(Removed::Absent);
                 }
                 Some(Stored::Gone(tombstone)) => {
-                    self.clear(&tombstone).await?;
+                    self.remove_files(&tombstone).await?;
                     return Ok(Removed::Absent);
                 }
                 Some(Stored::Live(manifest)) => manifest,
@@ -401,7 +401,7 @@ impl Change {
         }
     }
 
-    async fn clear(&mut self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
+    async fn remove_files(&mut self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
         let cleared = self.inner.store.remove_files(tombstone).await?;
         self.remove_from_index(&tombstone.files).await?;
         Ok(cleared)

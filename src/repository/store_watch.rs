@@ -25,7 +25,7 @@ pub enum IdentityError {
     },
     /// Redis has the id of a store, and this store has none.
     #[error(
-        "Redis holds the index of the store {0}, and what is found does not say that it is one: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
+        "Redis holds the index of the store {0}, and the store that is found has no id: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
     )]
     Unknown(String),
     /// The id of the store cannot be read.

@@ -57,12 +57,12 @@ pub enum At {
     Recorded(Manifest),
     /// The comparison: the index knows that it is gone, the tombstone is next.
     Settled,
-    /// The end of a mark was heard, or files without a manifest were seen, or a download begins.
+    /// The expiry of a marker was heard, or files without a manifest were seen, or a download begins.
     Heard,
     /// The order: by the index it is one.
     Believed,
-    /// The order: by the manifest as well, and the mark is the next to be asked.
-    Unmarked,
+    /// The order: by the manifest as well, and the marker is the next to be asked.
+    MarkerNext,
     /// Nothing more to do, or ended by a crash.
     Done,
 }
@@ -499,15 +499,15 @@ impl Turn<'_> {
             (At::Believed, Key::Live(manifest))
                 if !manifest.is_over(time) && manifest.deadline != NEVER =>
             {
-                self.goes("order: asks the manifest", At::Unmarked, |_| {});
+                self.goes("order: asks the manifest", At::MarkerNext, |_| {});
             }
-            (At::Unmarked, _) if world.is_marked() => {
-                self.goes("order: there is a mark", over, |_| {});
+            (At::MarkerNext, _) if world.has_marker() => {
+                self.goes("order: there is a marker", over, |_| {});
             }
-            (At::Unmarked, Key::Live(manifest)) if !manifest.is_over(time) => {
+            (At::MarkerNext, Key::Live(manifest)) if !manifest.is_over(time) => {
                 self.goes("order: reads", At::Decided(manifest), |_| {});
             }
-            (At::Believed | At::Unmarked, _) => self.goes("order: it is over", over, |_| {}),
+            (At::Believed | At::MarkerNext, _) => self.goes("order: it is over", over, |_| {}),
             (At::Decided(read), _) => {
                 let replace = Write::Replace(Manifest {
                     generation: read.generation + 1,
@@ -515,7 +515,7 @@ impl Turn<'_> {
                     ..read
                 });
                 self.write("order: ends it", replace, |_, written| match written {
-                    Some(Written::Changed) => At::Unmarked,
+                    Some(Written::Changed) => At::MarkerNext,
                     _ => over,
                 });
             }

@@ -39,7 +39,7 @@ pub struct Rules {
     pub late_commit_keeps: bool,
     /// A removal asks the manifest whether it is over; else the index alone.
     pub manifest_asked: bool,
-    /// The end of a mark counts as an order only if the index knows of a later deadline.
+    /// The expiry of a marker counts as an order only if the index knows of a later deadline.
     pub order_compared: bool,
     /// A limited download whose upload was removed meanwhile is broken off: its use cannot be
     /// counted.
@@ -126,12 +126,12 @@ pub enum Message {
     Index(Note),
 }
 
-/// What the index says of the upload, and the mark that an operator can remove.
+/// What the index says of the upload, and the marker that an operator can remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Index {
     pub record: Option<Manifest>,
     /// When it ends.
-    pub mark: Option<u8>,
+    pub marker: Option<u8>,
 }
 
 /// What clients were told, and what has been.
@@ -167,7 +167,7 @@ pub struct World {
     /// When the file got its name.
     pub file: Option<u8>,
     pub index: Index,
-    /// When a mark ended whose event is under way.
+    /// When a marker expired whose event is under way.
     pub event: Option<u8>,
     /// Late messages, and when each was sent.
     pub wire: [Option<(u8, Message)>; WIRE],
@@ -229,15 +229,15 @@ impl World {
                 };
                 if !refused {
                     self.index.record = Some(manifest);
-                    self.index.mark = Some(manifest.deadline).filter(|end| *end != NEVER);
+                    self.index.marker = Some(manifest.deadline).filter(|end| *end != NEVER);
                 }
             }
         }
     }
 
-    /// Whether the mark is there: one whose time has come is not.
-    pub fn is_marked(&self) -> bool {
-        self.index.mark.is_some_and(|end| end > self.time)
+    /// Whether the marker is there: one whose time has come is not.
+    pub fn has_marker(&self) -> bool {
+        self.index.marker.is_some_and(|end| end > self.time)
     }
 
     /// What the world does by itself.
@@ -263,12 +263,14 @@ impl World {
                 world.wire.sort_unstable_by_key(Option::is_none);
             });
         }
-        if self.index.mark.is_some_and(|end| end <= self.time) {
-            happen("a mark ends", &|world| {
-                world.index.mark = None;
+        if self.index.marker.is_some_and(|end| end <= self.time) {
+            happen("a marker expires", &|world| {
+                world.index.marker = None;
                 world.event = Some(world.time);
             });
-            happen("a mark ends unheard", &|world| world.index.mark = None);
+            happen("a marker expires unheard", &|world| {
+                world.index.marker = None
+            });
         }
         if self.mishaps.flush {
             happen("Redis loses all", &|world| {
@@ -289,7 +291,7 @@ impl World {
                 let create = true;
                 world.note(Note::Record { manifest, create });
                 // Redis drops what is over when it loads, and says nothing.
-                world.index.mark = world.index.mark.filter(|end| *end > world.time);
+                world.index.marker = world.index.marker.filter(|end| *end > world.time);
             });
         }
     }
@@ -300,7 +302,7 @@ impl World {
         let (orders, orphans) = (acts(Role::Order), acts(Role::Orphans));
         let compares = acts(Role::Compare);
         if !orders {
-            self.index.mark = None;
+            self.index.marker = None;
         }
         if !orphans {
             self.file = self.file.map(|_| 0);

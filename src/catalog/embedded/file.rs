@@ -42,13 +42,13 @@ struct IndexFileInner {
     /// hold it may wait for the disk.
     changing: Mutex<()>,
     /// Guards the copies. A std lock: no thread holds it to change them while it waits for the disk.
-    state: RwLock<FileState>,
+    state: RwLock<IndexFileState>,
     /// Whether there is trouble, so that readers need no lock.
     troubled: AtomicBool,
 }
 
 #[derive(Debug, Default)]
-struct FileState {
+struct IndexFileState {
     /// Bytes of the file, as the database knows it.
     len: u64,
     kept: KeptBlocks,
@@ -89,9 +89,9 @@ impl IndexFile {
         Ok(IndexFile(Arc::new(IndexFileInner {
             file,
             changing: Mutex::default(),
-            state: RwLock::new(FileState {
+            state: RwLock::new(IndexFileState {
                 len,
-                ..FileState::default()
+                ..IndexFileState::default()
             }),
             troubled: AtomicBool::new(false),
         })))
@@ -180,7 +180,7 @@ impl IndexFileInner {
     }
 
     /// Reads the file; behind its end there are zeros.
-    fn read_file(&self, state: &FileState, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    fn read_file(&self, state: &IndexFileState, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let valid = match &state.trouble {
             None => state.len,
             Some(trouble) => self.file.len()?.min(trouble.valid),
@@ -229,7 +229,7 @@ impl IndexFileInner {
     }
 
     /// Writes nothing to the file from now on.
-    fn fail(&self, state: &mut FileState, error: &io::Error) {
+    fn fail(&self, state: &mut IndexFileState, error: &io::Error) {
         tracing::error!(%error, "the index cannot be written; it goes on in memory");
         state.note_failure(error);
         self.troubled.store(true, Ordering::Release);
@@ -268,17 +268,17 @@ impl IndexFileInner {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_state(&self) -> RwLockReadGuard<'_, FileState> {
+    fn read_state(&self) -> RwLockReadGuard<'_, IndexFileState> {
         // Every change of it is one step.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_state(&self) -> RwLockWriteGuard<'_, FileState> {
+    fn write_state(&self) -> RwLockWriteGuard<'_, IndexFileState> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl FileState {
+impl IndexFileState {
     fn note_failure(&mut self, error: &io::Error) {
         let space = matches!(
             error.kind(),

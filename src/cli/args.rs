@@ -127,7 +127,7 @@ fn reindex(command: clap::Command) -> clap::Command {
         .long("adopt")
         .action(ArgAction::SetTrue)
         .conflicts_with("to")
-        .help("Take the store and Redis to belong together, whatever they were told before");
+        .help("Take the store and Redis to belong together, even if they were paired with others before");
     command.args([
         to,
         client::args::token_file(),

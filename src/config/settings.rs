@@ -154,7 +154,7 @@ pub static SETTINGS: &[Setting] = &[
     row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time"),
     row(RUNNING, "shutdown_grace", "30s", "TIME", "Let transfers finish for this time when the server is stopped"),
     row(RUNNING, "log_format", "text", "FORMAT", "text or json"),
-    row(RUNNING, "log", "info", "FILTER", "What is logged: a level, or directives such as wharf=debug,info"),
+    row(RUNNING, "log", "info", "FILTER", "Which lines are logged: a level, or directives such as wharf=debug,info"),
 ];
 
 #[cfg(test)]

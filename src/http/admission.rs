@@ -29,7 +29,8 @@ pub struct AdmissionLimits {
     pub uploads: usize,
     /// Uploads of one client at once; `None` is any number.
     pub per_client: Option<usize>,
-    /// Bytes a second that a client has to send while it is waited for, where uploads are scarce.
+    /// Bytes a second that a client has to send while the server waits for it, where places are
+    /// scarce.
     pub min_rate: Option<u64>,
 }
 
@@ -38,7 +39,7 @@ pub struct AdmissionLimits {
 pub enum Refused {
     /// The most uploads are under way.
     Full,
-    /// Uploads are scarce, and its client has half of them.
+    /// Places are scarce, and its client has half of them.
     Half,
     /// Its client has the most uploads that one client may have.
     Client(usize),
@@ -49,8 +50,8 @@ pub enum Refused {
 pub struct Admission {
     limits: AdmissionLimits,
     permits: Arc<Semaphore>,
-    /// A std mutex: held to add or take one, and to look at all when they are scarce or counted by
-    /// client. An upload that is told to end is only woken meanwhile.
+    /// A std mutex: held to add or remove an upload, and to read all when places are scarce or
+    /// counted by client. Only the task of an upload that is to end is woken meanwhile.
     under_way: Mutex<ActiveUploads>,
 }
 
@@ -80,7 +81,7 @@ impl Admission {
     }
 
     /// Admits the upload of `client`, which is `None` where the address is not one client's. Where
-    /// three quarters of the uploads are under way, the slowest that is too slow is ended for it.
+    /// three quarters of the places are taken, the slowest upload below the least rate is ended.
     ///
     /// # Errors
     /// It may not begin now.
@@ -141,7 +142,7 @@ impl Admission {
         }
     }
 
-    /// Ends the upload that is the slowest of those below the least rate. False if none is.
+    /// Ends the slowest upload below the least rate. False if there is none.
     pub fn end_slowest(&self) -> bool {
         let Some(least) = self.limits.min_rate else {
             return false;
@@ -170,7 +171,7 @@ impl Admission {
 }
 
 impl Admitted {
-    /// How fast it comes.
+    /// Its pace.
     pub fn pace(&self) -> Arc<Pace> {
         Arc::clone(&self.pace)
     }
@@ -192,26 +193,27 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// How fast an upload comes, while its client is waited for: not the disk, nor a digest, nor Redis.
-/// Its task writes here when it begins and ends to wait, and nothing for a block that is there.
+/// How fast an upload comes: only time in which the server waits for the client counts, and not for
+/// the disk, a digest or Redis. The upload's task writes here when it begins and ends to wait, and
+/// not for a block that is there.
 #[derive(Debug)]
 pub struct Pace {
     client: Option<IpAddr>,
     received: BodyMeter,
     begun: Instant,
-    /// Milliseconds for which the client was waited for, without the wait that goes on.
+    /// Milliseconds of all waits for the client that have ended.
     waited: AtomicU64,
-    /// Since when it is waited for, in milliseconds since `begun`, + 1; 0 while it is not.
+    /// The beginning of the current wait, in milliseconds since `begun`, + 1; 0 without one.
     waiting: AtomicU64,
     /// When the next mark is due, in milliseconds since `begun`.
     next_mark: AtomicU64,
-    /// A std mutex: held for a push or a look.
+    /// A std mutex: held for a push or a read.
     marks: Mutex<VecDeque<Mark>>,
     ended: AtomicBool,
     task: AtomicWaker,
 }
 
-/// How far an upload was at some time.
+/// The progress of an upload at some time.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     /// All in milliseconds since its beginning, and in bytes.
@@ -235,8 +237,8 @@ impl Pace {
         }
     }
 
-    /// Says that the client is waited for.
-    pub fn waits(&self) {
+    /// Begins a wait for the client, unless one goes on.
+    pub fn begin_wait(&self) {
         // Only its own task writes it.
         if self.waiting.load(Ordering::Relaxed) == 0 {
             let since = self.at(Instant::now()) + 1;
@@ -244,8 +246,8 @@ impl Pace {
         }
     }
 
-    /// Says that something came, after it was counted as received.
-    pub fn came(&self, now: Instant) {
+    /// Ends the wait: bytes came, which are counted as received.
+    pub fn end_wait(&self, now: Instant) {
         let since = self.waiting.load(Ordering::Relaxed);
         if since == 0 {
             return;
@@ -274,8 +276,8 @@ impl Pace {
         }
     }
 
-    /// Bytes a second over the last time, of the time in which the client was waited for; `None`
-    /// where that was too short to say.
+    /// Bytes a second over the last `WINDOW`, of the time in which the server waited for the
+    /// client; `None` where that was shorter than `FAIR`.
     fn rate(&self, now: Instant) -> Option<u64> {
         let at = self.at(now);
         let waiting = self.waiting.load(Ordering::Relaxed);
@@ -300,7 +302,7 @@ impl Pace {
         (waited >= span(FAIR)).then(|| received.saturating_mul(1000) / waited)
     }
 
-    /// Tells its task to end it.
+    /// Wakes its task, which ends it.
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.task.wake();

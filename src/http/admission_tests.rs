@@ -28,10 +28,10 @@ async fn admit(admission: &Arc<Admission>, number: u8) -> Result<(Admitted, Body
 async fn send(pace: &Pace, received: &BodyMeter, (bytes, pause, time): (u64, Duration, Duration)) {
     let end = Instant::now() + time;
     while Instant::now() < end {
-        pace.waits();
+        pace.begin_wait();
         advance(pause).await;
         received.add(bytes);
-        pace.came(Instant::now());
+        pace.end_wait(Instant::now());
     }
 }
 
@@ -56,7 +56,7 @@ async fn the_rate_is_that_of_the_last_minute_and_of_the_time_waited_for() {
     send(&pace, &received, (100, SECOND, 60 * SECOND)).await;
     assert_eq!(pace.rate(Instant::now()), Some(100));
     // And one that sends nothing at all any more.
-    pace.waits();
+    pace.begin_wait();
     advance(70 * SECOND).await;
     assert!(pace.rate(Instant::now()).unwrap() < 50);
 }
@@ -68,7 +68,7 @@ async fn nobody_is_too_slow_where_there_is_room() {
     for number in 1..=2 {
         slow.push(admit(&admission, number).await.unwrap());
     }
-    slow.iter().for_each(|(upload, _)| upload.pace.waits());
+    slow.iter().for_each(|(upload, _)| upload.pace.begin_wait());
     advance(600 * SECOND).await;
     let third = admit(&admission, 3).await.unwrap();
     let ended = |upload: &Admitted| upload.pace.ended.load(Ordering::Relaxed);
@@ -84,7 +84,7 @@ async fn a_new_one_gets_the_place_of_the_slowest() {
     let admission = admission(2, None);
     let (fast, received) = admit(&admission, 1).await.unwrap();
     let (slow, _) = admit(&admission, 2).await.unwrap();
-    slow.pace().waits();
+    slow.pace().begin_wait();
     send(&fast.pace(), &received, (100_000, SECOND, 9 * SECOND)).await;
     assert_eq!(admit(&admission, 3).await.err(), Some(Refused::Full));
     send(&fast.pace(), &received, (100_000, SECOND, 9 * SECOND)).await;

@@ -12,7 +12,7 @@ use super::{Timestamp, UploadId};
 /// later.
 const UNWRITTEN: Duration = Duration::from_secs(300);
 
-/// What is not known to be whole since the store was left uncleanly, where answers do not wait for
+/// The uploads that are not known to be whole since an unclean end, where answers do not wait for
 /// the disk: a file may have its size and not its content.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Doubt {

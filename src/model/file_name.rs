@@ -1,4 +1,4 @@
-//! The name of a stored file: one path component, whatever the client sent.
+//! The name of a stored file: one path component for every text that a client sends.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -32,8 +32,8 @@ const FORBIDDEN: [char; 7] = ['<', '>', ':', '"', '|', '?', '*'];
 /// ```
 /// use wharf::model::FileName;
 ///
-/// assert_eq!(FileName::from_upload(b"C:\\My Files\\r\xc3\xa9sum\xc3\xa9.pdf").as_str(), "résumé.pdf");
-/// assert_eq!(FileName::from_upload(b"../../etc/passwd").as_str(), "passwd");
+/// assert_eq!(FileName::from_upload(b"C:\\My Files\\r\xc3\xa9sum\xc3\xa9.pdf").as_str(),
+/// "résumé.pdf"); assert_eq!(FileName::from_upload(b"../../etc/passwd").as_str(), "passwd");
 /// assert_eq!(FileName::from_upload(b".bashrc").as_str(), "_.bashrc");
 /// assert_eq!(FileName::from_upload(b"12:30?.txt").as_str(), "12_30_.txt");
 /// ```
@@ -69,8 +69,8 @@ impl FileName {
         FileName(plain(short).into())
     }
 
-    /// The name of a stored file, when `text` can be one: what is stored stays readable, whatever
-    /// [`from_upload`](Self::from_upload) would make of it today.
+    /// The name of a stored file, when `text` can be one: a stored file stays readable, though
+    /// [`from_upload`](Self::from_upload) may give it another name today.
     ///
     /// # Errors
     /// It is too long or not one path component, is hidden, or has characters that no name keeps.

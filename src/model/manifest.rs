@@ -288,8 +288,8 @@ impl TryFrom<String> for Salt {
     }
 }
 
-/// What is kept of a delete token: its SHA-256. The token has 128 random bits, so nothing slower
-/// is needed.
+/// The SHA-256 of a delete token, which is kept in its place. The token has 128 random bits, so no
+/// slower hash is needed.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenHash(Digest);

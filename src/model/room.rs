@@ -38,7 +38,7 @@ impl Manifest {
     }
 }
 
-/// Counts what is written.
+/// Counts the bytes that are written.
 struct Count(u64);
 
 impl io::Write for Count {

@@ -1,4 +1,4 @@
-//! What stands at the key of an upload: its manifest, and afterwards its tombstone.
+//! The record at the key of an upload: its manifest, and afterwards its tombstone.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub enum Reason {
     Expired,
     /// All its downloads are used.
     Used,
-    /// Somebody deleted it.
+    /// A client or an operator deleted it.
     Deleted,
     /// It was never committed: its files had no manifest.
     Orphaned,
@@ -44,8 +44,8 @@ pub struct Tombstone {
 }
 
 impl Tombstone {
-    /// The shortest time that tombstones stay: a commit or a removal that somebody paused has
-    /// given itself up by then.
+    /// The shortest time that tombstones stay: a commit or a removal that was paused has given
+    /// up by then.
     const SHORTEST: Duration = Duration::from_secs(48 * 3600);
     /// Beyond the generation of every manifest there can have been, and exact as a double, which
     /// other readers of JSON take it for.
@@ -100,7 +100,7 @@ impl Tombstone {
     }
 }
 
-/// What stands at the key of an upload.
+/// The record at the key of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     /// It exists.
@@ -117,7 +117,7 @@ struct SchemaProbe {
 }
 
 impl Stored {
-    /// Reads what is stored for `id`.
+    /// Reads the record of `id`.
     ///
     /// # Errors
     /// It cannot be understood; the text says why.

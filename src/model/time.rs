@@ -95,8 +95,8 @@ impl Clock {
     }
 }
 
-/// A point on the machine's own clock, which nobody sets, and which goes on while the machine or
-/// the process is stopped (`CLOCK_BOOTTIME`, clock_gettime(2)).
+/// A point on the machine's own clock, which is never set, and goes on while the machine or the
+/// process is stopped (`CLOCK_BOOTTIME`, clock_gettime(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Uptime(Duration);
 

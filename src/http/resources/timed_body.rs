@@ -69,7 +69,7 @@ impl Stream for TimedBody {
                     self.received.add(data.len() as u64);
                     let idle = self.idle;
                     let now = self.deadline.set(idle);
-                    self.pace.came(now);
+                    self.pace.end_wait(now);
                     self.waiting = false;
                     return Poll::Ready(Some(Ok(data)));
                 }
@@ -78,7 +78,7 @@ impl Stream for TimedBody {
                     return Poll::Ready(Some(Err(broken)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => self.pace.waits(),
+                Poll::Pending => self.pace.begin_wait(),
             }
             if !self.waiting {
                 self.waiting = true;

@@ -21,7 +21,7 @@ pub struct ConnectionState {
     active: AtomicUsize,
     /// Requests that have begun: each is the end of a head.
     begun: AtomicU64,
-    /// Whether a write waits: for the end of an answer, perhaps, that is handed over.
+    /// Whether a write waits; it may be the end of an answer that was handed over.
     writing: AtomicBool,
     http2: AtomicBool,
     linger: AtomicBool,
@@ -32,14 +32,14 @@ pub struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// That of a connection which waits for its first request.
+    /// The state of a connection that waits for its first request.
     pub fn new() -> Arc<Self> {
         let state = Self::default();
         state.set_idle_since(Some(Instant::now()));
         Arc::new(state)
     }
 
-    /// Says since when the connection waits for a request; `None` when it does not.
+    /// Notes since when the connection waits for a request; `None` when it does not.
     pub fn set_idle_since(&self, since: Option<Instant>) {
         self.idle_since
             .store(since.map_or(0, millis), Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl ConnectionState {
         self.writing.load(Ordering::Relaxed)
     }
 
-    /// Says whether a write waits.
+    /// Notes whether a write waits.
     pub fn writing(&self, waits: bool) {
         self.writing.store(waits, Ordering::Relaxed);
     }
@@ -122,7 +122,7 @@ impl ActiveRequest {
         ActiveRequest(state)
     }
 
-    /// Says that part of the request's body was not read.
+    /// Notes that part of the request's body was not read.
     pub fn linger(&self) {
         self.0.linger.store(true, Ordering::Relaxed);
     }

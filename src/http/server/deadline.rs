@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// For how long a peer is looked at once more after its time has passed. A process that was frozen
+/// How long a peer gets once more after its time has passed. A process that was frozen
 /// (SIGSTOP, a paused container) sees that the time has passed before it sees what the peer has
 /// sent meanwhile: what waits in the socket is known after the next turn of the runtime.
 const LAST_LOOK: Duration = Duration::from_millis(100);

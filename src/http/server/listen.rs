@@ -75,10 +75,10 @@ pub async fn accept_one(listener: &Listener) -> io::Result<(Socket, Peer)> {
     }
 }
 
-/// Decides what an error of accept(2) means: one connection's own troubles, or the process's.
+/// Decides whether an error of accept(2) is one connection's, the process's or the listener's.
 ///
 /// # Errors
-/// The listener can be of no more use.
+/// The listener cannot accept any more.
 pub async fn after_accept_error(error: io::Error) -> io::Result<()> {
     use rustix::io::Errno;
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());

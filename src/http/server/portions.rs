@@ -15,7 +15,7 @@ use crate::http::log::LoggedBody;
 /// room.
 const PORTION: usize = 16 * 1024;
 
-/// A body that ends when all of it is taken, and not when it is handed over: until then hyper
+/// A body that ends when its reader has taken all of it, and not when hyper has: until then hyper
 /// keeps the stream's future, by which the stream can be reset.
 pub struct Portions {
     body: LoggedBody,

@@ -1,4 +1,4 @@
-//! One stream of an HTTP/2 connection, and whether its answer is taken.
+//! One stream of an HTTP/2 connection, and how much of its answer its reader has taken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 use super::connection_state::ConnectionState;
 use super::turns::{TurnPermit, Turns};
 
-/// How often in `idle_timeout` a stream is looked at.
+/// How often in `idle_timeout` a stream is checked.
 const LOOKS: u32 = 4;
 
 tokio::task_local! {
@@ -24,7 +24,7 @@ pub struct Stream {
     turns: Turns,
     /// Bytes given to hyper.
     offered: AtomicU64,
-    /// Bytes of them that went into the socket, or were given up.
+    /// Bytes of them that went into the socket, or were dropped with the stream.
     taken: AtomicU64,
     /// The task that waits until the reader has taken everything: the end of the body.
     end: AtomicWaker,
@@ -65,12 +65,12 @@ impl Stream {
         true
     }
 
-    /// Says that `bytes` more are ready to be taken.
+    /// Counts `bytes` more as ready to be taken.
     pub fn offer(&self, bytes: usize) {
         self.offered.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Says that `bytes` more were taken.
+    /// Counts `bytes` more as taken.
     pub fn take(&self, bytes: usize) {
         let bytes = bytes as u64;
         let taken = self.taken.fetch_add(bytes, Ordering::AcqRel) + bytes;
@@ -94,12 +94,11 @@ impl Stream {
         self.taken.load(Ordering::Acquire) < self.offered.load(Ordering::Relaxed)
     }
 
-    /// Returns when nothing was taken for `idle` although something was there to be taken. A store
-    /// that is slow is no reader that stopped; and while the socket itself takes no more, it is
-    /// not this stream's reader that has to wait, and the transport times that.
+    /// Returns when nothing was taken for `idle` although something was there to be taken. A slow
+    /// store does not count; nor does a socket that takes no more, which the transport times.
     pub async fn stalled(&self, state: &ConnectionState, idle: Duration) {
         let (mut before, mut vain) = (0, 0);
-        // The first look in vain is the beginning of the time.
+        // The first check in vain begins the time.
         while vain <= LOOKS {
             tokio::time::sleep(idle / LOOKS).await;
             let now = self.taken.load(Ordering::Acquire);

@@ -1,4 +1,5 @@
-//! The byte stream under a connection, which does not wait for ever and closes with care.
+//! The byte stream under a connection, with time-outs, turns for other connections, and a close
+//! that does not lose the answer.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -15,12 +16,12 @@ use super::connection_state::ConnectionState;
 use super::preface::Preface;
 use super::{Deadline, Timeouts};
 
-/// How long the rest of a refused body is read and dropped, and after how much silence not any
-/// more: the numbers of nginx's `lingering_time` and `lingering_timeout`.
+/// How long the rest of a refused body is read and dropped, and the longest pause of the client
+/// meanwhile: the numbers of nginx's `lingering_time` and `lingering_timeout`.
 const LINGER: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
-/// How often in its time a write that waits is looked after.
+/// How often in `idle` a waiting write is tried again.
 const LOOKS: u32 = 2;
 
 /// How many bytes are read or written in a turn: about as many as one read takes, and no more than
@@ -33,8 +34,8 @@ const MOST_TURN: usize = 256 * 1024;
 /// - A request's head that takes too long, and a connection without requests for too long, end
 ///   as an error of reading; hyper closes the connection then.
 /// - A reader that takes nothing for too long ends as an error of writing.
-/// - After so many bytes the others of its thread have their turn. A new reader has room for
-///   megabytes in its socket: 1,000 of them would keep all others waiting for a second and more.
+/// - After some bytes the other connections of its thread have their turn. A new reader has room
+///   for megabytes in its socket: 1,000 of them would delay all others for a second and more.
 /// - Closing while the client still sends a body that was refused would reset the connection,
 ///   and the client could lose the answer. So the stream is closed for writing first, and read
 ///   until the client is done.
@@ -51,7 +52,8 @@ pub struct Transport<T> {
     lingering: Option<Lingering>,
 }
 
-/// The bytes that a connection may still move before the others of its thread have their turn.
+/// The bytes that a connection may still move before the other connections of its thread have their
+/// turn.
 struct Turn {
     each: usize,
     left: usize,
@@ -62,8 +64,7 @@ impl Turn {
         Turn { each, left: each }
     }
 
-    /// Waits for the others once the bytes are used up; they do not have to be for this one to
-    /// go on.
+    /// Yields to the other connections once the bytes are used up.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.left > 0 {
             return Poll::Ready(());
@@ -87,17 +88,17 @@ impl Turn {
 /// The next event on the reading side, and its deadline.
 struct Reading {
     awaits: Awaits,
-    /// How many requests had begun at the last look.
+    /// How many requests had begun at the last call.
     begun: u64,
     deadline: Deadline,
 }
 
-/// Whether a write waits, how often it was looked after in vain, and when the next time is.
+/// Whether a write waits, how often it was tried again in vain, and when the next try is.
 struct Writing {
     waits: bool,
     looks: u32,
-    /// Whether the last attempt found room in a buffer that is not called writable: there may be
-    /// room for more.
+    /// Whether the last attempt found room although the socket was not reported writable: there may
+    /// be room for more.
     filling: bool,
     deadline: Deadline,
 }
@@ -146,7 +147,7 @@ impl<T> Transport<T> {
 
     /// Times the wait for a request or its head.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, received: bool) -> Poll<io::Error> {
-        // A request can begin and be answered between two looks.
+        // A request can begin and be answered between two calls.
         let begun = self.state.begun();
         let ended = std::mem::replace(&mut self.reading.begun, begun) != begun;
         let unfinished = self.reading.awaits == Awaits::Head && !ended;
@@ -174,7 +175,7 @@ impl<T> Transport<T> {
         Poll::Ready(io::Error::from(io::ErrorKind::TimedOut))
     }
 
-    /// Says whether a write waits.
+    /// Notes whether a write waits.
     fn waits(&mut self, waits: bool) {
         self.writing.waits = waits;
         self.state.writing(waits);
@@ -184,10 +185,9 @@ impl<T> Transport<T> {
 impl<T: AsFd> Transport<T> {
     /// Times a write of `data` that waits.
     ///
-    /// A socket is called writable once a good part of its buffer is free, which grows to
-    /// megabytes: it is not for a long time while a slow reader takes what is in it. So there is an
-    /// attempt that does not wait for that, which fails only where the reader has taken nothing at
-    /// all.
+    /// The system reports a socket as writable once a good part of its buffer is free, and the
+    /// buffer grows to megabytes: with a slow reader that takes long. So a write is attempted
+    /// without that report; it fails only where the reader has taken nothing at all.
     fn poll_stall(
         &mut self,
         cx: &mut Context<'_>,
@@ -199,7 +199,7 @@ impl<T: AsFd> Transport<T> {
             self.writing.filling = false;
             if waited {
                 self.waits(false);
-                // Then it is time to wait for the next request, which reading does.
+                // The next request is waited for by the reading side.
                 cx.waker().wake_by_ref();
             }
             return written;
@@ -228,7 +228,7 @@ impl<T: AsFd> Transport<T> {
         }
     }
 
-    /// Sends what there is room for, and does not wait; `None` if there is none at all.
+    /// Sends as much as there is room for, and does not wait; `None` if there is none.
     fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         match send(&self.stream, data, flags) {
@@ -266,8 +266,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
         let mut limited = (&mut this.stream).take(this.most as u64);
         if this.preface.replay_into(buf) {
             // Bytes that have come behind them are read with them: hyper would double a buffer that
-            // is hardly used. An error is told only once; that there is nothing, or no more, is
-            // told again.
+            // is hardly used. An error is reported once; the next read finds an end, or that
+            // nothing has come, again.
             return match Pin::new(&mut limited).poll_read(cx, buf) {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                 _ => Poll::Ready(Ok(())),

@@ -1,12 +1,12 @@
-//! How many answers there may be at once over HTTP/2: each holds blocks of a file, a descriptor,
-//! and what waits to be sent.
+//! The limit of answers at once over HTTP/2: each holds blocks of a file, a descriptor, and bytes
+//! that wait to be sent.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many answers all connections share. Each holds two blocks of a file at most, half a
+/// How many answers all connections share. Each holds at most two blocks of a file, half a
 /// megabyte, while its reader takes nothing.
 pub const SHARED: usize = 192;
 /// How long an answer waits for its turn.

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 /// How many threads may block for the connections: commits that wait for the disk, reads of cold
 /// files, hashing. Every worker has its share.
 const BLOCKING_THREADS: usize = 512;
-/// How long their end is waited for.
+/// How long the drop waits for their end.
 const BLOCKED: Duration = Duration::from_secs(5);
-/// How often it is looked for.
+/// How often their end is checked.
 const LOOK: Duration = Duration::from_millis(1);
 /// The least share: more than the threads on which a store commits at once, so that nothing else
 /// waits behind them.

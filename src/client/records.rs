@@ -25,7 +25,8 @@ impl Client {
     /// # Errors
     /// There is none of this id, or the server cannot be asked.
     pub async fn show(&self, id: &str) -> Result<Value, ClientError> {
-        self.ask(Method::GET, &["uploads", sent(id)?], &[]).await
+        self.fetch_json(Method::GET, &["uploads", sent(id)?], &[])
+            .await
     }
 
     /// The uploads of the server, newest first, up to `limit`; each goes to `each` as soon as its
@@ -44,7 +45,7 @@ impl Client {
         while left > 0 {
             let mut query = vec![("limit", left.min(PAGE_SIZE).to_string())];
             query.extend(after.clone().map(|after| ("after", after)));
-            let mut page = self.ask(Method::GET, &["uploads"], &query).await?;
+            let mut page = self.fetch_json(Method::GET, &["uploads"], &query).await?;
             let Some(Value::Array(uploads)) = page.get_mut("uploads").map(Value::take) else {
                 return Err(ClientError::Answer("it is no listing".to_owned()));
             };
@@ -78,7 +79,7 @@ impl Client {
             tries += 1;
             let repeated = tries > 1;
             async move {
-                match self.ask(Method::DELETE, &path, &[]).await {
+                match self.fetch_json(Method::DELETE, &path, &[]).await {
                     Err(ClientError::Refused { status, .. }) if repeated && status == 404 => Ok(()),
                     answer => answer.map(drop),
                 }
@@ -108,7 +109,7 @@ impl Client {
         self.json(answer.map_err(|error| self.failed(error))?).await
     }
 
-    async fn ask(
+    async fn fetch_json(
         &self,
         method: Method,
         path: &[&str],

@@ -18,7 +18,7 @@ use url::Url;
 
 use super::BucketOptions;
 use super::connector::Connector;
-use super::error::{classify, is_absent, is_bare_404, is_to_be_repeated, message};
+use super::error::{classify, is_absent, is_bare_404, is_retryable, message};
 use crate::store::StoreError;
 
 /// How long an answer may take to begin, and between two blocks.
@@ -140,8 +140,8 @@ impl BucketClient {
         self.unsigned
     }
 
-    /// A signed address as it is to be sent: without the signature where none is wanted.
-    pub fn as_it_is_sent(&self, mut url: Url) -> Url {
+    /// A signed address as it is sent: without the signature where requests go out unsigned.
+    pub fn as_sent(&self, mut url: Url) -> Url {
         if self.unsigned {
             let plain = url.query_pairs();
             let plain = plain.filter(|(name, _)| !name.starts_with("X-Amz-"));
@@ -337,7 +337,7 @@ async fn with_timeout<T, F: Future<Output = Result<T, Error>>>(
     let timeout = timeout_for(len);
     for again in (0..MAX_TRIES).rev() {
         match tokio::time::timeout(timeout, transfer()).await {
-            Ok(Err(error)) if again > 0 && is_to_be_repeated(&error) => {
+            Ok(Err(error)) if again > 0 && is_retryable(&error) => {
                 tracing::info!("{doing} is sent again: {}", message(&error));
             }
             Ok(result) => return result.map_err(|error| classify(doing, &error)),

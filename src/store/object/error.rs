@@ -73,7 +73,7 @@ pub fn is_outside(error: &Error) -> bool {
 
 /// Whether a request is to be sent again that the library does not: the store says that it came
 /// too slowly, or not as it was, or that another change is under way (409); or its answer broke off.
-pub fn is_to_be_repeated(error: &Error) -> bool {
+pub fn is_retryable(error: &Error) -> bool {
     let text = error.to_string();
     let code = element(&text, "Code");
     // The library's words for an answer whose head came and whose body did not.
@@ -130,7 +130,7 @@ mod tests {
             "Server returned non-2xx status code: 400 Bad Request: <Error><Code>RequestTimeout</Code></Error>",
         );
         assert!(matches!(classify("x", &late), StoreError::Unavailable(_)));
-        assert!(is_to_be_repeated(&late) && !is_to_be_repeated(&wrong));
+        assert!(is_retryable(&late) && !is_retryable(&wrong));
         let named = generic(
             "Error performing GET http://x/status%20code:%20507%20 - Server returned non-2xx status code: 403 Forbidden: ",
         );
@@ -150,6 +150,6 @@ mod tests {
         assert!(is_bare_404(&absent("404 page not found")));
         assert!(!is_bare_404(&absent("<Code>NoSuchBucket</Code>")));
         let cut = generic("Error getting create multipart response body: HTTP error: end of file");
-        assert!(is_to_be_repeated(&cut));
+        assert!(is_retryable(&cut));
     }
 }

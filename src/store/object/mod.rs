@@ -13,7 +13,6 @@
 //! so that any number of processes may use the bucket: it has no lock, and needs none. An answer
 //! of the store is as durable as the store makes it.
 
-mod ask;
 mod blob;
 mod budget;
 mod client;
@@ -22,6 +21,7 @@ mod error;
 mod identity;
 mod key;
 mod layout;
+mod listing;
 mod multipart;
 mod notes;
 mod parts;

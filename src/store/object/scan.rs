@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::BucketInner;
-use super::ask::ListedObject;
 use super::layout::name_of;
+use super::listing::ListedObject;
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 use crate::store::names::{StoredName, read_name};
 use crate::store::{Fingerprint, Orphan, ScannedUpload, StoreError};

@@ -6,7 +6,7 @@ use object_store::path::Path;
 use serde::Deserialize;
 
 use super::BucketInner;
-use super::ask::{Unanswered, no_end, time};
+use super::listing::{QueryError, no_end, time};
 use crate::model::{Timestamp, UploadId};
 use crate::store::StoreError;
 
@@ -67,9 +67,9 @@ impl BucketInner {
                 query.push(("key-marker", key));
                 query.push(("upload-id-marker", upload));
             }
-            let page: UnfinishedPage = match self.client.ask(&Path::ROOT, &query).await {
+            let page: UnfinishedPage = match self.client.get_xml(&Path::ROOT, &query).await {
                 Ok(page) => page,
-                Err(Unanswered::Refused(status, code)) => {
+                Err(QueryError::Refused(status, code)) => {
                     static SAID: Once = Once::new();
                     SAID.call_once(|| tracing::warn!(
                         status,
@@ -78,7 +78,7 @@ impl BucketInner {
                     ));
                     return Ok(found);
                 }
-                Err(Unanswered::Failed(why)) => {
+                Err(QueryError::Failed(why)) => {
                     let doing = format!("listing unfinished files of {begin}*");
                     return Err(StoreError::Unavailable(format!("{doing}: {why}")));
                 }
@@ -112,10 +112,10 @@ impl BucketInner {
             if let Some(marker) = &marker {
                 query.push(("part-number-marker", marker));
             }
-            let page: PartsPage = match self.client.ask(&file.key, &query).await {
+            let page: PartsPage = match self.client.get_xml(&file.key, &query).await {
                 Ok(page) => page,
-                Err(Unanswered::Refused(404, _)) => return NOW,
-                Err(Unanswered::Refused(status, why)) => {
+                Err(QueryError::Refused(404, _)) => return NOW,
+                Err(QueryError::Refused(status, why)) => {
                     static SAID: Once = Once::new();
                     SAID.call_once(|| tracing::warn!(
                         status,
@@ -124,7 +124,7 @@ impl BucketInner {
                     ));
                     return NOW;
                 }
-                Err(Unanswered::Failed(why)) => {
+                Err(QueryError::Failed(why)) => {
                     tracing::warn!(key = %file.key, error = why, "cannot tell whether a multipart upload is under way; it is kept for now");
                     return NOW;
                 }

@@ -24,11 +24,11 @@ const MAX_RETRIES: usize = 6;
 /// The pause before the first retry, doubled each time: 6 s in all.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Why there is no answer.
-pub enum Unanswered {
-    /// The store says no, and would do so again: with this status and code.
+/// Why a query has no answer.
+pub enum QueryError {
+    /// The store refuses, and would do so again: with this status and code.
     Refused(u16, String),
-    /// It failed, again and again.
+    /// All tries failed; the last one so.
     Failed(String),
 }
 
@@ -64,33 +64,33 @@ pub struct ListedObject {
 
 impl BucketClient {
     /// The answer to a GET with this query.
-    pub async fn ask<T: DeserializeOwned>(
+    pub async fn get_xml<T: DeserializeOwned>(
         &self,
         key: &Path,
         query: &[(&str, &str)],
-    ) -> Result<T, Unanswered> {
+    ) -> Result<T, QueryError> {
         let delays = ExponentialBuilder::new()
             .with_min_delay(RETRY_DELAY)
             .with_max_times(MAX_RETRIES);
-        (|| self.ask_once(key, query))
+        (|| self.get_xml_once(key, query))
             .retry(delays)
-            .when(|error| matches!(error, Unanswered::Failed(_)))
+            .when(|error| matches!(error, QueryError::Failed(_)))
             .await
     }
 
-    async fn ask_once<T: DeserializeOwned>(
+    async fn get_xml_once<T: DeserializeOwned>(
         &self,
         key: &Path,
         query: &[(&str, &str)],
-    ) -> Result<T, Unanswered> {
-        let failed = |why: &dyn ToString| Unanswered::Failed(why.to_string());
+    ) -> Result<T, QueryError> {
+        let failed = |why: &dyn ToString| QueryError::Failed(why.to_string());
         let options = SignedUrlOptions::new().with_query(query.iter().copied());
         let signed = self
             .s3()
             .signed_url_opts(Method::GET, key, SIGNED_FOR, &options)
             .await;
         let url = signed.map_err(|error| failed(&classify("signing", &error)))?;
-        let url = self.as_it_is_sent(url);
+        let url = self.as_sent(url);
         let (mut head, body) = HttpRequest::new(HttpRequestBody::empty()).into_parts();
         head.uri = url.as_str().parse().map_err(|error| failed(&error))?;
         let request = HttpRequest::from_parts(head, body);
@@ -113,7 +113,7 @@ impl BucketClient {
             );
         match passes {
             true => Err(failed(&format!("{}: {code}", head.status))),
-            false => Err(Unanswered::Refused(head.status.as_u16(), code.to_owned())),
+            false => Err(QueryError::Refused(head.status.as_u16(), code.to_owned())),
         }
     }
 
@@ -127,11 +127,11 @@ impl BucketClient {
     ) -> Result<(Vec<ListedObject>, Option<String>), StoreError> {
         let mut query = vec![("list-type", "2"), ("prefix", begin)];
         query.extend(token.map(|token| ("continuation-token", token)));
-        let page: ObjectPage = self.ask(&Path::ROOT, &query).await.map_err(|why| {
+        let page: ObjectPage = self.get_xml(&Path::ROOT, &query).await.map_err(|why| {
             let doing = format!("listing {begin}*");
             match why {
-                Unanswered::Failed(why) => StoreError::Unavailable(format!("{doing}: {why}")),
-                Unanswered::Refused(status, code) => {
+                QueryError::Failed(why) => StoreError::Unavailable(format!("{doing}: {why}")),
+                QueryError::Refused(status, code) => {
                     StoreError::Unavailable(format!("{doing}: {status}: {code}"))
                 }
             }

@@ -118,7 +118,7 @@ fn a_paused_leader_never_acts_on_its_old_lease() {
     let stopped = SystemTime::now();
     let gap = since(stopped, fleet.took_over());
     println!("takeover after SIGSTOP: {gap:.1?}");
-    let removed = old.lines("removing:").len();
+    let resumed = SystemTime::now();
     old.signal(CONTINUE);
     wait_until("it knows", || old.log().contains("lost lease: "));
     assert_eq!(role(&old.get("/status")), "follower");
@@ -126,10 +126,15 @@ fn a_paused_leader_never_acts_on_its_old_lease() {
         old.files().iter().all(|file| file.ends_with(".json"))
     });
     assert_eq!(old.files().len(), UPLOADS, "a tombstone each");
-    // It may have looked at the lease just before it was stopped, and have said so just after.
-    let late = old.lines("removing:").len() - removed;
-    assert!(late <= 1, "{late} removals were begun after the lease");
-    assert!(old.lines("removing:").len() < UPLOADS);
+    // Each of its threads may have read the lease just before the stop, and logged it just after.
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let removals = old.lines("removing:");
+    let late = removals.iter().filter(|(at, _)| *at >= resumed).count();
+    assert!(
+        late <= threads,
+        "{late} removals were begun after the lease"
+    );
+    assert!(removals.len() < UPLOADS);
     // And it takes part again.
     let current = fleet.take_leader();
     fleet.servers = vec![old];

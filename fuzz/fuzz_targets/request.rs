@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use wharf::config::{Config, Given, Loaded, Profiles};
+use wharf::config::{Config, GivenSettings, Loaded, Profiles};
 use wharf::http::server::{Listener, listen_tcp};
 use wharf::shutdown::Shutdown;
 
@@ -18,14 +18,14 @@ fn address() -> SocketAddr {
     *ADDRESS.get_or_init(|| {
         let dir = tempfile::tempdir().expect("a folder").keep();
         let flag = |key: &str, value: &str| (key.to_owned(), vec![value.to_owned()]);
-        let given = Given {
+        let given = GivenSettings {
             flags: vec![
                 flag("dir", dir.to_str().expect("a path of text")),
                 flag("expire_after", "1s"),
                 flag("idle_timeout", "1s"),
                 flag("durability", "relaxed"),
             ],
-            ..Given::default()
+            ..GivenSettings::default()
         };
         let loaded = Loaded::from(given).expect("these are settings");
         let config = Config::new(&loaded, "", &Profiles::default(), "fuzz".to_owned());

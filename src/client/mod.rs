@@ -43,7 +43,7 @@
 //! # std::fs::create_dir(dir.path().join("copies"))?;
 //! # let store = dir.path().join("upload").display().to_string();
 //! # let flags = vec![("dir".to_owned(), vec![store])];
-//! # let loaded = config::Loaded::from(config::Given { flags, ..Default::default() })?;
+//! # let loaded = config::Loaded::from(config::GivenSettings { flags, ..Default::default() })?;
 //! # let options = config::Config::new(&loaded, "", &Default::default(), "example".to_owned())?.app;
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! #     let listener = listen_tcp("127.0.0.1:0".parse()?).await?;

@@ -71,18 +71,18 @@ impl<'a> MarkerListener<'a> {
 
     async fn check(&mut self, id: &UploadId, claim: &Claim) -> Result<(), RepositoryError> {
         let now = self.clock.now();
-        let due = |deadline: Timestamp| deadline.before(MAX_SKEW) <= now;
-        // The marker of an upload that is due has expired by itself.
-        let recorded = self.uploads.catalog().find(id).await?;
-        if recorded.is_none_or(|entry| entry.expires_at.is_none_or(due)) {
+        let nearly = now.after(MAX_SKEW);
+        // The marker of an upload that is due has expired by itself. One that is there again was
+        // replaced: setting a past deadline sends the event too.
+        if !self.markers.is_unmarked(id, nearly).await? {
             return Ok(());
         }
         let Some(manifest) = self.uploads.store().manifest(id).await? else {
             return Ok(());
         };
+        let due = |deadline| deadline <= nearly;
         let over = manifest.is_over(now) || manifest.expires_at.is_none_or(due);
-        // A marker that is there again was replaced: setting a past deadline sends the event too.
-        if over || self.markers.has_marker(id).await? || !claim.is_current() {
+        if over || !claim.is_current() {
             return Ok(());
         }
         if !self.is_believable(now) {

@@ -186,13 +186,14 @@ fn a_bucket_is_asked_once_for_the_sizes_of_all_files() {
     });
     let id = id_of(&server.upload(&form));
     let path = format!("/download/{id}");
+    // Others are the cleaner's.
+    let lists = |path: &str| path.contains("list-type") && path.contains(&id);
     let asked = |range: Option<&str>| {
         proxy.take_asked();
         let headers: Vec<(&str, &str)> = range.map(|range| ("Range", range)).into_iter().collect();
         let status = server.request("GET", &path, &headers, b"").status;
         let asked = proxy.take_asked();
-        let ours = |path: &str| path.contains("list-type") && path.contains(&id);
-        let listings = asked.iter().filter(|asked| ours(&asked.path)).count();
+        let listings = asked.iter().filter(|asked| lists(&asked.path)).count();
         let heads = asked
             .iter()
             .filter(|asked| asked.method == "HEAD" && !asked.path.contains(".json"));
@@ -204,12 +205,8 @@ fn a_bucket_is_asked_once_for_the_sizes_of_all_files() {
     let single = format!("/download/{id}/a");
     proxy.take_asked();
     assert_eq!(server.get(&single).status, 200);
-    let listings = proxy.take_asked();
-    assert!(
-        !listings
-            .iter()
-            .any(|asked| asked.path.contains("list-type"))
-    );
+    let asked_for_it = proxy.take_asked();
+    assert!(!asked_for_it.iter().any(|asked| lists(&asked.path)));
     let key = |name: &str| format!("up/{}/{id}-{name}", &id[..2]);
     bucket.put(&key("c"), b"shorter");
     assert_eq!(server.get(&path).status, 500);

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use redis::cmd;
 use tokio::sync::broadcast;
 
-use super::{RedisCatalog, failed, millis};
+use super::{RedisCatalog, failed, millis, scripts};
 use crate::catalog::{CatalogError, Markers};
-use crate::model::{Manifest, UploadId};
+use crate::model::{Manifest, Timestamp, UploadId};
 
 #[async_trait]
 impl Markers for RedisCatalog {
@@ -26,10 +26,10 @@ impl Markers for RedisCatalog {
         }
     }
 
-    async fn has_marker(&self, id: &UploadId) -> Result<bool, CatalogError> {
-        let mut exists = cmd("EXISTS");
-        exists.arg(self.shards.of(id, &["marker"]));
-        self.link.run(&exists).await.map_err(failed)
+    async fn is_unmarked(&self, id: &UploadId, time: Timestamp) -> Result<bool, CatalogError> {
+        let keys = self.shards.of(id, &["upload", "marker"]);
+        let unmarked: u8 = self.eval(scripts::UNMARKED, &keys, &[millis(time)]).await?;
+        Ok(unmarked == 1)
     }
 
     async fn set_marker(&self, manifest: &Manifest) -> Result<(), CatalogError> {

@@ -72,6 +72,13 @@ if KEYS[7] then settle(KEYS[7], KEYS[8], KEYS[9], ARGV[1], '0') end
 return 1"
 );
 
+/// Whether an upload is recorded with a deadline behind a time, and has no marker. Keys: record,
+/// marker. Argument: the time.
+pub const UNMARKED: &str = r"#!lua flags=no-writes
+local deadline = redis.call('HGET', KEYS[1], 'e')
+if not deadline or deadline == '' or tonumber(deadline) <= tonumber(ARGV[1]) then return 0 end
+return 1 - redis.call('EXISTS', KEYS[2])";
+
 /// Adds an upload to the uploads of some names. Keys: the names. Arguments: its order, id.
 /// Answers the highest order of all others of these names that is not below its own, else nothing.
 pub const NAME: &str = r"#!lua

@@ -170,9 +170,12 @@ async fn an_upload_recorded_without_a_marker_keeps_no_older_one() {
     let catalog = catalog(&link, 0).await;
     let now = Timestamp::from(std::time::SystemTime::now());
     let mut upload = conformance::manifest(1, &["a"]);
+    let upload_id = upload.id;
     upload.expires_at = Some(now.after(Duration::from_secs(60)));
+    let unmarked = async |at| catalog.is_unmarked(&upload_id, at).await.unwrap();
+    assert!(!unmarked(now).await, "it is not recorded");
     catalog.record(&upload).await.unwrap();
-    assert!(catalog.has_marker(&upload.id).await.unwrap());
+    assert!(!unmarked(now).await, "it has its marker");
     // A comparison does not set a marker that an operator has removed.
     redis.cli(&[
         "EVAL",
@@ -180,12 +183,20 @@ async fn an_upload_recorded_without_a_marker_keeps_no_older_one() {
         "0",
     ]);
     catalog.record(&upload).await.unwrap();
-    assert!(!catalog.has_marker(&upload.id).await.unwrap());
+    assert!(unmarked(now).await);
+    assert!(
+        !unmarked(now.after(Duration::from_secs(60))).await,
+        "it is due"
+    );
     catalog.set_marker(&upload).await.unwrap();
+    assert!(!unmarked(now).await);
     // Another instance, to which this server refuses the events.
     catalog.events.refuse();
     upload.generation += 1;
     upload.expires_at = Some(now.after(Duration::from_secs(600)));
     catalog.update(&upload).await.unwrap();
-    assert!(!catalog.has_marker(&upload.id).await.unwrap());
+    assert!(unmarked(now).await);
+    // A server that has lost its data has neither a record nor a marker.
+    redis.cli(&["FLUSHALL"]);
+    assert!(!unmarked(now).await);
 }

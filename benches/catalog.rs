@@ -2,7 +2,7 @@
 //! figures are of one run on a shared machine. `./bench I` makes an index anew.
 
 #[path = "speed/stored.rs"]
-#[allow(dead_code, reason = "what lies in a store is for `./bench`")]
+#[allow(dead_code, reason = "`./bench` uses the other items of this module")]
 mod stored;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use redis::cmd;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::store_watch::{IdentityError, publish};
+use super::store_watch::{IdentityError, poll, publish};
 use crate::coordination::{self, Keys, Link};
 use crate::store::{Store, StoreId};
 
@@ -79,23 +79,15 @@ impl StorePairing {
 
     /// Checks whether both still have the same id, and publishes what is wrong, until `stop`.
     pub async fn watch(self, trouble: watch::Sender<Option<String>>, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(POLL_INTERVAL) => {}
-            }
-            let checked = tokio::select! {
-                () = stop.cancelled() => return,
-                checked = self.check() => checked,
-            };
-            let found = match checked {
-                Ok(()) => None,
+        let check = || async {
+            match self.check().await {
+                Ok(()) => publish(&trouble, None),
                 // The index reports that itself.
-                Err(IdentityError::Redis(_)) => continue,
-                Err(error) => Some(error.to_string()),
-            };
-            publish(&trouble, found);
-        }
+                Err(IdentityError::Redis(_)) => {}
+                Err(error) => publish(&trouble, Some(error.to_string())),
+            }
+        };
+        stop.run_until_cancelled(poll(POLL_INTERVAL, check)).await;
     }
 
     async fn check(&self) -> Result<(), IdentityError> {

@@ -69,22 +69,15 @@ pub async fn watch_bucket(
     trouble: watch::Sender<Option<String>>,
     stop: CancellationToken,
 ) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(BUCKET_INTERVAL) => {}
-        }
-        let found = tokio::select! {
-            () = stop.cancelled() => return,
-            found = store.identity() => found,
-        };
-        let wrong = match found {
+    let check = || async {
+        let wrong = match store.identity().await {
             Ok(Some(found)) if found == id => None,
             Ok(_) => Some(format!("the bucket is not that of the store {id} any more")),
             Err(error) => Some(error.to_string()),
         };
         publish(&trouble, wrong);
-    }
+    };
+    stop.run_until_cancelled(poll(BUCKET_INTERVAL, check)).await;
 }
 
 /// Checks whether the folder of a store is still the one that was opened, and publishes what is
@@ -96,21 +89,22 @@ pub async fn watch_folder(
     trouble: watch::Sender<Option<String>>,
     stop: CancellationToken,
 ) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(FOLDER_INTERVAL) => {}
-        }
-        let found = tokio::select! {
-            () = stop.cancelled() => return,
-            found = store.identity() => found,
-        };
-        match found {
+    let check = || async {
+        match store.identity().await {
             Err(error @ StoreError::Io { .. }) => publish(&trouble, Some(error.to_string())),
             // The process has no descriptor left, and the folder may be there.
             Err(StoreError::Unavailable(_)) => {}
             _ => publish(&trouble, None),
         }
+    };
+    stop.run_until_cancelled(poll(FOLDER_INTERVAL, check)).await;
+}
+
+/// Runs `check` for ever, each time after a pause of `interval`.
+pub async fn poll<F: Future<Output = ()>>(interval: Duration, check: impl Fn() -> F) {
+    loop {
+        tokio::time::sleep(interval).await;
+        check().await;
     }
 }
 

@@ -169,7 +169,8 @@ impl IndexFileInner {
         Ok(())
     }
 
-    /// A block as it is in the file; zeros where all of it, `replaced` bytes, is to be replaced.
+    /// The content of a block. A caller that replaces all of its bytes (`replaced` is their number)
+    /// gets zeros: the file is not read for it.
     fn block(&self, block: u64, replaced: u64) -> io::Result<Box<[u8; BLOCK]>> {
         let mut content = Box::new([0; BLOCK]);
         if replaced < BLOCK as u64 {

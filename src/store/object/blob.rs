@@ -85,7 +85,11 @@ impl BucketInner {
         }
     }
 
-    /// One listing of the upload's keys, where more than one file is to be verified.
+    /// Checks that the files among some parts of an upload have their sizes. Several files are
+    /// looked up in one listing of the upload's keys, a single one by a request of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] names a file that is missing or has another size.
     pub async fn verify(&self, manifest: &Manifest, parts: Range<usize>) -> Result<(), StoreError> {
         let id = &manifest.id;
         let files = manifest.files_among(parts);

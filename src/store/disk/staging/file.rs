@@ -214,7 +214,8 @@ pub struct PendingLink<'a> {
 }
 
 impl<'a> PendingLink<'a> {
-    /// Writes a small file of the upload `id` that is to be called `name` in `dir`. Blocks.
+    /// Writes the content of a small file of the upload `id`, which [`link`](Self::link) gives its
+    /// name; errors say `name`. Blocks.
     pub fn write(
         inner: &'a Inner,
         dir: &Folder,

@@ -54,7 +54,8 @@ impl Descriptors {
 pub struct Written(AtomicU64);
 
 impl Written {
-    /// Counts bytes to be written; answers whether the free space is to be checked again.
+    /// Counts the bytes that an upload is about to write; answers whether the upload checks the free
+    /// space again before it does.
     pub fn count(&self, bytes: u64) -> bool {
         let before = self.0.fetch_add(bytes, Ordering::Relaxed);
         before / CHECK_INTERVAL != before.wrapping_add(bytes) / CHECK_INTERVAL
@@ -83,7 +84,7 @@ impl Space {
     /// Asks the file system for its free space. Blocks where that is not local.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] when less is free than is to be kept free.
+    /// [`StoreError::NoSpace`] when fewer bytes are free than `min_free`.
     pub fn check(&self) -> Result<(), StoreError> {
         if self.min_free == 0 && !self.remote {
             return Ok(());

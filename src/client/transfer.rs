@@ -32,6 +32,9 @@ pub(super) struct Transfer<'a> {
     len: Option<u64>,
     /// How many of its bytes were given out.
     at: u64,
+    /// The most bytes that were given out of one form: a server that begins at the start each time
+    /// makes progress only behind them.
+    farthest: u64,
     /// How many bytes to drop of an answer that begins at the start again.
     skip: u64,
 }
@@ -72,6 +75,7 @@ impl<'a> Transfer<'a> {
             etag: None,
             len: None,
             at: 0,
+            farthest: 0,
             skip: 0,
         };
         let boundary = transfer.take_over()?;
@@ -97,7 +101,10 @@ impl<'a> Transfer<'a> {
                     bytes.advance(dropped as usize);
                     if !bytes.is_empty() {
                         self.at += bytes.len() as u64;
-                        self.delays = self.policy.build();
+                        if self.at > self.farthest {
+                            self.farthest = self.at;
+                            self.delays = self.policy.build();
+                        }
                         return Ok(Next::Bytes(bytes));
                     }
                 }

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::{Cutter, Form, Server, Wharf, end_of, entries, noise};
 
@@ -236,6 +238,26 @@ fn a_form_that_changed_begins_anew() {
         said.err.contains("changed on the server after 7 bytes"),
         "{said:?}"
     );
+}
+
+#[test]
+fn a_form_that_breaks_at_the_same_byte_each_time_is_given_up() {
+    let old = form("old one", "old two");
+    // Without an ETag it comes from its start each time: the bytes before the break are not new.
+    let given = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&given);
+    let answers = (0..12).map(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        answer("200 OK", "", &old, 40)
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let said = Wharf::at(dir.path())
+        .env("WHARF_URL", &scripted(answers))
+        .run(&["download", "x", "--retries", "2"]);
+    assert_eq!(said.code, Some(6), "{said:?}");
+    // Three were sent, and one more is ready for the next connection.
+    assert!(given.load(Ordering::Relaxed) <= 4, "{said:?}");
+    assert_eq!(entries(dir.path()), [""; 0]);
 }
 
 #[test]

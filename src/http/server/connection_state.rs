@@ -25,8 +25,9 @@ pub struct ConnectionState {
     writing: AtomicBool,
     http2: AtomicBool,
     linger: AtomicBool,
-    /// Since when it waits for a request, in milliseconds of [`millis`]; 0 while it does not.
-    idle_since: AtomicU64,
+    /// Since when it waits for a request or the rest of a head, as [`Waiting`] has it; 0 while it
+    /// does neither.
+    waiting_since: AtomicU64,
     /// Notified when the connection is to make room for another.
     leave: Notify,
 }
@@ -35,20 +36,21 @@ impl ConnectionState {
     /// The state of a connection that waits for its first request.
     pub fn new() -> Arc<Self> {
         let state = Self::default();
-        state.set_idle_since(Some(Instant::now()));
+        state.set_waiting(Some(Waiting::for_request(Instant::now())));
         Arc::new(state)
     }
 
-    /// Notes since when the connection waits for a request; `None` when it does not.
-    pub fn set_idle_since(&self, since: Option<Instant>) {
-        self.idle_since
-            .store(since.map_or(0, millis), Ordering::Relaxed);
+    /// Notes since when the connection waits; `None` while it is being answered.
+    pub fn set_waiting(&self, since: Option<Waiting>) {
+        self.waiting_since
+            .store(since.map_or(0, |waiting| waiting.0), Ordering::Relaxed);
     }
 
-    /// Since when it waits for a request, as a number that grows with time; `None` when it does
-    /// not.
-    pub fn idle_since(&self) -> Option<u64> {
-        Some(self.idle_since.load(Ordering::Relaxed)).filter(|since| *since > 0)
+    /// Since when it waits; `None` while it is being answered.
+    pub fn waiting(&self) -> Option<Waiting> {
+        Some(self.waiting_since.load(Ordering::Relaxed))
+            .filter(|since| *since > 0)
+            .map(Waiting)
     }
 
     /// Asks the connection to make room for another.
@@ -103,11 +105,31 @@ impl ConnectionState {
     }
 }
 
+/// Since when a connection waits for its client. The least one is the first to make room: the one
+/// that waits longest for a request, and where none does, for the rest of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Waiting(u64);
+
+impl Waiting {
+    /// More than any number of milliseconds that a process may last.
+    const HEAD: u64 = 1 << 63;
+
+    /// For the first byte of a request.
+    pub fn for_request(since: Instant) -> Self {
+        Waiting(millis(since))
+    }
+
+    /// For the rest of a head that has begun.
+    pub fn for_head(since: Instant) -> Self {
+        Waiting(millis(since) | Self::HEAD)
+    }
+}
+
 /// Milliseconds of `instant` on the clock of this process, more than 0.
 fn millis(instant: Instant) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     let since = instant.saturating_duration_since(*START);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1) + 1
+    u64::try_from(since.as_millis()).unwrap_or(Waiting::HEAD - 2) + 1
 }
 
 /// A request that is being answered, up to the end of its answer.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection_state::ConnectionState;
+use super::connection_state::{ConnectionState, Waiting};
 
 /// How long a connection that was asked to leave may take before another is asked as well.
 const LEAVING: Duration = Duration::from_millis(50);
-/// How many of the longest idle connections one look finds: a look at all connections for each new
+/// How many of the longest waiting connections one look finds: a look at all connections for each new
 /// one would let an attacker choose how much work the server does.
 const FOUND: usize = 128;
 
@@ -28,9 +28,9 @@ pub struct Connections {
 struct OpenConnections {
     next: u64,
     states: HashMap<u64, Arc<ConnectionState>>,
-    /// The longest idle connections at the last look: since when, and their numbers, the longest
-    /// last.
-    longest: Vec<(u64, u64)>,
+    /// The connections that waited longest at the last look: since when, and their numbers, the
+    /// longest last.
+    longest: Vec<(Waiting, u64)>,
 }
 
 /// A connection that was admitted, until it is dropped.
@@ -65,7 +65,7 @@ impl Connections {
     }
 
     /// Admits one more. While there are as many as there may be, the one that waits longest for a
-    /// request is asked to leave; where all are busy, `make_room` may end one; else this waits.
+    /// request, or for the rest of its head, is asked to leave; where all are busy, `make_room` may end one; else this waits.
     pub async fn admit(self: &Arc<Self>, make_room: impl Fn()) -> AdmittedConnection {
         let permit = self.permit(make_room).await;
         let state = ConnectionState::new();
@@ -104,7 +104,7 @@ impl Connections {
 }
 
 impl OpenConnections {
-    /// Asks the one that waits longest for a request to leave. False if none does.
+    /// Asks the one that waits longest to leave. False if none does.
     fn ask_one_to_leave(&mut self) -> bool {
         for find in [false, true] {
             if find {
@@ -115,9 +115,9 @@ impl OpenConnections {
                     continue;
                 };
                 // Since it was found it may have had a request.
-                if state.idle_since() == Some(since) {
+                if state.waiting() == Some(since) {
                     // It is asked once: if it is still there the next time, another is asked.
-                    state.set_idle_since(None);
+                    state.set_waiting(None);
                     state.ask_to_leave();
                     return true;
                 }
@@ -127,9 +127,9 @@ impl OpenConnections {
     }
 
     fn find_longest(&mut self) {
-        let idle =
-            |(number, state): (&u64, &Arc<ConnectionState>)| Some((state.idle_since()?, *number));
-        self.longest.extend(self.states.iter().filter_map(idle));
+        let waiting =
+            |(number, state): (&u64, &Arc<ConnectionState>)| Some((state.waiting()?, *number));
+        self.longest.extend(self.states.iter().filter_map(waiting));
         self.longest.sort_unstable();
         self.longest.truncate(FOUND);
         self.longest.shrink_to(FOUND);
@@ -163,24 +163,34 @@ mod tests {
         for (age, connection) in [5, 20, 3, 10].into_iter().zip(&open) {
             tokio::time::advance(SECOND).await;
             let since = Instant::now() + (20 - age) * SECOND;
-            connection.state.set_idle_since(Some(since));
+            let waiting = Waiting::for_request(since);
+            connection.state.set_waiting(Some(waiting));
         }
         // The one that would be first is answering.
-        open[1].state.set_idle_since(None);
+        open[1].state.set_waiting(None);
         let longest = open.remove(3);
         let leaves = async {
             longest.state.asked_to_leave().await;
             drop(longest);
         };
         let (admitted, ()) = tokio::join!(connections.admit(|| panic!("one is idle")), leaves);
-        assert!(admitted.state.idle_since().is_some());
+        assert!(admitted.state.waiting().is_some());
+    }
+
+    #[test]
+    fn a_head_gives_way_after_all_that_wait_for_a_request() {
+        let now = Instant::now();
+        let (request, head) = (Waiting::for_request, Waiting::for_head);
+        assert!(request(now) < request(now + SECOND));
+        assert!(request(now + SECOND) < head(now));
+        assert!(head(now) < head(now + SECOND));
     }
 
     #[tokio::test(start_paused = true)]
     async fn where_all_are_busy_a_new_one_waits() {
         let connections = Connections::new(1);
         let busy = connections.admit(|| {}).await;
-        busy.state.set_idle_since(None);
+        busy.state.set_waiting(None);
         let asked = std::cell::Cell::new(0);
         let admission = connections.admit(|| asked.set(asked.get() + 1));
         assert!(timeout(SECOND, admission).await.is_err());

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::connection_state::ConnectionState;
+use super::connection_state::{ConnectionState, Waiting};
 use super::preface::Preface;
 use super::{Deadline, Timeouts};
 
@@ -165,8 +165,11 @@ impl<T> Transport<T> {
                 Awaits::Request | Awaits::Answer => self.timeouts.keep_alive,
             };
             let since = self.reading.deadline.set(limit);
-            self.state
-                .set_idle_since((now == Awaits::Request).then_some(since));
+            self.state.set_waiting(match now {
+                Awaits::Request => Some(Waiting::for_request(since)),
+                Awaits::Head => Some(Waiting::for_head(since)),
+                Awaits::Answer => None,
+            });
         }
         if now == Awaits::Answer || received {
             return Poll::Pending;

@@ -14,6 +14,7 @@ mod room;
 #[cfg(test)]
 mod sample;
 mod stored;
+mod suggest;
 mod time;
 mod unique_names;
 pub mod units;
@@ -29,5 +30,6 @@ pub use plain::{is_active, plain, plain_json};
 pub use raw::RawText;
 pub use room::{ROOM_UNIT, room_of};
 pub use stored::{Reason, Stored, Tombstone};
+pub use suggest::closest;
 pub use time::{Clock, Timestamp, Uptime};
 pub use unique_names::UniqueNames;

@@ -21,7 +21,7 @@ fn address() -> SocketAddr {
         let given = GivenSettings {
             flags: vec![
                 flag("dir", dir.to_str().expect("a path of text")),
-                flag("expire_after", "1s"),
+                flag("default_expires_in", "1s"),
                 flag("idle_timeout", "1s"),
                 flag("durability", "relaxed"),
             ],

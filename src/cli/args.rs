@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use super::client::{self, ClientCommand};
 use super::settings::Sources;
-use crate::config::{SETTINGS, SettingKind};
+use crate::config::{SETTINGS, Setting, SettingKind, SettingShape};
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub enum Command {
     Server(ServerCommand),
     /// Ask a server.
     Client(Box<ClientCommand>),
+    /// Print a settings file that has the defaults.
+    Defaults,
     /// Print completions.
     Completions(Shell),
     /// Print a manual page.
@@ -30,7 +32,10 @@ pub enum ServerCommand {
     /// Serve.
     Serve,
     /// Print the settings.
-    Config,
+    Config {
+        /// Whether as a JSON object.
+        json: bool,
+    },
     /// Read every stored file.
     Check {
         /// Whether uploads whose manifest is damaged are removed.
@@ -85,11 +90,11 @@ pub fn command() -> clap::Command {
     ];
     for (name, about) in serving {
         let mut sub = settings(clap::Command::new(name).about(about));
-        if name == "reindex" {
-            sub = reindex(sub);
-        }
-        if name == "check" {
-            sub = sub.arg(removal());
+        match name {
+            "reindex" => sub = reindex(sub),
+            "check" => sub = sub.arg(removal()),
+            "config" => sub = sub.args(forms_of_config()),
+            _ => {}
         }
         command = command.subcommand(sub);
     }
@@ -106,6 +111,20 @@ pub fn command() -> clap::Command {
             .about("Print the manual page of wharf, or of one of its commands")
             .arg(Arg::new("page").value_name("COMMAND")),
     ])
+}
+
+fn forms_of_config() -> [Arg; 2] {
+    [
+        Arg::new("json")
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .help("Print one JSON object: each setting with its value and where it was given"),
+        Arg::new("defaults")
+            .long("defaults")
+            .action(ArgAction::SetTrue)
+            .conflicts_with("json")
+            .help("Print a settings file with every setting, its help and its default, whatever is set"),
+    ]
 }
 
 fn removal() -> Arg {
@@ -138,45 +157,54 @@ fn reindex(command: clap::Command) -> clap::Command {
 
 /// The command with every setting as a flag.
 fn settings(mut command: clap::Command) -> clap::Command {
-    command = command.args([
+    command = command.arg(
         Arg::new("config")
             .long("config")
             .value_name("FILE")
             .help("Read settings from this TOML file (also WHARF_CONFIG)")
             .value_parser(value_parser!(PathBuf)),
-        Arg::new("port")
-            .short('p')
-            .long("port")
-            .value_name("PORT")
-            .help("Listen on this port")
-            .value_parser(value_parser!(u16))
-            .conflicts_with("listen"),
-        Arg::new("bind")
-            .short('b')
-            .long("bind")
-            .value_name("HOST")
-            .help("Listen on this address")
-            .conflicts_with("listen"),
-    ]);
+    );
     for setting in SETTINGS {
-        let action = match setting.kind {
-            SettingKind::Single => ArgAction::Set,
-            SettingKind::List => ArgAction::Append,
-        };
-        let default = match setting.default {
-            "" => String::new(),
-            text => format!(" [default: {text}]"),
-        };
-        command = command.arg(
-            Arg::new(setting.key)
-                .long(setting.flag())
-                .value_name(setting.value)
-                .help(format!("{}{default}", setting.help))
-                .help_heading(setting.group)
-                .action(action),
-        );
+        command = command.arg(flag_of(setting)).args(former_flag_of(setting));
     }
     command
+}
+
+fn flag_of(setting: &'static Setting) -> Arg {
+    let default = match setting.default {
+        "" => String::new(),
+        text => format!(" [default: {text}]"),
+    };
+    let arg = Arg::new(setting.key)
+        .long(setting.flag())
+        .value_name(setting.value)
+        .help(format!("{}{default}", setting.help))
+        .help_heading(setting.group)
+        .action(match setting.kind {
+            SettingKind::Single => ArgAction::Set,
+            SettingKind::List => ArgAction::Append,
+        });
+    let arg = match setting.short {
+        Some(short) => arg.short(short),
+        None => arg,
+    };
+    match setting.shape {
+        // What stands behind the flag may be a command.
+        SettingShape::Switch => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        _ => arg,
+    }
+}
+
+/// The flag that a setting had before, which no help mentions.
+fn former_flag_of(setting: &'static Setting) -> Option<Arg> {
+    let former = setting.former?;
+    let arg = Arg::new(former)
+        .long(former.replace('_', "-"))
+        .value_name(setting.value);
+    Some(arg.hide(true).action(ArgAction::Set))
 }
 
 /// # Errors
@@ -212,6 +240,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
 fn without_settings(name: &str, matches: &ArgMatches) -> Option<Command> {
     Some(match name {
         "completions" => Command::Completions(*matches.get_one::<Shell>("shell")?),
+        "config" if matches.get_flag("defaults") => Command::Defaults,
         "man" => Command::Man(matches.get_one::<String>("page").cloned()),
         _ => Command::Client(Box::new(client::args::read(name, matches)?)),
     })
@@ -219,7 +248,9 @@ fn without_settings(name: &str, matches: &ArgMatches) -> Option<Command> {
 
 fn server_command(name: &str, matches: &ArgMatches) -> ServerCommand {
     match name {
-        "config" => ServerCommand::Config,
+        "config" => ServerCommand::Config {
+            json: matches.get_flag("json"),
+        },
         "check" => ServerCommand::Check {
             remove: matches.get_flag("remove"),
         },
@@ -233,24 +264,10 @@ fn server_command(name: &str, matches: &ArgMatches) -> ServerCommand {
 /// The settings given as flags.
 fn flags(matches: &ArgMatches) -> Vec<(String, Vec<String>)> {
     let mut flags = Vec::new();
-    for setting in SETTINGS {
-        if let Some(values) = matches.get_many::<String>(setting.key) {
-            flags.push((setting.key.to_owned(), values.cloned().collect()));
+    for key in SETTINGS.iter().flat_map(Setting::keys) {
+        if let Some(values) = matches.get_many::<String>(key) {
+            flags.push((key.to_owned(), values.cloned().collect()));
         }
-    }
-    let (port, bind) = (
-        matches.get_one::<u16>("port"),
-        matches.get_one::<String>("bind"),
-    );
-    if port.is_some() || bind.is_some() {
-        let host = bind.map_or("127.0.0.1", String::as_str);
-        let host = if host.contains(':') && !host.starts_with('[') {
-            format!("[{host}]")
-        } else {
-            host.to_owned()
-        };
-        let address = format!("{host}:{}", port.unwrap_or(&8080));
-        flags.push(("listen".to_owned(), vec![address]));
     }
     flags
 }
@@ -289,19 +306,36 @@ mod tests {
     }
 
     #[test]
-    fn short_forms_of_the_address() {
-        let listen = |args: &[&str]| flags(args)[0].1.clone();
-        assert_eq!(listen(&["-p", "0"]), ["127.0.0.1:0"]);
-        assert_eq!(listen(&["-b", "::1", "-p", "81"]), ["[::1]:81"]);
-        assert_eq!(listen(&["-b", "0.0.0.0"]), ["0.0.0.0:8080"]);
+    fn short_flags_and_switches_and_old_names() {
+        let owned = |key: &str, text: &str| (key.to_owned(), vec![text.to_owned()]);
+        assert_eq!(flags(&["-p", "0"]), [owned("port", "0")]);
+        let both = flags(&["serve", "-b", "::1", "--port=81"]);
+        assert_eq!(both, [owned("port", "81"), owned("bind", "::1")]);
         assert_eq!(
-            listen(&["--listen", "a:1", "--listen", "b:2"]),
+            flags(&["--listen", "a:1", "--listen", "b:2"])[0].1,
             ["a:1", "b:2"]
         );
+        let redirect = |text: &str| [owned("s3_redirect", text)];
+        assert_eq!(flags(&["--s3-redirect", "serve"]), redirect("true"));
+        assert_eq!(flags(&["--s3-redirect=off"]), redirect("off"));
+        assert_eq!(
+            flags(&["--expire-after", "7d"]),
+            [owned("expire_after", "7d")]
+        );
+        let help = command().render_long_help().to_string();
+        assert!(!help.contains("--expire-after") && help.contains("--default-expires-in"));
+    }
+
+    #[test]
+    fn what_is_unknown_is_named_with_a_suggestion() {
+        let wrong = ["wharf", "--max-fils", "3"];
+        let error = command()
+            .try_get_matches_from(wrong)
+            .unwrap_err()
+            .to_string();
         assert!(
-            command()
-                .try_get_matches_from(["wharf", "--max-fils", "3"])
-                .is_err()
+            error.contains("--max-fils") && error.contains("--max-files"),
+            "{error}"
         );
     }
 }

@@ -26,30 +26,35 @@ pub use stderr::reason;
 /// What kept it from its end, for standard error.
 pub fn run() -> anyhow::Result<ExitCode> {
     let Invocation { command, sources } = args::parse();
-    let warnings = unknown_variables(std::env::vars_os().map(|(name, _)| name));
-    let warn = || warnings.iter().for_each(|warning| say(warning));
+    let mut warnings = unknown_variables(std::env::vars_os().map(|(name, _)| name));
     let command = match command {
         Command::Completions(shell) => return Ok(manual::completions(shell)),
         Command::Man(page) => return Ok(manual::man(page.as_deref())),
+        Command::Defaults => return config::defaults(),
         // A client has no settings, and does not read those of a server.
         Command::Client(command) => {
             if !command.is_quiet() {
-                warn();
+                warn(&warnings);
             }
             return Ok(client::run(*command));
         }
         Command::Server(command) => command,
     };
     let loaded = settings::load(&sources)?;
+    warnings.extend_from_slice(&loaded.warnings);
     // Read last, so that the file named by one setting can hold others.
     let config = settings::check_values(&loaded)?;
     if !matches!(command, ServerCommand::Serve) {
-        warn();
+        warn(&warnings);
     }
     match command {
         ServerCommand::Serve => serve::run(config, &warnings, Reloader::new(sources, loaded)),
-        ServerCommand::Config => config::run(&loaded),
+        ServerCommand::Config { json } => config::run(&loaded, json),
         ServerCommand::Check { remove } => check::run(&config, remove),
         ServerCommand::Reindex { adopt } => reindex::run(&config, adopt),
     }
+}
+
+fn warn(warnings: &[String]) {
+    warnings.iter().for_each(|warning| say(warning));
 }

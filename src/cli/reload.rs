@@ -78,6 +78,9 @@ impl Reloader {
 
     fn report(&self, loaded: &Loaded) {
         tracing::info!("SIGHUP: the settings were read anew");
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
         let keys = SETTINGS.iter().map(|setting| setting.key);
         let changed = keys.filter(|&key| loaded.get(key).texts != self.loaded.get(key).texts);
         let waiting: Vec<&str> = changed.filter(|key| !CHANGEABLE.contains(key)).collect();

@@ -1,6 +1,7 @@
 //! `wharf serve`.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use anyhow::Context as _;
 use super::reload::{Reloader, Running, on_hangup};
 use crate::config::{Config, ListenAddress};
 use crate::http::rules::access::Scope;
-use crate::http::server::{Listener, listen_tcp, listen_unix};
+use crate::http::server::{Listener, listen_everywhere, listen_passed, listen_tcp, listen_unix};
 use crate::shutdown::{Hangup, Shutdown, survive_file_limit};
 use crate::{app, log};
 
@@ -64,6 +65,14 @@ async fn listen(address: &ListenAddress) -> anyhow::Result<Vec<Listener>> {
             let failed = || format!("cannot listen on unix:{}", path.display());
             Ok(vec![listen_unix(path.clone()).await.with_context(failed)?])
         }
+        ListenAddress::Everywhere(port) => {
+            let failed = || format!("cannot listen on :{port}");
+            Ok(vec![listen_everywhere(*port).await.with_context(failed)?])
+        }
+        ListenAddress::Descriptor(number) => {
+            let failed = || format!("cannot listen on fd:{number}");
+            Ok(vec![listen_passed(*number).await.with_context(failed)?])
+        }
         ListenAddress::Tcp(text) => {
             let failed = || format!("cannot listen on {text}");
             let mut listeners = Vec::new();
@@ -77,7 +86,11 @@ async fn listen(address: &ListenAddress) -> anyhow::Result<Vec<Listener>> {
 
 fn announce(listener: &Listener, upload_open: bool) -> io::Result<()> {
     match listener {
-        Listener::Unix(_, path) => tracing::info!("listening on unix:{}", path.display()),
+        Listener::Unix(listener, _) => {
+            let address = listener.local_addr()?;
+            let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
+            tracing::info!("listening on unix:{}", path.display());
+        }
         Listener::Tcp(listener) => {
             let address = listener.local_addr()?;
             tracing::info!("listening on http://{address}");

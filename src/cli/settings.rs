@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
-use crate::config::{Config, GivenSettings, Loaded, Profiles};
+use crate::config::{Config, GivenSettings, Loaded, Profiles, ReadFile};
 
 /// The sources of settings, beside the environment.
 #[derive(Debug, Default)]
@@ -35,6 +35,7 @@ pub fn load(sources: &Sources) -> anyhow::Result<Loaded> {
         flags: sources.flags.clone(),
         environment: std::env::vars_os().collect(),
         file: file.transpose()?,
+        read: ReadFile(|path| std::fs::read_to_string(path)),
     })?)
 }
 

@@ -1,11 +1,17 @@
 //! Where each setting's value comes from.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
-use super::settings::{ACCESS, SETTINGS, Setting, SettingKind, find};
+use super::access;
+use super::file::{self, FileValue, Place};
+use super::settings::{ACCESS, SETTINGS, Setting, SettingKind, env_of, find, flag_of};
+use crate::model::closest;
 
 /// Variables that begin like settings and are something else: the client's server and token,
 /// the settings file, and a switch of the tests.
@@ -20,6 +26,19 @@ pub struct GivenSettings {
     pub environment: Vec<(OsString, OsString)>,
     /// The settings file: its path and its text.
     pub file: Option<(PathBuf, String)>,
+    /// How the files of secrets are read that the settings file names.
+    pub read: ReadFile,
+}
+
+/// A way to read a file as text.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadFile(pub fn(&Path) -> io::Result<String>);
+
+impl Default for ReadFile {
+    /// Reads none.
+    fn default() -> Self {
+        ReadFile(|_| Err(io::ErrorKind::Unsupported.into()))
+    }
 }
 
 /// Where a value was given.
@@ -27,19 +46,38 @@ pub struct GivenSettings {
 pub enum SettingOrigin {
     /// Nowhere.
     Default,
-    /// In the file of this path.
-    File(PathBuf),
+    /// In the settings file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
     /// In the environment, under this name.
     Environment(String),
     /// As this flag.
     Flag(String),
 }
 
+impl SettingOrigin {
+    /// Of two values the one with the higher number counts.
+    pub(super) fn rank(&self) -> u8 {
+        match self {
+            SettingOrigin::Default => 0,
+            SettingOrigin::File { .. } => 1,
+            SettingOrigin::Environment(_) => 2,
+            SettingOrigin::Flag(_) => 3,
+        }
+    }
+}
+
 impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SettingOrigin::Default => f.write_str("default"),
-            SettingOrigin::File(path) => write!(f, "file {}", path.display()),
+            SettingOrigin::File { path, line } => {
+                write!(f, "file {}, line {line}", path.display())
+            }
             SettingOrigin::Environment(name) => write!(f, "environment {name}"),
             SettingOrigin::Flag(flag) => write!(f, "flag --{flag}"),
         }
@@ -61,6 +99,8 @@ pub struct Loaded {
     values: BTreeMap<&'static str, SettingValue>,
     /// The variables of AWS, as they were given.
     pub aws: Vec<(String, String)>,
+    /// What the user should know: old names, variables that are no settings after all.
+    pub warnings: Vec<String>,
 }
 
 /// Why the settings are refused.
@@ -75,7 +115,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A key that is no setting.
-    #[error("{origin}: there is no setting {key:?}")]
+    #[error("{origin}: there is no setting {key:?}{}", did_you_mean(.key))]
     Unknown {
         /// Where it was given.
         origin: String,
@@ -106,22 +146,26 @@ impl Loaded {
                 .map(|setting| (setting.key, default(setting)))
                 .collect(),
             aws: Vec::new(),
+            warnings: Vec::new(),
         };
         if let Some((path, text)) = given.file {
-            loaded.add_file(path, &text)?;
+            loaded.add_file(path, &text, given.read)?;
         }
-        for (name, value) in given.environment {
+        // Old keys come last, and see whether the new one is there.
+        let mut environment = given.environment;
+        environment.sort_by_key(|(name, _)| is_old_variable(name));
+        for (name, value) in environment {
             loaded.add_variable(&name, &value)?;
         }
-        for (key, texts) in given.flags {
-            let setting = find(&key).ok_or_else(|| ConfigError::Unknown {
+        let mut flags = given.flags;
+        flags.sort_by_key(|(key, _)| find(key).is_none());
+        for (key, texts) in flags {
+            let setting = of_key(&key).ok_or_else(|| ConfigError::Unknown {
                 origin: "flag".to_owned(),
                 key: key.clone(),
             })?;
-            let origin = SettingOrigin::Flag(setting.flag());
-            loaded
-                .values
-                .insert(setting.key, SettingValue { texts, origin });
+            let origin = SettingOrigin::Flag(flag_of(&key));
+            loaded.put(setting, &key, SettingValue { texts, origin })?;
         }
         Ok(loaded)
     }
@@ -130,6 +174,11 @@ impl Loaded {
     pub fn get(&self, key: &'static str) -> &SettingValue {
         // Every setting of the table has its default.
         &self.values[key]
+    }
+
+    /// Whether a setting of the table was given, be it as it is without.
+    pub fn is_given(&self, key: &'static str) -> bool {
+        self.get(key).origin != SettingOrigin::Default
     }
 
     /// An error about the value of `key`. Where `reason` repeats the value, its secrets are masked.
@@ -152,31 +201,59 @@ impl Loaded {
         }
     }
 
-    fn add_file(&mut self, path: PathBuf, text: &str) -> Result<(), ConfigError> {
-        let table: toml::Table =
-            text.parse()
-                .map_err(|error: toml::de::Error| ConfigError::File {
-                    path: path.clone(),
-                    reason: place_and_reason(text, &error),
-                })?;
-        for (key, value) in table {
-            let origin = SettingOrigin::File(path.clone());
-            let setting = find(&key).ok_or_else(|| ConfigError::Unknown {
+    /// Takes a value that was given as `key`, which may be the one that the setting had before.
+    ///
+    /// # Errors
+    /// The same source has it under its other key as well.
+    fn put(
+        &mut self,
+        setting: &'static Setting,
+        key: &str,
+        value: SettingValue,
+    ) -> Result<(), ConfigError> {
+        let origin = &value.origin;
+        if key != setting.key {
+            let other = &self.get(setting.key).origin;
+            if other.rank() == origin.rank() && other != origin {
+                return Err(ConfigError::Value {
+                    key: setting.key,
+                    origin: origin.to_string(),
+                    reason: format!("it is given under its old name {key} as well"),
+                });
+            }
+            self.warnings.push(format!(
+                "{origin}: {key} is called {} now; the old name is read for one release",
+                setting.key
+            ));
+        }
+        self.values.insert(setting.key, value);
+        Ok(())
+    }
+
+    fn add_file(&mut self, path: PathBuf, text: &str, read: ReadFile) -> Result<(), ConfigError> {
+        let entries = file::read(text).map_err(|reason| ConfigError::File {
+            path: path.clone(),
+            reason,
+        })?;
+        let mut known = Vec::new();
+        for (Place { key, line }, value) in entries {
+            let path = path.clone();
+            let origin = SettingOrigin::File { path, line };
+            let setting = of_key(&key).ok_or_else(|| ConfigError::Unknown {
                 origin: origin.to_string(),
-                key,
+                key: key.clone(),
             })?;
-            let texts = toml_texts(setting, value).ok_or_else(|| ConfigError::Value {
+            let texts = texts_of(setting, value, read).map_err(|reason| ConfigError::Value {
                 key: setting.key,
                 origin: origin.to_string(),
-                reason: match setting.kind {
-                    SettingKind::Single => "one value is needed".to_owned(),
-                    SettingKind::List => "an array of strings is needed".to_owned(),
-                },
+                reason,
             })?;
-            self.values
-                .insert(setting.key, SettingValue { texts, origin });
+            known.push((setting, key, SettingValue { texts, origin }));
         }
-        Ok(())
+        known.sort_by_key(|(setting, key, _)| key != setting.key);
+        known
+            .into_iter()
+            .try_for_each(|(setting, key, value)| self.put(setting, &key, value))
     }
 
     fn add_variable(&mut self, name: &OsString, value: &OsString) -> Result<(), ConfigError> {
@@ -185,10 +262,10 @@ impl Loaded {
         {
             self.aws.push((name.to_owned(), value.to_owned()));
         }
-        let Some(name) = name.to_str().filter(|name| name.starts_with("WHARF_")) else {
-            return Ok(());
-        };
-        let Some(setting) = of_variable(name) else {
+        let Some((name, (setting, key))) = name
+            .to_str()
+            .and_then(|name| Some((name, of_variable(name)?)))
+        else {
             return Ok(());
         };
         let origin = SettingOrigin::Environment(name.to_owned());
@@ -208,29 +285,47 @@ impl Loaded {
         if text.is_empty() {
             return Ok(());
         }
+        // Kubernetes sets it to the address of a service that is called wharf.
+        if setting.key == "port" && ["tcp://", "udp://"].iter().any(|it| text.starts_with(it)) {
+            let warning = "is the address of a service, no port; it is passed over";
+            self.warnings
+                .push(format!("environment {name}: {text:?} {warning}"));
+            return Ok(());
+        }
         let texts = match setting.kind {
             SettingKind::Single => vec![text.to_owned()],
             SettingKind::List => text.split(',').map(|text| text.trim().to_owned()).collect(),
         };
-        self.values
-            .insert(setting.key, SettingValue { texts, origin });
-        Ok(())
+        self.put(setting, key, SettingValue { texts, origin })
     }
 }
 
-/// The fault of a file and its place, without the line itself, which may hold a secret.
-fn place_and_reason(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let Some(before) = before else {
-        return error.message().to_owned();
-    };
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    format!("line {line}, column {column}: {}", error.message())
+/// The setting that has this key, or had it before.
+fn of_key(key: &str) -> Option<&'static Setting> {
+    SETTINGS
+        .iter()
+        .find(|setting| setting.keys().any(|known| known == key))
 }
 
-fn of_variable(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.env() == name)
+/// The setting of a variable, and the key by which the variable is called.
+fn of_variable(name: &str) -> Option<(&'static Setting, &'static str)> {
+    let name = name.strip_prefix("WHARF_")?;
+    let keys = SETTINGS
+        .iter()
+        .flat_map(|setting| setting.keys().map(move |key| (setting, key)));
+    let mut keys = keys.filter(|(_, key)| key.to_ascii_uppercase() == name);
+    keys.next()
+}
+
+fn is_old_variable(name: &OsString) -> bool {
+    let found = name.to_str().and_then(of_variable);
+    found.is_some_and(|(setting, key)| key != setting.key)
+}
+
+/// A question about the setting that may be meant, or nothing.
+fn did_you_mean(key: &str) -> String {
+    let meant = closest(key, SETTINGS.iter().map(|setting| setting.key));
+    meant.map_or_else(String::new, |meant| format!("; did you mean {meant:?}?"))
 }
 
 /// A warning for each variable of the environment that looks like a setting and is none.
@@ -240,7 +335,13 @@ pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<String> {
     let ours = names.filter(|name| name.starts_with("WHARF_"));
     let known = |name: &String| NO_SETTINGS.contains(&name.as_str()) || of_variable(name).is_some();
     ours.filter(|name| !known(name))
-        .map(|name| format!("the environment variable {name} is no setting"))
+        .map(|name| {
+            let key = name.trim_start_matches("WHARF_");
+            let meant = closest(key, SETTINGS.iter().map(|setting| setting.key));
+            let meant = meant.map(|key| format!("; did you mean {}?", env_of(key)));
+            let meant = meant.unwrap_or_default();
+            format!("the environment variable {name} is no setting{meant}")
+        })
         .collect()
 }
 
@@ -255,89 +356,21 @@ fn default(setting: &Setting) -> SettingValue {
     }
 }
 
-/// The texts of a TOML value: a string or a number, or an array of such for a list.
-fn toml_texts(setting: &Setting, value: toml::Value) -> Option<Vec<String>> {
-    let text = |value: toml::Value| match value {
-        toml::Value::String(text) => Some(text),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        _ => None,
+/// The texts of a value of the file: of one, or of each in an array for a list.
+///
+/// # Errors
+/// The value has another shape.
+fn texts_of(setting: &Setting, value: FileValue, read: ReadFile) -> Result<Vec<String>, String> {
+    let text = |value| match value {
+        FileValue::One(text) => Ok(text),
+        FileValue::Table(table) if setting.key == "access" => access::text_of_table(table, &read.0),
+        _ => Err(match setting.kind {
+            SettingKind::Single => "one value is needed".to_owned(),
+            SettingKind::List => "an array of strings is needed".to_owned(),
+        }),
     };
     match (setting.kind, value) {
-        (SettingKind::List, toml::Value::Array(values)) => values.into_iter().map(text).collect(),
+        (SettingKind::List, FileValue::Many(values)) => values.into_iter().map(text).collect(),
         (_, value) => text(value).map(|text| vec![text]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn given(flags: &[(&str, &str)], environment: &[(&str, &str)], file: &str) -> GivenSettings {
-        GivenSettings {
-            flags: flags
-                .iter()
-                .map(|(k, v)| ((*k).into(), vec![(*v).into()]))
-                .collect(),
-            environment: environment
-                .iter()
-                .map(|(k, v)| (k.into(), v.into()))
-                .collect(),
-            file: Some(("wharf.toml".into(), file.to_owned())),
-        }
-    }
-
-    #[test]
-    fn flag_over_environment_over_file_over_default() {
-        let value = |flags: &[_], environment: &[_], file| {
-            Loaded::from(given(flags, environment, file))
-                .unwrap()
-                .get("max_files")
-                .clone()
-        };
-        let (flag, variable, line) = (
-            [("max_files", "4")],
-            [("WHARF_MAX_FILES", "3")],
-            "max_files = 2",
-        );
-        assert_eq!(value(&flag, &variable, line).texts, ["4"]);
-        assert_eq!(value(&[], &variable, line).texts, ["3"]);
-        assert_eq!(value(&[], &[], line).origin.to_string(), "file wharf.toml");
-        assert_eq!(value(&[], &[("WHARF_MAX_FILES", "")], "").texts, ["1000"]);
-    }
-
-    #[test]
-    fn lists_in_each_place() {
-        let listen = |given| Loaded::from(given).unwrap().get("listen").texts.clone();
-        let two = ["a:1", "b:2"];
-        assert_eq!(listen(given(&[], &[("WHARF_LISTEN", "a:1, b:2")], "")), two);
-        assert_eq!(listen(given(&[], &[], "listen = ['a:1', 'b:2']")), two);
-        assert_eq!(listen(given(&[], &[], "listen = 'a:1'")), ["a:1"]);
-    }
-
-    #[test]
-    fn what_is_unknown_is_named() {
-        let error = |given| Loaded::from(given).unwrap_err().to_string();
-        assert_eq!(
-            error(given(&[], &[], "max_fils = 1")),
-            "file wharf.toml: there is no setting \"max_fils\""
-        );
-        let said = error(given(
-            &[],
-            &[],
-            "digest = 'none'\naccess = ['admin:s3cret' x]",
-        ));
-        assert!(
-            said.starts_with("wharf.toml: line 2, column ") && !said.contains("s3cret"),
-            "{said}"
-        );
-        assert!(error(given(&[], &[], "max_files = [1]")).contains("one value is needed"));
-        assert!(
-            error(given(&[], &[("WHARF_ACCESS", "")], "")).contains("would leave the server open")
-        );
-        let names = ["WHARF_PORT_80_TCP", "WHARF_URL", "WHARF_LISTEN", "HOME"];
-        assert_eq!(
-            unknown_variables(names.into_iter().map(OsString::from)),
-            ["the environment variable WHARF_PORT_80_TCP is no setting"]
-        );
     }
 }

@@ -1,14 +1,19 @@
 //! The settings: flags over environment over file over defaults, checked into the options of the
 //! parts. Nothing here reads the environment or a file: both are handed in.
 
+mod access;
 mod aws;
+mod file;
+mod listen;
 mod load;
 mod settings;
 mod typed;
 
+pub use access::AccessRule;
 pub use aws::Profiles;
+pub use listen::ListenAddress;
 pub use load::{
-    ConfigError, GivenSettings, Loaded, SettingOrigin, SettingValue, unknown_variables,
+    ConfigError, GivenSettings, Loaded, ReadFile, SettingOrigin, SettingValue, unknown_variables,
 };
-pub use settings::{SETTINGS, Setting, SettingKind, find};
-pub use typed::{Config, ListenAddress};
+pub use settings::{SETTINGS, Setting, SettingKind, SettingShape, find};
+pub use typed::Config;

@@ -10,12 +10,23 @@ pub enum SettingKind {
     List,
 }
 
+/// How a value is written in TOML and as a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingShape {
+    /// A string.
+    Text,
+    /// A number where it has no unit, else a string.
+    Number,
+    /// `true` or `false`; the flag alone is `true`.
+    Switch,
+}
+
 /// The secret part of a value.
 #[derive(Debug, Clone, Copy)]
 enum Mask {
     Nothing,
-    /// All behind the first colon: the scopes before it tell access rules apart.
-    BehindColon,
+    /// The secret of an access rule: scopes and id before it tell rules apart.
+    AccessSecret,
     /// The password of a URL.
     Password,
 }
@@ -29,6 +40,12 @@ pub struct Setting {
     pub default: &'static str,
     /// One value or several.
     pub kind: SettingKind,
+    /// How a value is written.
+    pub shape: SettingShape,
+    /// The key it had before, which is read with a warning for one release.
+    pub former: Option<&'static str>,
+    /// The short flag.
+    pub short: Option<char>,
     /// The part of its values that is masked wherever they are shown.
     mask: Mask,
     /// The heading it stands under in the help text.
@@ -42,12 +59,37 @@ pub struct Setting {
 impl Setting {
     /// The long flag without its dashes: `max-file-size`.
     pub fn flag(&self) -> String {
-        self.key.replace('_', "-")
+        flag_of(self.key)
     }
 
     /// The environment variable: `WHARF_MAX_FILE_SIZE`.
     pub fn env(&self) -> String {
-        format!("WHARF_{}", self.key.to_ascii_uppercase())
+        env_of(self.key)
+    }
+
+    /// The key, and the one that it had before.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.key).chain(self.former)
+    }
+
+    const fn number(mut self) -> Self {
+        self.shape = SettingShape::Number;
+        self
+    }
+
+    const fn switch(mut self) -> Self {
+        self.shape = SettingShape::Switch;
+        self
+    }
+
+    const fn formerly(mut self, key: &'static str) -> Self {
+        self.former = Some(key);
+        self
+    }
+
+    const fn short(mut self, flag: char) -> Self {
+        self.short = Some(flag);
+        self
     }
 
     const fn list(mut self) -> Self {
@@ -64,9 +106,11 @@ impl Setting {
     pub fn shown(&self, text: &str) -> String {
         match self.mask {
             Mask::Nothing => text.to_owned(),
-            Mask::BehindColon => match text.split_once(':') {
-                Some((scopes, _)) => format!("{scopes}:***"),
-                None => "***".to_owned(),
+            Mask::AccessSecret if text == "none" => text.to_owned(),
+            Mask::AccessSecret => match text.splitn(3, ':').collect::<Vec<_>>()[..] {
+                [scopes, id, secret] if !secret.contains(':') => format!("{scopes}:{id}:***"),
+                [scopes, _, ..] => format!("{scopes}:***"),
+                _ => "***".to_owned(),
             },
             Mask::Password => match (text.split_once("://"), text.rsplit_once('@')) {
                 (Some((scheme, _)), Some((_, hosts))) => format!("{scheme}://***@{hosts}"),
@@ -75,6 +119,16 @@ impl Setting {
             },
         }
     }
+}
+
+/// The long flag of a key, without its dashes.
+pub(super) fn flag_of(key: &str) -> String {
+    key.replace('_', "-")
+}
+
+/// The environment variable of a key.
+pub(super) fn env_of(key: &str) -> String {
+    format!("WHARF_{}", key.to_ascii_uppercase())
 }
 
 /// The setting with this key.
@@ -105,6 +159,9 @@ const fn row(
         key,
         default,
         kind: SettingKind::Single,
+        shape: SettingShape::Text,
+        former: None,
+        short: None,
         mask: Mask::Nothing,
         group,
         value,
@@ -115,7 +172,9 @@ const fn row(
 /// Every setting, in the order in which they are shown.
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
-    row(NETWORK, "listen", "127.0.0.1:8080", "ADDRESS", "Listen on HOST:PORT or unix:/PATH; may be repeated").list(),
+    row(NETWORK, "port", "8080", "PORT", "Listen on this port; 0 takes one that is free").short('p').number(),
+    row(NETWORK, "bind", "127.0.0.1", "HOST", "Listen on this address; * is every address of the machine").short('b'),
+    row(NETWORK, "listen", "", "ADDRESS", "Listen here, not on bind and port: PORT (on the address bind), :PORT (on every address), HOST:PORT, unix:/PATH or fd:NUMBER (a listening socket that was passed, as systemd does); may be repeated").list(),
     row(NETWORK, "public_url", "none", "URL", "The address clients reach the server at; absolute URLs are built from it and base_path"),
     row(NETWORK, "base_path", "/", "PATH", "The path in front of every route"),
     row(NETWORK, "trusted_proxies", "", "CIDR", "Believe the Forwarded and X-Forwarded-* headers of these peers; may be repeated").list(),
@@ -124,35 +183,35 @@ pub static SETTINGS: &[Setting] = &[
     row(STORAGE, "store", "disk", "WHERE", "Store uploads on disk, in the folder dir, or in an S3 bucket: s3://BUCKET/PREFIX, with the AWS_* variables and files for credentials and region"),
     row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder; with a bucket, the index of an instance without Redis"),
     row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS").mask(Mask::Password),
-    row(STORAGE, "s3_memory", "256MiB", "SIZE", "The memory that all uploads together may hold on their way to a bucket; files above 1TiB need more"),
-    row(STORAGE, "s3_redirect", "off", "MODE", "on sends clients to the bucket for raw files, with an address that is good for five minutes"),
+    row(STORAGE, "s3_memory", "256MiB", "SIZE", "The memory that all uploads together may hold on their way to a bucket; files above 1TiB need more").number(),
+    row(STORAGE, "s3_redirect", "false", "BOOL", "Send clients to the bucket for raw files, with an address that is good for five minutes").switch(),
     row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it"),
     row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
-    row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this"),
-    row(STORAGE, "max_total_size", "none", "SIZE", "The most that files and manifests take altogether, each rounded up to 4 KiB"),
+    row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this").number(),
+    row(STORAGE, "max_total_size", "none", "SIZE", "The most that files and manifests take altogether, each rounded up to 4 KiB").number(),
     row(SHARING, "redis", "none", "URL", "Share the store with other instances through this Redis: redis://HOST:PORT/DB, rediss://… over TLS, or redis-cluster://HOST:PORT,HOST:PORT").mask(Mask::Password),
     row(SHARING, "redis_prefix", "wharf", "TEXT", "What every key in Redis begins with"),
     row(SHARING, "lease_key", "auto", "KEY", "The key of the lock that elects the instance that cleans up; auto is REDIS_PREFIX:{lead}:lock"),
-    row(SHARING, "lease_ttl", "4s", "TIME", "How long the lock lasts when its holder has died"),
-    row(EXPIRY, "names", "shared", "MODE", "shared lets everyone download by name and list uploads, private only by id"),
-    row(EXPIRY, "expire_after", "never", "TIME", "Expire uploads that do not say when themselves; never means no earlier than max_expire_after"),
-    row(EXPIRY, "max_expire_after", "none", "TIME", "The longest time an upload may live"),
-    row(EXPIRY, "stale_after", "24h", "TIME", "Clean up unfinished uploads after this time without a byte"),
-    row(LIMITS, "max_file_size", "none", "SIZE", "The largest file"),
-    row(LIMITS, "max_request_size", "none", "SIZE", "The largest request body"),
-    row(LIMITS, "max_files", "1000", "COUNT", "The most files in one form"),
-    row(LIMITS, "max_fields", "1000", "COUNT", "The most text fields in one form"),
-    row(LIMITS, "max_field_size", "64KiB", "SIZE", "The largest text field"),
-    row(LIMITS, "max_fields_size", "1MiB", "SIZE", "The most that the text fields of one form hold together"),
-    row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once"),
-    row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once"),
-    row(LIMITS, "max_uploads_per_client", "none", "COUNT", "The most uploads under way at once from one address; in any case half of max_uploads while three quarters of them are taken"),
-    row(LIMITS, "min_rate", "1KiB", "SIZE", "How many bytes a second an upload has to bring while its client is waited for, over a minute; the slowest below it is ended for others while three quarters of max_uploads or max_connections are taken"),
-    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, admin, joined by +) to requests without the secret; may be repeated. Other users of the machine can see flags: prefer access_file").list().mask(Mask::BehindColon),
-    row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET lines from this file"),
+    row(SHARING, "lease_ttl", "4s", "TIME", "How long the lock lasts when its holder has died").number(),
+    row(EXPIRY, "names", "auto", "MODE", "shared lets everyone download by name and list uploads, private only by id; auto is shared"),
+    row(EXPIRY, "default_expires_in", "never", "TIME", "Expire uploads that do not say when themselves; never means no earlier than max_expires_in").formerly("expire_after").number(),
+    row(EXPIRY, "max_expires_in", "none", "TIME", "The longest time an upload may live").formerly("max_expire_after").number(),
+    row(EXPIRY, "stale_after", "24h", "TIME", "Clean up unfinished uploads after this time without a byte").number(),
+    row(LIMITS, "max_file_size", "none", "SIZE", "The largest file").number(),
+    row(LIMITS, "max_request_size", "none", "SIZE", "The largest request body").number(),
+    row(LIMITS, "max_files", "1000", "COUNT", "The most files in one form").number(),
+    row(LIMITS, "max_fields", "1000", "COUNT", "The most text fields in one form").number(),
+    row(LIMITS, "max_field_size", "64KiB", "SIZE", "The largest text field").number(),
+    row(LIMITS, "max_fields_size", "1MiB", "SIZE", "The most that the text fields of one form hold together").number(),
+    row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once").number(),
+    row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once").number(),
+    row(LIMITS, "max_uploads_per_client", "none", "COUNT", "The most uploads under way at once from one address; in any case half of max_uploads while three quarters of them are taken").number(),
+    row(LIMITS, "min_rate", "1KiB", "SIZE", "How many bytes a second an upload has to bring while its client is waited for, over a minute; the slowest below it is ended for others while three quarters of max_uploads or max_connections are taken").number(),
+    row(ACCESS, "access", "", "SCOPES:SECRET", "Close the scopes (upload, download, list, admin, joined by +) to requests without the secret; SCOPES:ID:SECRET gives it a name for the log; may be repeated. Other users of the machine can see flags: prefer access_file, or tables [[access]] in the settings file").list().mask(Mask::AccessSecret),
+    row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET and SCOPES:ID:SECRET lines from this file"),
     row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id"),
-    row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time"),
-    row(RUNNING, "shutdown_grace", "30s", "TIME", "Let transfers finish for this time when the server is stopped"),
+    row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time").number(),
+    row(RUNNING, "shutdown_grace", "30s", "TIME", "Let transfers finish for this time when the server is stopped").number(),
     row(RUNNING, "log_format", "text", "FORMAT", "text or json"),
     row(RUNNING, "log", "info", "FILTER", "Which lines are logged: a level, or directives such as wharf=debug,info"),
 ];
@@ -173,6 +232,11 @@ mod tests {
     fn secrets_are_masked() {
         let shown = |key: &str, text: &str| find(key).unwrap().shown(text);
         assert_eq!(shown("access", "admin:s3cret"), "admin:***");
+        assert_eq!(
+            shown("access", "upload+list:ci:s3cret"),
+            "upload+list:ci:***"
+        );
+        assert_eq!(shown("access", "admin:s3cr:et:more"), "admin:***");
         assert_eq!(shown("access", "s3cret"), "***");
         assert_eq!(shown("redis", "redis://a:1/2"), "redis://a:1/2");
         assert_eq!(shown("redis", "rediss://me:s3@cret@a"), "rediss://***@a");
@@ -197,7 +261,9 @@ mod tests {
                 "{key} has no default"
             );
             assert!(
-                SETTINGS[..at].iter().all(|earlier| earlier.key != key),
+                SETTINGS[..at].iter().all(|earlier| earlier
+                    .keys()
+                    .all(|taken| setting.keys().all(|key| key != taken))),
                 "{key} is there twice"
             );
         }

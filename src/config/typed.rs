@@ -1,37 +1,28 @@
 //! The settings as values, in the options of the parts.
 
 mod bucket;
+mod shapes;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
 
+use super::access::AccessRule;
 use super::aws::{self, Profiles};
+use super::listen::{ListenAddress, parse_port};
 use super::load::{ConfigError, Loaded};
+use super::settings::find;
 use crate::coordination::{Address, Keys};
 use crate::http::admission::AdmissionLimits;
-use crate::http::rules::access::{Access, Rule, Scope};
+use crate::http::rules::access::{Access, Rule};
 use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
 use crate::http::rules::origin::Trusted;
-use crate::model::units::{parse_duration, parse_size};
 use crate::store::disk::Durability;
 use crate::{app, delivery, http as resources, ingest, log};
 
 /// The shortest lease: its holder needs time to prolong it more than once.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
-/// The longest time a setting can be: longer ones mean no more, and clocks can be reckoned with.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// Something to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ListenAddress {
-    /// Host and port.
-    Tcp(String),
-    /// The path of a unix socket.
-    Unix(PathBuf),
-}
 
 /// All settings, checked.
 #[derive(Debug, Clone)]
@@ -59,27 +50,17 @@ impl Config {
         instance: String,
     ) -> Result<Self, ConfigError> {
         let read = SettingReader(loaded);
-        let listen = read.list("listen", |text| match text.strip_prefix("unix:") {
-            Some("") => Err("unix: without a path".to_owned()),
-            Some(path) => Ok(ListenAddress::Unix(path.into())),
-            None if text
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) =>
-            {
-                Ok(ListenAddress::Tcp(text.to_owned()))
-            }
-            None => Err(format!("{text:?} is neither HOST:PORT nor unix:PATH")),
-        })?;
-        if listen.is_empty() {
-            return Err(loaded.refuse("listen", "there is nothing to listen on"));
-        }
+        let listen = read.listening()?;
         Ok(Config {
             listen,
             log_format: read.choice(
                 "log_format",
                 &[("text", log::Format::Text), ("json", log::Format::Json)],
             )?,
-            log: read.text("log").to_owned(),
+            log: match read.text("log") {
+                "none" => "off".to_owned(),
+                filter => filter.to_owned(),
+            },
             app: app::AppOptions {
                 dir: read.text("dir").into(),
                 bucket: read.bucket(aws::merge(&loaded.aws, profiles))?,
@@ -95,7 +76,10 @@ impl Config {
                 sharing: read.sharing()?,
                 ingest: read.ingest()?,
                 delivery: delivery::DeliveryOptions {
-                    shared_names: read.choice("names", &[("shared", true), ("private", false)])?,
+                    shared_names: read.choice(
+                        "names",
+                        &[("auto", true), ("shared", true), ("private", false)],
+                    )?,
                 },
                 http: read.http(access_lines, instance)?,
                 max_connections: read.count("max_connections")?,
@@ -109,12 +93,43 @@ impl Config {
 struct SettingReader<'a>(&'a Loaded);
 
 impl SettingReader<'_> {
+    /// Where to listen: on `listen`, or on `bind` and `port` where these are given by a source that
+    /// counts for more.
+    fn listening(&self) -> Result<Vec<ListenAddress>, ConfigError> {
+        let port = self.parsed("port", |text| {
+            parse_port(text).ok_or_else(|| format!("{text:?} is not a port, 0 to 65535"))
+        })?;
+        let bind = self.text("bind");
+        let listen = self.0.get("listen");
+        let [port_rank, bind_rank] = ["port", "bind"].map(|key| self.0.get(key).origin.rank());
+        // `wharf config` prints all three in one file.
+        let is_default = |key| find(key).is_some_and(|setting| self.text(key) == setting.default);
+        let rank = listen.origin.rank();
+        // It is parsed in any case, so that a fault in it is found.
+        let alone = self.parsed("bind", |bind| ListenAddress::on(bind, port))?;
+        let addresses = self.list("listen", |text| ListenAddress::parse(text, bind))?;
+        if listen.texts.is_empty() || port_rank.max(bind_rank) > rank {
+            return Ok(vec![alone]);
+        }
+        if port_rank == rank && !is_default("port") {
+            let reason = "listen is given there too, and has the port: leave one of them out";
+            return Err(self.0.refuse("port", reason));
+        }
+        let alone = listen.texts.iter().all(|text| parse_port(text).is_none());
+        if bind_rank == rank && alone && !is_default("bind") {
+            let reason =
+                "listen is given there too, and none of it is a port alone: leave bind out";
+            return Err(self.0.refuse("bind", reason));
+        }
+        match addresses.is_empty() {
+            true => Err(self.0.refuse("listen", "there is nothing to listen on")),
+            false => Ok(addresses),
+        }
+    }
+
     fn sharing(&self) -> Result<Option<app::Sharing>, ConfigError> {
-        let redis = self.parsed("redis", |text| match text {
-            "none" => Ok(None),
-            text => Address::parse(text)
-                .map(Some)
-                .map_err(|error| error.to_string()),
+        let redis = self.optional("redis", |text| {
+            Address::parse(text).map_err(|error| error.to_string())
         })?;
         let prefix = self.parsed("redis_prefix", |text| {
             let fit = |byte: u8| byte.is_ascii_graphic() && byte != b'{' && byte != b'}';
@@ -152,8 +167,8 @@ impl SettingReader<'_> {
             max_fields_size: self.size("max_fields_size")?.unwrap_or(u64::MAX),
             max_total_size: self.size("max_total_size")?,
             digest: self.choice("digest", &[("sha-256", true), ("none", false)])?,
-            expire_after: self.optional_duration("expire_after", "never")?,
-            max_expire_after: self.optional_duration("max_expire_after", "none")?,
+            default_expires_in: self.lifetime("default_expires_in", "never")?,
+            max_expires_in: self.lifetime("max_expires_in", "none")?,
         })
     }
 
@@ -162,21 +177,20 @@ impl SettingReader<'_> {
         access_lines: &str,
         instance: String,
     ) -> Result<resources::HttpOptions, ConfigError> {
-        let mut rules = self.list("access", access_rule)?;
+        let mut rules = self.list("access", AccessRule::parse)?;
         if self.text("access_file") != "none" {
-            let from_file = access_rules(access_lines);
+            let from_file = AccessRule::parse_lines(access_lines);
             rules.extend(from_file.map_err(|reason| self.0.refuse("access_file", reason))?);
         }
+        let rules = rules.into_iter();
+        let rules = rules.map(|rule| Rule::new(rule.scopes, &rule.secret));
         let instance = match self.text("instance") {
             "auto" => instance,
             name => name.to_owned(),
         };
         Ok(resources::HttpOptions {
             base_path: self.parsed("base_path", base_path)?,
-            public_url: self.parsed("public_url", |text| match text {
-                "none" => Ok(None),
-                text => origin(text).map(Some),
-            })?,
+            public_url: self.optional("public_url", origin)?,
             trusted_proxies: Trusted(self.list("trusted_proxies", |text| {
                 let address = text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from);
                 text.parse()
@@ -185,7 +199,7 @@ impl SettingReader<'_> {
             })?),
             hosts: self.list("hosts", HostPattern::parse)?,
             cors_origins: self.list("cors_origin", Site::parse)?,
-            access: Access::new(rules),
+            access: Access::new(rules.collect()),
             idle_timeout: self.duration("idle_timeout")?,
             limits: AdmissionLimits {
                 uploads: self.count("max_uploads")?,
@@ -195,84 +209,14 @@ impl SettingReader<'_> {
             instance,
         })
     }
-
-    fn text(&self, key: &'static str) -> &str {
-        self.0.get(key).texts.first().map_or("", String::as_str)
-    }
-
-    fn parsed<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, ConfigError> {
-        parse(self.text(key)).map_err(|reason| self.0.refuse(key, reason))
-    }
-
-    fn list<T>(
-        &self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Vec<T>, ConfigError> {
-        let texts = self.0.get(key).texts.iter();
-        let parsed: Result<Vec<T>, String> = texts.map(|text| parse(text)).collect();
-        parsed.map_err(|reason| self.0.refuse(key, reason))
-    }
-
-    fn choice<T: Copy>(&self, key: &'static str, choices: &[(&str, T)]) -> Result<T, ConfigError> {
-        self.parsed(key, |text| {
-            let found = choices.iter().find(|(name, _)| *name == text);
-            found.map(|(_, value)| *value).ok_or_else(|| {
-                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-                format!("{text:?} is none of {}", names.join(", "))
-            })
-        })
-    }
-
-    fn size(&self, key: &'static str) -> Result<Option<u64>, ConfigError> {
-        self.parsed(key, |text| match text {
-            "none" => Ok(None),
-            text => parse_size(text)
-                .map(Some)
-                .map_err(|error| error.to_string()),
-        })
-    }
-
-    fn count(&self, key: &'static str) -> Result<usize, ConfigError> {
-        self.parsed(key, |text| match text.parse() {
-            Ok(count) if count > 0 => Ok(count),
-            _ => Err(format!("{text:?} is not a whole number above 0")),
-        })
-    }
-
-    fn optional_count(&self, key: &'static str) -> Result<Option<usize>, ConfigError> {
-        match self.text(key) {
-            "none" => Ok(None),
-            _ => self.count(key).map(Some),
-        }
-    }
-
-    fn duration(&self, key: &'static str) -> Result<Duration, ConfigError> {
-        self.parsed(key, |text| {
-            let span = parse_duration(text).map_err(|error| error.to_string())?;
-            Ok(span.min(LONGEST))
-        })
-    }
-
-    fn optional_duration(
-        &self,
-        key: &'static str,
-        absent: &str,
-    ) -> Result<Option<Duration>, ConfigError> {
-        if self.text(key) == absent {
-            return Ok(None);
-        }
-        self.duration(key).map(Some)
-    }
 }
 
 /// `/a/b` or nothing, without a slash at the end.
 fn base_path(text: &str) -> Result<String, String> {
-    let path = text.trim_matches('/');
+    let path = match text {
+        "none" => "",
+        text => text.trim_matches('/'),
+    };
     let plain = |segment: &str| {
         let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(fit)
@@ -306,35 +250,6 @@ fn origin(text: &str) -> Result<String, String> {
     ))
 }
 
-/// The rules of an access file: a line each, with empty lines and comments between.
-fn access_rules(text: &str) -> Result<Vec<Rule>, String> {
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let rules: Vec<Rule> = lines.map(access_rule).collect::<Result<_, _>>()?;
-    if rules.is_empty() {
-        return Err("the file has no rule, which would leave the server open".to_owned());
-    }
-    Ok(rules)
-}
-
-/// `upload+download:SECRET`. The secret is in no error.
-fn access_rule(text: &str) -> Result<Rule, String> {
-    let (scopes, secret) = text
-        .split_once(':')
-        .ok_or("an access rule is not SCOPES:SECRET")?;
-    let scope = |name: &str| match name {
-        "upload" => Ok(Scope::Upload),
-        "download" => Ok(Scope::Download),
-        "admin" => Ok(Scope::Admin),
-        name => Err(format!("{name:?} is none of upload, download, admin")),
-    };
-    let scopes: Vec<Scope> = scopes.split('+').map(scope).collect::<Result<_, _>>()?;
-    if secret.is_empty() {
-        return Err("an access rule has an empty secret".to_owned());
-    }
-    Ok(Rule::new(scopes, secret))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::load::GivenSettings;
@@ -365,20 +280,21 @@ mod tests {
         assert_eq!(config.app.ingest.max_fields_size, 1 << 20);
         assert_eq!(config.app.http.instance, "me-1");
         assert_eq!(config.app.http.base_path, "");
-        assert!(config.app.ingest.expire_after.is_none() && config.app.ingest.digest);
+        assert!(config.app.ingest.default_expires_in.is_none() && config.app.ingest.digest);
     }
 
     #[test]
     fn values_that_do_not_parse_are_named() {
         for (key, value, said) in [
-            (
-                "listen",
-                "8080",
-                "\"8080\" is neither HOST:PORT nor unix:PATH",
-            ),
+            ("listen", "localhost", "\"localhost\" is none of PORT"),
+            ("listen", "none", "nothing to listen on"),
+            ("port", "80x", "\"80x\" is not a port"),
+            ("bind", "a:1", "\"a:1\" is not an address or a name"),
             ("max_files", "0", "\"0\" is not a whole number above 0"),
-            ("max_file_size", "1 GiB", "\"1 GiB\" is not a size"),
-            ("idle_timeout", "0s", "\"0s\" is not a duration"),
+            ("max_file_size", "1.5G", "\"1.5G\" is not a size"),
+            ("idle_timeout", "0s", "\"0s\" is 0"),
+            ("idle_timeout", "none", "\"none\" is not a duration"),
+            ("default_expires_in", "soon", "never turns it off"),
             ("durability", "lax", "\"lax\" is none of strict, relaxed"),
             (
                 "trusted_proxies",
@@ -390,7 +306,7 @@ mod tests {
             (
                 "access",
                 "root:s3cret",
-                "\"root\" is none of upload, download, admin",
+                "a scope that is none of upload, download, list, admin",
             ),
             ("access", "upload:", "empty secret"),
             ("redis", "a:s3cret@b", "begins with redis://"),
@@ -399,7 +315,7 @@ mod tests {
             ("store", "/srv/files", "is neither disk nor s3://"),
             ("s3_endpoint", "minio:9000", "neither http:// nor https://"),
             ("s3_memory", "1MiB", "less than 33554432 bytes"),
-            ("s3_redirect", "yes", "\"yes\" is none of off, on"),
+            ("s3_redirect", "yes", "\"yes\" is neither true nor false"),
         ] {
             let error = config(&[(key, value)]).unwrap_err();
             let flag = key.replace('_', "-");
@@ -429,5 +345,103 @@ mod tests {
             .http
             .public_url;
         assert_eq!(url.as_deref(), Some("https://files.example:8"));
+    }
+
+    #[test]
+    fn none_turns_off_what_can_be_off_and_0_says_so() {
+        for key in [
+            "min_free",
+            "max_total_size",
+            "s3_memory",
+            "max_file_size",
+            "max_request_size",
+            "max_field_size",
+            "max_fields_size",
+            "min_rate",
+            "max_uploads_per_client",
+            "max_expires_in",
+            "default_expires_in",
+        ] {
+            let error = config(&[(key, "0")]).unwrap_err();
+            let word = if key == "default_expires_in" {
+                "never"
+            } else {
+                "none"
+            };
+            assert!(
+                error.contains(&format!("\"0\" is 0: say {word}")),
+                "{error}"
+            );
+        }
+        for setting in super::super::SETTINGS {
+            let off = config(&[(setting.key, "none")]);
+            let never_off = [
+                "bind",
+                "dir",
+                "durability",
+                "names",
+                "port",
+                "listen",
+                "store",
+                "lease_ttl",
+                "stale_after",
+                "max_files",
+                "max_fields",
+                "max_connections",
+                "max_uploads",
+                "idle_timeout",
+                "shutdown_grace",
+                "log_format",
+                "access_file",
+            ];
+            let refused = off.is_err();
+            let may_be_refused = never_off.contains(&setting.key);
+            assert!(!refused || may_be_refused, "{}: {off:?}", setting.key);
+        }
+    }
+
+    #[test]
+    fn listen_or_port_and_bind_whichever_counts_for_more() {
+        let listen = |flags: &[(&str, &str)], variables: &[(&str, &str)], file: &str| {
+            let flags = flags.iter();
+            let variables = variables.iter();
+            let loaded = Loaded::from(GivenSettings {
+                flags: flags
+                    .map(|(k, v)| ((*k).into(), vec![(*v).into()]))
+                    .collect(),
+                environment: variables.map(|(k, v)| (k.into(), v.into())).collect(),
+                file: Some(("wharf.toml".into(), file.to_owned())),
+                ..GivenSettings::default()
+            })
+            .unwrap();
+            let config = Config::new(&loaded, "", &Profiles::default(), "me".to_owned());
+            config
+                .map(|config| config.listen)
+                .map_err(|error| error.to_string())
+        };
+        let tcp = |text: &str| Ok(vec![ListenAddress::Tcp(text.to_owned())]);
+        assert_eq!(listen(&[("port", "1")], &[], ""), tcp("127.0.0.1:1"));
+        assert_eq!(listen(&[], &[], "port = 1\nbind = '::1'"), tcp("[::1]:1"));
+        let variables = [("WHARF_BIND", "10.0.0.7")];
+        assert_eq!(listen(&[], &variables, "port = 1"), tcp("10.0.0.7:1"));
+        let file = "listen = ['a:2']";
+        assert_eq!(listen(&[("port", "1")], &[], file), tcp("127.0.0.1:1"));
+        assert_eq!(listen(&[], &[], file), tcp("a:2"));
+        let variables = [("WHARF_PORT", "1")];
+        assert_eq!(listen(&[("listen", "a:2")], &variables, ""), tcp("a:2"));
+        assert_eq!(listen(&[], &[], "listen = 8\nbind = 'b'"), tcp("b:8"));
+        for (file, said) in [
+            (
+                "port = 1\nlisten = 'a:2'",
+                "port (file wharf.toml, line 1): listen is given there too",
+            ),
+            (
+                "bind = 'b'\nlisten = 'a:2'",
+                "bind (file wharf.toml, line 1): listen is given there",
+            ),
+        ] {
+            let error = listen(&[], &[], file).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Ingest {
     /// Reads an `expires_in`; `None` is `never`.
     ///
     /// # Errors
-    /// It does not parse, or is above `max_expire_after`.
+    /// It does not parse, or is above `max_expires_in`.
     pub fn lifetime(&self, text: &str) -> Result<Option<Duration>, IngestError> {
         options::lifetime(text, &self.options)
     }

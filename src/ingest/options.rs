@@ -27,9 +27,9 @@ pub struct IngestOptions {
     /// Whether every file gets its digest.
     pub digest: bool,
     /// How long an upload lives that does not say.
-    pub expire_after: Option<Duration>,
+    pub default_expires_in: Option<Duration>,
     /// How long an upload may live at most.
-    pub max_expire_after: Option<Duration>,
+    pub max_expires_in: Option<Duration>,
 }
 
 /// The names of the options, in the query and as text fields.
@@ -99,7 +99,7 @@ impl GivenOptions {
 impl UploadOptions {
     /// How long the upload lives; `None` is for ever.
     pub(super) fn lifetime(&self, options: &IngestOptions) -> Option<Duration> {
-        let default = match (options.expire_after, options.max_expire_after) {
+        let default = match (options.default_expires_in, options.max_expires_in) {
             (Some(default), Some(max)) => Some(default.min(max)),
             (default, max) => default.or(max),
         };
@@ -110,7 +110,7 @@ impl UploadOptions {
 /// Reads an `expires_in`; `None` is `never`.
 ///
 /// # Errors
-/// It does not parse, or is above `max_expire_after`.
+/// It does not parse, or is above `max_expires_in`.
 pub fn lifetime(text: &str, options: &IngestOptions) -> Result<Option<Duration>, IngestError> {
     let span =
         match text {
@@ -119,9 +119,9 @@ pub fn lifetime(text: &str, options: &IngestOptions) -> Result<Option<Duration>,
                 IngestError::Option(format!("expires_in: {error}, and not never"))
             })?),
         };
-    match options.max_expire_after {
+    match options.max_expires_in {
         Some(max) if span.is_none_or(|span| span > max) => Err(IngestError::Option(format!(
-            "expires_in: {text:?} is above max_expire_after ({})",
+            "expires_in: {text:?} is above max_expires_in ({})",
             format_duration(max)
         ))),
         _ => Ok(span),

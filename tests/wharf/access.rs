@@ -189,7 +189,7 @@ fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
 /// The form of an upload's page, as a browser sends it.
 #[test]
 fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
-    let server = Server::with(&["--base-path", "/w", "--max-expire-after", "30d"]);
+    let server = Server::with(&["--base-path", "/w", "--max-expires-in", "30d"]);
     let stored = server.post_to("/w/upload", &form(), &[("Accept", "text/html")]);
     let page = stored.header("location").unwrap().to_owned();
     let cookie = stored.header("set-cookie").unwrap();

@@ -200,7 +200,7 @@ print(key["AccessKeyId"], key["SecretAccessKey"])
     let (key, secret) = said.trim().split_once(' ').unwrap();
     let with = |key: &str, secret: &str| {
         Setup::new()
-            .args(&["--store", "s3://checked/up", "--s3-redirect", "on"])
+            .args(&["--store", "s3://checked/up", "--s3-redirect"])
             .args(&["--s3-endpoint", &s3.url()])
             .env("AWS_ACCESS_KEY_ID", key)
             .env("AWS_SECRET_ACCESS_KEY", secret)
@@ -255,7 +255,7 @@ fn profiles_give_credentials_and_region() {
 #[test]
 fn clients_are_sent_to_the_bucket_when_that_is_wanted() {
     let bucket = Bucket::new();
-    let server = setup(&bucket).args(&["--s3-redirect", "on"]).start();
+    let server = setup(&bucket).args(&["--s3-redirect"]).start();
     let content = noise(100_000, 2);
     let form = Form::new().file("f", "photo é.png", &content);
     let id = id_of(&server.upload(&form));

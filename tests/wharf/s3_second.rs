@@ -111,9 +111,7 @@ fn another_server_takes_the_addresses_that_are_signed() {
         return;
     };
     let s3 = S3Fs::start(&program);
-    let server = setup(&s3, S3Fs::SECRET)
-        .args(&["--s3-redirect", "on"])
-        .start();
+    let server = setup(&s3, S3Fs::SECRET).args(&["--s3-redirect"]).start();
     let (name, content) = ("a b+c&d=é%20(1)!*'~.txt", noise(100_000, 4));
     let json = server.upload(&Form::new().file("f", name, &content));
     let url = json["files"][0]["url"].as_str().unwrap();

@@ -38,9 +38,7 @@ impl Tls {
 
     fn setup(&self, bucket: &Bucket, host: &str) -> Setup {
         let url = format!("https://{host}:{}", self.port);
-        Setup::new()
-            .bucket(bucket, &url)
-            .args(&["--s3-redirect", "on"])
+        Setup::new().bucket(bucket, &url).args(&["--s3-redirect"])
     }
 
     fn ca(&self) -> String {

@@ -140,7 +140,7 @@ fn settings_may_be_longer_than_clocks() {
         "--stale-after",
         "--lease-ttl",
     ];
-    let more = ["--expire-after", "--max-expire-after"];
+    let more = ["--default-expires-in", "--max-expires-in"];
     let args: Vec<&str> = names
         .into_iter()
         .chain(more)

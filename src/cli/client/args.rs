@@ -73,7 +73,7 @@ fn upload(command: clap::Command) -> clap::Command {
         Arg::new("expires-in")
             .long("expires-in")
             .value_name("SPAN")
-            .help("Have it kept for 90s, 15m, 12h, 7d, or never end"),
+            .help("Have it kept for 90s, 15m, 12h, 7d, 2w, 1d12h, or never end"),
         Arg::new("max-downloads")
             .long("max-downloads")
             .value_name("N")

@@ -14,9 +14,8 @@ impl SettingReader<'_> {
         &self,
         aws: Vec<(String, String)>,
     ) -> Result<Option<object::BucketOptions>, ConfigError> {
-        let endpoint = self.parsed("s3_endpoint", |text| match text {
-            "none" => Ok(None),
-            text => check_endpoint(text).map(|()| Some(aws::without_user(text))),
+        let endpoint = self.optional("s3_endpoint", |text| {
+            check_endpoint(text).map(|()| aws::without_user(text))
         })?;
         for (name, text) in &aws {
             if name.starts_with("aws_endpoint_url") {
@@ -31,7 +30,7 @@ impl SettingReader<'_> {
             let reason = format!("less than {} bytes", object::BucketOptions::LEAST_MEMORY);
             return Err(self.0.refuse("s3_memory", reason));
         }
-        let redirect = self.choice("s3_redirect", &[("off", false), ("on", true)])?;
+        let redirect = self.switch("s3_redirect")?;
         let stale_after = self.duration("stale_after")?;
         let place = self.parsed("store", |text| match text {
             "disk" => Ok(None),

@@ -20,6 +20,8 @@ pub enum Scope {
     Upload,
     /// Every way of reading.
     Download,
+    /// Listings.
+    List,
     /// Changes of every upload, operation.
     Admin,
 }

@@ -1,13 +1,20 @@
 //! The sockets that the server listens on, and their next connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use rustix::fs::FileType;
+use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::http::rules::origin::Peer;
+
+/// How many connections may wait to be accepted, as [`TcpListener::bind`] has it.
+const BACKLOG: u32 = 1024;
 
 /// How long to wait when the process has no descriptors left for another connection.
 const EXHAUSTED: Duration = Duration::from_millis(100);
@@ -17,8 +24,8 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
-    /// A unix socket, removed at the end.
-    Unix(UnixListener, PathBuf),
+    /// A unix socket. One that was opened here has its path, which is removed at the end.
+    Unix(UnixListener, Option<PathBuf>),
 }
 
 /// Opens a TCP listener.
@@ -27,6 +34,87 @@ pub enum Listener {
 /// The address cannot be listened on.
 pub async fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
     Ok(Listener::Tcp(TcpListener::bind(address).await?))
+}
+
+/// Opens a TCP listener on every address of the machine, of IPv6 and of IPv4; of IPv4 alone where
+/// there is no IPv6.
+///
+/// # Errors
+/// The port cannot be listened on.
+pub async fn listen_everywhere(port: u16) -> io::Result<Listener> {
+    use rustix::io::Errno;
+    let both = || {
+        let socket = TcpSocket::new_v6()?;
+        socket.set_reuseaddr(true)?;
+        // The default is the system's (net.ipv6.bindv6only).
+        sockopt::set_ipv6_v6only(&socket, false)?;
+        socket.bind((Ipv6Addr::UNSPECIFIED, port).into())?;
+        socket.listen(BACKLOG)
+    };
+    let absent = [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].map(|errno| Some(errno.raw_os_error()));
+    match both() {
+        Err(error) if absent.contains(&error.raw_os_error()) => {
+            listen_tcp((Ipv4Addr::UNSPECIFIED, port).into()).await
+        }
+        bound => Ok(Listener::Tcp(bound?)),
+    }
+}
+
+/// Takes a listening socket that this process was started with (sd_listen_fds(3)), as a
+/// duplicate: the descriptor itself stays as it is.
+///
+/// # Errors
+/// There is no such descriptor, or it is none of a stream socket that listens; the error says what
+/// it is. The duplicate needs Linux 5.6, and pidfd_getfd(2) where system calls are filtered.
+pub async fn listen_passed(descriptor: i32) -> io::Result<Listener> {
+    if !was_passed(descriptor) {
+        let reason = "the process was not started with this descriptor";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let socket: OwnedFd = pidfd_getfd(&own, descriptor, PidfdGetfdFlags::empty())?;
+    let refused = |what: &str| {
+        let reason = format!("it is {what}, and not a stream socket that listens");
+        io::Error::new(io::ErrorKind::InvalidInput, reason)
+    };
+    let mode = rustix::fs::fstat(&socket)?.st_mode;
+    if FileType::from_raw_mode(mode) != FileType::Socket {
+        let name = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
+        let name = name.map_or_else(
+            |_| "no socket".to_owned(),
+            |name| name.display().to_string(),
+        );
+        return Err(refused(&name));
+    }
+    if sockopt::socket_type(&socket)? != SocketType::STREAM {
+        return Err(refused("a socket of another type"));
+    }
+    if !sockopt::socket_acceptconn(&socket)? {
+        return Err(refused("a socket that does not listen"));
+    }
+    match sockopt::socket_domain(&socket)? {
+        AddressFamily::INET | AddressFamily::INET6 => {
+            let listener = std::net::TcpListener::from(socket);
+            listener.set_nonblocking(true)?;
+            Ok(Listener::Tcp(TcpListener::from_std(listener)?))
+        }
+        AddressFamily::UNIX => {
+            let listener = std::os::unix::net::UnixListener::from(socket);
+            listener.set_nonblocking(true)?;
+            Ok(Listener::Unix(UnixListener::from_std(listener)?, None))
+        }
+        _ => Err(refused("a socket of another family")),
+    }
+}
+
+/// Whether the process was started with this descriptor. What it opens itself has the flag that
+/// closes it with execve(2), and what came through execve has not (`flags` in proc_pid_fdinfo(5)).
+fn was_passed(descriptor: i32) -> bool {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}"));
+    let info = info.unwrap_or_default();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & rustix::fs::OFlags::CLOEXEC.bits() == 0)
 }
 
 /// Opens a unix socket; a dead one of an earlier process in its place is removed.
@@ -42,9 +130,9 @@ pub async fn listen_unix(path: PathBuf) -> io::Result<Listener> {
                 return Err(error);
             }
             std::fs::remove_file(&path)?;
-            Ok(Listener::Unix(UnixListener::bind(&path)?, path))
+            Ok(Listener::Unix(UnixListener::bind(&path)?, Some(path)))
         }
-        bound => Ok(Listener::Unix(bound?, path)),
+        bound => Ok(Listener::Unix(bound?, Some(path))),
     }
 }
 

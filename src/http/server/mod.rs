@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::Service;
 use connections::Connections;
 pub use deadline::Deadline;
-pub use listen::{Listener, listen_tcp, listen_unix};
+pub use listen::{Listener, listen_everywhere, listen_passed, listen_tcp, listen_unix};
 use listen::{accept_one, after_accept_error};
 pub use stream::Stream;
 use turns::Answers;
@@ -103,7 +103,7 @@ impl Server {
             .clone()
             .run_until_cancelled(self.accept_all(&listener, &workers))
             .await;
-        if let Listener::Unix(_, path) = &listener {
+        if let Listener::Unix(_, Some(path)) = &listener {
             // The name is this process's own; if it stays, the next start removes the dead socket.
             let _ = std::fs::remove_file(path);
         }

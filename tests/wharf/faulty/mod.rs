@@ -29,7 +29,7 @@ const ARGS: [&str; 8] = [
     "--lease-ttl",
     "2s",
     "--min-free",
-    "0",
+    "none",
     "--log",
     "info,wharf=debug,wharf::lease=trace",
 ];

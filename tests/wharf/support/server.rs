@@ -106,7 +106,8 @@ impl Setup {
     /// Starts it, or answers its log when it refuses to.
     pub fn try_start(self) -> Result<Server, String> {
         let mut command = self.command();
-        if !self.args.iter().any(|arg| arg == "--listen") {
+        let told = |arg: &String| ["--listen", "--port"].contains(&arg.as_str());
+        if !self.args.iter().any(told) {
             command.args(["--listen", "127.0.0.1:0"]);
         }
         let mut child = command

@@ -104,7 +104,7 @@ impl Described {
         self.query(
             "expires_in",
             or_empty(schemas::lifetime()),
-            "How long it is kept: 90s, 15m, 12h, 7d, seconds, or never",
+            "How long it is kept: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never",
         )
         .query(
             "max_downloads",

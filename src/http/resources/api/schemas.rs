@@ -104,7 +104,7 @@ pub fn all() -> Value {
             "required": ["expires_in"],
             "additionalProperties": false,
             "properties": { "expires_in": {
-                "description": "From now: 90s, 15m, 12h, 7d, seconds, or never",
+                "description": "From now: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never",
                 "anyOf": [
                     lifetime(),
                     { "type": "integer", "minimum": 1, "maximum": u64::MAX },

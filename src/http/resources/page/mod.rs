@@ -65,9 +65,9 @@ impl PageReader<'_> {
         }
     }
 
-    /// The lifetimes that `max_expire_after` allows, as choices.
+    /// The lifetimes that `max_expires_in` allows, as choices.
     fn lifetimes(&self, options: &ingest::IngestOptions) -> Vec<Value> {
-        let allowed = |text: &str| match options.max_expire_after {
+        let allowed = |text: &str| match options.max_expires_in {
             None => true,
             Some(max) => crate::model::units::parse_duration(text).is_ok_and(|span| span <= max),
         };
@@ -133,7 +133,7 @@ fn form_page(
     token: &str,
 ) -> String {
     let PageReader { language, .. } = *reader;
-    let default = match (options.expire_after, options.max_expire_after) {
+    let default = match (options.default_expires_in, options.max_expires_in) {
         (Some(default), Some(max)) => Some(default.min(max)),
         (default, max) => default.or(max),
     };

@@ -1,0 +1,153 @@
+//! Where the server listens, as it is written.
+
+use std::path::PathBuf;
+
+/// Something to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host and port.
+    Tcp(String),
+    /// This port of every address of the machine.
+    Everywhere(u16),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+    /// A descriptor of this process that is a listening socket.
+    Descriptor(i32),
+}
+
+impl ListenAddress {
+    /// Reads `PORT` (on the address `bind`), `:PORT` and `*:PORT` (on every address), `HOST:PORT`,
+    /// `unix:/PATH` or `fd:NUMBER`.
+    ///
+    /// # Errors
+    /// It is none of these; the error names it.
+    pub fn parse(text: &str, bind: &str) -> Result<Self, String> {
+        let refused = || {
+            format!(
+                "{text:?} is none of PORT, :PORT, HOST:PORT, unix:/PATH and fd:NUMBER, as in 8080, :8080, 127.0.0.1:8080"
+            )
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path {
+                "" => Err("unix: without a path".to_owned()),
+                path => Ok(ListenAddress::Unix(path.into())),
+            };
+        }
+        if let Some(number) = text.strip_prefix("fd:") {
+            return match number.parse() {
+                Ok(number @ 0..) => Ok(ListenAddress::Descriptor(number)),
+                _ => Err(format!(
+                    "{text:?} is not fd: and the number of a descriptor, as in fd:3"
+                )),
+            };
+        }
+        if let Some(port) = parse_port(text) {
+            return Self::on(bind, port);
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(refused)?;
+        let port = parse_port(port).ok_or_else(refused)?;
+        Self::of(host, port).map_err(|reason| reason.unwrap_or_else(refused))
+    }
+
+    /// This port of the address `bind`; an address of IPv6 needs no brackets there.
+    ///
+    /// # Errors
+    /// `bind` is no address.
+    pub(super) fn on(bind: &str, port: u16) -> Result<Self, String> {
+        let bracketed = format!("[{bind}]");
+        let plain = !bind.contains(':') || bind.starts_with('[');
+        Self::of(if plain { bind } else { &bracketed }, port)
+            .map_err(|_| format!("{bind:?} is not an address or a name, without a port"))
+    }
+
+    /// This port of a host; `*` and no host at all are every address.
+    ///
+    /// # Errors
+    /// What the host has to be, or nothing where that is plain.
+    fn of(host: &str, port: u16) -> Result<Self, Option<String>> {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let address = bare.unwrap_or(host);
+        Ok(match host {
+            "" | "*" => ListenAddress::Everywhere(port),
+            _ if address.contains(':') => match is_ipv6(address) {
+                true if bare.is_some() => ListenAddress::Tcp(format!("[{address}]:{port}")),
+                true => {
+                    return Err(Some(format!(
+                        "an address of IPv6 before a port stands in brackets: [{address}]:{port}"
+                    )));
+                }
+                false => return Err(None),
+            },
+            _ if bare.is_some() || host.contains(['/', ' ', '@', '[', ']']) => return Err(None),
+            host => ListenAddress::Tcp(format!("{host}:{port}")),
+        })
+    }
+}
+
+/// Whether it is an address of IPv6, which may have a zone.
+fn is_ipv6(text: &str) -> bool {
+    let address = text.split_once('%').map_or(text, |(address, _)| address);
+    address.parse::<std::net::Ipv6Addr>().is_ok()
+}
+
+/// A port; 0 is any that is free.
+pub(super) fn parse_port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_every_form() {
+        let tcp = |text: &str| ListenAddress::Tcp(text.to_owned());
+        for (text, bind, address) in [
+            ("8080", "127.0.0.1", tcp("127.0.0.1:8080")),
+            ("8080", "[::1]", tcp("[::1]:8080")),
+            ("8080", "::1", tcp("[::1]:8080")),
+            ("[fe80::1%2]:1", "x", tcp("[fe80::1%2]:1")),
+            ("8080", "*", ListenAddress::Everywhere(8080)),
+            (":8080", "127.0.0.1", ListenAddress::Everywhere(8080)),
+            ("*:0", "127.0.0.1", ListenAddress::Everywhere(0)),
+            ("[::1]:0", "127.0.0.1", tcp("[::1]:0")),
+            ("files.example:80", "x", tcp("files.example:80")),
+            ("unix:/run/w", "x", ListenAddress::Unix("/run/w".into())),
+            ("fd:3", "x", ListenAddress::Descriptor(3)),
+        ] {
+            assert_eq!(ListenAddress::parse(text, bind), Ok(address), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_named() {
+        for (text, said) in [
+            ("", "is none of PORT"),
+            ("localhost", "is none of PORT"),
+            ("a:70000", "is none of PORT"),
+            ("a:", "is none of PORT"),
+            ("+80", "is none of PORT"),
+            ("http://a:80", "is none of PORT"),
+            ("[a]:80", "is none of PORT"),
+            ("1:2:80", "is none of PORT"),
+            ("::1:80", "in brackets: [::1]:80"),
+            ("fe80::1:80", "in brackets: [fe80::1]:80"),
+            ("unix:", "without a path"),
+            ("fd:", "as in fd:3"),
+            ("fd:-1", "as in fd:3"),
+        ] {
+            let error = ListenAddress::parse(text, "127.0.0.1").unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+        for bind in ["a:80", "http://a", "[::1", "a b"] {
+            let error = ListenAddress::parse("80", bind).unwrap_err();
+            assert!(
+                error.starts_with(&format!("{bind:?} is not an address")),
+                "{error}"
+            );
+        }
+    }
+}

@@ -66,6 +66,20 @@ pub fn parse() -> Invocation {
 
 /// All there is to be said on the command line.
 pub fn command() -> clap::Command {
+    with_settings(|setting| {
+        [flag_of(setting)]
+            .into_iter()
+            .chain(former_flag_of(setting))
+            .collect()
+    })
+}
+
+/// The same without the flags that settings had before: completions do not hide them.
+pub fn completed() -> clap::Command {
+    with_settings(|setting| vec![flag_of(setting)])
+}
+
+fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
     let styles = if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
         Styles::plain()
     } else {
@@ -75,7 +89,7 @@ pub fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A server for multipart/form-data in both directions, and its client")
         .styles(styles);
-    command = settings(command);
+    command = settings(command, flags);
     let serving = [
         ("serve", "Serve (what wharf does without a command)"),
         (
@@ -89,7 +103,7 @@ pub fn command() -> clap::Command {
         ("reindex", "Make the index anew from the manifests"),
     ];
     for (name, about) in serving {
-        let mut sub = settings(clap::Command::new(name).about(about));
+        let mut sub = settings(clap::Command::new(name).about(about), flags);
         match name {
             "reindex" => sub = reindex(sub),
             "check" => sub = sub.arg(removal()),
@@ -156,18 +170,15 @@ fn reindex(command: clap::Command) -> clap::Command {
 }
 
 /// The command with every setting as a flag.
-fn settings(mut command: clap::Command) -> clap::Command {
-    command = command.arg(
+fn settings(command: clap::Command, flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
+    let command = command.arg(
         Arg::new("config")
             .long("config")
             .value_name("FILE")
             .help("Read settings from this TOML file (also WHARF_CONFIG)")
             .value_parser(value_parser!(PathBuf)),
     );
-    for setting in SETTINGS {
-        command = command.arg(flag_of(setting)).args(former_flag_of(setting));
-    }
-    command
+    command.args(SETTINGS.iter().flat_map(flags))
 }
 
 fn flag_of(setting: &'static Setting) -> Arg {

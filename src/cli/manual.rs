@@ -10,7 +10,7 @@ use super::client::{Outcome, print};
 /// Prints the completions for a shell.
 pub fn completions(shell: Shell) -> ExitCode {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut args::command(), "wharf", &mut text);
+    clap_complete::generate(shell, &mut args::completed(), "wharf", &mut text);
     print(&text).code()
 }
 

@@ -164,6 +164,10 @@ fn old_names_are_read_with_a_warning() {
             .all(|warning| err.matches(warning).count() == 1),
         "{err}"
     );
+    for shell in ["bash", "zsh", "fish"] {
+        let (_, [offered, _]) = said(&Setup::new(), &["completions", shell]);
+        assert!(offered.contains("default-expires-in") && !offered.contains("expire-after"));
+    }
     let server = setup.start();
     for warning in warnings {
         server.says(warning);

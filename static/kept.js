@@ -34,7 +34,7 @@ export function add(stored) {
 export const forget = id => keep(all().filter(upload => upload.id !== id));
 
 /** Whether a request failed because there is no such upload. A 404 without the id of a request is not wharf's own: a proxy's, while the server is away. */
-const isGone = failure => failure.code === "not-found" && Boolean(failure.request);
+const isGone = failure => failure.code === "upload-not-found" && Boolean(failure.request);
 
 /** Deletes an upload on the server. */
 export async function remove({ id, token }) {

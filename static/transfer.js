@@ -26,7 +26,7 @@ export class Failure extends Error {
       const { code, detail, request_id } = JSON.parse(text);
       if (code) return new Failure(code, detail, request_id, wait);
     } catch { /* no problem document */ }
-    const codes = { 401: "unauthorized", 403: "forbidden", 404: "not-found", 408: "idle", 413: "too-large", 502: "unavailable", 503: "unavailable", 504: "unavailable", 507: "no-space" };
+    const codes = { 401: "missing-secret", 403: "missing-scope", 404: "no-such-route", 408: "body-stalled", 413: "limit-exceeded", 502: "away", 503: "away", 504: "away", 507: "no-space" };
     return new Failure(codes[status] ?? "", `HTTP ${status}`, "", wait);
   }
 }

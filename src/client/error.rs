@@ -47,6 +47,8 @@ pub enum ClientError {
     Refused {
         /// The status.
         status: StatusCode,
+        /// The `code` of its problem document, if it is one of wharf.
+        code: Option<String>,
         /// The `detail` of its problem document (RFC 9457), or the beginning of its text.
         detail: String,
     },
@@ -114,6 +116,26 @@ impl ClientError {
             ClientError::Unreachable { server, reason }
         } else {
             ClientError::Broken { server, reason }
+        }
+    }
+
+    /// The code of the server's refusal, where it is wharf.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            ClientError::Refused { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server has nothing of what was asked for. An address that is none of wharf's is
+    /// something else: the server's own address is wrong then.
+    pub fn is_not_found(&self) -> bool {
+        match (self, self.code()) {
+            (_, Some(code)) => {
+                ["upload-not-found", "file-not-found", "name-not-found"].contains(&code)
+            }
+            (ClientError::Refused { status, .. }, None) => matches!(status.as_u16(), 404 | 410),
+            _ => false,
         }
     }
 

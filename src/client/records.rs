@@ -80,7 +80,7 @@ impl Client {
             let repeated = tries > 1;
             async move {
                 match self.fetch_json(Method::DELETE, &path, &[]).await {
-                    Err(ClientError::Refused { status, .. }) if repeated && status == 404 => Ok(()),
+                    Err(error) if repeated && error.is_not_found() => Ok(()),
                     answer => answer.map(drop),
                 }
             }
@@ -131,6 +131,7 @@ fn sent(id: &str) -> Result<&str, ClientError> {
     if matches!(id, "" | "." | "..") {
         return Err(ClientError::Refused {
             status: StatusCode::NOT_FOUND,
+            code: None,
             detail: format!("there is no upload {id:?}"),
         });
     }

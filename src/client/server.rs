@@ -241,12 +241,21 @@ impl Client {
                 Some(to) => format!("it has moved to {to}: name that server"),
                 None => "it has moved".to_owned(),
             };
-            return Err(ClientError::Refused { status, detail });
+            let code = None;
+            return Err(ClientError::Refused {
+                status,
+                code,
+                detail,
+            });
         }
         // An error while the reason is read is not the reason.
         let body = self.read(&mut response, PROBLEM_LIMIT).await;
-        let detail = explain(status, &body.unwrap_or_default().0);
-        Err(ClientError::Refused { status, detail })
+        let (code, detail) = explain(status, &body.unwrap_or_default().0);
+        Err(ClientError::Refused {
+            status,
+            code,
+            detail,
+        })
     }
 
     /// The body, up to `limit` bytes, and whether that is all.
@@ -267,9 +276,12 @@ impl Client {
     }
 }
 
-/// The reason in an error's body: the `detail` of a problem document, else its own text on one line.
-fn explain(status: StatusCode, body: &[u8]) -> String {
+/// The reason in an error's body: the `code` and the `detail` of a problem document, else its own
+/// text on one line.
+fn explain(status: StatusCode, body: &[u8]) -> (Option<String>, String) {
     let json: Option<Value> = serde_json::from_slice(body).ok();
+    let code = json.as_ref().and_then(|json| json["code"].as_str());
+    let code = code.map(str::to_owned);
     let detail = json.as_ref().and_then(|json| json["detail"].as_str());
     let text = detail.map_or_else(|| String::from_utf8_lossy(body), Into::into);
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -281,12 +293,10 @@ fn explain(status: StatusCode, body: &[u8]) -> String {
         .take(SHOWN_LIMIT)
         .collect();
     if shown.is_empty() || (detail.is_none() && shown.starts_with('<')) {
-        return status
-            .canonical_reason()
-            .unwrap_or("without a word")
-            .to_owned();
+        let reason = status.canonical_reason().unwrap_or("without a word");
+        return (code, reason.to_owned());
     }
-    shown
+    (code, shown)
 }
 
 fn parse_address(address: &str) -> Result<(Url, Option<PathBuf>), ClientError> {
@@ -385,7 +395,7 @@ mod tests {
 
     #[test]
     fn refusals_are_one_line() {
-        let detail = |body: &str| explain(StatusCode::BAD_GATEWAY, body.as_bytes());
+        let detail = |body: &str| explain(StatusCode::BAD_GATEWAY, body.as_bytes()).1;
         assert_eq!(detail("{\"detail\":\"no\\nroom\"}"), "no room");
         assert_eq!(detail("a\r\n\u{1b}[31mb"), "a [31mb");
         assert_eq!(detail("<html>"), "Bad Gateway");

@@ -335,7 +335,7 @@ async fn damage(
         && matches!(uploads.store().manifest(id).await, Ok(None))
     {
         uploads.index(id, &[]).await?;
-        return Ok(DeliveryError::NotFound(id.to_string()));
+        return Ok(DeliveryError::no_upload(id));
     }
     Ok(error.into())
 }

@@ -221,5 +221,5 @@ pub(super) async fn recall(
     id: &UploadId,
 ) -> Result<Arc<Manifest>, DeliveryError> {
     let manifest = uploads.get_any_version(id).await?;
-    manifest.ok_or_else(|| DeliveryError::NotFound(id.to_string()))
+    manifest.ok_or_else(|| DeliveryError::no_upload(id))
 }

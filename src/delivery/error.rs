@@ -7,9 +7,9 @@ use crate::store::StoreError;
 /// Why an upload or file cannot be given out.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// There is no upload or file of that name, or not any more.
-    #[error("there is no upload or file {0:?}")]
-    NotFound(String),
+    /// There is no such upload or file, or not any more.
+    #[error(transparent)]
+    NotFound(Missing),
     /// A request for a form gives two names that mean the same upload or file.
     #[error("{0:?} is asked for twice; the names or ids of one form must differ")]
     Repeated(String),
@@ -27,6 +27,32 @@ pub enum DeliveryError {
     /// The index failed, or is being rebuilt.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+}
+
+/// What there is not, or not any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// An upload of this id.
+    #[error("there is no upload {0:?}")]
+    Upload(String),
+    /// A file in an upload that there is.
+    #[error("there is no file {name:?} in the upload {id}")]
+    File {
+        /// The upload.
+        id: String,
+        /// The file's name as it was asked for.
+        name: String,
+    },
+    /// A file of this name in any upload.
+    #[error("there is no file {0:?}")]
+    Name(String),
+}
+
+impl DeliveryError {
+    /// There is no upload of this id.
+    pub fn no_upload(id: impl ToString) -> Self {
+        DeliveryError::NotFound(Missing::Upload(id.to_string()))
+    }
 }
 
 impl From<RepositoryError> for DeliveryError {

@@ -23,7 +23,7 @@ use crate::store::PresignRequest;
 use memory::ManifestBudget;
 
 pub use body::BodyContent;
-pub use error::DeliveryError;
+pub use error::{DeliveryError, Missing};
 pub use listing::{Listing, ListingCursor, NoCursor, Summary};
 pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
 pub use selected::Selected;

@@ -7,7 +7,7 @@ use crate::model::{FileName, Manifest, UploadId};
 
 use super::representation::{FormBuilder, Representation};
 use super::selected::Selected;
-use super::{Delivery, DeliveryError};
+use super::{Delivery, DeliveryError, Missing};
 
 /// The most parts of one form that is made of several uploads.
 const MAX_PARTS: usize = 10_000;
@@ -22,7 +22,7 @@ impl Delivery {
         let now = self.clock.now();
         manifest
             .filter(|manifest| !manifest.is_over(now))
-            .ok_or_else(|| DeliveryError::NotFound(id.to_string()))
+            .ok_or_else(|| DeliveryError::no_upload(id))
     }
 
     /// An id's whole form, or the newest file of a name.
@@ -42,7 +42,7 @@ impl Delivery {
             }),
             // The name of a file can look like an id.
             Err(gone @ DeliveryError::NotFound(_)) => match self.newest(text).await {
-                Err(DeliveryError::Catalog(_)) => Err(gone),
+                Err(DeliveryError::Catalog(_) | DeliveryError::NotFound(_)) => Err(gone),
                 found => found,
             },
             Err(error) => Err(error),
@@ -99,7 +99,7 @@ impl Delivery {
                 newest = newest.into_iter().chain(found).max_by_key(age);
             }
         }
-        newest.ok_or_else(|| DeliveryError::NotFound(text.to_owned()))
+        newest.ok_or_else(|| DeliveryError::NotFound(Missing::Name(text.to_owned())))
     }
 
     /// The newest file that is stored under this very name.
@@ -133,12 +133,12 @@ impl Delivery {
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store fails.
     pub async fn file(&self, id: &str, name: &str) -> Result<Selected, DeliveryError> {
-        let not_found = || DeliveryError::NotFound(format!("{id}/{name}"));
-        let id: UploadId = id.parse().map_err(|_| not_found())?;
-        let manifest = self.upload(&id).await.map_err(|error| match error {
-            DeliveryError::NotFound(_) => not_found(),
-            error => error,
-        })?;
+        let not_found = || {
+            let (id, name) = (id.to_owned(), name.to_owned());
+            DeliveryError::NotFound(Missing::File { id, name })
+        };
+        let parsed: UploadId = id.parse().map_err(|_| DeliveryError::no_upload(id))?;
+        let manifest = self.upload(&parsed).await?;
         // The name exactly as it was asked for comes first, also where another file has it as its
         // safe name today.
         let stored = FileName::asked(name).filter(|name| manifest.file(name).is_some());

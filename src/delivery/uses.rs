@@ -27,7 +27,7 @@ impl Delivery {
             match self.uploads.reserve_use(limit, RESERVATION_TTL).await? {
                 ReservedUse::Use(reserved) => uses.push(reserved),
                 ReservedUse::Busy => return Err(DeliveryError::Busy(limit.id.to_string())),
-                ReservedUse::Spent => return Err(DeliveryError::NotFound(limit.id.to_string())),
+                ReservedUse::Spent => return Err(DeliveryError::no_upload(limit.id)),
             }
         }
         Ok(Uses {
@@ -46,7 +46,7 @@ impl Uses {
     pub async fn commit(self) -> Result<(), DeliveryError> {
         match self.uploads.commit_uses(self.uses).await? {
             None => Ok(()),
-            Some(id) => Err(DeliveryError::NotFound(id.to_string())),
+            Some(id) => Err(DeliveryError::no_upload(id)),
         }
     }
 }

@@ -105,7 +105,7 @@ impl Admission {
             }
             Err(_) => return Err(Refused::Full),
         };
-        let pace = Arc::new(Pace::new(client, received));
+        let pace = Arc::new(Pace::new(client, received, self.limits.min_rate));
         let mut under_way = self.under_way();
         let number = under_way.next;
         under_way.next += 1;
@@ -200,6 +200,8 @@ fn network(address: IpAddr) -> IpAddr {
 pub struct Pace {
     client: Option<IpAddr>,
     received: BodyMeter,
+    /// The least rate, in bytes a second: below it an upload is ended for others.
+    least: Option<u64>,
     begun: Instant,
     /// Milliseconds of all waits for the client that have ended.
     waited: AtomicU64,
@@ -223,9 +225,10 @@ struct Mark {
 }
 
 impl Pace {
-    fn new(client: Option<IpAddr>, received: BodyMeter) -> Self {
+    fn new(client: Option<IpAddr>, received: BodyMeter, least: Option<u64>) -> Self {
         Pace {
             client,
+            least,
             begun: Instant::now(),
             waited: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
@@ -300,6 +303,11 @@ impl Pace {
         let waited = (self.waited.load(Ordering::Relaxed) + open).saturating_sub(base.waited);
         let received = self.received.get().saturating_sub(base.received);
         (waited >= span(FAIR)).then(|| received.saturating_mul(1000) / waited)
+    }
+
+    /// The rate below which it is ended for others, in bytes a second.
+    pub fn least(&self) -> u64 {
+        self.least.unwrap_or(0)
     }
 
     /// Wakes its task, which ends it.

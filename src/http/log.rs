@@ -75,6 +75,10 @@ impl RequestLog {
             let mut added = std::mem::take(response.headers_mut());
             // That of the empty answer which carried the problem.
             added.remove(header::CONTENT_LENGTH);
+            let problem = match added.get(header::ALLOW) {
+                Some(methods) => problem.allowing(methods),
+                None => problem,
+            };
             let reader = PageReader {
                 language,
                 base: &app.options.base_path,

@@ -12,10 +12,13 @@ use super::rules::problem::Problem;
 pub fn problem(problem: Problem, id: &str, accept: &Accept, reader: &PageReader) -> Response {
     let (status, code) = problem.codes();
     let (content_type, body) = if accept.prefers_html() {
-        let page = reader.problem(status, code, &problem.detail(id), id);
+        let page = reader.problem_page(status, code, &problem.detail(id), id);
         ("text/html; charset=utf-8", page)
     } else {
-        (accept.problem_type(), format!("{}\n", problem.document(id)))
+        (
+            accept.problem_type(),
+            format!("{}\n", problem.document(reader.base, id)),
+        )
     };
     let mut response = (status, Body::from(body)).into_response();
     let fields = response.headers_mut();

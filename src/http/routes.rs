@@ -17,7 +17,7 @@ use super::resources::{
 use super::rules::access::{self, Scope};
 use super::rules::cors;
 use super::rules::hosts::Hosts;
-use super::rules::problem::Problem;
+use super::rules::problem::{Code, Problem};
 use super::service::Service;
 
 /// The routes, and what stands around them, for a server that listens on these addresses.
@@ -81,7 +81,10 @@ impl Route {
 /// in no description: the address to use is the table's.
 #[rustfmt::skip]
 fn aliases() -> Vec<Route> {
-    vec![Route::new(Guard::Secret(Scope::Upload), Method::POST, "/upload/", upload::form)]
+    vec![
+        Route::new(Guard::Secret(Scope::Upload), Method::POST, "/upload/", upload::form),
+        Route::new(Guard::Handler, Method::GET, "/problems/", page::problems),
+    ]
 }
 
 /// The route table: each address with its guard.
@@ -101,6 +104,8 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(OPEN, GET, "/static/{version}/{*name}", page::asset),
         Route::new(OPEN, GET, "/openapi.json", api::openapi),
         Route::new(OPEN, GET, "/postman.json", api::postman),
+        Route::new(OPEN, GET, "/problems", page::problems),
+        Route::new(OPEN, GET, "/problems/{code}", page::problem),
         Route::new(OPEN, GET, "/healthz", health::alive),
         Route::new(OPEN, GET, "/readyz", health::ready),
         Route::new(UPLOAD, POST, "/upload", upload::form),
@@ -118,7 +123,6 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(OPEN, POST, "/uploads/{id}/delete", manage::delete),
         Route::new(OPEN, POST, "/uploads/{id}/prolong", manage::prolong),
         Route::new(OPEN, DELETE, "/compat/filepond", filepond::revert),
-        Route::new(OPEN, GET, "/compat/filepond", filepond::fetch),
         Route::new(OPEN, POST, "/reindex", reindex::reindex),
         Route::new(ADMIN, GET, "/status", health::status),
         Route::new(ADMIN, GET, "/metrics", health::metrics),
@@ -159,15 +163,19 @@ async fn outside(request: Request) -> Problem {
 
 fn nothing_at(base: &str, request: &Request) -> Problem {
     let path = request.uri().path();
-    Problem::not_found(format!("there is nothing at {base}{path}"))
+    Problem::new(
+        Code::NoSuchRoute,
+        format!("there is nothing at {base}{path}"),
+    )
 }
 
 async fn wrong_method(request: Request) -> Problem {
     let (method, path) = (request.method(), request.uri().path());
     if method == Method::PUT && path.contains("/files/") {
-        return Problem::method_not_allowed(format!(
-            "PUT stores one file under one name, /files/NAME: {path} has more than a name"
-        ));
+        let detail =
+            format!("PUT stores one file under one name, /files/NAME: {path} has more than a name");
+        return Problem::new(Code::MethodNotAllowed, detail);
     }
-    Problem::method_not_allowed(format!("{method} is not for this address"))
+    let detail = format!("{method} is not for this address");
+    Problem::new(Code::MethodNotAllowed, detail)
 }

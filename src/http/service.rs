@@ -18,7 +18,7 @@ use crate::http::rules::coding;
 use crate::http::rules::cross_site::{self, OwnSite};
 use crate::http::rules::hosts::Hosts;
 use crate::http::rules::origin::Peer;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::server::Stream;
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
@@ -71,7 +71,7 @@ impl Service {
             && !stream.take_turn().await
         {
             let detail = "as many answers as there may be over HTTP/2 wait for their readers";
-            return Problem::unavailable(detail).into_response();
+            return Problem::new(Code::TooManyDownloads, detail).into_response();
         }
         let Ok(response) = self.routes.clone().oneshot(request).await;
         response

@@ -1,20 +1,21 @@
 //! Why an upload was not stored.
 
+use std::fmt;
+
 use crate::catalog::CatalogError;
 use crate::form::DecodeError;
-use crate::model::DigestHeaderError;
-use crate::model::units::format_size;
+use crate::model::{Digest, DigestHeaderError, Limit};
 use crate::store::StoreError;
 
 /// Why a body could not be read to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// Nothing came for the idle time-out.
-    #[error("the body made no progress for {0} s")]
-    Idle(u64),
+    #[error("the body made no progress for {0}")]
+    Idle(Limit),
     /// It came too slowly, while others could not begin.
-    #[error("the body comes slower than min_rate, and others wait for its place")]
-    TooSlow,
+    #[error("the body comes slower than {0} a second, and others wait for its place")]
+    TooSlow(Limit),
     /// The connection broke, or the transfer coding did.
     #[error("the body broke off: {0}")]
     Broken(String),
@@ -33,41 +34,46 @@ pub enum IngestError {
     #[error(transparent)]
     Body(#[from] BodyError),
     /// A limit was passed.
-    #[error("{place}more than {setting} ({value})")]
+    #[error("{place}more than {limit}")]
     Limit {
-        /// Which part, as a beginning of the message; may be empty.
-        place: String,
-        /// The setting's name.
-        setting: &'static str,
-        /// The setting's value.
-        value: String,
+        /// The part.
+        place: Place,
+        /// The limit.
+        limit: Limit,
     },
     /// There is no room for it below the cap on all that is stored.
-    #[error("the store would hold more than max_total_size ({})", format_size(*.max))]
+    #[error("the store would hold more than {limit}")]
     Full {
-        /// The cap, in bytes.
-        max: u64,
+        /// The cap.
+        limit: Limit,
     },
     /// An option cannot be understood, or asks for too much.
-    #[error("{0}")]
-    Option(String),
+    #[error("{option}: {reason}")]
+    InvalidOption {
+        /// Its name.
+        option: String,
+        /// What is wrong with it.
+        reason: String,
+        /// The setting that it asks too much for.
+        limit: Option<Limit>,
+    },
     /// A digest header cannot be understood.
     #[error("{place}{source}")]
     DigestHeader {
-        /// Which part, as a beginning of the message; may be empty.
-        place: String,
+        /// The part.
+        place: Place,
         /// The reason.
         source: DigestHeaderError,
     },
     /// The content does not have the digest that the client announced.
     #[error("{place}the content has the sha-256 {found}, and {expected} was announced")]
     DigestMismatch {
-        /// Which part, as a beginning of the message; may be empty.
-        place: String,
+        /// The part.
+        place: Place,
         /// The digest of the content.
-        found: String,
+        found: Digest,
         /// The announced digest.
-        expected: String,
+        expected: Digest,
     },
     /// The form does not say what a form of this server's page says.
     #[error(
@@ -94,20 +100,53 @@ impl IngestError {
         IngestError::Internal(error.into())
     }
 
-    pub(super) fn limit(part: usize, setting: &'static str, value: impl ToString) -> Self {
-        IngestError::Limit {
-            place: place(part),
-            setting,
-            value: value.to_string(),
+    pub(super) fn limit(part: usize, limit: Limit) -> Self {
+        let place = Place::part(part);
+        IngestError::Limit { place, limit }
+    }
+
+    pub(super) fn option(option: &str, reason: impl Into<String>) -> Self {
+        IngestError::InvalidOption {
+            option: option.to_owned(),
+            reason: reason.into(),
+            limit: None,
         }
+    }
+
+    /// The same with the name of the field that the part is of.
+    pub(super) fn of_field(mut self, name: &[u8]) -> Self {
+        if let IngestError::Limit { place, .. }
+        | IngestError::DigestHeader { place, .. }
+        | IngestError::DigestMismatch { place, .. } = &mut self
+            && place.part > 0
+        {
+            place.field = Some(String::from_utf8_lossy(name).into_owned());
+        }
+        self
     }
 }
 
-/// The beginning of a message about a part; nothing for part 0, which is the whole body.
-pub(super) fn place(part: usize) -> String {
-    if part == 0 {
-        String::new()
-    } else {
-        format!("part {part}: ")
+/// The part of a body that an error is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Place {
+    /// Its number, from 1; 0 is the whole body.
+    pub part: usize,
+    /// The field it is of.
+    pub field: Option<String>,
+}
+
+impl Place {
+    pub(super) fn part(part: usize) -> Self {
+        Place { part, field: None }
+    }
+}
+
+/// The beginning of a message about a part; nothing for the whole body.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            0 => Ok(()),
+            part => write!(f, "part {part}: "),
+        }
     }
 }

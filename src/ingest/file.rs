@@ -10,8 +10,7 @@ use super::source::{CheckedBody, compare};
 use super::{Ingest, Receipt, UploadRequest};
 use crate::form::is_media_type;
 use crate::model::media_type::guess;
-use crate::model::units::format_size;
-use crate::model::{Digest, FileName, Part, RawText, StoredFile};
+use crate::model::{Digest, FileName, Limit, Part, RawText, StoredFile};
 use crate::store::{FileSummary, Staged};
 
 /// The file that a raw body becomes.
@@ -121,11 +120,8 @@ pub async fn store_file(
         size += data.len() as u64;
         match limits.max_size {
             Some(max) if size > max => {
-                return Err(IngestError::limit(
-                    limits.part,
-                    "max_file_size",
-                    format_size(max),
-                ));
+                let limit = Limit::bytes("max_file_size", max);
+                return Err(IngestError::limit(limits.part, limit));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use subtle::ConstantTimeEq as _;
 
-use super::error::{BodyError, IngestError, place};
+use super::error::{BodyError, IngestError, Place};
 use super::file::{FileContent, FileLimits, FileTarget, header_text, media_type, store_file};
 use super::memory::HeldText;
 use super::options::{GivenOptions, IngestOptions};
@@ -13,9 +13,8 @@ use super::source::{CheckedBody, FormEvents};
 use super::{Ingest, Receipt, UploadRequest};
 use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quoted_printable};
 use crate::model::media_type::{essence, guess};
-use crate::model::units::format_size;
 use crate::model::{
-    Digest, Field, FileName, Part, RawText, StoredFile, UniqueNames, expected_sha256,
+    Digest, Field, FileName, Limit, Part, RawText, StoredFile, UniqueNames, expected_sha256,
 };
 
 /// The field that says that a form is of this server's own page. It is read only where nothing
@@ -118,36 +117,35 @@ where
         self.fields_size += bytes as u64;
         let max = self.options.max_fields_size;
         if self.fields_size > max {
-            return Err(IngestError::limit(
-                part,
-                "max_fields_size",
-                format_size(max),
-            ));
+            let limit = Limit::bytes("max_fields_size", max);
+            return Err(IngestError::limit(part, limit));
         }
         Ok(())
     }
 
-    async fn field(&mut self, head: PartHead) -> Result<(), IngestError> {
+    /// Reads the value of a text field.
+    async fn value(
+        &mut self,
+        head: &PartHead,
+        media_type: Option<&String>,
+    ) -> Result<Vec<u8>, IngestError> {
         let part = head.number;
-        let expected = expected(&head)?;
-        let media_type = head.content_type.as_deref().and_then(header_text);
+        let expected = expected(head)?;
         let is_mixed = |it: &String| essence(it).eq_ignore_ascii_case("multipart/mixed");
-        if media_type.as_ref().is_some_and(is_mixed) {
+        if media_type.is_some_and(is_mixed) {
             return Err(self.source.fault(part, DecodeErrorKind::Mixed));
         }
         self.fields += 1;
         if self.fields > self.options.max_fields {
-            return Err(IngestError::limit(
-                part,
-                "max_fields",
-                self.options.max_fields,
-            ));
+            let limit = Limit::count("max_fields", self.options.max_fields);
+            return Err(IngestError::limit(part, limit));
         }
         let mut value = Vec::new();
         while let Some(data) = self.source.data().await? {
             let max = self.options.max_field_size;
             if (value.len() + data.len()) as u64 > max {
-                return Err(IngestError::limit(part, "max_field_size", format_size(max)));
+                let limit = Limit::bytes("max_field_size", max);
+                return Err(IngestError::limit(part, limit));
             }
             self.count_text(part, data.len())?;
             self.held.take(data.len()).await?;
@@ -161,6 +159,13 @@ where
         for expected in expected.into_iter().flatten() {
             super::source::compare(part, expected, sha256(&value))?;
         }
+        Ok(value)
+    }
+
+    async fn field(&mut self, head: PartHead) -> Result<(), IngestError> {
+        let media_type = head.content_type.as_deref().and_then(header_text);
+        let value = self.value(&head, media_type.as_ref()).await;
+        let mut value = value.map_err(|error| error.of_field(&head.name))?;
         if head.name == FORM_FIELD {
             let said = |proof: &String| bool::from(proof.as_bytes().ct_eq(&value));
             self.proof = self.proof.take().filter(|proof| !said(proof));
@@ -182,7 +187,7 @@ where
 
     async fn file(&mut self, head: PartHead, target: FileTarget<'_>) -> Result<(), IngestError> {
         let part = head.number;
-        let expected = expected(&head)?;
+        let expected = expected(&head).map_err(|error| error.of_field(&head.name))?;
         // The page sends this field before its files, so that no file of another site's form is
         // received.
         self.check_proof()?;
@@ -195,11 +200,8 @@ where
         }
         self.files += 1;
         if self.files > self.options.max_files {
-            return Err(IngestError::limit(
-                part,
-                "max_files",
-                self.options.max_files,
-            ));
+            let limit = Limit::count("max_files", self.options.max_files);
+            return Err(IngestError::limit(part, limit).of_field(&head.name));
         }
         let name = self.names.assign(name);
         let limits = FileLimits::new(part, expected, self.options);
@@ -208,7 +210,8 @@ where
             first,
             source: &mut self.source,
         };
-        let received = store_file(target, name.clone(), &limits, content).await?;
+        let received = store_file(target, name.clone(), &limits, content).await;
+        let received = received.map_err(|error| error.of_field(&head.name))?;
         let (media_type, given_type) = types(head.content_type.as_deref(), &name);
         self.parts.push(Part::File {
             field: head.name.into(),
@@ -287,7 +290,7 @@ fn expected(head: &PartHead) -> Result<[Option<Digest>; 2], IngestError> {
     let read = |field: &Option<Bytes>| match field {
         None => Ok(None),
         Some(field) => expected_sha256(field).map_err(|source| IngestError::DigestHeader {
-            place: place(head.number),
+            place: Place::part(head.number),
             source,
         }),
     };

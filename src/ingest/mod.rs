@@ -19,7 +19,7 @@ use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, Uploa
 use crate::repository::{OpenUpload, Repository};
 use crate::store::Staged;
 
-pub use error::{BodyError, IngestError};
+pub use error::{BodyError, IngestError, Place};
 pub use file::RawUpload;
 pub use form::FORM_FIELD;
 use memory::{HeldText, TextMemory};

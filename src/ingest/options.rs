@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::error::IngestError;
-use crate::model::units::{format_duration, parse_duration};
+use crate::model::Limit;
+use crate::model::units::parse_duration;
 
 /// What an upload may be.
 #[derive(Debug, Clone)]
@@ -66,9 +67,7 @@ impl GivenOptions {
             return Ok(());
         }
         if self.0[place].is_some() {
-            return Err(IngestError::Option(format!(
-                "the option {name} is given twice"
-            )));
+            return Err(IngestError::option(name, "it is given twice"));
         }
         self.0[place] = Some(value.to_owned());
         Ok(())
@@ -112,18 +111,21 @@ impl UploadOptions {
 /// # Errors
 /// It does not parse, or is above `max_expires_in`.
 pub fn lifetime(text: &str, options: &IngestOptions) -> Result<Option<Duration>, IngestError> {
-    let span =
-        match text {
-            "never" => None,
-            text => Some(parse_duration(text).map_err(|error| {
-                IngestError::Option(format!("expires_in: {error}, and not never"))
-            })?),
-        };
+    let span = match text {
+        "never" => None,
+        text => Some(parse_duration(text).map_err(|error| {
+            IngestError::option("expires_in", format!("{error}, and not never"))
+        })?),
+    };
     match options.max_expires_in {
-        Some(max) if span.is_none_or(|span| span > max) => Err(IngestError::Option(format!(
-            "expires_in: {text:?} is above max_expires_in ({})",
-            format_duration(max)
-        ))),
+        Some(max) if span.is_none_or(|span| span > max) => {
+            let limit = Limit::span("max_expires_in", max);
+            Err(IngestError::InvalidOption {
+                option: "expires_in".to_owned(),
+                reason: format!("{text:?} is above {limit}"),
+                limit: Some(limit),
+            })
+        }
         _ => Ok(span),
     }
 }
@@ -131,8 +133,9 @@ pub fn lifetime(text: &str, options: &IngestOptions) -> Result<Option<Duration>,
 fn count(text: &str) -> Result<u64, IngestError> {
     match text.parse() {
         Ok(count) if count > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(count),
-        _ => Err(IngestError::Option(format!(
-            "max_downloads: {text:?} is not a positive whole number"
-        ))),
+        _ => {
+            let reason = format!("{text:?} is not a positive whole number");
+            Err(IngestError::option("max_downloads", reason))
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::IngestError;
 use crate::catalog::{Ask, Capacity, Catalog, CatalogError};
-use crate::model::{ROOM_UNIT, UploadId, room_of};
+use crate::model::{Limit, ROOM_UNIT, UploadId, room_of};
 
 /// How much is reserved at a time for a body of unknown length, in bytes.
 const STEP: u64 = 8 * 1024 * 1024;
@@ -169,7 +169,8 @@ impl ClaimedRoom {
                 Ok(())
             }
             None => {
-                let error = IngestError::Full { max: self.max };
+                let limit = Limit::bytes("max_total_size", self.max);
+                let error = IngestError::Full { limit };
                 tracing::info!(id = %self.id, "upload refused: {error}");
                 Err(error)
             }

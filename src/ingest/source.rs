@@ -5,10 +5,9 @@ use futures_core::Stream;
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::error::{BodyError, IngestError, place};
+use super::error::{BodyError, IngestError, Place};
 use crate::form::{Boundary, DecodeError, DecodeErrorKind, Decoder, Event};
-use crate::model::Digest;
-use crate::model::units::format_size;
+use crate::model::{Digest, Limit};
 
 /// A body whose size and digest are checked, frame by frame.
 pub struct CheckedBody<S> {
@@ -41,7 +40,7 @@ where
         self.size += frame.len() as u64;
         match self.max_size {
             Some(max) if self.size > max => {
-                return Err(IngestError::limit(0, "max_request_size", format_size(max)));
+                return Err(IngestError::limit(0, Limit::bytes("max_request_size", max)));
             }
             _ => {}
         }
@@ -68,9 +67,9 @@ pub fn compare(part: usize, expected: Digest, found: Digest) -> Result<(), Inges
         return Ok(());
     }
     Err(IngestError::DigestMismatch {
-        place: place(part),
-        found: found.to_string(),
-        expected: expected.to_string(),
+        place: Place::part(part),
+        found,
+        expected,
     })
 }
 

@@ -11,12 +11,16 @@ pub enum Failure {
     },
     /// A file is larger than the settings allow for.
     TooLarge {
+        /// The setting.
+        setting: &'static str,
         /// Which limit, for the caller.
         reason: String,
     },
     /// To be tried again later.
     Unavailable {
-        /// What does not work now, for the caller.
+        /// What does not work now.
+        component: Component,
+        /// The same in words, for the caller.
         reason: String,
         /// What store or index said, where that is more.
         cause: Option<String>,
@@ -28,10 +32,20 @@ pub enum Failure {
     },
 }
 
+/// What an upload needs beside this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Component {
+    /// Where files and manifests are.
+    Storage,
+    /// What finds them by name and time.
+    Index,
+}
+
 impl Failure {
-    /// Something that does not work now, and why.
-    pub fn unavailable(reason: &str, cause: String) -> Self {
+    /// A component that does not work now, and why.
+    pub fn unavailable(component: Component, reason: &str, cause: String) -> Self {
         Failure::Unavailable {
+            component,
             reason: reason.to_owned(),
             cause: Some(cause),
         }

@@ -37,6 +37,24 @@ pub struct Holdings {
     pub bytes: u64,
 }
 
+/// Why the server cannot store now, in words for clients: the exact reason may hold addresses, and
+/// is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unready {
+    /// It is ending.
+    #[error("the server is shutting down")]
+    Draining,
+    /// Storage and index do not belong together, or one of them is another one than before.
+    #[error("the storage and the index are not ready")]
+    Both,
+    /// The storage.
+    #[error("the storage cannot store now")]
+    Store,
+    /// The index.
+    #[error("the index cannot be reached now")]
+    Index,
+}
+
 /// The state of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -72,20 +90,19 @@ impl Operate {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Why the server cannot store now, if so, in words for clients: the exact reason may hold
-    /// addresses, and goes to the log, once.
-    pub fn unready(&self) -> Option<&'static str> {
+    /// Why the server cannot store now, if so. The exact reason goes to the log, once.
+    pub fn unready(&self) -> Option<Unready> {
         if self.draining.load(Ordering::Relaxed) {
-            return Some("the server is shutting down");
+            return Some(Unready::Draining);
         }
         let trouble = self.trouble.borrow().clone();
         let store = || self.uploads.store().ready().err();
         let index = || self.uploads.catalog().ready().err();
         let found = trouble
-            .map(|reason| ("the storage and the index are not ready", reason))
-            .or_else(|| Some(("the storage cannot store now", store()?)))
-            .or_else(|| Some(("the index cannot be reached now", index()?)));
-        let (words, reason) = found.unzip();
+            .map(|reason| (Unready::Both, reason))
+            .or_else(|| Some((Unready::Store, store()?)))
+            .or_else(|| Some((Unready::Index, index()?)));
+        let (unready, reason) = found.unzip();
         // Nothing between the lock and its release can panic half-way.
         let logged = self.logged_trouble.lock();
         let mut logged = logged.unwrap_or_else(PoisonError::into_inner);
@@ -95,12 +112,12 @@ impl Operate {
             }
             *logged = reason;
         }
-        words
+        unready
     }
 
     /// Why an upload cannot begin now, if so. Trouble of the store itself, such as a full disk, is
     /// no reason: the upload fails with the store's own error, which says more.
-    pub fn refuses_uploads(&self) -> Option<&'static str> {
+    pub fn refuses_uploads(&self) -> Option<Unready> {
         self.unready()
             .filter(|_| self.uploads.store().ready().is_ok())
     }

@@ -33,9 +33,14 @@ pub enum StoreError {
     /// Something with that id is there already.
     #[error("the upload exists already")]
     Exists,
-    /// A file is larger than the settings allow for; the text names the one.
-    #[error("{0}")]
-    TooLarge(String),
+    /// A file is larger than a setting allows for.
+    #[error("{reason}")]
+    TooLarge {
+        /// The setting.
+        setting: &'static str,
+        /// How, for the client.
+        reason: String,
+    },
     /// The commit came too late: other processes may have taken the upload for abandoned.
     #[error("the commit came {0:?} after the last byte, later than stale_after")]
     Stale(std::time::Duration),
@@ -83,7 +88,7 @@ impl StoreError {
             | StoreError::Io { .. } => true,
             StoreError::NoSpace(_)
             | StoreError::Exists
-            | StoreError::TooLarge(_)
+            | StoreError::TooLarge { .. }
             | StoreError::Stale(_) => false,
         }
     }

@@ -25,7 +25,7 @@ fn secrets_open_what_they_name() {
         server
             .post_to("/upload", &form(), &[("Authorization", &bearer("nope"))])
             .status,
-        403
+        401
     );
     let stored = server.post_to("/upload", &form(), &[("Authorization", &bearer("up"))]);
     assert_eq!(stored.status, 201);
@@ -207,14 +207,14 @@ fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
     let deadline = server.get(&page).json()["expires_at"].clone();
     assert!(deadline.is_string());
     for (headers, body, status, code) in [
-        (&own[..], "", 400, "bad-request"),
-        (&own, "expires_in=soon", 400, "bad-option"),
-        (&own, "expires_in=31d", 400, "bad-option"),
-        (&own, "expires_in=never", 400, "bad-option"),
-        (&own, "expires_in=%FF", 400, "bad-option"),
-        (&[], "expires_in=1d", 401, "unauthorized"),
-        (&[], "expires_in=1d&token=", 401, "unauthorized"),
-        (&[], "expires_in=1d&token=wrong", 404, "not-found"),
+        (&own[..], "", 400, "invalid-option"),
+        (&own, "expires_in=soon", 400, "invalid-option"),
+        (&own, "expires_in=31d", 400, "invalid-option"),
+        (&own, "expires_in=never", 400, "invalid-option"),
+        (&own, "expires_in=%FF", 400, "invalid-option"),
+        (&[], "expires_in=1d", 401, "missing-secret"),
+        (&[], "expires_in=1d&token=", 401, "missing-secret"),
+        (&[], "expires_in=1d&token=wrong", 404, "upload-not-found"),
         // Another site has the browser send the form.
         (
             &[("Cookie", cookie), ("Sec-Fetch-Site", "cross-site")],
@@ -238,7 +238,7 @@ fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
         );
     }
     let large = format!("expires_in={}", "7".repeat(5000));
-    assert_eq!(send("prolong", &own, &large).status, 400);
+    assert_eq!(send("prolong", &own, &large).status, 413);
     assert_eq!(server.get(&page).json()["expires_at"], deadline);
     let foreign = [("Cookie", cookie), ("Sec-Fetch-Site", "same-site")];
     assert_eq!(send("delete", &foreign, "").status, 403);

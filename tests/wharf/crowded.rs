@@ -117,7 +117,10 @@ fn slow_uploads_give_way_where_there_is_no_room() {
         let patience = Some(Duration::from_millis(100));
         connection.stream().set_read_timeout(patience).unwrap();
         if let Some(answer) = connection.response(false) {
-            assert_eq!((answer.status, answer.code().as_str()), (408, "too-slow"));
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (408, "body-stalled")
+            );
             assert!(answer.header("retry-after").is_some());
             ended += 1;
         }

@@ -91,7 +91,7 @@ fn limits_name_their_setting() {
         let refused = server.post_to("/upload", &form, &[]);
         assert_eq!(
             (refused.status, refused.code().as_str()),
-            (413, "too-large"),
+            (413, "limit-exceeded"),
             "{setting}"
         );
         assert!(refused.detail().contains(setting), "{}", refused.detail());
@@ -194,10 +194,13 @@ fn other_methods_and_places() {
     let wrong = server.get("/upload");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
     assert_eq!(server.request("DELETE", "/files/a/b", &[], b"").status, 405);
-    assert_eq!(server.get("/nowhere").code(), "not-found");
+    assert_eq!(server.get("/nowhere").code(), "no-such-route");
     assert_eq!(server.get("/download/%2e%2e%2fetc%2fpasswd").status, 404);
     let path = server.get("/files/%ff");
-    assert_eq!((path.status, path.code().as_str()), (400, "bad-request"));
+    assert_eq!(
+        (path.status, path.code().as_str()),
+        (400, "malformed-request")
+    );
 }
 
 #[test]
@@ -208,7 +211,10 @@ fn a_long_head_is_read_however_many_connections_there_are() {
     let path = format!("/download?x{}", names.concat());
     assert!((60_000..65_000).contains(&path.len()));
     let asked = server.get(&path);
-    assert_eq!((asked.status, asked.code().as_str()), (404, "not-found"));
+    assert_eq!(
+        (asked.status, asked.code().as_str()),
+        (404, "name-not-found")
+    );
     // Each has a share of what the buffers of all may hold.
     let open = || Connection::open(server.address);
     let _others: Vec<Connection> = (0..300).map(|_| open()).collect();

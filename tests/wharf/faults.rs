@@ -286,7 +286,7 @@ fn a_store_that_cannot_be_written_to_is_not_ready_until_one_upload_succeeds() {
             let refused = server.post_to("/upload", &form, &[]);
             assert_eq!(
                 (refused.status, refused.code().as_str()),
-                (503, "unavailable")
+                (503, "storage-unavailable")
             );
             assert!(refused.header("retry-after").is_some());
             let unready = server.get("/readyz");

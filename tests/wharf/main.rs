@@ -53,6 +53,7 @@ mod page;
 mod page_more;
 mod page_save;
 mod power;
+mod problems;
 mod proxies;
 mod proxy;
 mod reading;

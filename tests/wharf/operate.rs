@@ -275,7 +275,7 @@ fn a_running_server_compares_its_index_for_an_admin() {
     server.says("forgotten=1");
     let (code, said) = ask("nope", &url);
     assert_eq!(code, Some(4));
-    assert!(said.contains("403"), "{said}");
+    assert!(said.contains("401"), "{said}");
     assert_eq!(ask("root", "http://127.0.0.1:1").0, Some(6));
     assert_eq!(ask("root", "ftp://files.example").0, Some(2));
 }

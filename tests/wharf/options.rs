@@ -58,7 +58,7 @@ fn options_come_from_the_query_or_the_form() {
         ("expires_in=-5", "expires_in: \"-5\""),
         (
             "expires_in=1h&expires_in=2h",
-            "the option expires_in is given twice",
+            "expires_in: it is given twice",
         ),
         ("max_downloads=0", "max_downloads: \"0\""),
         ("max_downloads=%2B1", "max_downloads: \"+1\""),
@@ -67,7 +67,7 @@ fn options_come_from_the_query_or_the_form() {
         let refused = server.post_to(&format!("/upload?{query}"), &form(), &[]);
         assert_eq!(
             (refused.status, refused.code().as_str()),
-            (400, "bad-option"),
+            (400, "invalid-option"),
             "{query}"
         );
         assert!(refused.detail().contains(text), "{}", refused.detail());

@@ -31,7 +31,7 @@ fn without_a_terminal_a_hangup_has_settings_read_anew() {
     let server = setup
         .args(&["--config", settings.to_str().unwrap()])
         .start();
-    assert_eq!((status(&server, "one"), status(&server, "two")), (200, 403));
+    assert_eq!((status(&server, "one"), status(&server, "two")), (200, 401));
     let hangups = |count: usize| {
         server.signal(HANGUP);
         wait_until("the settings are read", || {
@@ -43,7 +43,7 @@ fn without_a_terminal_a_hangup_has_settings_read_anew() {
     write(&secrets, "admin:two\nnonsense\n");
     hangups(1);
     server.says("stay as they were: access_file");
-    assert_eq!((status(&server, "one"), status(&server, "two")), (200, 403));
+    assert_eq!((status(&server, "one"), status(&server, "two")), (200, 401));
     write(&secrets, "admin:two\nupload:up\n");
     write(&settings, &format!("{line}log = 'no=such=filter'\n"));
     hangups(2);
@@ -57,7 +57,7 @@ fn without_a_terminal_a_hangup_has_settings_read_anew() {
     hangups(3);
     server.says("these settings changed, and need a restart: max_files");
     wait_until("the new secret counts", || status(&server, "two") == 200);
-    assert_eq!(status(&server, "one"), 403);
+    assert_eq!(status(&server, "one"), 401);
     let form = Form::new().file("f", "a", b"x");
     assert_eq!(server.post_to("/upload", &form, &[]).status, 401);
     let up = [("Authorization", "Bearer up")];

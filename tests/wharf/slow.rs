@@ -10,7 +10,10 @@ fn a_body_that_stops_is_given_up() {
     let mut connection = Connection::open(server.address);
     connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
     let response = connection.response(false).unwrap();
-    assert_eq!((response.status, response.code().as_str()), (408, "idle"));
+    assert_eq!(
+        (response.status, response.code().as_str()),
+        (408, "body-stalled")
+    );
     assert_eq!(server.files(), [""; 0]);
 }
 
@@ -21,7 +24,10 @@ fn nor_does_a_small_one_take_for_ever() {
     connection
         .send(b"DELETE /compat/filepond HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n0c8r");
     let response = connection.response(false).unwrap();
-    assert_eq!((response.status, response.code().as_str()), (408, "idle"));
+    assert_eq!(
+        (response.status, response.code().as_str()),
+        (408, "body-stalled")
+    );
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn digests_are_checked() {
     let rubbish = server.post_to("/upload", &part("sha-256=nonsense"), &[]);
     assert_eq!(
         (rubbish.status, rubbish.code().as_str()),
-        (400, "bad-digest")
+        (400, "invalid-digest")
     );
     let put =
         |digest: &str| server.request("PUT", "/files/a", &[("Content-Digest", digest)], b"hello");

@@ -39,10 +39,11 @@ impl Outcome {
         say(&error.to_string());
         match error {
             ClientError::Address(_) | ClientError::Setup(_) => Outcome::Usage,
-            ClientError::Refused { status, .. } => match status.as_u16() {
-                401 | 403 | 407 => Outcome::NotAuthorised,
-                404 | 410 => Outcome::NotFound,
-                408 | 504 => Outcome::Network,
+            _ if error.is_not_found() => Outcome::NotFound,
+            ClientError::Refused { status, .. } => match (error.code(), status.as_u16()) {
+                (Some("cross-site"), _) => Outcome::Failed,
+                (_, 401 | 403 | 407) => Outcome::NotAuthorised,
+                (_, 408 | 504) | (Some("body-incomplete"), _) => Outcome::Network,
                 _ => Outcome::Failed,
             },
             ClientError::Unreachable { .. }

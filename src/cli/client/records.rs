@@ -75,7 +75,7 @@ pub async fn delete(client: &Client, ids: &[String], output: Output) -> Outcome 
     for id in ids {
         let deleting = async {
             match client.delete(id).await {
-                Err(ClientError::Refused { status, .. }) if status.as_u16() == 404 => Ok(false),
+                Err(error) if error.is_not_found() => Ok(false),
                 deleted => deleted.map(|()| true),
             }
         };

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use crate::delivery::{Representation, Selected};
 use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 
 /// The most names one form is asked for by.
@@ -55,7 +55,7 @@ pub async fn several(
             "{} names are asked for; 1 to {MAX_NAMES} can be: /download?name=A&name=B",
             names.len()
         );
-        return Err(Problem::bad_request(detail));
+        return Err(Problem::invalid_parameter("name", detail).most(MAX_NAMES as u64));
     }
     let form = app.delivery.several(&names).await?;
     app.respond(&method, &headers, &form, false).await
@@ -96,7 +96,7 @@ impl AppState {
         query: Option<&str>,
     ) -> Result<Response, Problem> {
         let raw = Representation::raw(selected);
-        let raw = raw.ok_or_else(|| Problem::not_found("there is no such file"))?;
+        let raw = raw.ok_or_else(|| Problem::new(Code::FileNotFound, "there is no such file"))?;
         let pairs = parse_query(query.unwrap_or_default())?;
         let inline = pairs
             .iter()

@@ -1,5 +1,7 @@
 //! `/compat/filepond`: the protocol of the upload widget FilePond. It takes the whole body of
-//! the answer to an upload for the upload's identity, and sends it back to undo the upload.
+//! the answer to an upload for the upload's identity, and sends it back to undo the upload. What
+//! FilePond's `fetch`, `load` and `restore` ask for by `GET` there is not: the first would have this
+//! server fetch any address a client names.
 
 use axum::Extension;
 use axum::body::Body;
@@ -10,7 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::uploads::parse_id;
 use crate::http::AppState;
 use crate::http::body_meter::BodyMeter;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 
 /// The most bytes of an identity.
 const LIMIT: usize = 256;
@@ -35,8 +37,11 @@ pub async fn process(
 
 /// Deletes the upload that the body identifies.
 pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCode, Problem> {
-    let wrong = || Problem::bad_request("the body is not what an upload to here was answered with");
-    let body = app.small_body(body, LIMIT).await?.map_err(|_| wrong())?;
+    let wrong = || {
+        let detail = "the body is not what an upload to here was answered with";
+        Problem::new(Code::MalformedRequest, detail)
+    };
+    let body = app.small_body(body, LIMIT).await?;
     let text = str::from_utf8(&body).map_err(|_| wrong())?;
     let (id, token) = text.split_once('.').ok_or_else(wrong)?;
     let id = parse_id(id)?;
@@ -45,10 +50,4 @@ pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCod
         .await?;
     app.manage.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Refuses what FilePond's `fetch`, `load` and `restore` ask for. The first would have this
-/// server fetch any address a client names.
-pub async fn fetch() -> Problem {
-    Problem::forbidden("this server fetches nothing for a client: send the file itself")
 }

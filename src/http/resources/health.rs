@@ -20,7 +20,7 @@ pub async fn alive() -> Response {
 pub async fn ready(State(app): State<AppState>) -> Result<Response, Problem> {
     match app.operate.unready() {
         None => Ok(plain(PLAIN, "ready\n".to_owned())),
-        Some(reason) => Err(Problem::unavailable(reason)),
+        Some(unready) => Err(unready.into()),
     }
 }
 

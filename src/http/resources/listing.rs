@@ -15,7 +15,7 @@ use crate::delivery::{DeliveryError, Listing, ListingCursor};
 use crate::http::AppState;
 use crate::http::rules::access::Scope;
 use crate::http::rules::origin::Origin;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 
 /// How many uploads a page of the listing has, and may have.
@@ -133,14 +133,16 @@ impl ListingJson {
 fn parse_limit(value: &str) -> Result<usize, Problem> {
     match value.parse() {
         Ok(limit) if (1..=MAX_PAGE).contains(&limit) => Ok(limit),
-        _ => Err(Problem::bad_request(format!(
-            "limit: {value:?} is not a number from 1 to {MAX_PAGE}"
-        ))),
+        _ => {
+            let detail = format!("limit: {value:?} is not a number from 1 to {MAX_PAGE}");
+            Err(Problem::invalid_parameter("limit", detail).most(MAX_PAGE as u64))
+        }
     }
 }
 
 fn parse_cursor(value: &str) -> Result<ListingCursor, Problem> {
     value.parse().map_err(|_| {
-        Problem::bad_request(format!("after: {value:?} is not a \"next\" of a listing"))
+        let detail = format!("after: {value:?} is not a \"next\" of a listing");
+        Problem::new(Code::InvalidCursor, detail).field("after")
     })
 }

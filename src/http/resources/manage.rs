@@ -9,7 +9,7 @@ use super::page;
 use super::uploads::parse_id;
 use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 use crate::http::rules::{cookies, cross_site};
 use crate::ingest;
@@ -45,12 +45,9 @@ impl AppState {
     }
 
     async fn form_of_page(&self, body: Body) -> Result<PageForm, Problem> {
-        let body = self
-            .small_body(body, LIMIT)
-            .await?
-            .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
+        let body = self.small_body(body, LIMIT).await?;
         let text = str::from_utf8(&body)
-            .map_err(|_| Problem::bad_request("the body is no urlencoded form"))?;
+            .map_err(|_| Problem::new(Code::MalformedForm, "the body is no urlencoded form"))?;
         let mut form = PageForm::default();
         for (name, value) in parse_query(text)? {
             match name.as_str() {
@@ -89,7 +86,7 @@ pub async fn prolong(
     let (form, permit) = app.managed(&id, &headers, body).await?;
     let text = form
         .expires_in
-        .ok_or_else(|| Problem::bad_request("the form has no expires_in"))?;
+        .ok_or_else(|| Problem::invalid_option("expires_in", "the form has no expires_in"))?;
     app.set_lifetime(&permit, &text).await?;
     let base = &app.options.base_path;
     let location = format!("{base}/uploads/{id}?{}", page::CHANGED);

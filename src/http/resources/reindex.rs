@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::http::AppState;
 use crate::http::rules::access::Scope;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::model::Failure;
 
 /// Compares, and answers with the counts.
@@ -18,7 +18,8 @@ pub async fn reindex(State(app): State<AppState>, headers: HeaderMap) -> Result<
         .compare(&app.abort)
         .await
         .map_err(Failure::from)?;
-    let compared = compared.ok_or_else(|| Problem::unavailable("the server is shutting down"))?;
+    let ending = || Problem::new(Code::ShuttingDown, "the server is shutting down");
+    let compared = compared.ok_or_else(ending)?;
     tracing::info!(
         uploads = compared.uploads,
         forgotten = compared.forgotten,

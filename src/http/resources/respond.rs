@@ -10,7 +10,7 @@ use crate::delivery::{BodyContent, DeliveryPiece, Representation, Representation
 use crate::form;
 use crate::http::AppState;
 use crate::http::rules::conditional::{self, Verdict};
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::range::{self, Asked};
 
 /// The longest time for which a client may cache a file or form of an id, in seconds: a year.
@@ -30,7 +30,10 @@ impl AppState {
         inline: bool,
     ) -> Result<Response, Problem> {
         match conditional::evaluate(method, headers, this) {
-            Verdict::Failed => return Err(Problem::precondition_failed()),
+            Verdict::Failed => {
+                let detail = "what is stored is not what the request's preconditions name";
+                return Err(Problem::new(Code::PreconditionFailed, detail));
+            }
             Verdict::NotModified => {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
                 self.add_validators(response.headers_mut(), this);
@@ -60,7 +63,7 @@ impl AppState {
             Body::empty()
         } else {
             if this.is_limited() && is_prefetch(headers) {
-                return Err(Problem::unavailable(PREFETCH));
+                return Err(Problem::new(Code::PrefetchRefused, PREFETCH));
             }
             let whole = answer.status == StatusCode::OK;
             match self.delivery.open(this, answer.pieces, whole).await? {

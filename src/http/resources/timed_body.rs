@@ -10,14 +10,16 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_core::Stream;
 use http_body::Body as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::http::AppState;
 use crate::http::admission::Pace;
 use crate::http::body_meter::BodyMeter;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::server::Deadline;
 use crate::ingest::BodyError;
+use crate::model::Limit;
 
 /// The timed of a request's body.
 pub struct TimedBody {
@@ -86,11 +88,11 @@ impl Stream for TimedBody {
                 self.deadline.set(idle);
             }
             if self.pace.poll_ended(cx).is_ready() {
-                return Poll::Ready(Some(Err(BodyError::TooSlow)));
+                let least = Limit::bytes("min_rate", self.pace.least());
+                return Poll::Ready(Some(Err(BodyError::TooSlow(least))));
             }
             if self.deadline.poll(cx).is_ready() {
-                let idle = BodyError::Idle(self.idle.as_secs());
-                return Poll::Ready(Some(Err(idle)));
+                return Poll::Ready(Some(Err(idle(self.idle))));
             }
             if self.abort.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Some(Err(BodyError::ShuttingDown)));
@@ -102,19 +104,27 @@ impl Stream for TimedBody {
 
 impl AppState {
     /// A body of at most `limit` bytes, which comes within the idle time-out.
-    pub(super) async fn small_body(
-        &self,
-        body: Body,
-        limit: usize,
-    ) -> Result<Result<Bytes, axum::Error>, Problem> {
-        let idle = self.options.idle_timeout;
-        let mut deadline = Deadline::after(idle);
-        tokio::select! {
+    pub(super) async fn small_body(&self, body: Body, limit: usize) -> Result<Bytes, Problem> {
+        let timeout = self.options.idle_timeout;
+        let mut deadline = Deadline::after(timeout);
+        let read = tokio::select! {
             biased;
-            read = axum::body::to_bytes(body, limit) => Ok(read),
-            () = poll_fn(|cx| deadline.poll(cx)) => Err(BodyError::Idle(idle.as_secs()).into()),
+            read = Limited::new(body, limit).collect() => read,
+            () = poll_fn(|cx| deadline.poll(cx)) => return Err(idle(timeout).into()),
+        };
+        match read {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                let detail = format!("the body has more than {limit} bytes");
+                Err(Problem::new(Code::LimitExceeded, detail).most(limit as u64))
+            }
+            Err(error) => Err(BodyError::Broken(innermost(&*error)).into()),
         }
     }
+}
+
+fn idle(timeout: Duration) -> BodyError {
+    BodyError::Idle(Limit::span("idle_timeout", timeout))
 }
 
 /// The innermost cause of an error.

@@ -10,18 +10,17 @@ use super::timed_body::TimedBody;
 use super::upload_json;
 use crate::form::Boundary;
 use crate::http::AppState;
-use crate::http::admission::{Admitted, Refused};
+use crate::http::admission::Admitted;
 use crate::http::body_meter::BodyMeter;
 use crate::http::metrics::UploadGauge;
 use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 use crate::http::rules::{cookies, cross_site};
 use crate::ingest::{GivenOptions, RawUpload, Receipt, UploadRequest};
-use crate::model::units::format_size;
-use crate::model::{Digest, expected_sha256};
+use crate::model::{Digest, Limit, expected_sha256};
 
 /// Stores a form.
 pub async fn form(
@@ -50,9 +49,8 @@ pub async fn raw(
 ) -> Result<Response, Problem> {
     if headers.contains_key(header::CONTENT_RANGE) {
         // RFC 9110 section 14.5: storing a part as if it were the whole would be wrong.
-        return Err(Problem::bad_request(
-            "a PUT of a part (Content-Range) is not understood here",
-        ));
+        let detail = "a PUT of a part (Content-Range) is not understood here";
+        return Err(Problem::new(Code::MalformedRequest, detail).field("content-range"));
     }
     let file = RawUpload {
         name: name.into_bytes().into(),
@@ -80,23 +78,15 @@ struct UploadSlot {
 
 impl UploadSlot {
     async fn take(app: &AppState, received: &BodyMeter) -> Result<Self, Problem> {
-        if let Some(reason) = app.operate.refuses_uploads() {
-            return Err(Problem::unavailable(reason));
+        if let Some(unready) = app.operate.refuses_uploads() {
+            return Err(unready.into());
         }
         let admitted = app
             .admission
             .admit(received.client(), received.clone())
             .await;
         let most = app.options.limits.uploads;
-        let admitted = admitted.map_err(|refused| match refused {
-            Refused::Full => Problem::unavailable(format!("max_uploads ({most}) are under way")),
-            Refused::Half => Problem::unavailable(format!(
-                "one address may have half of max_uploads ({most}) while most are under way"
-            )),
-            Refused::Client(most) => Problem::too_many(format!(
-                "max_uploads_per_client ({most}) are under way from this address"
-            )),
-        })?;
+        let admitted = admitted.map_err(|refused| Problem::not_admitted(refused, most))?;
         Ok(UploadSlot {
             admitted,
             _under_way: app.metrics.under_way(),
@@ -163,7 +153,8 @@ fn boundary(headers: &HeaderMap) -> Result<Boundary, Problem> {
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let value = values.next().map_or(&b""[..], HeaderValue::as_bytes);
     if values.next().is_some() {
-        return Err(Problem::bad_request("two Content-Type headers"));
+        let detail = "two Content-Type headers";
+        return Err(Problem::new(Code::MalformedRequest, detail).field("content-type"));
     }
     Ok(Boundary::from_content_type(value)?)
 }
@@ -187,7 +178,9 @@ fn digest(headers: &HeaderMap, name: &str) -> Result<Option<Digest>, Problem> {
     let mut found = None;
     for value in headers.get_all(name) {
         let read = expected_sha256(value.as_bytes());
-        let read = read.map_err(|error| Problem::bad_request(format!("{name}: {error}")))?;
+        let read = read.map_err(|error| {
+            Problem::new(Code::InvalidDigest, format!("{name}: {error}")).field(name)
+        })?;
         found = read.or(found);
     }
     Ok(found)
@@ -200,10 +193,14 @@ fn announced_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Refuses a body whose announced length is over a limit, before it is read.
-fn refuse_long(headers: &HeaderMap, setting: &str, max: Option<u64>) -> Result<(), Problem> {
+fn refuse_long(
+    headers: &HeaderMap,
+    setting: &'static str,
+    max: Option<u64>,
+) -> Result<(), Problem> {
     match (announced_length(headers), max) {
         (Some(length), Some(max)) if length > max => {
-            Err(Problem::too_large(setting, &format_size(max)))
+            Err(Problem::limit_exceeded(Limit::bytes(setting, max)))
         }
         _ => Ok(()),
     }

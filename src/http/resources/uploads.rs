@@ -7,17 +7,17 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{page, upload_json};
+use crate::delivery::DeliveryError;
 use crate::http::AppState;
 use crate::http::rules::accept::Accept;
 use crate::http::rules::access::{self, Scope};
 use crate::http::rules::cookies;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
-use crate::http::rules::problem::Problem;
+use crate::http::rules::problem::{Code, Problem};
 use crate::manage::{ChangePermit, Credentials};
 use crate::model::{Manifest, UploadId};
 
@@ -84,10 +84,20 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeRequest {
-    expires_in: Value,
+/// The `expires_in` of the body of a `PATCH`.
+fn change(body: &[u8]) -> Result<Value, Problem> {
+    let mut members: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
+        let detail = format!("the body is not {{\"expires_in\": …}}: {error}");
+        Problem::new(Code::InvalidJson, detail)
+    })?;
+    let expires_in = members.remove("expires_in");
+    if let Some(unknown) = members.keys().next() {
+        return Err(Problem::unknown_option(unknown, &["expires_in"], None));
+    }
+    expires_in.ok_or_else(|| {
+        let detail = "the body is {}, and says no expires_in";
+        Problem::invalid_option("expires_in", detail)
+    })
 }
 
 /// Sets the deadline of an upload anew, counted from now.
@@ -100,14 +110,8 @@ pub async fn prolong(
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     let permit = app.permit(&id, &headers, None).await?;
-    let body = app
-        .small_body(body, PATCH_LIMIT)
-        .await?
-        .map_err(|error| Problem::bad_request(format!("the body cannot be read: {error}")))?;
-    let change: ChangeRequest = serde_json::from_slice(&body).map_err(|error| {
-        Problem::bad_request(format!("the body is not {{\"expires_in\": …}}: {error}"))
-    })?;
-    let text = match &change.expires_in {
+    let body = app.small_body(body, PATCH_LIMIT).await?;
+    let text = match &change(&body)? {
         Value::String(text) => text.clone(),
         // 60.0 is a whole number in JSON as well as 60 (JSON Schema, section 4.2.3).
         Value::Number(seconds) => {
@@ -115,9 +119,8 @@ pub async fn prolong(
             text.strip_suffix(".0").unwrap_or(&text).to_owned()
         }
         other => {
-            return Err(Problem::bad_request(format!(
-                "expires_in cannot be {other}"
-            )));
+            let detail = format!("expires_in cannot be {other}");
+            return Err(Problem::invalid_option("expires_in", detail));
         }
     };
     let manifest = app.set_lifetime(&permit, &text).await?;
@@ -145,7 +148,7 @@ impl AppState {
             admin: self.options.access.allows(Scope::Admin, headers),
         };
         if credentials.tokens.is_empty() && !credentials.admin {
-            return Err(access::refusal(headers));
+            return Err(self.options.access.refusal(Scope::Admin, headers));
         }
         Ok(self.manage.authorize(id, &credentials).await?)
     }
@@ -162,6 +165,5 @@ impl AppState {
 }
 
 pub(super) fn parse_id(id: &str) -> Result<UploadId, Problem> {
-    id.parse()
-        .map_err(|_| Problem::not_found(format!("there is no upload {id:?}")))
+    id.parse().map_err(|_| DeliveryError::no_upload(id).into())
 }

@@ -7,11 +7,11 @@ use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// What a secret allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,17 @@ pub enum Scope {
     List,
     /// Changes of every upload, operation.
     Admin,
+}
+
+impl Scope {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Upload => "upload",
+            Scope::Download => "download",
+            Scope::Admin => "admin",
+        }
+    }
 }
 
 /// One secret. Only its hash is held, so that comparing takes the same time for every guess.
@@ -105,7 +116,29 @@ impl Access {
         if self.allows(scope, headers) {
             return Ok(());
         }
-        Err(refusal(headers))
+        Err(self.refusal(scope, headers))
+    }
+
+    /// 401 for a request without a secret or with an unknown one, 403 for one that has a secret for
+    /// other scopes.
+    pub fn refusal(&self, scope: Scope, headers: &HeaderMap) -> Problem {
+        let challenge = HeaderValue::from_static(
+            "Basic realm=\"wharf\", charset=\"UTF-8\", Bearer realm=\"wharf\"",
+        );
+        let unknown = |code, detail| {
+            let problem = Problem::new(code, detail).scope(scope.name());
+            problem.header(header::WWW_AUTHENTICATE, challenge)
+        };
+        let detail = "give the secret as a Bearer token or as the password of Basic";
+        let others = [Scope::Upload, Scope::Download, Scope::Admin];
+        if secret(headers).is_none() {
+            unknown(Code::MissingSecret, detail)
+        } else if others.iter().any(|scope| self.allows(*scope, headers)) {
+            let detail = format!("the secret does not have the scope {}", scope.name());
+            Problem::new(Code::MissingScope, detail).scope(scope.name())
+        } else {
+            unknown(Code::BadSecret, "the secret is none of this server's")
+        }
     }
 
     /// The same, where `scope` is open unless a secret names it.
@@ -132,16 +165,6 @@ pub async fn required(
 ) -> Result<Response, Problem> {
     access.require_if_guarded(scope, request.headers())?;
     Ok(next.run(request).await)
-}
-
-/// 401 for a request without a secret, 403 for one with a wrong one.
-pub fn refusal(headers: &HeaderMap) -> Problem {
-    match secret(headers) {
-        None => {
-            Problem::unauthorized("give the secret as a Bearer token or as the password of Basic")
-        }
-        Some(_) => Problem::forbidden("the secret does not allow this"),
-    }
 }
 
 /// The secret of a request: a Bearer token (RFC 6750), or the password of Basic (RFC 7617).

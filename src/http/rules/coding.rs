@@ -2,9 +2,9 @@
 //! not those of the files.
 
 use axum::extract::Request;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// Refuses a request whose body is coded.
 ///
@@ -16,11 +16,20 @@ pub fn refuse(request: &Request) -> Result<(), Problem> {
     if let Some(coding) = other_than("chunked", headers, header::TRANSFER_ENCODING) {
         let detail =
             format!("the body has the transfer coding {coding:?}; chunked is the only one");
-        return Err(Problem::unsupported_transfer_coding(detail));
+        return Err(Problem::new(Code::UnsupportedCoding, detail)
+            .status(StatusCode::NOT_IMPLEMENTED)
+            .field("transfer-encoding")
+            .actual(coding)
+            .allowed(&["chunked"]));
     }
     if let Some(coding) = other_than("identity", headers, header::CONTENT_ENCODING) {
         let detail = format!("the body has the content coding {coding:?}; it has to come uncoded");
-        return Err(Problem::unsupported_content_coding(detail));
+        let identity = HeaderValue::from_static("identity");
+        return Err(Problem::new(Code::UnsupportedCoding, detail)
+            .header(header::ACCEPT_ENCODING, identity)
+            .field("content-encoding")
+            .actual(coding)
+            .allowed(&["identity"]));
     }
     Ok(())
 }

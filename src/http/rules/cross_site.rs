@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq as _;
 use super::cookies;
 use super::cors::{Site, is_named};
 use super::origin::Origin;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 use crate::ingest::{self, IngestError};
 
 /// What tells requests of this server's own site from those of others.
@@ -36,9 +36,8 @@ pub fn refuse(own: &OwnSite, request: &Request) -> Result<(), Problem> {
             own.allowed,
         )
     {
-        return Err(Problem::cross_site(
-            "a browser sent this for another site, which cors_origin does not name",
-        ));
+        let detail = "a browser sent this for another site, which cors_origin does not name";
+        return Err(Problem::new(Code::CrossSite, detail).setting("cors_origin"));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// The variable segments of a request's path, percent-decoded.
 pub struct PathParams<T>(pub T);
@@ -19,7 +19,8 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::from_request_parts(parts, state).await;
         let path = path.map_err(|error| {
-            Problem::bad_request(format!("the path cannot be read: {}", error.body_text()))
+            let detail = format!("the path cannot be read: {}", error.body_text());
+            Problem::new(Code::MalformedRequest, detail)
         })?;
         Ok(PathParams(path.0))
     }

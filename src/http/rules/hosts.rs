@@ -9,7 +9,7 @@ use http::uri::Authority;
 use http::{HeaderValue, Version, header};
 
 use super::origin::Origin;
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// The paths that probes ask for, under any name.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -134,15 +134,20 @@ impl Hosts {
                 return Ok(());
             }
             let detail = format!("{text:?} is no host that the setting hosts names");
-            return Err(Problem::wrong_host(detail));
+            return Err(Problem::new(Code::WrongHost, detail)
+                .setting("hosts")
+                .name(text));
         }
         // A process over a unix socket is no browser, and has no client address.
         let port = authority.port_u16().unwrap_or(80);
         if origin.client.is_some() && self.guarded.contains(&port) {
-            return Err(Problem::wrong_host(format!(
+            let detail = format!(
                 "{text:?} is not this machine, and the server listens for this machine alone; where \
                  the name is meant, one of the settings hosts, public_url and trusted_proxies says so"
-            )));
+            );
+            return Err(Problem::new(Code::WrongHost, detail)
+                .setting("hosts")
+                .name(text));
         }
         Ok(())
     }
@@ -162,7 +167,8 @@ impl Hosts {
 }
 
 fn well_formed(request: &Request) -> Result<(), Problem> {
-    let refused = |detail: &str| Err(Problem::bad_request(detail));
+    let problem = |detail: &str| Problem::new(Code::MalformedRequest, detail).field("host");
+    let refused = |detail: &str| Err(problem(detail));
     let mut fields = request.headers().get_all(header::HOST).iter();
     let (host, more) = (fields.next(), fields.next());
     if more.is_some() {
@@ -176,7 +182,7 @@ fn well_formed(request: &Request) -> Result<(), Problem> {
     };
     let Some(authority) = authority(host) else {
         let detail = format!("the Host of the request is none: {host:?}");
-        return Err(Problem::bad_request(detail));
+        return Err(problem(&detail));
     };
     let named = request.uri().authority();
     // Over HTTP/1.1 the request line counts, and Host is passed over (RFC 9112 section 3.2.2).

@@ -1,229 +1,202 @@
-//! Errors as a client sees them (RFC 9457). The only place that knows which error has which
-//! status code.
+//! Errors as a client sees them (RFC 9457). The only place that knows which error has which code
+//! and which status code.
 
 mod causes;
+mod code;
+
+use std::hash::{BuildHasher as _, RandomState};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// How long a client waits before it tries again, in seconds.
-const RETRY_AFTER: u64 = 5;
+pub use code::Code;
+
+use crate::model::Limit;
 
 /// An error on its way to a client. The outermost layer writes it, knowing the request's id and
-/// what the client accepts.
+/// what the client accepts. Its facts are members of the document, put there by the methods named
+/// as these are; the detail says the same to people.
 #[derive(Debug, Clone)]
 pub struct Problem {
+    code: Code,
     status: StatusCode,
-    code: &'static str,
-    title: &'static str,
     detail: String,
+    members: Vec<(&'static str, Value)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The reason for the operator, which the client is not shown.
     inside: Option<String>,
 }
 
 impl Problem {
-    fn new(
-        status: StatusCode,
-        code: &'static str,
-        title: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
-        Problem {
-            status,
+    /// A problem with the status code of its `code`, and with its `Retry-After`. The `detail` is
+    /// read by strangers: it says nothing of addresses, paths and names of the inside.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let problem = Problem {
             code,
-            title,
+            status: code.status(),
             detail: detail.into(),
+            members: Vec::new(),
             headers: Vec::new(),
             inside: None,
-        }
-    }
-
-    fn with(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// 400, for a request that cannot be understood.
-    pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "bad-request",
-            "The request cannot be understood",
-            detail,
-        )
-    }
-
-    /// 401, where there is no secret.
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
-        let challenge = HeaderValue::from_static(
-            "Basic realm=\"wharf\", charset=\"UTF-8\", Bearer realm=\"wharf\"",
-        );
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "A secret is needed",
-            detail,
-        )
-        .with(header::WWW_AUTHENTICATE, challenge)
-    }
-
-    /// 403, where the secret is for other scopes.
-    pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "This is not allowed",
-            detail,
-        )
-    }
-
-    /// 403, for a request that another site had a browser send.
-    pub fn cross_site(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "cross-site",
-            "Requests from other sites are refused",
-            detail,
-        )
-    }
-
-    /// 404.
-    pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "not-found",
-            "There is nothing here",
-            detail,
-        )
-    }
-
-    /// 405; the router adds `Allow`.
-    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "This method is not allowed here",
-            detail,
-        )
-    }
-
-    /// 412.
-    pub fn precondition_failed() -> Self {
-        let detail = "what is stored is not what the request's preconditions name";
-        Self::new(
-            StatusCode::PRECONDITION_FAILED,
-            "precondition-failed",
-            "A precondition failed",
-            detail,
-        )
-    }
-
-    /// 413, where the head alone shows it.
-    pub fn too_large(setting: &str, value: &str) -> Self {
-        let detail = format!("more than {setting} ({value})");
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "The upload is too large",
-            detail,
-        )
-    }
-
-    /// 415, for a body with a content coding.
-    pub fn unsupported_content_coding(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-coding",
-            "The body is coded",
-            detail,
-        )
-        .with(
-            header::ACCEPT_ENCODING,
-            HeaderValue::from_static("identity"),
-        )
-    }
-
-    /// 501, for a body with a transfer coding beside `chunked`.
-    pub fn unsupported_transfer_coding(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "unsupported-coding",
-            "The body is coded",
-            detail,
-        )
-    }
-
-    /// 421, for a host that is not served here.
-    pub fn wrong_host(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "wrong-host",
-            "This host is not served here",
-            detail,
-        )
-    }
-
-    /// 416, with the length there is.
-    pub fn range_not_satisfiable(len: u64) -> Self {
-        let range = HeaderValue::from_str(&format!("bytes */{len}"));
-        let problem = Self::new(
-            StatusCode::RANGE_NOT_SATISFIABLE,
-            "range-not-satisfiable",
-            "The range lies outside",
-            format!("there are {len} bytes"),
-        );
-        match range {
-            Ok(range) => problem.with(header::CONTENT_RANGE, range),
-            Err(_) => problem,
+        };
+        match code.retry() {
+            Some(seconds) => problem.retry_after(seconds),
+            None => problem,
         }
     }
 
     /// 500; the client is given the request's id alone.
     pub fn internal(inside: impl ToString) -> Self {
-        let mut problem = Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Something failed here",
-            "",
-        );
-        problem.inside = Some(inside.to_string());
-        problem
+        Self::new(Code::Internal, "").inside_is(inside.to_string())
     }
 
-    /// 503, to be tried again.
-    pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Not now",
-            detail,
-        )
-        .with(header::RETRY_AFTER, RETRY_AFTER)
+    /// 416, with the length there is.
+    pub fn range_not_satisfiable(len: u64) -> Self {
+        let problem = Self::new(Code::RangeNotSatisfiable, format!("there are {len} bytes"))
+            .member("limit", len);
+        match HeaderValue::from_str(&format!("bytes */{len}")) {
+            Ok(range) => problem.header(header::CONTENT_RANGE, range),
+            Err(_) => problem,
+        }
     }
 
-    /// 429, where a client has as much as one may have.
-    pub fn too_many(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too-many",
-            "Too many at once",
-            detail,
-        )
-        .with(header::RETRY_AFTER, RETRY_AFTER)
+    /// 413: `limit` was passed.
+    pub fn limit_exceeded(limit: Limit) -> Self {
+        Self::new(Code::LimitExceeded, format!("more than {limit}")).limit(limit)
     }
 
-    fn no_space(inside: String) -> Self {
-        let detail = "there is no room for the upload";
-        let mut problem = Self::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            "no-space",
-            "The storage is full",
-            detail,
-        );
-        problem.inside = Some(inside);
-        problem
+    /// 400: the parameter of the query or the header field `field` cannot be understood.
+    pub fn invalid_parameter(field: &str, detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidParameter, detail).field(field)
+    }
+
+    /// 400: the option `option` cannot be understood.
+    pub fn invalid_option(option: &str, detail: impl Into<String>) -> Self {
+        Self::new(Code::InvalidOption, detail).option(option)
+    }
+
+    /// 400: there is no option `option`; these are `allowed`.
+    pub fn unknown_option(option: &str, allowed: &[&str], nearest: Option<&str>) -> Self {
+        let detail = match nearest {
+            Some(nearest) => format!("there is no option {option:?}; {nearest:?} may be meant"),
+            None => format!("there is no option {option:?}"),
+        };
+        Self::new(Code::UnknownOption, detail)
+            .option(option)
+            .allowed(allowed)
+    }
+
+    /// Another status code than the usual one.
+    pub fn status(mut self, status: StatusCode) -> Self {
+        debug_assert!(self.code.statuses().contains(&status.as_u16()));
+        self.status = status;
+        self
+    }
+
+    /// A field of its answer.
+    pub fn header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The reason for the operator, which the log has under the request's id.
+    pub fn inside_is(mut self, inside: String) -> Self {
+        self.inside = Some(inside);
+        self
+    }
+
+    fn member(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        debug_assert!(self.code.members().contains(&name), "{name}");
+        self.members.retain(|(known, _)| *known != name);
+        self.members.push((name, value.into()));
+        self
+    }
+
+    /// The option at fault.
+    pub fn option(self, option: &str) -> Self {
+        self.member("option", option)
+    }
+
+    /// What there is instead.
+    pub fn allowed(self, allowed: &[&str]) -> Self {
+        self.member("allowed", allowed)
+    }
+
+    /// The setting that decides it.
+    pub fn setting(self, setting: &str) -> Self {
+        self.member("setting", setting)
+    }
+
+    /// The setting that decides it and its value: bytes, seconds or a count.
+    pub fn limit(self, limit: Limit) -> Self {
+        self.setting(limit.setting)
+            .member("limit", limit.bound.number())
+    }
+
+    /// The most there may be, which no setting decides.
+    pub fn most(self, most: u64) -> Self {
+        self.member("limit", most)
+    }
+
+    /// The part of the form, from 1; 0, which is none, is left out.
+    pub fn part(self, part: usize) -> Self {
+        match part {
+            0 => self,
+            part => self.member("part", part),
+        }
+    }
+
+    /// The byte of the body, from 0.
+    pub fn byte(self, byte: u64) -> Self {
+        self.member("byte", byte)
+    }
+
+    /// The field at fault: of the form, of the head, or of the query.
+    pub fn field(self, field: &str) -> Self {
+        self.member("field", field)
+    }
+
+    /// What was asked for.
+    pub fn name(self, name: &str) -> Self {
+        self.member("name", name)
+    }
+
+    /// What was announced, or is needed.
+    pub fn expected(self, expected: impl Into<Value>) -> Self {
+        self.member("expected", expected)
+    }
+
+    /// What came.
+    pub fn actual(self, actual: impl Into<Value>) -> Self {
+        self.member("actual", actual)
+    }
+
+    /// The scope that the request needs.
+    pub fn scope(self, scope: &str) -> Self {
+        self.member("scope", scope)
+    }
+
+    /// Has the client wait for `seconds` or up to twice as long, before it tries again: those that
+    /// were refused together do not come back together.
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        // Its keys are random, and others with each.
+        let random = RandomState::new().hash_one(());
+        let seconds = seconds + random % (seconds + 1);
+        self.headers
+            .retain(|(name, _)| *name != header::RETRY_AFTER);
+        self.header(header::RETRY_AFTER, seconds)
+            .member("retry_after", seconds)
+    }
+
+    /// Adds what the router has found out: which methods there are.
+    pub fn allowing(self, methods: &HeaderValue) -> Self {
+        if self.code != Code::MethodNotAllowed {
+            return self;
+        }
+        let methods = methods.to_str().unwrap_or_default().split(',');
+        let methods: Vec<&str> = methods.map(str::trim).collect();
+        self.allowed(&methods)
     }
 
     /// The reason for the operator, for errors that are not the client's.
@@ -231,38 +204,49 @@ impl Problem {
         self.inside.as_deref()
     }
 
-    /// Its status code, and its code in words.
-    pub fn codes(&self) -> (StatusCode, &'static str) {
+    /// Its status code, and its code.
+    pub fn codes(&self) -> (StatusCode, Code) {
         (self.status, self.code)
     }
 
     /// The detail for the client of the request `id`.
     pub fn detail(&self, id: &str) -> String {
-        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
-            format!("request {id}")
-        } else {
-            self.detail.clone()
+        match self.code {
+            Code::Internal => format!("request {id}"),
+            _ => self.detail.clone(),
         }
     }
 
-    /// The problem as a document (RFC 9457), for the client of the request `id`.
-    pub fn document(&self, id: &str) -> Value {
+    /// The problem as a document (RFC 9457), for the client of the request `id`. Its type is the
+    /// page of the code below `base`: a relative reference with the full path, as section 3.1.1
+    /// wants those to be. An absolute one would be made of the `Host` that the client sent, and two
+    /// clients, or two instances, would have two types for one problem.
+    pub fn document(&self, base: &str, id: &str) -> Value {
         let detail = self.detail(id);
-        json!({
-            "type": format!("urn:wharf:problem:{}", self.code),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": detail,
-            "code": self.code,
-            "request_id": id,
-            "error": detail,
-        })
+        let mut document = Map::new();
+        let mut add = |name: &str, value: Value| document.insert(name.to_owned(), value);
+        add("type", json!(type_of(base, self.code)));
+        add("title", json!(self.code.title()));
+        add("status", json!(self.status.as_u16()));
+        add("detail", json!(detail));
+        add("code", json!(self.code.name()));
+        for (name, value) in &self.members {
+            add(name, value.clone());
+        }
+        add("request_id", json!(id));
+        add("error", json!(detail));
+        Value::Object(document)
     }
 
     /// The fields that its answer has beside those of every answer.
     pub fn fields(self) -> Vec<(HeaderName, HeaderValue)> {
         self.headers
     }
+}
+
+/// The type of a problem with this `code`: the address of its page below `base`.
+pub fn type_of(base: &str, code: Code) -> String {
+    format!("{base}/problems/{}", code.name())
 }
 
 impl IntoResponse for Problem {

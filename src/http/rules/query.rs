@@ -3,7 +3,7 @@
 use axum::extract::Query;
 use http::Uri;
 
-use super::problem::Problem;
+use super::problem::{Code, Problem};
 
 /// The pairs of `query`, decoded, in their order.
 ///
@@ -14,9 +14,9 @@ pub fn parse_query(query: &str) -> Result<Vec<(String, String)>, Problem> {
         return Ok(Vec::new());
     }
     let uri = format!("/?{query}").parse::<Uri>();
-    let uri = uri.map_err(|_| Problem::bad_request("the query cannot be read"))?;
+    let unread = |detail: String| Problem::new(Code::MalformedRequest, detail);
+    let uri = uri.map_err(|_| unread("the query cannot be read".to_owned()))?;
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&uri);
-    let pairs = pairs
-        .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))?;
+    let pairs = pairs.map_err(|error| unread(format!("the query cannot be read: {error}")))?;
     Ok(pairs.0)
 }

@@ -133,12 +133,15 @@ impl<'a> BucketSink<'a> {
     /// Sends the gathered bytes as a part.
     async fn send(&mut self) -> Result<(), StoreError> {
         if self.number == parts::MAX_PARTS {
-            return Err(StoreError::TooLarge(format!(
-                "the store takes a file in {} parts, and those of {} came to {} bytes: with a larger s3_memory they are larger",
-                parts::MAX_PARTS,
-                self.name,
-                self.sent
-            )));
+            return Err(StoreError::TooLarge {
+                setting: "s3_memory",
+                reason: format!(
+                    "the store takes a file in {} parts, and those of {} came to {} bytes: with a larger s3_memory they are larger",
+                    parts::MAX_PARTS,
+                    self.name,
+                    self.sent
+                ),
+            });
         }
         if self.parts.is_none() {
             let (sender, receiver) = mpsc::channel(1);
@@ -252,7 +255,7 @@ mod tests {
         let mut sink = BucketSink::new(&mut transfers, FileName::from_upload(b"huge"), false);
         (sink.number, sink.sent) = (parts::MAX_PARTS, 1 << 40);
         let refused = sink.write(vec![0; 20 << 20].into()).await;
-        let Err(StoreError::TooLarge(text)) = refused else {
+        let Err(StoreError::TooLarge { reason: text, .. }) = refused else {
             panic!("{refused:?}");
         };
         assert!(

@@ -62,6 +62,14 @@ const tasks = {
     // RFC 9113 section 7: CANCEL is 8.
     console.log(`${status} ${await reset}`);
   },
+  /** What is answered beside an answer that nobody reads. */
+  async answered() {
+    const unread = client.request({ ":path": path });
+    await new Promise(begun => unread.once("response", begun));
+    const pieces = [];
+    for await (const piece of client.request({ ":path": path })) pieces.push(piece);
+    console.log(Buffer.concat(pieces).toString());
+  },
   /** Reads all; how much it was. */
   async whole() {
     let bytes = 0;

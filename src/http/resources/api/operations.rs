@@ -1,5 +1,7 @@
 //! What can be asked of the server, operation by operation.
 
+mod problems;
+
 use serde_json::{Map, Value, json};
 
 use crate::http::resources::download::MAX_NAMES;
@@ -137,7 +139,8 @@ fn content(media_type: &str, schema: Value) -> Value {
 /// All operations.
 pub fn all() -> impl Iterator<Item = Operation> {
     let described = [uploading(), downloading(), records(), operation(), pages()];
-    described.into_iter().flatten().map(|described| described.0)
+    let described = described.into_iter().chain([problems::all()]);
+    described.flatten().map(|described| described.0)
 }
 
 fn uploading() -> Vec<Described> {
@@ -204,13 +207,6 @@ fn uploading() -> Vec<Described> {
         )
         .answers(204, "It is gone", &[])
         .problems(&[401, 403, 404]),
-        Described::new(
-            "get",
-            "/compat/filepond",
-            "filepondFetch",
-            "Refused: this server fetches nothing for a client",
-        )
-        .problems(&[403]),
     ]
 }
 

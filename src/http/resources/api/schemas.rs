@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::http::rules::problem::Code;
+
 fn nullable(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
@@ -36,6 +38,7 @@ pub fn all() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
     let digest = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
     let text = json!({ "type": "string" });
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     let mut schemas = json!({
         "Id": {
             "type": "string",
@@ -121,14 +124,51 @@ pub fn all() -> Value {
             "description": "RFC 9457",
             "required": ["type", "title", "status", "detail", "code", "request_id", "error"],
             "properties": {
-                "type": { "type": "string", "format": "uri" },
+                "type": { "type": "string", "format": "uri-reference", "description": "The page of the code on this server" },
                 "title": { "type": "string" },
                 "status": { "type": "integer" },
                 "detail": { "type": "string" },
-                "code": { "type": "string", "description": "A stable word for programs" },
+                "code": { "$ref": "#/components/schemas/Code" },
                 "request_id": { "type": "string" },
                 "error": { "type": "string", "description": "The same as detail, where upload widgets look" },
+                "option": { "type": "string", "description": "The option at fault" },
+                "allowed": { "type": "array", "items": { "type": "string" }, "description": "What there is instead" },
+                "setting": { "type": "string", "description": "The setting that decides it" },
+                "limit": { "type": "integer", "minimum": 0, "description": "Its value: bytes, seconds or a count" },
+                "part": { "type": "integer", "minimum": 1, "description": "The part of the form" },
+                "byte": { "type": "integer", "minimum": 0, "description": "The byte of the body" },
+                "field": { "type": "string", "description": "The field at fault: of the form, the head or the query" },
+                "name": { "type": "string", "description": "What was asked for" },
+                "expected": { "type": "string", "description": "What was announced" },
+                "actual": { "type": "string", "description": "What came" },
+                "scope": { "type": "string", "description": "The scope that a secret needs" },
+                "retry_after": { "type": "integer", "minimum": 1, "description": "Seconds, as Retry-After says" },
             },
+        },
+        "Code": {
+            "type": "string",
+            "description": "A stable word for programs; later versions may have more",
+            "enum": codes,
+        },
+        "Explanation": {
+            "type": "object",
+            "description": "What a code means, in the language that is asked for",
+            "required": ["type", "code", "title", "advice", "means", "statuses", "settings", "members"],
+            "properties": {
+                "type": { "type": "string", "format": "uri-reference" },
+                "code": { "$ref": "#/components/schemas/Code" },
+                "title": text,
+                "advice": { "type": "string", "description": "What a person does" },
+                "means": text,
+                "statuses": { "type": "array", "items": { "type": "integer" } },
+                "settings": { "type": "array", "items": { "type": "string" } },
+                "members": { "type": "array", "items": { "type": "string" } },
+            },
+        },
+        "Problems": {
+            "type": "object",
+            "required": ["problems"],
+            "properties": { "problems": { "type": "array", "items": { "$ref": "#/components/schemas/Explanation" } } },
         },
         "Comparison": {
             "type": "object",

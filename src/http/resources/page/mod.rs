@@ -2,6 +2,7 @@
 //! modules in `static/` make them quicker to use.
 
 mod assets;
+mod explain;
 mod qr;
 mod template;
 mod upload;
@@ -17,9 +18,11 @@ use crate::http::AppState;
 use crate::http::rules::access::Scope;
 use crate::http::rules::cookies;
 use crate::http::rules::origin::Origin;
+use crate::http::rules::problem::{Code, type_of};
 use crate::ingest;
 
 pub use assets::serve as asset;
+pub use explain::{problem, problems};
 pub use upload::View;
 pub use words::Language;
 
@@ -188,15 +191,14 @@ impl PageReader<'_> {
     }
 
     /// The page of an error: its title, some advice, and the detail.
-    pub fn problem(&self, status: StatusCode, code: &str, detail: &str, id: &str) -> String {
-        let words = self.language.words();
-        let known = &words["problems"][code];
-        let word = |key: &str, else_: &str| known.get(key).unwrap_or(&words[else_]).clone();
+    pub fn problem_page(&self, status: StatusCode, code: Code, detail: &str, id: &str) -> String {
+        let words = &self.language.words()["problems"][code.name()];
         let values = json!({
             "status": status.as_u16(),
-            "title": word("title", "problem"),
-            "advice": word("advice", "problem_advice"),
+            "title": words["title"],
+            "advice": words["advice"],
             "detail": detail,
+            "more": type_of(self.base, code),
             "request": self.language.say("request", &[("id", id)]),
         });
         self.page("message.html", values)
@@ -250,23 +252,15 @@ mod tests {
                 base: "/x",
             };
             let detail = "<b>{{ base }}</b>";
-            let page = reader.problem(StatusCode::NOT_FOUND, "not-found", detail, "7");
+            let page =
+                reader.problem_page(StatusCode::NOT_FOUND, Code::UploadNotFound, detail, "7");
             assert!(page.contains(title) && page.contains("404"), "{page}");
+            assert!(
+                page.contains("href=\"/x/problems/upload-not-found\""),
+                "{page}"
+            );
             assert!(page.contains("&lt;b&gt;{{ base }}&lt;"), "{page}");
             assert!(!page.contains("<b>"), "{page}");
         }
-    }
-
-    #[test]
-    fn an_error_without_words_has_general_ones() {
-        let reader = PageReader {
-            language: Language::English,
-            base: "",
-        };
-        let page = reader.problem(StatusCode::IM_A_TEAPOT, "teapot", "short", "7");
-        assert!(
-            page.contains("That did not work") && page.contains("Request 7"),
-            "{page}"
-        );
     }
 }

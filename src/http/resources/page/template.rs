@@ -7,8 +7,9 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 use serde_json::Value;
 
 #[rustfmt::skip]
-const TEMPLATES: [(&str, &str); 6] = static_files!("pages/":
-    "base.html", "index.html", "lifetimes.html", "message.html", "preview.html", "upload.html",
+const TEMPLATES: [(&str, &str); 8] = static_files!("pages/":
+    "base.html", "index.html", "lifetimes.html", "message.html", "preview.html",
+    "problem.html", "problems.html", "upload.html",
 );
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| {

@@ -1,49 +1,71 @@
 //! Which error of the use cases ends in which answer.
 
-use http::{StatusCode, header};
+use http::StatusCode;
 
-use super::{Problem, RETRY_AFTER};
-use crate::delivery::DeliveryError;
-use crate::form::ContentTypeError;
-use crate::ingest::{BodyError, IngestError};
+use super::{Code, Problem};
+use crate::delivery::{DeliveryError, Missing};
+use crate::form::{ContentTypeError, DecodeError};
+use crate::http::admission::Refused;
+use crate::ingest::{BodyError, IngestError, Place};
 use crate::manage::ManageError;
-use crate::model::Failure;
+use crate::model::{Component, Failure, Limit};
+use crate::operate::Unready;
+
+/// How long an upload that was too slow stays away, in seconds: others wait for its place.
+const SLOW: u64 = 30;
 
 impl From<ContentTypeError> for Problem {
     fn from(error: ContentTypeError) -> Self {
-        Self::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "A multipart/form-data body is needed",
-            error.to_string(),
-        )
+        Self::new(Code::UnsupportedMediaType, error.to_string()).allowed(&["multipart/form-data"])
     }
 }
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::NoSpace { cause } => Self::no_space(cause),
-            Failure::TooLarge { reason } => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The upload is too large",
+            Failure::NoSpace { cause } => {
+                Self::new(Code::NoSpace, "there is no room for the upload").inside_is(cause)
+            }
+            Failure::TooLarge { setting, reason } => {
+                Self::new(Code::LimitExceeded, reason).setting(setting)
+            }
+            Failure::Unavailable {
+                component,
                 reason,
-            ),
-            Failure::Unavailable { reason, cause } => {
-                let mut problem = Self::unavailable(reason);
-                problem.inside = cause;
-                problem
+                cause,
+            } => {
+                let code = match component {
+                    Component::Storage => Code::StorageUnavailable,
+                    Component::Index => Code::IndexUnavailable,
+                };
+                let problem = Self::new(code, reason);
+                match cause {
+                    Some(cause) => problem.inside_is(cause),
+                    None => problem,
+                }
             }
             Failure::Internal { cause } => Self::internal(cause),
         }
     }
 }
 
+impl From<Unready> for Problem {
+    fn from(unready: Unready) -> Self {
+        let code = match unready {
+            Unready::Draining => Code::ShuttingDown,
+            Unready::Index => Code::IndexUnavailable,
+            Unready::Store | Unready::Both => Code::StorageUnavailable,
+        };
+        Self::new(code, unready.to_string())
+    }
+}
+
 impl From<ManageError> for Problem {
     fn from(error: ManageError) -> Self {
         match error {
-            ManageError::Absent(_) => Self::not_found(error.to_string()),
+            ManageError::Absent(id) => {
+                Self::new(Code::UploadNotFound, error.to_string()).name(&id.to_string())
+            }
             ManageError::Store(error) => Failure::from(error).into(),
             ManageError::Catalog(error) => Failure::from(error).into(),
         }
@@ -52,51 +74,75 @@ impl From<ManageError> for Problem {
 
 impl From<DeliveryError> for Problem {
     fn from(error: DeliveryError) -> Self {
+        let text = error.to_string();
         match error {
-            DeliveryError::NotFound(_) => Self::not_found(error.to_string()),
-            DeliveryError::Repeated(_) | DeliveryError::TooManyParts(_) => {
-                Self::bad_request(error.to_string())
+            DeliveryError::NotFound(missing) => {
+                let (code, name) = match &missing {
+                    Missing::Upload(id) => (Code::UploadNotFound, id),
+                    Missing::File { name, .. } => (Code::FileNotFound, name),
+                    Missing::Name(name) => (Code::NameNotFound, name),
+                };
+                Self::new(code, text).name(name)
             }
-            DeliveryError::Busy(_) => Self::new(
-                StatusCode::CONFLICT,
-                "busy",
-                "The last download is under way",
-                error.to_string(),
-            )
-            .with(header::RETRY_AFTER, RETRY_AFTER),
+            DeliveryError::Repeated(name) => Self::invalid_parameter("name", text).name(&name),
+            DeliveryError::TooManyParts(most) => {
+                Self::invalid_parameter("name", text).most(most as u64)
+            }
+            DeliveryError::Busy(id) => Self::new(Code::LastDownloadInProgress, text).name(&id),
             DeliveryError::Store(error) => Failure::from(error).into(),
             DeliveryError::Catalog(error) => Failure::from(error).into(),
         }
     }
 }
 
+impl Problem {
+    /// The part, and its field.
+    fn place(self, place: &Place) -> Self {
+        let problem = self.part(place.part);
+        match &place.field {
+            Some(field) => problem.field(field),
+            None => problem,
+        }
+    }
+}
+
+impl From<DecodeError> for Problem {
+    fn from(error: DecodeError) -> Self {
+        Self::new(Code::MalformedForm, error.to_string())
+            .part(error.part)
+            .byte(error.offset)
+    }
+}
+
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
         let text = error.to_string();
-        let refused = |code, title| Self::new(StatusCode::BAD_REQUEST, code, title, text.clone());
         match error {
-            IngestError::Form(_) => refused("malformed-form", "The body is not a well-formed form"),
-            IngestError::Option(_) => refused("bad-option", "An option cannot be understood"),
-            IngestError::DigestHeader { .. } => {
-                refused("bad-digest", "A digest cannot be understood")
+            IngestError::Form(error) => error.into(),
+            IngestError::InvalidOption { option, limit, .. } => {
+                let problem = Self::invalid_option(&option, text);
+                match limit {
+                    Some(limit) => problem.limit(limit),
+                    None => problem,
+                }
             }
-            IngestError::DigestMismatch { .. } => {
-                refused("digest-mismatch", "What came is not what was announced")
+            IngestError::DigestHeader { place, .. } => {
+                Self::new(Code::InvalidDigest, text).place(&place)
             }
-            IngestError::Limit { .. } => Self::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                "The upload is too large",
-                text,
-            ),
-            IngestError::OtherSite(_) => Self::cross_site(text),
-            IngestError::NoMemory => Self::unavailable(text),
-            IngestError::Full { .. } => Self::new(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "no-space",
-                "The storage is full",
-                text,
-            ),
+            IngestError::DigestMismatch {
+                place,
+                found,
+                expected,
+            } => Self::new(Code::DigestMismatch, text)
+                .place(&place)
+                .expected(expected.to_string())
+                .actual(found.to_string()),
+            IngestError::Limit { place, limit } => Self::new(Code::LimitExceeded, text)
+                .limit(limit)
+                .place(&place),
+            IngestError::OtherSite(field) => Self::new(Code::CrossSite, text).field(field),
+            IngestError::NoMemory => Self::new(Code::TooManyUploads, text),
+            IngestError::Full { limit } => Self::new(Code::QuotaExceeded, text).limit(limit),
             IngestError::Body(error) => error.into(),
             IngestError::Store(error) => Failure::from(error).into(),
             IngestError::Catalog(error) => Failure::from(error).into(),
@@ -109,26 +155,37 @@ impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         let text = error.to_string();
         match error {
-            BodyError::Idle(_) => Self::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "idle",
-                "The body stopped",
-                text,
-            ),
-            BodyError::TooSlow => Self::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "too-slow",
-                "The body came too slowly",
-                text,
-            )
-            .with(header::RETRY_AFTER, RETRY_AFTER),
-            BodyError::Broken(_) => Self::new(
-                StatusCode::BAD_REQUEST,
-                "broken-body",
-                "The body broke off",
-                text,
-            ),
-            BodyError::ShuttingDown => Self::unavailable(text),
+            BodyError::Idle(limit) => Self::new(Code::BodyStalled, text).limit(limit),
+            BodyError::TooSlow(limit) => Self::new(Code::BodyStalled, text)
+                .limit(limit)
+                .retry_after(SLOW),
+            BodyError::Broken(_) => Self::new(Code::BodyIncomplete, text),
+            BodyError::ShuttingDown => Self::new(Code::ShuttingDown, text),
+        }
+    }
+}
+
+impl Problem {
+    /// An upload that was not admitted, where there are places for so many.
+    pub fn not_admitted(refused: Refused, places: usize) -> Self {
+        let refuse =
+            |limit: Limit, detail: String| Self::new(Code::TooManyUploads, detail).limit(limit);
+        match refused {
+            Refused::Full => {
+                let limit = Limit::count("max_uploads", places);
+                refuse(limit, format!("{limit} are under way"))
+            }
+            Refused::Half => {
+                let limit = Limit::count("max_uploads", places);
+                let detail =
+                    format!("one address may have half of {limit} while most are under way");
+                refuse(limit, detail)
+            }
+            Refused::Client(most) => {
+                let limit = Limit::count("max_uploads_per_client", most);
+                refuse(limit, format!("{limit} are under way from this address"))
+                    .status(StatusCode::TOO_MANY_REQUESTS)
+            }
         }
     }
 }

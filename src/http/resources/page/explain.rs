@@ -1,0 +1,179 @@
+//! `GET /problems` and `/problems/CODE`: what the codes of errors mean, for people and programs.
+
+use std::sync::LazyLock;
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::{Value, json};
+
+use super::{Language, PageReader, answer};
+use crate::http::AppState;
+use crate::http::rules::accept::Accept;
+use crate::http::rules::extract::PathParams;
+use crate::http::rules::problem::{Code, Problem, type_of};
+
+/// What each code means, by its name. No page loads it: it is as long as all other words.
+static ENGLISH: LazyLock<Value> = LazyLock::new(|| read(static_file!("problems/en.json")));
+static CHINESE: LazyLock<Value> = LazyLock::new(|| read(static_file!("problems/zh.json")));
+
+fn read(json: &str) -> Value {
+    serde_json::from_str(json).expect("it is JSON, as its test says")
+}
+
+/// All codes.
+pub async fn problems(
+    State(app): State<AppState>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
+    let known = Code::ALL.iter().map(|code| reader.explained(*code));
+    let values = json!({ "problems": known.collect::<Vec<_>>() });
+    explained(&reader, "problems.html", values, query.as_deref(), &headers)
+}
+
+/// One code.
+pub async fn problem(
+    State(app): State<AppState>,
+    PathParams(code): PathParams<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let Some(known) = Code::of(&code) else {
+        let detail = format!("no problem has the code {code:?}");
+        return Err(Problem::new(Code::NoSuchRoute, detail));
+    };
+    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
+    let values = reader.explained(known);
+    let query = query.as_deref();
+    Ok(explained(&reader, "problem.html", values, query, &headers))
+}
+
+/// The `values` as a page, or as JSON.
+fn explained(
+    reader: &PageReader,
+    page: &str,
+    values: Value,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Response {
+    let mut response = if Accept::of(headers).prefers_html() {
+        answer(reader.page(page, values), reader, query)
+    } else {
+        let mut response = format!("{values}\n").into_response();
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        response
+    };
+    let fields = response.headers_mut();
+    let language = HeaderValue::from_static(reader.language.code());
+    fields.insert(header::CONTENT_LANGUAGE, language);
+    // The next version may have others.
+    let cache = HeaderValue::from_static("no-cache");
+    fields.insert(header::CACHE_CONTROL, cache);
+    let vary = HeaderValue::from_static("Accept, Accept-Language, Cookie");
+    fields.insert(header::VARY, vary);
+    response
+}
+
+impl PageReader<'_> {
+    /// A code in the reader's language.
+    fn explained(&self, code: Code) -> Value {
+        let meanings = match self.language {
+            Language::English => &ENGLISH,
+            Language::Chinese => &CHINESE,
+        };
+        let words = &self.language.words()["problems"][code.name()];
+        let statuses: Vec<String> = code.statuses().iter().map(u16::to_string).collect();
+        json!({
+            "type": type_of(self.base, code),
+            "code": code.name(),
+            "title": words["title"],
+            "advice": words["advice"],
+            "means": meanings[code.name()],
+            "statuses": code.statuses(),
+            "shown_statuses": statuses.join(" · "),
+            "settings": code.settings(),
+            "members": code.members(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes of the page itself: no server answers.
+    const OF_THE_PAGE: [&str; 3] = ["away", "lost", "unreadable"];
+
+    /// `docs/problems.md`.
+    fn documented() -> String {
+        let mut text = String::from(
+            "# Problems\n\n\
+             Every error is a problem document (RFC 9457). Its `code` is a stable word, its `type` the address of a\n\
+             page on the same server that says what is below. Facts are members; `detail` says the same to people, and\n\
+             may change. Members and codes are only added.\n\n\
+             Members of all: `type`, `title`, `status`, `detail`, `code`, `request_id` (the log has the reason under it), and\n\
+             `error`, which is `detail` where upload widgets look for it. Those of some: `option`, `allowed` (what there is\n\
+             instead), `setting` and `limit` (its value: bytes, seconds or a count), `part` (from 1), `byte` (of the body,\n\
+             from 0), `field` (of the form, the head or the query), `name` (what was asked for), `expected` and `actual`,\n\
+             `scope`, and `retry_after` in seconds, as `Retry-After` says: other clients are told other numbers.\n\n\
+             | code | status | members | settings |\n| --- | --- | --- | --- |\n",
+        );
+        let list = |words: &[&str]| {
+            let words = words.iter().map(|word| format!("`{word}`"));
+            words.collect::<Vec<_>>().join(", ")
+        };
+        for code in Code::ALL {
+            let statuses: Vec<String> = code.statuses().iter().map(u16::to_string).collect();
+            text += &format!(
+                "| [`{name}`](#{name}) | {} | {} | {} |\n",
+                statuses.join(", "),
+                list(code.members()),
+                list(code.settings()),
+                name = code.name(),
+            );
+        }
+        for code in Code::ALL {
+            let means = ENGLISH[code.name()].as_str().unwrap();
+            text += &format!("\n## {}\n\n{}. {means}\n", code.name(), code.title());
+        }
+        text
+    }
+
+    #[test]
+    fn the_document_is_made_of_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/problems.md");
+        if std::env::var_os("WHARF_WRITE_DOCS").is_some() {
+            std::fs::write(path, documented()).unwrap();
+        }
+        let found = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            found == documented(),
+            "docs/problems.md is not what the table says; WHARF_WRITE_DOCS=1 writes it"
+        );
+    }
+
+    #[test]
+    fn every_code_has_words_in_every_language() {
+        let names: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
+        for (language, meanings) in [(Language::English, &ENGLISH), (Language::Chinese, &CHINESE)] {
+            let known = |value: &Value| -> Vec<String> {
+                value.as_object().unwrap().keys().cloned().collect()
+            };
+            assert_eq!(known(meanings), names);
+            let words = known(&language.words()["problems"]);
+            assert_eq!(words, [&names[..], &OF_THE_PAGE].concat());
+        }
+    }
+
+    #[test]
+    fn codes_are_found_by_their_names() {
+        for code in Code::ALL {
+            assert_eq!(Code::of(code.name()), Some(*code));
+            assert!(code.statuses().iter().all(|status| *status >= 400));
+        }
+        assert_eq!(Code::of("teapot"), None);
+    }
+}

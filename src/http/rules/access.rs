@@ -32,6 +32,7 @@ impl Scope {
         match self {
             Scope::Upload => "upload",
             Scope::Download => "download",
+            Scope::List => "list",
             Scope::Admin => "admin",
         }
     }
@@ -130,7 +131,7 @@ impl Access {
             problem.header(header::WWW_AUTHENTICATE, challenge)
         };
         let detail = "give the secret as a Bearer token or as the password of Basic";
-        let others = [Scope::Upload, Scope::Download, Scope::Admin];
+        let others = [Scope::Upload, Scope::Download, Scope::List, Scope::Admin];
         if secret(headers).is_none() {
             unknown(Code::MissingSecret, detail)
         } else if others.iter().any(|scope| self.allows(*scope, headers)) {

@@ -67,7 +67,7 @@ codes! {
     BodyIncomplete "body-incomplete" [400] "The body broke off"
         settings [] members [] retry None;
     BodyStalled "body-stalled" [408] "The body came too slowly"
-        settings ["idle_timeout", "min_rate"] members ["setting", "limit"] retry None;
+        settings ["idle_timeout", "min_rate"] members ["setting", "limit", "retry_after"] retry None;
     MissingSecret "missing-secret" [401] "A secret is needed"
         settings ["access"] members ["scope"] retry None;
     BadSecret "bad-secret" [401] "The secret is not known here"

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_back() {
         let text = "max_files = 7\nmax_file_size = '1GiB'\ns3_redirect = 'on'\nhosts = ['a', 'b']\n\
-                    idle_timeout = 90\nredis_prefix = '7'\ninstance = \"a\\\"b\"";
+                    idle_timeout = 90\nlisten = [':80', 'a:2']\nredis_prefix = '7'\ninstance = \"a\\\"b\"";
         let (loaded, config) = read(text.to_owned());
         let printed = lines(&loaded);
         for line in [
@@ -158,7 +158,7 @@ mod tests {
             "s3_redirect = true # file wharf.toml, line 3",
             "hosts = [\"a\", \"b\"] # file wharf.toml, line 4",
             "idle_timeout = 90 # file wharf.toml, line 5",
-            "redis_prefix = \"7\" # file wharf.toml, line 6",
+            "redis_prefix = \"7\" # file wharf.toml, line 7",
             "max_fields = 1000 # default",
         ] {
             assert!(

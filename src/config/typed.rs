@@ -426,6 +426,10 @@ mod tests {
         assert_eq!(listen(&[], &variables, "port = 1"), tcp("10.0.0.7:1"));
         let file = "listen = ['a:2']";
         assert_eq!(listen(&[("port", "1")], &[], file), tcp("127.0.0.1:1"));
+        assert_eq!(
+            listen(&[("port", "8080")], &[], file),
+            tcp("127.0.0.1:8080")
+        );
         assert_eq!(listen(&[], &[], file), tcp("a:2"));
         let variables = [("WHARF_PORT", "1")];
         assert_eq!(listen(&[("listen", "a:2")], &variables, ""), tcp("a:2"));

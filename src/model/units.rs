@@ -171,6 +171,8 @@ fn length_of(unit: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -266,5 +268,29 @@ mod tests {
         assert_eq!(format_size(10 << 30), "10GiB");
         assert_eq!(format_size(1500), "1500");
         assert_eq!(format_size(0), "0");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_value_or_an_error(text in "[0-9wdhms. ]{0,12}|.{0,12}") {
+            let _ = (parse_precise_duration(&text), parse_size(&text));
+        }
+
+        #[test]
+        fn what_is_printed_is_read_back(millis in 1_u64.., bytes: u64) {
+            let span = Duration::from_millis(millis);
+            prop_assert_eq!(parse_precise_duration(&format_duration(span)), Ok(span));
+            prop_assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn sums_add_up(parts: [u16; 6]) {
+            let text: String = SPANS.iter().zip(parts).map(|((unit, _), n)| format!("{n}{unit}")).collect();
+            let millis: u64 = SPANS.iter().zip(parts).map(|((_, length), n)| length * u64::from(n)).sum();
+            match millis {
+                0 => prop_assert!(parse_precise_duration(&text).is_err()),
+                millis => prop_assert_eq!(parse_precise_duration(&text), Ok(Duration::from_millis(millis))),
+            }
+        }
     }
 }

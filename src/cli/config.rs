@@ -126,7 +126,10 @@ mod tests {
         };
         let loaded = Loaded::from(given).unwrap();
         let config = Config::new(&loaded, "", &Profiles::default(), "me".to_owned()).unwrap();
-        (loaded, format!("{config:?}"))
+        // A file that says the default has said it.
+        let config = format!("{config:?}");
+        let config = config.replace("lifetime_is_given: true", "lifetime_is_given: false");
+        (loaded, config)
     }
 
     #[test]

@@ -217,7 +217,7 @@ fn a_socket_that_was_passed_is_listened_on() {
 fn a_unix_socket_that_was_passed_stays_at_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let wharf = Wharf::under(&["python3", "-c", WITH_DESCRIPTOR, "unix"], dir.path());
-    let mut child = wharf.spawn(&["--listen", "fd:3"]);
+    let mut child = wharf.spawn(&["--listen", "fd:3", "--access", "upload:s3cret"]);
     let socket = dir.path().join("passed");
     wait_until("it answers", || answers(&socket));
     let pid = Pid::from_raw(child.id().cast_signed()).unwrap();

@@ -135,7 +135,7 @@ async fn plain_get(bucket: &Bucket) {
 fn put(server: &Server) {
     let mut stream = TcpStream::connect(server.address).expect("a connection");
     let head = format!(
-        "PUT /files/big.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {SIZE}\r\n\r\n"
+        "PUT /files/big.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {SIZE}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("sent");
     let block = noise(BLOCK, 1);
@@ -149,7 +149,7 @@ fn put(server: &Server) {
 
 fn get(server: &Server) {
     let mut stream = TcpStream::connect(server.address).expect("a connection");
-    let head = "GET /files/big.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let head = "GET /files/big.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("sent");
     let (mut block, mut len) = (vec![0; BLOCK], 0);
     while let read @ 1.. = stream.read(&mut block).expect("read") {

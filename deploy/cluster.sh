@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Several instances of wharf on one machine, to try them out: a Redis Cluster of six nodes, and
-# three instances that share one directory. Stays until Ctrl-C, and ends all of it then.
+# three instances that share one directory, for this machine alone. Stays until Ctrl-C, and ends all of it
+# then.
 #
 #   deploy/cluster.sh [DIR]     keeps everything in DIR; without it in a folder that is removed
 #
@@ -60,7 +61,7 @@ done
 seeds=$(IFS=,; echo "${nodes[*]}")
 for i in 0 1 2; do
     "$WHARF" --listen 127.0.0.1:$((port + i)) --dir "$dir/upload" --instance "wharf-$i" \
-        --redis "redis-cluster://$seeds" --trusted-proxies 127.0.0.1 2>"$dir/wharf-$i.log" &
+        --redis "redis-cluster://$seeds" 2>"$dir/wharf-$i.log" &
     children+=($!)
 done
 for i in 0 1 2; do

@@ -53,7 +53,7 @@ fn address() -> SocketAddr {
 /// Stores `kept.txt`, which requests can ask for all the time.
 fn keep(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).expect("the server listens");
-    let request = "PUT /files/kept.txt?expires_in=never HTTP/1.1\r\nHost: x\r\n\
+    let request = "PUT /files/kept.txt?expires_in=never HTTP/1.1\r\nHost: localhost\r\n\
                    Connection: close\r\nContent-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz";
     stream.write_all(request.as_bytes()).expect("it is sent");
     let mut answer = String::new();

@@ -8,7 +8,6 @@ mod tests;
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::delivery::Delivery;
 use crate::expiry::{self, Expiry};
 use crate::http;
+use crate::http::rules::locality::Listening;
 use crate::http::server::{Listener, Server, Timeouts, Workers};
 use crate::ingest::Ingest;
 use crate::lease::Lease;
@@ -43,6 +43,8 @@ const TASKS_END: Duration = Duration::from_secs(5);
 /// How long changes of store and index that were begun may still take when the server ends. It is
 /// longer than a slow disk needs, and a store that hangs does not keep the process alive.
 const CHANGES_END: Duration = Duration::from_secs(30);
+/// The most connections to the addresses of `admin_listen`: probes and collectors of counters.
+const ADMIN_CONNECTIONS: usize = 64;
 /// How many descriptors are reserved beside connections and files of uploads: for folders, the
 /// index, files being read.
 const RESERVED_DESCRIPTORS: u64 = 1024;
@@ -58,6 +60,8 @@ pub struct App {
     /// Whether other processes may have the store too.
     shared: bool,
     clock: Clock,
+    /// The sockets for operators alone.
+    admin: Vec<Listener>,
     /// See [`Backends::lock`].
     _lock: Option<File>,
 }
@@ -82,6 +86,7 @@ pub async fn build(options: AppOptions) -> Result<App, StartError> {
         shared,
         options,
         clock,
+        admin: Vec::new(),
     })
 }
 
@@ -157,6 +162,13 @@ fn descriptors(max_connections: usize) -> usize {
 }
 
 impl App {
+    /// Answers operators on these sockets, without a secret: probes, status and counters.
+    #[must_use]
+    pub fn with_admin(mut self, listeners: Vec<Listener>) -> Self {
+        self.admin = listeners;
+        self
+    }
+
     /// Serves until `shutdown`, or until a part that must run has ended; then lets requests under
     /// way finish for the grace, and closes everything.
     ///
@@ -167,13 +179,20 @@ impl App {
         let counted = expiry::ExpiryMetrics::default();
         let http = self.http(&shutdown, counted.clone());
         let workers = Arc::new(Workers::start()?);
-        let server = Server::new(
-            http::service(http.clone(), &addresses(&listeners)?),
-            Timeouts::new(self.options.http.idle_timeout),
-            self.options.max_connections,
-            connections.clone(),
-            (shutdown.stop.clone(), shutdown.abort.clone()),
-        );
+        let admin = std::mem::take(&mut self.admin);
+        let server = |front, most| {
+            Server::new(
+                front,
+                Timeouts::new(self.options.http.idle_timeout),
+                most,
+                connections.clone(),
+                (shutdown.stop.clone(), shutdown.abort.clone()),
+            )
+        };
+        let front = http::service(http.clone(), &listening(&listeners)?);
+        let clients = server(front, self.options.max_connections);
+        let front = http::admin_service(http.clone(), &listening(&admin)?);
+        let operators = server(front, ADMIN_CONNECTIONS);
         if self.options.ingest.max_total_size.is_some() {
             reconcile::recall_total(&self.repository).await;
         }
@@ -182,7 +201,9 @@ impl App {
         // Until the index is complete names do not resolve: a small store is compared before
         // the first client is let in.
         let _ = tokio::time::timeout(SETTLING, self.settled()).await;
-        for listener in listeners {
+        let clients = listeners.into_iter().map(|listener| (&clients, listener));
+        let operators = admin.into_iter().map(|listener| (&operators, listener));
+        for (server, listener) in clients.chain(operators) {
             tasks.spawn(server.clone().accept(listener, Arc::clone(&workers)));
         }
         let ended = watch(&mut tasks, &shutdown).await;
@@ -217,7 +238,7 @@ impl App {
             self.clock.clone(),
             self.options.ingest.clone(),
         );
-        let delivery = Delivery::new(uploads.clone(), self.clock.clone(), self.options.delivery);
+        let delivery = Delivery::new(uploads.clone(), self.clock.clone());
         http::AppState::new(http::StateParts {
             ingest,
             delivery,
@@ -291,13 +312,19 @@ impl App {
     }
 }
 
-/// The TCP addresses that are listened on.
-fn addresses(listeners: &[Listener]) -> io::Result<Vec<SocketAddr>> {
-    let tcp = listeners.iter().filter_map(|listener| match listener {
-        Listener::Tcp(listener) => Some(listener.local_addr()),
-        Listener::Unix(..) => None,
-    });
-    tcp.collect()
+/// What is listened on.
+///
+/// # Errors
+/// An address cannot be told.
+pub fn listening(listeners: &[Listener]) -> io::Result<Listening> {
+    let mut listening = Listening::default();
+    for listener in listeners {
+        match listener {
+            Listener::Tcp(listener) => listening.tcp.push(listener.local_addr()?),
+            Listener::Unix(..) => listening.unix = true,
+        }
+    }
+    Ok(listening)
 }
 
 /// Waits for the tasks that were told to stop.

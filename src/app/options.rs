@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::coordination::{Address, Keys};
-use crate::delivery::DeliveryOptions;
 use crate::http::HttpOptions;
 use crate::ingest::IngestOptions;
 use crate::store::{disk, object};
@@ -26,8 +25,6 @@ pub struct AppOptions {
     pub sharing: Option<Sharing>,
     /// Uploads.
     pub ingest: IngestOptions,
-    /// Downloads.
-    pub delivery: DeliveryOptions,
     /// The resources.
     pub http: HttpOptions,
     /// The most connections at once.

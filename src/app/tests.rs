@@ -29,10 +29,11 @@ fn front(bench: &Bench) -> Arc<Service> {
         tasks: Vec::new(),
         shared: false,
         clock: Clock::system(),
+        admin: Vec::new(),
         _lock: None,
     };
     let http = app.http(&Shutdown::default(), expiry::ExpiryMetrics::default());
-    crate::http::service(http, &[])
+    crate::http::service(http, &Listening::default())
 }
 
 /// A request that changes something of an upload, or stores another.

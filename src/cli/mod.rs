@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod client;
 mod config;
+mod exposure;
 mod manual;
 mod reindex;
 mod reload;

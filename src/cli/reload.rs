@@ -2,9 +2,10 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::exposure::Exposure;
 use super::settings::{Sources, check_values, load};
 use super::stderr::reason;
-use crate::config::{Loaded, SETTINGS};
+use crate::config::{Loaded, SETTINGS, SettingOrigin};
 use crate::http::rules::access::Access;
 use crate::log;
 
@@ -21,6 +22,8 @@ pub struct Reloader {
 pub struct Running {
     pub access: Access,
     pub filter: log::Filter,
+    /// Who reaches it, which secrets cannot change.
+    pub exposure: Exposure,
 }
 
 impl Reloader {
@@ -28,10 +31,9 @@ impl Reloader {
         Reloader { sources, loaded }
     }
 
-    /// Whether the access secrets can change when the settings are read anew: flags and environment
-    /// stay as they are.
-    pub fn may_change_access(&self) -> bool {
-        self.sources.file().is_some() || self.loaded.get("access_file").texts != ["none"]
+    /// Whether `default_expires_in` was given, be it as `never`.
+    pub fn lifetime_is_given(&self) -> bool {
+        self.loaded.get("default_expires_in").origin != SettingOrigin::Default
     }
 
     /// Reads the settings anew with each SIGHUP.
@@ -52,10 +54,14 @@ impl Reloader {
     }
 
     fn reload(&mut self, running: &Running) {
-        match self.read() {
+        match self.read(&running.exposure) {
             Ok((loaded, access, filter)) => {
                 self.report(&loaded);
-                running.access.replace(access);
+                let before = running.exposure.warnings(running.access.named());
+                running.access.replace(&access);
+                let mut now = running.exposure.warnings(access.named());
+                now.retain(|warning| !before.contains(warning));
+                now.iter().for_each(|warning| tracing::warn!("{warning}"));
                 if loaded.get("log").texts != self.loaded.get("log").texts {
                     running.filter.set(filter);
                 }
@@ -69,9 +75,13 @@ impl Reloader {
     }
 
     /// All of it, before any of it changes anything.
-    fn read(&self) -> anyhow::Result<(Loaded, Access, tracing_subscriber::EnvFilter)> {
+    fn read(
+        &self,
+        exposure: &Exposure,
+    ) -> anyhow::Result<(Loaded, Access, tracing_subscriber::EnvFilter)> {
         let loaded = load(&self.sources)?;
         let config = check_values(&loaded)?;
+        exposure.decided(config.app.http.access.named())?;
         let filter = log::Filter::read(&config.log)?;
         Ok((loaded, config.app.http.access, filter))
     }

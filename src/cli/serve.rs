@@ -1,15 +1,17 @@
 //! `wharf serve`.
 
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
+use super::exposure::Exposure;
 use super::reload::{Reloader, Running, on_hangup};
 use crate::config::{Config, ListenAddress};
-use crate::http::rules::access::Scope;
+use crate::http::rules::locality::Listening;
 use crate::http::server::{Listener, listen_everywhere, listen_passed, listen_tcp, listen_unix};
 use crate::shutdown::{Hangup, Shutdown, survive_file_limit};
 use crate::{app, log};
@@ -33,30 +35,80 @@ pub fn run(config: Config, warnings: &[String], reloader: Reloader) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(mut config: Config, reloader: Reloader, filter: log::Filter) -> anyhow::Result<()> {
+async fn serve(config: Config, reloader: Reloader, filter: log::Filter) -> anyhow::Result<()> {
     survive_file_limit();
     let hangup = Hangup::here();
     let shutdown = Shutdown::on_signals(hangup)?;
-    if hangup == Hangup::Reload {
-        let access = &mut config.app.http.access;
-        access.may_change |= reloader.may_change_access();
-        let access = access.clone();
-        tokio::spawn(reloader.run(on_hangup()?, Running { access, filter }));
-    }
-    let upload_open = !config.app.http.access.guards(Scope::Upload);
+    let hangups = match hangup {
+        Hangup::Reload => Some(on_hangup()?),
+        _ => None,
+    };
+    let http = config.app.http.clone();
+    let access = http.access.clone();
+    let lifetime = reloader.lifetime_is_given();
+    let exposure = |listening: &Listening| {
+        let exposure = Exposure::of(&http, lifetime, listening);
+        exposure.decided(access.named()).map(|()| exposure)
+    };
+    // Before the store is opened. What was bound may still be something else than what was named.
+    exposure(&reached(&config.listen).await?)?;
     let place = config.app.place();
     let app = app::build(config.app).await?;
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        listeners.extend(listen(address).await?);
+    let listeners = listen_all(&config.listen).await?;
+    let exposure = exposure(&app::listening(&listeners)?)?;
+    let admin = listen_all(&config.admin_listen).await?;
+    announce(&listeners, "")?;
+    announce(&admin, " for operators, without a secret")?;
+    for warning in exposure.warnings(access.named()) {
+        tracing::warn!("{warning}");
     }
-    for listener in &listeners {
-        announce(listener, upload_open)?;
+    let names = exposure.names();
+    tracing::info!(
+        store = place,
+        version = env!("CARGO_PKG_VERSION"),
+        names,
+        "ready"
+    );
+    if let Some(hangups) = hangups {
+        let running = Running {
+            access,
+            filter,
+            exposure,
+        };
+        tokio::spawn(reloader.run(hangups, running));
     }
-    tracing::info!(store = place, version = env!("CARGO_PKG_VERSION"), "ready");
-    app.run(listeners, shutdown).await?;
+    app.with_admin(admin).run(listeners, shutdown).await?;
     tracing::info!("ended");
     Ok(())
+}
+
+/// What the addresses stand for, as far as that is known before they are listened on.
+async fn reached(addresses: &[ListenAddress]) -> anyhow::Result<Listening> {
+    let mut listening = Listening::default();
+    for address in addresses {
+        match address {
+            ListenAddress::Unix(_) => listening.unix = true,
+            ListenAddress::Everywhere(port) => {
+                listening.tcp.push((Ipv6Addr::UNSPECIFIED, *port).into());
+            }
+            // Known when it is taken.
+            ListenAddress::Descriptor(_) => {}
+            ListenAddress::Tcp(text) => {
+                let found = tokio::net::lookup_host(text).await;
+                let found = found.with_context(|| format!("cannot listen on {text}"))?;
+                listening.tcp.extend(found);
+            }
+        }
+    }
+    Ok(listening)
+}
+
+async fn listen_all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<Listener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.extend(listen(address).await?);
+    }
+    Ok(listeners)
 }
 
 async fn listen(address: &ListenAddress) -> anyhow::Result<Vec<Listener>> {
@@ -84,20 +136,16 @@ async fn listen(address: &ListenAddress) -> anyhow::Result<Vec<Listener>> {
     }
 }
 
-fn announce(listener: &Listener, upload_open: bool) -> io::Result<()> {
-    match listener {
-        Listener::Unix(listener, _) => {
-            let address = listener.local_addr()?;
-            let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
-            tracing::info!("listening on unix:{}", path.display());
-        }
-        Listener::Tcp(listener) => {
-            let address = listener.local_addr()?;
-            tracing::info!("listening on http://{address}");
-            if upload_open && !address.ip().is_loopback() {
-                tracing::warn!(
-                    "every client that reaches {address} can upload: no access secret names `upload`"
-                );
+fn announce(listeners: &[Listener], to: &str) -> io::Result<()> {
+    for listener in listeners {
+        match listener {
+            Listener::Unix(listener, _) => {
+                let address = listener.local_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
+                tracing::info!("listening on unix:{}{to}", path.display());
+            }
+            Listener::Tcp(listener) => {
+                tracing::info!("listening on http://{}{to}", listener.local_addr()?);
             }
         }
     }

@@ -14,12 +14,12 @@ use super::load::{ConfigError, Loaded};
 use super::settings::find;
 use crate::coordination::{Address, Keys};
 use crate::http::admission::AdmissionLimits;
-use crate::http::rules::access::{Access, Rule};
+use crate::http::rules::access::{Access, Names, Policy, Rule};
 use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
 use crate::http::rules::origin::Trusted;
 use crate::store::disk::Durability;
-use crate::{app, delivery, http as resources, ingest, log};
+use crate::{app, http as resources, ingest, log};
 
 /// The shortest lease: its holder needs time to prolong it more than once.
 const SHORTEST_LEASE: Duration = Duration::from_secs(2);
@@ -29,6 +29,8 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(2);
 pub struct Config {
     /// The addresses to listen on.
     pub listen: Vec<ListenAddress>,
+    /// The addresses for operators alone.
+    pub admin_listen: Vec<ListenAddress>,
     /// How log lines look.
     pub log_format: log::Format,
     /// Which log lines there are.
@@ -51,8 +53,11 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let read = SettingReader(loaded);
         let listen = read.listening()?;
+        let bind = read.text("bind");
+        let admin_listen = read.list("admin_listen", |text| ListenAddress::parse(text, bind))?;
         Ok(Config {
             listen,
+            admin_listen,
             log_format: read.choice(
                 "log_format",
                 &[("text", log::Format::Text), ("json", log::Format::Json)],
@@ -75,12 +80,6 @@ impl Config {
                 stale_after: read.duration("stale_after")?,
                 sharing: read.sharing()?,
                 ingest: read.ingest()?,
-                delivery: delivery::DeliveryOptions {
-                    shared_names: read.choice(
-                        "names",
-                        &[("auto", true), ("shared", true), ("private", false)],
-                    )?,
-                },
                 http: read.http(access_lines, instance)?,
                 max_connections: read.count("max_connections")?,
                 shutdown_grace: read.duration("shutdown_grace")?,
@@ -183,7 +182,7 @@ impl SettingReader<'_> {
             rules.extend(from_file.map_err(|reason| self.0.refuse("access_file", reason))?);
         }
         let rules = rules.into_iter();
-        let rules = rules.map(|rule| Rule::new(rule.scopes, &rule.secret));
+        let rules = rules.map(|rule| Rule::new(rule.scopes, rule.id.as_deref(), &rule.secret));
         let instance = match self.text("instance") {
             "auto" => instance,
             name => name.to_owned(),
@@ -200,6 +199,17 @@ impl SettingReader<'_> {
             hosts: self.list("hosts", HostPattern::parse)?,
             cors_origins: self.list("cors_origin", Site::parse)?,
             access: Access::new(rules.collect()),
+            policy: Policy {
+                names: self.choice(
+                    "names",
+                    &[
+                        ("auto", Names::Auto),
+                        ("shared", Names::Shared),
+                        ("private", Names::Private),
+                    ],
+                )?,
+                open: self.switch("open")?,
+            },
             idle_timeout: self.duration("idle_timeout")?,
             limits: AdmissionLimits {
                 uploads: self.count("max_uploads")?,
@@ -223,6 +233,9 @@ fn base_path(text: &str) -> Result<String, String> {
     };
     match path {
         "" => Ok(String::new()),
+        "healthz" | "readyz" => Err(format!(
+            "{text:?} is where probes ask, whatever the base path"
+        )),
         path if path.split('/').all(plain) => Ok(format!("/{path}")),
         _ => Err(format!(
             "{text:?} is not a path of letters, digits and -._~"
@@ -303,6 +316,7 @@ mod tests {
             ),
             ("public_url", "https://a.example/x", "nothing behind it"),
             ("base_path", "/a/../b", "is not a path"),
+            ("base_path", "/readyz", "is where probes ask"),
             (
                 "access",
                 "root:s3cret",

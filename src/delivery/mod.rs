@@ -26,38 +26,25 @@ pub use body::BodyContent;
 pub use error::{DeliveryError, Missing};
 pub use listing::{Listing, ListingCursor, NoCursor, Summary};
 pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
+pub use resolve::Lookup;
 pub use selected::Selected;
-
-/// The settings of downloads.
-#[derive(Debug, Clone, Copy)]
-pub struct DeliveryOptions {
-    /// Whether every client can ask for a file by its name alone.
-    pub shared_names: bool,
-}
 
 /// Gives out stored uploads and files.
 #[derive(Clone)]
 pub struct Delivery {
     uploads: Repository,
     clock: Clock,
-    options: DeliveryOptions,
     manifests: ManifestBudget,
 }
 
 impl Delivery {
     /// Gives out `uploads`.
-    pub fn new(uploads: Repository, clock: Clock, options: DeliveryOptions) -> Self {
+    pub fn new(uploads: Repository, clock: Clock) -> Self {
         Delivery {
             uploads,
             clock,
-            options,
             manifests: ManifestBudget::default(),
         }
-    }
-
-    /// Whether every client can ask for a file by its name alone.
-    pub fn shared_names(&self) -> bool {
-        self.options.shared_names
     }
 
     /// A URL at which a client can fetch a raw file from the store by itself, to be shown with this

@@ -12,6 +12,15 @@ use super::{Delivery, DeliveryError, Missing};
 /// The most parts of one form that is made of several uploads.
 const MAX_PARTS: usize = 10_000;
 
+/// What a caller finds files by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// By names, and by ids.
+    Names,
+    /// By ids alone: no name is any file's.
+    Ids,
+}
+
 impl Delivery {
     /// An upload that is not over.
     ///
@@ -30,9 +39,9 @@ impl Delivery {
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store or the index fails; the index decides nothing
     /// about an id.
-    pub async fn named(&self, text: &str) -> Result<Selected, DeliveryError> {
+    pub async fn named(&self, text: &str, lookup: Lookup) -> Result<Selected, DeliveryError> {
         let Ok(id) = text.parse() else {
-            return self.newest(text).await;
+            return self.newest(text, lookup).await;
         };
         match self.upload(&id).await {
             Ok(manifest) => Ok(Selected {
@@ -41,7 +50,7 @@ impl Delivery {
                 by_name: false,
             }),
             // The name of a file can look like an id.
-            Err(gone @ DeliveryError::NotFound(_)) => match self.newest(text).await {
+            Err(gone @ DeliveryError::NotFound(_)) => match self.newest(text, lookup).await {
                 Err(DeliveryError::Catalog(_) | DeliveryError::NotFound(_)) => Err(gone),
                 found => found,
             },
@@ -60,7 +69,11 @@ impl Delivery {
     ///
     /// # Errors
     /// Two mean the same, or all together have too many parts; or as `named`.
-    pub async fn several(&self, names: &[&str]) -> Result<Representation, DeliveryError> {
+    pub async fn several(
+        &self,
+        names: &[&str],
+        lookup: Lookup,
+    ) -> Result<Representation, DeliveryError> {
         let repeated = |name: &str| DeliveryError::Repeated(name.to_owned());
         let mut given = HashSet::new();
         if let Some(name) = names.iter().find(|name| !given.insert(**name)) {
@@ -69,7 +82,7 @@ impl Delivery {
         let mut form = FormBuilder::new(&self.manifests);
         let mut known = HashSet::new();
         for name in names {
-            let selected = self.named(name).await?;
+            let selected = self.named(name, lookup).await?;
             if !known.insert((selected.manifest.id, selected.parts())) {
                 return Err(repeated(name));
             }
@@ -87,9 +100,9 @@ impl Delivery {
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store or the index fails.
-    pub async fn newest(&self, text: &str) -> Result<Selected, DeliveryError> {
+    pub async fn newest(&self, text: &str, lookup: Lookup) -> Result<Selected, DeliveryError> {
         let mut newest: Option<Selected> = None;
-        if self.options.shared_names {
+        if lookup == Lookup::Names {
             for name in FileName::asked(text) {
                 let found = self.newest_stored(name).await?;
                 let age = |selected: &Selected| {

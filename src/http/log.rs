@@ -15,6 +15,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::AppState;
 use super::body_meter::BodyMeter;
+use super::guard;
 use super::metrics::ServerMetrics;
 use super::render;
 use crate::http::resources::page::{Language, PageReader};
@@ -38,7 +39,7 @@ impl RequestLog {
         let (uri, headers) = (request.uri(), request.headers());
         let origin = Origin::of(peer, uri, headers, &app.options.trusted_proxies);
         let received = BodyMeter::of(origin.one_client(&app.options.trusted_proxies));
-        let log = RequestLog {
+        let mut log = RequestLog {
             accept: Accept::of(headers),
             language: Language::of(uri.query(), headers),
             entry: Box::new(AccessLogEntry {
@@ -46,6 +47,7 @@ impl RequestLog {
                 method: request.method().clone(),
                 uri: uri.clone(),
                 client: origin.client,
+                key: None,
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 received: received.clone(),
                 sent: 0,
@@ -55,6 +57,7 @@ impl RequestLog {
                 metrics: Arc::clone(&app.metrics),
             }),
         };
+        log.entry.key = guard::identify(&app.options.access, request);
         request.extensions_mut().insert(origin);
         request.extensions_mut().insert(received);
         log
@@ -116,6 +119,8 @@ struct AccessLogEntry {
     uri: Uri,
     /// `None` is a process on this machine.
     client: Option<IpAddr>,
+    /// The name of the secret that it was sent with.
+    key: Option<Arc<str>>,
     status: StatusCode,
     received: BodyMeter,
     sent: u64,
@@ -135,6 +140,7 @@ impl Drop for AccessLogEntry {
         tracing::info!(
             id = %self.id,
             client = %self.client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
+            key = self.key.as_deref(),
             status,
             received = self.received.get(),
             sent = self.sent,

@@ -3,6 +3,7 @@
 
 pub mod admission;
 mod body_meter;
+mod guard;
 mod log;
 mod metrics;
 mod options;
@@ -15,6 +16,6 @@ mod service;
 mod state;
 
 pub use options::HttpOptions;
-pub use routes::service;
+pub use routes::{admin_service, service};
 pub use service::Service;
 pub use state::{AppState, StateParts};

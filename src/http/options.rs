@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::admission::AdmissionLimits;
-use super::rules::access::Access;
+use super::rules::access::{Access, Policy};
 use super::rules::cors::Site;
-use super::rules::hosts::HostPattern;
+use super::rules::hosts::{HostPattern, HostSettings};
+use super::rules::locality::{Beyond, Listening, beyond};
 use super::rules::origin::Trusted;
 
 /// How the server presents itself.
@@ -23,10 +24,30 @@ pub struct HttpOptions {
     pub cors_origins: Vec<Site>,
     /// Secrets by scope.
     pub access: Access,
+    /// What is open without one.
+    pub policy: Policy,
     /// How long a body may make no progress.
     pub idle_timeout: Duration,
     /// Which uploads may run at once.
     pub limits: AdmissionLimits,
     /// The name of this process.
     pub instance: String,
+}
+
+impl HttpOptions {
+    /// What they say of the hosts that are served.
+    pub(super) fn host_settings(&self) -> HostSettings<'_> {
+        HostSettings {
+            named: &self.hosts,
+            public_url: self.public_url.as_deref(),
+            behind: !self.trusted_proxies.0.is_empty(),
+            base: &self.base_path,
+        }
+    }
+
+    /// Why a server that listens there is not meant for its own machine alone; `None` for one
+    /// that is.
+    pub fn beyond(&self, listening: &Listening) -> Option<Beyond> {
+        beyond(listening, self.host_settings().set())
+    }
 }

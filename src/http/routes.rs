@@ -1,43 +1,38 @@
 //! The route table: which address is which resource, and which scope guards it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ::http::Method;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, MethodRouter, get, on};
 
 use super::AppState;
+use super::guard::{Guard, Guarded};
 use super::resources::{
     api, download, filepond, health, listing, manage, page, reindex, upload, uploads,
 };
-use super::rules::access::{self, Scope};
+use super::rules::access::Action;
 use super::rules::cors;
-use super::rules::hosts::Hosts;
+use super::rules::hosts::{HostSettings, Hosts, is_probe};
+use super::rules::locality::Listening;
 use super::rules::problem::{Code, Problem};
 use super::service::Service;
 
-/// The routes, and what stands around them, for a server that listens on these addresses.
-pub fn service(state: AppState, listening: &[SocketAddr]) -> Arc<Service> {
-    let hosts = Hosts::new(
-        &state.options.hosts,
-        state.options.public_url.as_deref(),
-        !state.options.trusted_proxies.0.is_empty(),
-        &state.options.base_path,
-        listening,
-    );
-    let routes = routes(&state).with_state(state.clone());
+/// The routes, and what stands around them, for a server that listens there.
+pub fn service(state: AppState, listening: &Listening) -> Arc<Service> {
+    let hosts = Hosts::new(state.options.host_settings(), listening);
+    let routes = router(table().into_iter().chain(aliases())).with_state(state.clone());
     let based = match state.options.base_path.as_str() {
         "" => routes,
         base => Router::new()
             .nest(base, routes)
             .route(
                 &format!("{base}/"),
-                get(page::form).with_state(state.clone()),
+                get(Guarded::new(Guard::Open, page::form)).with_state(state.clone()),
             )
+            .merge(beside(probes()).with_state(state.clone()))
             .fallback(outside)
             .method_not_allowed_fallback(wrong_method),
     };
@@ -45,13 +40,29 @@ pub fn service(state: AppState, listening: &[SocketAddr]) -> Arc<Service> {
     Arc::new(Service::new(state, hosts, based, cors))
 }
 
-/// The guard of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guard {
-    /// None, or the handler itself: the listing, and changes of an upload.
-    Handler,
-    /// The secret of a scope, where the settings name one.
-    Secret(Scope),
+/// The routes for operators without a guard, with and without the base path, for the addresses of
+/// `admin_listen`: who reaches these is the operator's choice.
+pub fn admin_service(state: AppState, listening: &Listening) -> Arc<Service> {
+    let base = state.options.base_path.as_str();
+    // Clients have another address: its settings say nothing of this one.
+    let settings = HostSettings {
+        named: &[],
+        public_url: None,
+        behind: false,
+        base,
+    };
+    let hosts = Hosts::new(settings, listening);
+    let operators = || probes().chain(table().into_iter().filter(|route| route.observes()));
+    let routes = beside(operators().map(Route::unguarded));
+    let routes = match base {
+        "" => routes,
+        base => routes.nest(base, beside(operators().map(Route::unguarded))),
+    };
+    let routes = routes
+        .fallback(outside)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state.clone());
+    Arc::new(Service::new(state, hosts, routes, cors::layer(&[])))
 }
 
 /// A method at an address.
@@ -59,7 +70,7 @@ pub(super) struct Route {
     pub method: Method,
     pub path: &'static str,
     guard: Guard,
-    handler: Box<dyn FnOnce(MethodFilter) -> MethodRouter<AppState>>,
+    handler: Box<dyn FnOnce(Guard, MethodFilter) -> MethodRouter<AppState>>,
 }
 
 impl Route {
@@ -72,7 +83,19 @@ impl Route {
             method,
             path,
             guard,
-            handler: Box::new(move |filter| on(filter, handler)),
+            handler: Box::new(move |guard, filter| on(filter, Guarded::new(guard, handler))),
+        }
+    }
+
+    /// Whether operators read there how the server is.
+    fn observes(&self) -> bool {
+        self.guard == Guard::Secret(Action::Observe)
+    }
+
+    fn unguarded(self) -> Self {
+        Route {
+            guard: Guard::Open,
+            ..self
         }
     }
 }
@@ -82,8 +105,8 @@ impl Route {
 #[rustfmt::skip]
 fn aliases() -> Vec<Route> {
     vec![
-        Route::new(Guard::Secret(Scope::Upload), Method::POST, "/upload/", upload::form),
-        Route::new(Guard::Handler, Method::GET, "/problems/", page::problems),
+        Route::new(Guard::Secret(Action::Upload), Method::POST, "/upload/", upload::form),
+        Route::new(Guard::Open, Method::GET, "/problems/", page::problems),
     ]
 }
 
@@ -95,10 +118,13 @@ pub(super) fn table() -> Vec<Route> {
     const PUT: Method = Method::PUT;
     const PATCH: Method = Method::PATCH;
     const DELETE: Method = Method::DELETE;
-    const OPEN: Guard = Guard::Handler;
-    const UPLOAD: Guard = Guard::Secret(Scope::Upload);
-    const DOWNLOAD: Guard = Guard::Secret(Scope::Download);
-    const ADMIN: Guard = Guard::Secret(Scope::Admin);
+    const OPEN: Guard = Guard::Open;
+    const TOKEN: Guard = Guard::Token;
+    const UPLOAD: Guard = Guard::Secret(Action::Upload);
+    const DOWNLOAD: Guard = Guard::Secret(Action::Download);
+    const LIST: Guard = Guard::Secret(Action::List);
+    const OBSERVE: Guard = Guard::Secret(Action::Observe);
+    const ADMIN: Guard = Guard::Secret(Action::Administer);
     vec![
         Route::new(OPEN, GET, "/", page::form),
         Route::new(OPEN, GET, "/static/{version}/{*name}", page::asset),
@@ -117,39 +143,38 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(DOWNLOAD, GET, "/files/{name}", download::raw_named),
         Route::new(DOWNLOAD, GET, "/files/{id}/{name}", download::raw),
         Route::new(DOWNLOAD, GET, "/uploads/{id}", uploads::show),
-        Route::new(OPEN, GET, "/uploads", listing::list),
-        Route::new(OPEN, DELETE, "/uploads/{id}", uploads::delete),
-        Route::new(OPEN, PATCH, "/uploads/{id}", uploads::prolong),
-        Route::new(OPEN, POST, "/uploads/{id}/delete", manage::delete),
-        Route::new(OPEN, POST, "/uploads/{id}/prolong", manage::prolong),
-        Route::new(OPEN, DELETE, "/compat/filepond", filepond::revert),
-        Route::new(OPEN, POST, "/reindex", reindex::reindex),
-        Route::new(ADMIN, GET, "/status", health::status),
-        Route::new(ADMIN, GET, "/metrics", health::metrics),
+        Route::new(LIST, GET, "/uploads", listing::list),
+        Route::new(TOKEN, DELETE, "/uploads/{id}", uploads::delete),
+        Route::new(TOKEN, PATCH, "/uploads/{id}", uploads::prolong),
+        Route::new(TOKEN, POST, "/uploads/{id}/delete", manage::delete),
+        Route::new(TOKEN, POST, "/uploads/{id}/prolong", manage::prolong),
+        Route::new(TOKEN, DELETE, "/compat/filepond", filepond::revert),
+        Route::new(ADMIN, POST, "/reindex", reindex::reindex),
+        Route::new(OBSERVE, GET, "/status", health::status),
+        Route::new(OBSERVE, GET, "/metrics", health::metrics),
     ]
 }
 
-/// The router of the table.
-fn routes(app: &AppState) -> Router<AppState> {
-    let access = &app.options.access;
-    let routes = table().into_iter().chain(aliases());
-    let router = routes.fold(Router::new(), |router, route| {
-        let filter = MethodFilter::try_from(route.method).expect("axum knows the method");
-        let mut handler = (route.handler)(filter);
-        // A secret may name the scope now, or later.
-        if let Guard::Secret(scope) = route.guard
-            && access.may_guard(scope)
-        {
-            let guard = from_fn_with_state((access.clone(), scope), access::required);
-            handler = handler.route_layer(guard);
-        }
-        router.route(route.path, handler)
-    });
-    router
+/// The probes of the table.
+fn probes() -> impl Iterator<Item = Route> {
+    table().into_iter().filter(|route| is_probe("", route.path))
+}
+
+/// The router of a table.
+fn router(routes: impl Iterator<Item = Route>) -> Router<AppState> {
+    beside(routes)
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         // Bodies have the limits of the settings.
         .layer(DefaultBodyLimit::disable())
+}
+
+/// The router of routes beside others, which say what is at no address.
+fn beside(routes: impl Iterator<Item = Route>) -> Router<AppState> {
+    routes.fold(Router::new(), |router, route| {
+        let filter = MethodFilter::try_from(route.method).expect("axum knows the method");
+        router.route(route.path, (route.handler)(route.guard, filter))
+    })
 }
 
 /// An address under the base path, which the router has taken off.

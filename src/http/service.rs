@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::Router;
 use axum::extract::Request;
@@ -16,8 +16,8 @@ use crate::http::AppState;
 use crate::http::log::{LoggedBody, RequestLog};
 use crate::http::rules::coding;
 use crate::http::rules::cross_site::{self, OwnSite};
-use crate::http::rules::hosts::Hosts;
-use crate::http::rules::origin::Peer;
+use crate::http::rules::hosts::{self, Hosts};
+use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::server::Stream;
 
@@ -30,6 +30,8 @@ pub struct Service {
     routes: Cors<Router>,
     /// The routes without CORS, whose layer would answer every `OPTIONS`.
     plain: Router,
+    /// Done when the log has said that others than this machine are served.
+    others: Once,
 }
 
 impl Service {
@@ -41,6 +43,7 @@ impl Service {
             hosts,
             plain: routes.clone(),
             routes: cors.layer(routes),
+            others: Once::new(),
         }
     }
 
@@ -60,9 +63,15 @@ impl Service {
         self.app.admission.end_slowest();
     }
 
-    async fn pass(&self, request: Request) -> Response {
-        if let Err(problem) = self.refuse(&request) {
-            return problem.into_response();
+    async fn pass(&self, mut request: Request) -> Response {
+        match self.admit(&request) {
+            Err(problem) => return problem.into_response(),
+            Ok(false) => {}
+            Ok(true) => {
+                if let Some(origin) = request.extensions_mut().get_mut::<Origin>() {
+                    origin.local = true;
+                }
+            }
         }
         if *request.method() == Method::OPTIONS && !is_preflight(&request) {
             return self.options(request).await;
@@ -77,8 +86,12 @@ impl Service {
         response
     }
 
-    fn refuse(&self, request: &Request) -> Result<(), Problem> {
-        self.hosts.refuse(request)?;
+    /// Refuses what no resource is asked for. Answers whether the request is local.
+    fn admit(&self, request: &Request) -> Result<bool, Problem> {
+        let local = self.hosts.admit(request)?;
+        if !local && self.hosts.are_local() {
+            self.tell_of_others(request);
+        }
         coding::refuse(request)?;
         let options = &self.app.options;
         let own = OwnSite {
@@ -86,7 +99,27 @@ impl Service {
             public_url: options.public_url.as_deref(),
             allowed: &options.cors_origins,
         };
-        cross_site::refuse(&own, request)
+        cross_site::refuse(&own, request)?;
+        Ok(local)
+    }
+
+    /// Says once that a server for its own machine has a proxy before it.
+    fn tell_of_others(&self, request: &Request) {
+        if hosts::is_probe(&self.app.options.base_path, request.uri().path()) {
+            return;
+        }
+        self.others.call_once(|| {
+            let host = request
+                .extensions()
+                .get()
+                .map(|origin: &Origin| origin.host.as_str());
+            tracing::warn!(
+                host,
+                "requests come by a proxy, it seems: they get no names, no listing and no upload \
+                 without a secret. Name the proxy in trusted_proxies, so that none of its clients \
+                 passes for this machine; access and open say who may upload"
+            );
+        });
     }
 
     /// The methods of an address (RFC 9110 section 9.3.7): the router lists them when it refuses
@@ -110,11 +143,9 @@ impl Service {
         if request.version() != Version::HTTP_2 || request.method() != Method::GET {
             return None;
         }
-        let path = request.uri().path();
-        let path = path.strip_prefix(&self.app.options.base_path);
-        match path {
-            Some("/healthz" | "/readyz") => None,
-            _ => Stream::current(),
+        match hosts::is_probe(&self.app.options.base_path, request.uri().path()) {
+            true => None,
+            false => Stream::current(),
         }
     }
 }

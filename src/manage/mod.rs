@@ -33,18 +33,33 @@ impl From<RepositoryError> for ManageError {
     }
 }
 
+/// The key of an upload: its id and its delete token as one text, `ID.TOKEN`, for programs that keep
+/// one thing. It is taken wherever the token is.
+pub fn key(id: &UploadId, delete_token: &str) -> String {
+    format!("{id}.{delete_token}")
+}
+
+/// The delete token in `given`, which may be the [`key`] of this upload. No token has a full stop.
+fn token_of<'a>(id: &UploadId, given: &'a str) -> &'a str {
+    match given.split_once('.') {
+        Some((named, token)) if named.parse() == Ok(*id) => token,
+        _ => given,
+    }
+}
+
 /// The credentials of a caller that changes an upload.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    /// Secrets, one of which may be the upload's delete token.
+    /// Secrets, one of which may be the upload's delete token or its [key](key()).
     pub tokens: Vec<String>,
     /// Whether the caller may change every upload.
     pub admin: bool,
 }
 
 impl Credentials {
-    fn allow(&self, token: Option<TokenHash>) -> bool {
-        let known = |hash: TokenHash| self.tokens.iter().any(|token| hash.matches(token));
+    fn allow(&self, id: &UploadId, token: Option<TokenHash>) -> bool {
+        let mut tokens = self.tokens.iter().map(|given| token_of(id, given));
+        let known = |hash: TokenHash| tokens.any(|token| hash.matches(token));
         self.admin || token.is_some_and(known)
     }
 }
@@ -97,7 +112,7 @@ impl Manage {
                 None => return Err(ManageError::Absent(*id)),
             },
         };
-        match credentials.allow(token) {
+        match credentials.allow(id, token) {
             true => Ok(ChangePermit { id: *id, found }),
             false => Err(ManageError::Absent(*id)),
         }

@@ -6,6 +6,9 @@ export default {
 
   "title": "Send files",
   "lead": "Stored as one, all of it or nothing, and given back the way it came.",
+  "needs_secret": "To send files to this server, you need its password.",
+  "sign_in": "Give the password",
+  "not_from_here": "This server takes files from its own machine alone. The one who runs it can change that (settings access and open).",
   "choose": "Choose files",
   "or_drop": "or drop them anywhere on this page",
   "choose_folder": "Choose a folder",
@@ -143,7 +146,7 @@ export default {
     "digest-mismatch": { "title": "What arrived is not what was sent", "advice": "Send it again. Nothing was stored." },
     "body-incomplete": { "title": "The upload broke off", "advice": "Send it again. Nothing was stored." },
     "body-stalled": { "title": "The upload stood still for too long", "advice": "Check your connection and send it again. Nothing was stored." },
-    "missing-secret": { "title": "A password is needed", "advice": "Ask whoever runs this server for one, and load the page again." },
+    "missing-secret": { "title": "A password is needed", "advice": "Ask the one who runs this server for it, and give it on the first page." },
     "bad-secret": { "title": "This password is not known here", "advice": "Check it, or ask whoever runs this server for one." },
     "missing-scope": { "title": "This is not allowed", "advice": "The password or key you have is for something else. Ask whoever runs this server." },
     "cross-site": { "title": "Another site sent this", "advice": "Open this server's own page and send from there." },

@@ -6,6 +6,9 @@ export default {
 
   "title": "发送文件",
   "lead": "一次发送的内容作为整体保存，要么全部存下，要么一点不留；取回时原样奉还。",
+  "needs_secret": "向此服务器发送文件需要密码。",
+  "sign_in": "输入密码",
+  "not_from_here": "此服务器只接收来自本机的文件。管理员可以更改（设置 access 和 open）。",
   "choose": "选择文件",
   "or_drop": "或拖放到页面任意位置",
   "choose_folder": "选择文件夹",
@@ -143,7 +146,7 @@ export default {
     "digest-mismatch": { "title": "收到的内容与发送的不一致", "advice": "没有保存任何内容，请重新发送。" },
     "body-incomplete": { "title": "上传中断", "advice": "没有保存任何内容，请重新发送。" },
     "body-stalled": { "title": "上传停顿时间过长", "advice": "没有保存任何内容。请检查网络后重新发送。" },
-    "missing-secret": { "title": "需要密码", "advice": "请向服务器管理员索取密码，然后重新载入页面。" },
+    "missing-secret": { "title": "需要密码", "advice": "请向服务器管理员索取密码，并在首页输入。" },
     "bad-secret": { "title": "密码不正确", "advice": "请检查密码，或向服务器管理员索取。" },
     "missing-scope": { "title": "没有权限", "advice": "您的密码或密钥不适用于此操作，请联系服务器管理员。" },
     "cross-site": { "title": "请求来自其他网站", "advice": "请打开本服务器自己的页面再发送。" },

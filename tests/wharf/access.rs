@@ -1,4 +1,13 @@
-use crate::support::{Form, Server, Setup};
+use crate::support::{Form, Response, Server, Setup};
+
+const BASIC: &str = "Basic realm=\"wharf\", charset=\"UTF-8\"";
+
+/// The challenges of a refusal.
+fn challenges(answer: &Response) -> Vec<&str> {
+    let fields = answer.headers.iter();
+    let challenges = fields.filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
+    challenges.map(|(_, value)| value.as_str()).collect()
+}
 
 fn form() -> Form {
     Form::new().file("f", "a.txt", b"x")
@@ -19,14 +28,15 @@ fn secrets_open_what_they_name() {
         .start();
     let bearer = |secret: &str| format!("Bearer {secret}");
     let none = server.post_to("/upload", &form(), &[]);
-    assert_eq!(none.status, 401);
-    assert!(none.header("www-authenticate").unwrap().contains("Basic"));
-    assert_eq!(
-        server
-            .post_to("/upload", &form(), &[("Authorization", &bearer("nope"))])
-            .status,
-        401
-    );
+    assert_eq!((none.status, none.code().as_str()), (401, "missing-secret"));
+    assert_eq!(challenges(&none), ["Bearer realm=\"wharf\"", BASIC]);
+    let wrong = server.post_to("/upload", &form(), &[("Authorization", &bearer("nope"))]);
+    assert_eq!((wrong.status, wrong.code().as_str()), (401, "bad-secret"));
+    let invalid = "Bearer realm=\"wharf\", error=\"invalid_token\"";
+    assert_eq!(challenges(&wrong), [invalid, BASIC]);
+    let script = [("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Dest", "empty")];
+    let script = server.post_to("/upload", &form(), &script);
+    assert_eq!(challenges(&script), ["Bearer realm=\"wharf\""]);
     let stored = server.post_to("/upload", &form(), &[("Authorization", &bearer("up"))]);
     assert_eq!(stored.status, 201);
     let id = stored.json()["id"].as_str().unwrap().to_owned();
@@ -34,18 +44,17 @@ fn secrets_open_what_they_name() {
         "/files/a.txt",
         "/download/a.txt",
         "/download?name=a.txt",
-        "/uploads",
         &format!("/uploads/{id}"),
         &format!("/files/{id}/a.txt"),
     ] {
         assert_eq!(server.get(path).status, 401, "{path}");
+        let other = server.request("GET", path, &[("Authorization", &bearer("up"))], b"");
         assert_eq!(
-            server
-                .request("GET", path, &[("Authorization", &bearer("up"))], b"")
-                .status,
-            403,
+            (other.status, other.code().as_str()),
+            (403, "missing-scope"),
             "{path}"
         );
+        assert_eq!(other.json()["scope"], "download", "{path}");
         // "x:both" as Basic credentials
         assert_eq!(
             server
@@ -58,7 +67,8 @@ fn secrets_open_what_they_name() {
     for path in ["/", "/healthz", "/readyz"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
-    for path in ["/metrics", "/status"] {
+    // What is closed to downloads is not listed either.
+    for path in ["/metrics", "/status", "/uploads"] {
         assert_eq!(server.get(path).status, 401, "{path}");
         assert_eq!(
             server
@@ -73,7 +83,7 @@ fn secrets_open_what_they_name() {
         server
             .request("DELETE", &path, &[("Authorization", &bearer("both"))], b"")
             .status,
-        404
+        403
     );
     for status in [204, 404] {
         assert_eq!(
@@ -150,7 +160,7 @@ fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
         ("X-Forwarded-Host", "files.example"),
         ("X-Forwarded-For", "1.2.3.4"),
     ];
-    let server = Server::with(&["--trusted-proxies", "127.0.0.0/8", "--base-path", "/w"]);
+    let server = Server::for_everybody(&["--trusted-proxies", "127.0.0.0/8", "--base-path", "/w"]);
     let stored = server.post_to("/w/upload", &form(), &forwarded);
     assert_eq!(stored.status, 201);
     let json = stored.json();
@@ -168,7 +178,7 @@ fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
     crate::support::wait_until("the line is logged", || {
         server.log().contains("client=1.2.3.4")
     });
-    let server = Server::start();
+    let server = Server::for_everybody(&[]);
     let json = server.post_to("/upload", &form(), &forwarded).json();
     assert!(
         json["url"]
@@ -176,7 +186,7 @@ fn addresses_are_what_the_proxy_says_if_it_is_trusted() {
             .unwrap()
             .starts_with(&server.url("/files/"))
     );
-    let server = Server::with(&["--public-url", "https://pub.example"]);
+    let server = Server::for_everybody(&["--public-url", "https://pub.example"]);
     let json = server.upload(&form());
     assert!(
         json["url"]

@@ -55,7 +55,7 @@ fn without_redis(fleet: &Fleet, id: &str) {
         let start = Instant::now();
         // Before the body: a client that waits for 100 Continue gets the answer in its place.
         let mut connection = Connection::open(server.address);
-        connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
+        connection.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n");
         let refused = connection.response(false).expect("an answer");
         assert_eq!(refused.status, 503, "{}", refused.text());
         assert!(refused.header("retry-after").is_some());
@@ -169,7 +169,7 @@ fn what_was_under_way_is_stored_and_found_later() {
 
 fn head(form: &Form, length: usize) -> Vec<u8> {
     let content_type = form.content_type();
-    format!("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+    format!("POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n").into_bytes()
 }
 
 #[test]

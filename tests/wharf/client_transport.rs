@@ -143,7 +143,7 @@ fn https_is_verified_against_named_and_system_certificates() {
 
 #[test]
 fn a_proxy_is_taken_from_the_environment() {
-    let server = Server::start();
+    let server = Server::for_everybody(&[]);
     std::fs::write(server.dir().join("a.txt"), "by way of a proxy").unwrap();
     let nginx = Nginx::before(&[&server]);
     let proxy = format!("http://{}", nginx.address);
@@ -243,6 +243,7 @@ fn a_unix_socket_is_a_server() {
     let socket = dir.path().join("w.sock");
     let address = format!("unix:{}", socket.display());
     let server = Setup::new()
+        .for_everybody()
         .args(&["--listen", &address, "--listen", "127.0.0.1:0"])
         .start();
     let content = noise(1_000_000, 3);

@@ -13,10 +13,10 @@ fn an_idle_connection_gives_way_to_a_new_one() {
     server.upload(&Form::new().file("f", "big.bin", &noise(16 << 20, 4)));
     // One that is being answered, and others that wait for a request or its end.
     let mut busy = Connection::open(server.address);
-    busy.send(b"GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    busy.send(b"GET /files/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(busy.stream().peek(&mut [0]).unwrap(), 1);
     let mut kept = Connection::open(server.address);
-    kept.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    kept.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(kept.response(false).unwrap().status, 200);
     let mut waiting = vec![kept];
     waiting.extend((0..30).map(|_| Connection::open(server.address)));
@@ -148,7 +148,7 @@ fn where_there_is_room_they_stay() {
 /// Behind a trusted proxy a client is the address that the proxy names.
 #[test]
 fn one_address_has_no_more_uploads_than_are_set() {
-    let server = Server::with(&[
+    let server = Server::for_everybody(&[
         "--trusted-proxies",
         "127.0.0.1",
         "--max-uploads-per-client",
@@ -160,7 +160,7 @@ fn one_address_has_no_more_uploads_than_are_set() {
         let (media_type, length) = (form.content_type(), form.body().len());
         connection.send(
             format!(
-                "POST /upload HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {client}\r\n\
+                "POST /upload HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {client}\r\n\
                  Content-Type: {media_type}\r\nContent-Length: {length}\r\n\
                  Expect: 100-continue\r\n\r\n"
             )

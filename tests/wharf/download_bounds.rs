@@ -32,7 +32,7 @@ fn the_memory_of_a_download_depends_neither_on_its_parts_nor_on_its_readers() {
     let readers: Vec<Connection> = (0..20)
         .map(|_| {
             let mut connection = Connection::open(server.address);
-            connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+            connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
             connection
         })
         .collect();

@@ -15,7 +15,9 @@ const TERMINATE: i32 = 15;
 /// A download that is under way for as long as it is kept.
 fn slow_download(server: &Server, path: &str) -> Connection {
     let mut reader = Connection::open(server.address);
-    reader.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+    reader.send(
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes(),
+    );
     reader
 }
 

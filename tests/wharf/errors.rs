@@ -131,7 +131,7 @@ fn no_continue_is_sent_for_a_body_that_is_refused() {
     let ask = |length: u64| {
         let mut connection = Connection::open(server.address);
         let head = format!(
-            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\n\
+            "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n\
              Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
         );
         connection.send(head.as_bytes());

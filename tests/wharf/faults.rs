@@ -193,7 +193,7 @@ fn without_unnamed_files_uploads_wait_in_the_stage() {
     let body = large().body();
     let mut connection = crate::support::Connection::open(server.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         large().content_type(),
         body.len()
     );

@@ -67,7 +67,7 @@ fn limited_downloads_are_counted_over_all() {
             let (server, path, content, whole) = (&fleet.servers[i % 3], &path, &content, &whole);
             scope.spawn(move || {
                 for _ in 0..50 {
-                    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+                    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
                     let mut connection = Connection::open(server.address);
                     connection.send(request.as_bytes());
                     match connection.response(false) {
@@ -106,7 +106,7 @@ fn a_use_held_by_an_instance_that_died_comes_back() {
     let stored = fleet.servers[0].post_to("/upload?max_downloads=1", &form, &[]);
     let path = format!("/files/{}/once.bin", stored.json()["id"].as_str().unwrap());
     let mut reader = Connection::open(fleet.servers[1].address);
-    reader.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    reader.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
     // A use is taken before the first byte.
     std::io::Read::read_exact(&mut reader.stream(), &mut [0; 9]).unwrap();
     assert_eq!(fleet.servers[0].get(&path).status, 409);

@@ -13,7 +13,7 @@ fn strand(server: &Server, path: &Proxy, form: &Form) {
     let (body, content_type) = (form.body(), form.content_type());
     let mut upload = Connection::open(server.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     upload.send(head.as_bytes());
@@ -121,7 +121,7 @@ fn an_upload_that_takes_longer_than_redis_is_there_is_not_taken_for_abandoned() 
     let (body, content_type) = (form.body(), form.content_type());
     let mut upload = Connection::open(slow.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     upload.send(head.as_bytes());

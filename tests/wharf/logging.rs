@@ -21,6 +21,14 @@ impl Unread {
         let dir = tempfile::tempdir().unwrap();
         let child = Command::new(WHARF)
             .args(["--listen", "unix:socket", "--shutdown-grace", "5s"])
+            // Over a unix socket it is others than this machine that ask.
+            .args([
+                "--open",
+                "--default-expires-in",
+                "never",
+                "--names",
+                "shared",
+            ])
             .current_dir(dir.path())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -41,8 +49,9 @@ impl Unread {
     fn ask(&self, head: &str, body: &[u8]) -> String {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         let length = body.len();
-        let head =
-            format!("{head}Host: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        let head = format!(
+            "{head}Host: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body).unwrap();
         let mut answer = String::new();
@@ -67,7 +76,7 @@ impl Unread {
         wait_until("lines are dropped", || {
             let mut stream = UnixStream::connect(self.socket()).unwrap();
             for _ in 0..100 {
-                write!(stream, "HEAD /{path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                write!(stream, "HEAD /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
                 let mut answer = Vec::new();
                 while !answer.ends_with(b"\r\n\r\n") {
                     let mut byte = [0];
@@ -157,7 +166,7 @@ fn what_is_logged_acts_on_nobodys_terminal() {
     let ask = |server: &Server| {
         let mut connection = Connection::open(server.address);
         let path = "/a\u{202e}b\u{2028}c\u{9b}2Jd";
-        connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         let _ = connection.response(false);
         server.get("/healthz");
         server.says("/healthz 200");

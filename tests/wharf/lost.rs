@@ -13,7 +13,7 @@ fn a_use_that_redis_has_forgotten_is_none() {
     let stored = fleet.servers[0].post_to("/upload?max_downloads=1", &form, &[]);
     let path = format!("/files/{}/once.bin", stored.json()["id"].as_str().unwrap());
     let mut reader = Connection::open(fleet.servers[1].address);
-    reader.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    reader.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
     // It has begun, and is far from its end.
     let mut begun = [0; 15];
     std::io::Read::read_exact(&mut reader.stream(), &mut begun).unwrap();
@@ -58,7 +58,7 @@ fn what_died_with_the_memory_of_an_instance_is_indexed_by_who_changes_it() {
     let (body, content_type) = (form.body(), form.content_type());
     let mut upload = Connection::open(cut.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     upload.send(head.as_bytes());

@@ -69,6 +69,7 @@ mod s3_words;
 mod settings;
 mod signals;
 mod slow;
+mod strangers;
 mod streams;
 mod tools;
 mod unwritable;

@@ -38,7 +38,7 @@ fn a_thousand_forms_at_once() {
     for (i, connection) in connections.iter_mut().enumerate() {
         let (form, body) = (form(i), form(i).body());
         let head = format!(
-            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+            "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
             form.content_type(),
             body.len()
         );
@@ -74,7 +74,7 @@ fn aborted_uploads_leave_nothing_behind() {
         .file("g", "b.bin", b"x");
     let body = big.body();
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         big.content_type(),
         body.len()
     );
@@ -166,7 +166,7 @@ fn many_uploads_of_many_files_within_the_budget_of_descriptors() {
     }
     let body = form.body();
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         body.len()
     );
@@ -203,7 +203,7 @@ fn text_of_uploads_that_stop_takes_bounded_memory() {
     let form = (0..17).fold(Form::new(), |form, i| form.text(&format!("t{i}"), &value));
     let body = form.body();
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         body.len()
     );

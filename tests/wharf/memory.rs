@@ -22,7 +22,7 @@ fn text_that_does_not_end_is_bounded_and_given_back() {
             format!("--B\r\nContent-Disposition: form-data; name=\"t{i}\"\r\n\r\n{text}\r\n")
         })
         .collect();
-    let head = "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\
+    let head = "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\
                 Content-Type: multipart/form-data; boundary=B\r\n\r\n";
     let begun = format!("{head}{fields}");
     let mut clients: Vec<(TcpStream, &[u8])> = (0..CLIENTS)
@@ -62,7 +62,7 @@ fn answers_that_are_not_read_are_bounded_and_given_back() {
         .map(|_| {
             let mut stream = TcpStream::connect(server.address).unwrap();
             stream
-                .write_all(b"GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+                .write_all(b"GET /files/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 .unwrap();
             stream
         })

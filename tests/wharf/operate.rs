@@ -113,7 +113,7 @@ fn the_end_waits_for_transfers() {
     let body = form.body();
     let mut connection = Connection::open(server.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         body.len()
     );
@@ -139,7 +139,7 @@ fn the_end_waits_for_transfers() {
 fn after_the_grace_transfers_are_cut_off() {
     let mut server = Server::with(&["--shutdown-grace", "1s"]);
     let mut connection = Connection::open(server.address);
-    connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
+    connection.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
     wait_until("the upload is under way", || {
         server
             .get("/metrics")
@@ -155,7 +155,7 @@ fn after_the_grace_transfers_are_cut_off() {
 fn a_second_signal_ends_at_once() {
     let mut server = Server::start();
     let mut connection = Connection::open(server.address);
-    connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
+    connection.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
     wait_until("the upload is under way", || {
         server
             .get("/metrics")
@@ -175,7 +175,8 @@ fn unix_sockets_are_listened_on() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("wharf.sock");
     let address = format!("unix:{}", socket.display());
-    let setup = || Setup::new().args(&["--listen", "127.0.0.1:0", "--listen", &address]);
+    let listen = ["--listen", "127.0.0.1:0", "--listen", &address];
+    let setup = || Setup::new().for_everybody().args(&listen);
     let server = setup().start();
     wait_until("the socket is there", || socket.exists());
     let out = Command::new("curl")
@@ -237,7 +238,7 @@ fn the_end_does_not_wait_for_connections_without_a_request() {
     let mut server = Server::with(&["--shutdown-grace", "1000s"]);
     let _silent = Connection::open(server.address);
     let mut idle = Connection::open(server.address);
-    idle.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    idle.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(idle.response(false).unwrap().status, 200);
     let mut begun = Connection::open(server.address);
     begun.send(b"GET /heal");

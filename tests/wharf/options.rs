@@ -134,7 +134,7 @@ fn a_download_that_breaks_off_is_not_counted() {
     let json = server.post_to("/upload?max_downloads=1", &big, &[]).json();
     let path = format!("/files/{}/big.bin", json["id"].as_str().unwrap());
     let mut connection = Connection::open(server.address);
-    connection.send(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+    connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
     // The first byte of the answer says that the use is taken.
     connection.stream().read_exact(&mut [0]).unwrap();
     let busy = server.get(&path);

@@ -1,9 +1,11 @@
-//! Proxies of every kind before a server on loopback that has no setting at all: none is refused.
+//! Proxies of every kind before a server on loopback: a server that has no setting at all gives their
+//! clients nothing but what they have an id of, and one that is opened serves them as it is.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Form, Server, request, wait_until};
+use crate::strangers::{Reach, meet, with_upload};
+use crate::support::{Form, Server, Setup, request, wait_until};
 
 /// A proxy on a free address; it ends with the value.
 struct Proxy {
@@ -108,44 +110,87 @@ fn apache(server: &Server, preserve: &str) -> Proxy {
     )
 }
 
+fn tinyproxy(server: &Server) -> Proxy {
+    let upstream = server.address;
+    run("tinyproxy", &["-d", "-c"], |address, dir| {
+        format!(
+            "Listen {}\nPort {}\nTimeout 60\nPidFile \"{dir}/pid\"\nLogFile \"{dir}/log\"\n\
+             ReverseOnly Yes\nReversePath \"/\" \"http://{upstream}/\"\n",
+            address.ip(),
+            address.port()
+        )
+    })
+}
+
 /// What a browser at `files.example` sends through the proxy.
-fn passes(what: &str, proxy: &Proxy) {
+fn passes(what: &str, make: impl Fn(&Server) -> Proxy) {
+    let server = Server::for_everybody(&[]);
+    let proxy = make(&server);
     let host = format!("files.example:{}", proxy.address.port());
     let form = Form::new().file("f", "a.txt", b"some text");
     let content_type = form.content_type();
-    wait_until(&format!("{what} has a server"), || {
-        let answer = request(proxy.address, "GET", "/", &[("Host", &host)], b"");
-        answer.status != 503
-    });
+    has_server(what, &proxy, &host);
     let headers = [("Host", host.as_str()), ("Content-Type", &content_type)];
     let stored = request(proxy.address, "POST", "/upload", &headers, &form.body());
     assert_eq!(stored.status, 201, "{what}: {}", stored.text());
-    for path in ["/", "/uploads", "/files/a.txt"] {
+    for (path, status) in [("/", 200), ("/files/a.txt", 200), ("/uploads", 401)] {
         let answer = request(proxy.address, "GET", path, &headers[..1], b"");
-        assert_eq!(answer.status, 200, "{what} {path}: {}", answer.text());
+        assert_eq!(answer.status, status, "{what} {path}: {}", answer.text());
     }
+    // Without a setting they are strangers.
+    let (server, id) = with_upload(Setup::new(), &[]);
+    let proxy = make(&server);
+    let host = format!("files.example:{}", proxy.address.port());
+    has_server(what, &proxy, &host);
+    meet(
+        what,
+        Reach::Closed,
+        &id,
+        |method, path, media_type, body| {
+            let headers = [("Host", host.as_str()), ("Content-Type", media_type)];
+            let answer = request(proxy.address, method, path, &headers, body);
+            (
+                answer.status,
+                String::from_utf8_lossy(&answer.body).into_owned(),
+            )
+        },
+    );
+}
+
+fn has_server(what: &str, proxy: &Proxy, host: &str) {
+    wait_until(&format!("{what} has a server"), || {
+        let answer = request(proxy.address, "GET", "/", &[("Host", host)], b"");
+        answer.status != 503
+    });
 }
 
 #[test]
-fn nginx_needs_no_setting() {
-    let server = Server::start();
+fn behind_nginx() {
     for host in ["", "$host", "$http_host", "$host:$server_port"] {
-        passes(&format!("nginx {host:?}"), &nginx(&server, host));
+        passes(&format!("nginx {host:?}"), |server| nginx(server, host));
     }
 }
 
 #[test]
-fn nor_do_caddy_and_haproxy() {
-    let server = Server::start();
-    passes("caddy", &caddy(&server));
-    passes("haproxy", &haproxy(&server));
-    server.says("GET /readyz 200");
+fn behind_caddy() {
+    passes("caddy", caddy);
 }
 
 #[test]
-fn nor_does_apache() {
-    let server = Server::start();
+fn behind_haproxy() {
+    passes("haproxy", haproxy);
+}
+
+#[test]
+fn behind_apache() {
     for preserve in ["On", "Off"] {
-        passes(&format!("apache {preserve}"), &apache(&server, preserve));
+        passes(&format!("apache {preserve}"), |server| {
+            apache(server, preserve)
+        });
     }
+}
+
+#[test]
+fn behind_tinyproxy() {
+    passes("tinyproxy", tinyproxy);
 }

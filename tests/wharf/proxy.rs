@@ -7,7 +7,8 @@ use crate::support::{Fleet, Form, Nginx, Redis, Server, TlsProxy, noise, request
 
 #[test]
 fn uploads_and_downloads_go_through() {
-    let server = Server::with(&["--trusted-proxies", "127.0.0.1", "--max-file-size", "30MiB"]);
+    let server =
+        Server::for_everybody(&["--trusted-proxies", "127.0.0.1", "--max-file-size", "30MiB"]);
     let nginx = Nginx::before(&[&server]);
     let content = noise(20_000_000, 8);
     let form = Form::new().file("f", "big.bin", &content);
@@ -54,7 +55,11 @@ fn uploads_and_downloads_go_through() {
 #[test]
 fn several_instances_take_turns() {
     let redis = Redis::start();
-    let fleet = Fleet::with(&redis.url(), 3, &["--trusted-proxies", "127.0.0.1"]);
+    let fleet = Fleet::with(
+        &redis.url(),
+        3,
+        &["--open", "--default-expires-in", "never"],
+    );
     let servers: Vec<&Server> = fleet.servers.iter().collect();
     let nginx = Nginx::before(&servers);
     let content = noise(3_000_000, 9);
@@ -89,7 +94,9 @@ fn several_instances_take_turns() {
 
 /// TLS ends at the proxy, and wharf lies under a base path.
 fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
-    let server = Server::with(&[
+    let server = Server::for_everybody(&[
+        "--access",
+        "admin:root",
         "--trusted-proxies",
         "127.0.0.1",
         "--base-path",
@@ -157,10 +164,9 @@ fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
     let mut input = client.stdin.take().unwrap();
     input.write_all(&content[..1_000_000]).unwrap();
     wait_until("the upload is under way", || {
-        server
-            .get("/base/metrics")
-            .text()
-            .contains("wharf_uploads_under_way 1")
+        let admin = [("Authorization", "Bearer root")];
+        let counters = server.request("GET", "/base/metrics", &admin, b"");
+        counters.text().contains("wharf_uploads_under_way 1")
     });
     input.write_all(&content[1_000_000..2_000_000]).unwrap();
     drop(input);

@@ -59,7 +59,7 @@ fn a_name_that_was_rebound_to_this_machine_is_refused() {
     let port = server.address.port();
     let get = |host: &str, path: &str| server.request("GET", path, &[("Host", host)], b"");
     let rebound = format!("evil.example:{port}");
-    let refused = get(&rebound, "/uploads");
+    let refused = get(&rebound, "/");
     assert_eq!(
         (refused.status, refused.code().as_str()),
         (421, "wrong-host")
@@ -77,14 +77,14 @@ fn a_name_that_was_rebound_to_this_machine_is_refused() {
     }
     // A proxy passes on its own name and port, or the name of an upstream.
     for host in ["files.example", "files.example:8443", "upstream"] {
-        assert_eq!(get(host, "/uploads").status, 200, "{host}");
+        assert_eq!(get(host, "/").status, 200, "{host}");
     }
     for setting in [
         ["--public-url", "https://files.example"],
         ["--trusted-proxies", "10.0.0.1"],
         ["--listen", "0.0.0.0:0"],
     ] {
-        let server = Server::with(&setting);
+        let server = Server::for_everybody(&setting);
         let host = format!("evil.example:{}", server.address.port());
         let answer = server.request("GET", "/", &[("Host", &host)], b"");
         assert_eq!(answer.status, 200, "{setting:?}");
@@ -93,7 +93,7 @@ fn a_name_that_was_rebound_to_this_machine_is_refused() {
 
 #[test]
 fn hosts_that_are_set_are_served_and_no_others() {
-    let server = Server::with(&[
+    let server = Server::for_everybody(&[
         "--hosts",
         "files.example",
         "--hosts",
@@ -210,7 +210,7 @@ fn sites_can_be_named_by_what_they_lie_below() {
 
 #[test]
 fn a_client_behind_caddy_is_not_believed() {
-    let server = Server::with(&["--trusted-proxies", "127.0.0.1"]);
+    let server = Server::for_everybody(&["--trusted-proxies", "127.0.0.1"]);
     let caddy = TlsProxy::caddy(&server);
     wait_until("the proxy listens", || {
         TcpStream::connect(caddy.address).is_ok()

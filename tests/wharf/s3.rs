@@ -371,7 +371,7 @@ fn half_sent(server: &Server, form: &Form) -> Connection {
     let body = form.body();
     let mut connection = Connection::open(server.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         body.len()
     );

@@ -103,7 +103,9 @@ fn kills_in_the_whole_picture_lose_nothing() {
     let bucket = Bucket::new();
     let mut cluster = Cluster::start();
     let url = cluster.url();
-    let mut servers: Vec<Server> = (0..3).map(|i| setup(&bucket, &url, i).start()).collect();
+    let mut servers: Vec<Server> = (0..3)
+        .map(|i| setup(&bucket, &url, i).for_everybody().start())
+        .collect();
     servers.iter().for_each(ready);
     let nginx = Nginx::before(&servers.iter().collect::<Vec<_>>());
     let answered = Mutex::default();

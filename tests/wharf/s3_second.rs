@@ -89,7 +89,7 @@ fn deadlines_counts_and_breaks_leave_nothing_on_another_server() {
     let body = long.body();
     let mut connection = crate::support::Connection::open(server.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         long.content_type(),
         body.len()
     );

@@ -92,7 +92,7 @@ fn the_filter_of_the_log_follows_a_hangup() {
 fn a_terminal_that_closes_ends_the_server() {
     let dir = tempfile::tempdir().unwrap();
     let wharf = Wharf::under(&["python3", PTY], dir.path());
-    let child = wharf.spawn(&["--listen", "unix:socket"]);
+    let child = wharf.spawn(&["--listen", "unix:socket", "--access", "upload:secret"]);
     let socket = dir.path().join("socket");
     wait_until("it listens", || UnixStream::connect(&socket).is_ok());
     let id = child.id();

@@ -8,7 +8,7 @@ use crate::support::{Connection, Form, Server, noise, sha256, wait_until};
 fn a_body_that_stops_is_given_up() {
     let server = Server::with(&["--idle-timeout", "1s"]);
     let mut connection = Connection::open(server.address);
-    connection.send(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
+    connection.send(b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 1000\r\n\r\n--B\r\n");
     let response = connection.response(false).unwrap();
     assert_eq!(
         (response.status, response.code().as_str()),
@@ -21,8 +21,9 @@ fn a_body_that_stops_is_given_up() {
 fn nor_does_a_small_one_take_for_ever() {
     let server = Server::with(&["--idle-timeout", "1s"]);
     let mut connection = Connection::open(server.address);
-    connection
-        .send(b"DELETE /compat/filepond HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n0c8r");
+    connection.send(
+        b"DELETE /compat/filepond HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n0c8r",
+    );
     let response = connection.response(false).unwrap();
     assert_eq!(
         (response.status, response.code().as_str()),
@@ -37,7 +38,7 @@ fn a_slow_body_is_not() {
     let body = form.body();
     let mut connection = Connection::open(server.address);
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         body.len()
     );
@@ -54,7 +55,7 @@ fn a_connection_serves_for_longer_than_a_head_may_take() {
     let server = Server::start();
     let form = Form::new().text("n", "small enough to come at once");
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         form.body().len()
     );
@@ -108,7 +109,7 @@ fn a_reader_that_takes_nothing_is_dropped() {
     server.upload(&Form::new().file("f", "big.bin", &noise(30_000_000, 4)));
     let before = server.descriptors();
     let mut connection = Connection::open(server.address);
-    connection.send(b"GET /files/big.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    connection.send(b"GET /files/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     wait_until("it is dropped", || {
         server.log().contains("GET /files/big.bin 200 (broken off)")
     });
@@ -123,11 +124,10 @@ fn a_reader_that_takes_nothing_is_dropped() {
 fn a_slow_reader_is_not() {
     let server = Server::with(&["--idle-timeout", "1s"]);
     let content = noise(16_000_000, 4);
-    server.upload(&Form::new().file("f", "big.bin", &content));
+    let stored = server.upload(&Form::new().file("f", "big.bin", &content));
+    let id = stored["id"].as_str().unwrap();
     let mut stream = TcpStream::connect(server.address).unwrap();
-    stream
-        .write_all(b"GET /files/big.bin HTTP/1.0\r\n\r\n")
-        .unwrap();
+    write!(stream, "GET /files/{id}/big.bin HTTP/1.0\r\n\r\n").unwrap();
     let mut answer = vec![0; 16 * 1024];
     let mut read = 0;
     for _ in 0..50 {
@@ -185,7 +185,7 @@ fn connections_are_kept_alive() {
     let server = Server::start();
     let mut connection = Connection::open(server.address);
     for _ in 0..3 {
-        connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let response = connection.response(false).unwrap();
         assert_eq!(
             (response.status, response.header("connection")),
@@ -259,7 +259,7 @@ fn a_small_rest_of_a_refused_body_is_read_before_the_answer() {
     let mut connection = Connection::open(server.address);
     let head = |media_type: &str, length: &str| {
         format!(
-            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n{length}\r\n\r\n"
+            "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n{length}\r\n\r\n"
         )
     };
     let rest = noise(60_000, 5);
@@ -292,6 +292,6 @@ fn a_small_rest_of_a_refused_body_is_read_before_the_answer() {
         assert_eq!(answer.status, 415, "{length}");
         assert_eq!(answer.header("connection"), Some("close"), "{length}");
     }
-    connection.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(connection.response(false).unwrap().status, 200);
 }

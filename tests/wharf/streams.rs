@@ -80,7 +80,7 @@ fn answers_that_nobody_reads_are_bounded() {
 /// A connection takes 32 streams; a proxy that has more opens another.
 #[test]
 fn two_hundred_uploads_go_through_a_proxy_that_speaks_http_2() {
-    let server = Server::with(&["--trusted-proxies", "127.0.0.1", "--base-path", "/base"]);
+    let server = Server::for_everybody(&["--trusted-proxies", "127.0.0.1", "--base-path", "/base"]);
     let proxy = TlsProxy::haproxy_http_2(&server);
     let base = format!("https://{}/base", proxy.address);
     wait_until("the proxy knows the server", || {

@@ -167,7 +167,7 @@ fn a_body_of_single_bytes_is_the_same_form() {
     let mut connection = Connection::open(server.address);
     connection.stream().set_nodelay(true).unwrap();
     let head = format!(
-        "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
         form.content_type()
     );
     connection.send(head.as_bytes());

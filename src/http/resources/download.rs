@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
 
-use crate::delivery::{Representation, Selected};
+use crate::delivery::{Lookup, Representation, Selected};
 use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
@@ -17,10 +17,11 @@ pub(super) const MAX_NAMES: usize = 100;
 pub async fn named(
     State(app): State<AppState>,
     PathParams(name): PathParams<String>,
+    lookup: Lookup,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let selected = app.delivery.named(&name).await?;
+    let selected = app.delivery.named(&name, lookup).await?;
     let form = app.delivery.form(&selected);
     app.respond(&method, &headers, &form, false).await
 }
@@ -41,6 +42,7 @@ pub async fn file(
 pub async fn several(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
+    lookup: Lookup,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -57,7 +59,7 @@ pub async fn several(
         );
         return Err(Problem::invalid_parameter("name", detail).most(MAX_NAMES as u64));
     }
-    let form = app.delivery.several(&names).await?;
+    let form = app.delivery.several(&names, lookup).await?;
     app.respond(&method, &headers, &form, false).await
 }
 
@@ -79,10 +81,11 @@ pub async fn raw_named(
     State(app): State<AppState>,
     PathParams(name): PathParams<String>,
     RawQuery(query): RawQuery,
+    lookup: Lookup,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let selected = app.delivery.newest(&name).await?;
+    let selected = app.delivery.newest(&name, lookup).await?;
     app.respond_raw(&method, &headers, &selected, query.as_deref())
         .await
 }

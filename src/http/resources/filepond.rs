@@ -13,6 +13,7 @@ use super::uploads::parse_id;
 use crate::http::AppState;
 use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::{Code, Problem};
+use crate::manage;
 
 /// The most bytes of an identity.
 const LIMIT: usize = 256;
@@ -28,7 +29,7 @@ pub async fn process(
     let receipt = app
         .store_form(query.as_deref(), &headers, received, body)
         .await?;
-    let identity = format!("{}.{}", receipt.manifest.id, receipt.delete_token);
+    let identity = manage::key(&receipt.manifest.id, &receipt.delete_token);
     let mut response = (StatusCode::CREATED, identity).into_response();
     let fields = response.headers_mut();
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -43,10 +44,10 @@ pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCod
     };
     let body = app.small_body(body, LIMIT).await?;
     let text = str::from_utf8(&body).map_err(|_| wrong())?;
-    let (id, token) = text.split_once('.').ok_or_else(wrong)?;
+    let (id, _) = text.split_once('.').ok_or_else(wrong)?;
     let id = parse_id(id)?;
     let permit = app
-        .permit(&id, &HeaderMap::new(), Some(token.to_owned()))
+        .permit(&id, &HeaderMap::new(), Some(text.to_owned()))
         .await?;
     app.manage.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -8,12 +8,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 
 use super::upload_json;
 use crate::delivery::{DeliveryError, Listing, ListingCursor};
 use crate::http::AppState;
-use crate::http::rules::access::Scope;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
@@ -28,14 +27,7 @@ pub async fn list(
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
     method: Method,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let access = &app.options.access;
-    if app.delivery.shared_names() {
-        access.require_if_guarded(Scope::Download, &headers)?;
-    } else {
-        access.require(Scope::Admin, &headers)?;
-    }
     let mut limit = PAGE;
     let mut after = None;
     for (key, value) in parse_query(query.as_deref().unwrap_or_default())? {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::delivery::Summary;
 use crate::form::display_name;
+use crate::manage;
 use crate::model::{Digest, FileName, Manifest, RawText, StoredFile, Timestamp, UploadId};
 
 /// Characters that stand for themselves in a path segment (RFC 3986 section 3.3, and no more than
@@ -38,6 +39,9 @@ pub struct UploadJson<'a> {
     max_downloads: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_token: Option<&'a str>,
+    /// Id and delete token in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manage_key: Option<String>,
 }
 
 /// A file of an upload.
@@ -117,6 +121,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
         expires_at: manifest.expires_at,
         max_downloads: manifest.max_downloads,
         delete_token: None,
+        manage_key: None,
     }
 }
 
@@ -124,6 +129,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
 pub fn created<'a>(manifest: &'a Manifest, base: &str, delete_token: &'a str) -> UploadJson<'a> {
     UploadJson {
         delete_token: Some(delete_token),
+        manage_key: Some(manage::key(&manifest.id, delete_token)),
         ..show(manifest, base)
     }
 }

@@ -13,7 +13,7 @@ use super::{page, upload_json};
 use crate::delivery::DeliveryError;
 use crate::http::AppState;
 use crate::http::rules::accept::Accept;
-use crate::http::rules::access::{self, Scope};
+use crate::http::rules::access::{self, Caller, Scope};
 use crate::http::rules::cookies;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
@@ -133,22 +133,28 @@ pub async fn prolong(
 }
 
 impl AppState {
-    /// The permission to change an upload: for its delete token, given as the secret or in
-    /// `cookie`, or for `admin`.
+    /// The permission to change an upload: for its delete token or key, given as the secret, in
+    /// `Wharf-Token` or in `cookie`; or for `admin`.
     pub(super) async fn permit(
         &self,
         id: &UploadId,
         headers: &HeaderMap,
         cookie: Option<String>,
     ) -> Result<ChangePermit, Problem> {
-        // A browser that was asked for a secret once gives it with everything, the cookie too.
-        let tokens = [access::secret(headers), cookie];
+        let caller = self.options.access.caller(headers);
+        // A secret of this server is no token. A browser that was asked for one once gives it with
+        // everything, the cookie too.
+        let secret = match caller {
+            Caller::Unknown => access::secret(headers),
+            _ => None,
+        };
+        let tokens = [access::token(headers), cookie, secret];
         let credentials = Credentials {
             tokens: tokens.into_iter().flatten().collect(),
-            admin: self.options.access.allows(Scope::Admin, headers),
+            admin: caller.may(Scope::Admin),
         };
         if credentials.tokens.is_empty() && !credentials.admin {
-            return Err(self.options.access.refusal(Scope::Admin, headers));
+            return Err(access::token_refusal(&caller, headers));
         }
         Ok(self.manage.authorize(id, &credentials).await?)
     }

@@ -2,17 +2,26 @@
 //! own machine alone refuses foreign names: by such a name another site's page could reach it (DNS
 //! rebinding).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderValue, Version, header};
 
+use super::locality::{Listening, Machine, beyond, came_directly, same_host};
 use super::origin::Origin;
 use super::problem::{Code, Problem};
 
-/// The paths that probes ask for, under any name.
+/// The paths that probes ask for, under any name, with and without the base path.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Whether a probe asks for this path of a server under `base`.
+pub fn is_probe(base: &str, path: &str) -> bool {
+    PROBES.contains(&path)
+        || path
+            .strip_prefix(base)
+            .is_some_and(|path| PROBES.contains(&path))
+}
 
 /// A host of the setting `hosts`: a name or an address, or `*.` and a name for all below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,78 +69,102 @@ impl HostPattern {
     }
 }
 
+/// What the settings say of the hosts of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct HostSettings<'a> {
+    /// The setting `hosts`.
+    pub named: &'a [HostPattern],
+    /// The setting `public_url`.
+    pub public_url: Option<&'a str>,
+    /// Whether `trusted_proxies` is set.
+    pub behind: bool,
+    /// The setting `base_path`.
+    pub base: &'a str,
+}
+
+impl HostSettings<'_> {
+    /// The first of the settings that says that others than this machine are served.
+    pub fn set(&self) -> Option<&'static str> {
+        let set = [
+            ("public_url", self.public_url.is_some()),
+            ("trusted_proxies", self.behind),
+            ("hosts", !self.named.is_empty()),
+        ];
+        set.iter().find(|(_, set)| *set).map(|(name, _)| *name)
+    }
+}
+
 /// The hosts that this server answers for.
 pub struct Hosts {
     /// The hosts of the setting `hosts`, and that of `public_url`; empty is any.
     served: Vec<HostPattern>,
-    /// The names of this machine.
-    machine: Vec<String>,
+    machine: Machine,
+    /// Whether the server is local: then a request may be so too.
+    local: bool,
     /// The ports on which no foreign name is served that has the same port; none where the server
     /// is meant for others than this machine.
     guarded: Vec<u16>,
-    /// The paths of the probes.
-    probes: [String; 2],
+    base: String,
 }
 
 impl Hosts {
-    /// The hosts that are `named`, and that of `public_url`, for a server under `base` that
-    /// listens on these addresses; `behind` says that a proxy may stand before it.
-    pub fn new(
-        named: &[HostPattern],
-        public_url: Option<&str>,
-        behind: bool,
-        base: &str,
-        listening: &[SocketAddr],
-    ) -> Self {
-        let mut served = named.to_vec();
+    /// The hosts of a server with these settings that listens there.
+    pub fn new(settings: HostSettings, listening: &Listening) -> Self {
+        let mut served = settings.named.to_vec();
         if !served.is_empty() {
-            let host =
-                public_url.and_then(|url| url.split_once("://")?.1.parse::<Authority>().ok());
+            let url = settings.public_url;
+            let host = url.and_then(|url| url.split_once("://")?.1.parse::<Authority>().ok());
             served.extend(host.and_then(|host| HostPattern::parse(host.host()).ok()));
         }
-        let own = named.is_empty()
-            && public_url.is_none()
-            && !behind
-            && listening.iter().all(|address| address.ip().is_loopback());
-        let ports = listening.iter().map(SocketAddr::port);
+        // A unix socket beside them makes pages of other sites no less able to reach the others.
+        let tcp = Listening {
+            unix: false,
+            ..listening.clone()
+        };
+        let own = beyond(&tcp, settings.set()).is_none();
+        let ports = listening.tcp.iter().map(|address| address.port());
         Hosts {
             served,
-            machine: machine_names(),
+            machine: Machine::this(),
+            local: beyond(listening, settings.set()).is_none(),
             guarded: ports.filter(|_| own).collect(),
-            probes: PROBES.map(|probe| format!("{base}{probe}")),
+            base: settings.base.to_owned(),
         }
     }
 
+    /// Whether the server is meant for its own machine alone.
+    pub fn are_local(&self) -> bool {
+        self.local
+    }
+
     /// Refuses a request of which it is not certain what host it is for, and one for a host that
-    /// is not served.
+    /// is not served. Answers whether the request is local.
     ///
     /// # Errors
     /// 400: over HTTP/1.1 there is not exactly one `Host` (RFC 9112 section 3.2), or it is none,
     /// or two fields name different hosts (RFC 9113 section 8.3.1). 421: the host is not served.
-    pub fn refuse(&self, request: &Request) -> Result<(), Problem> {
+    pub fn admit(&self, request: &Request) -> Result<bool, Problem> {
         well_formed(request)?;
-        if self.served.is_empty() && self.guarded.is_empty() {
-            return Ok(());
+        if self.served.is_empty() && self.guarded.is_empty() && !self.local {
+            return Ok(false);
         }
         let Some(origin) = request.extensions().get::<Origin>() else {
-            return Ok(());
+            return Ok(false);
         };
         let Ok(authority) = origin.host.parse::<Authority>() else {
-            return Ok(());
+            return Ok(false);
         };
         let host = bare(authority.host());
-        if self.is_local(host)
-            || self
-                .probes
-                .iter()
-                .any(|probe| probe == request.uri().path())
-        {
-            return Ok(());
+        if self.machine.is(host) {
+            return Ok(self.local && came_directly(request));
+        }
+        if is_probe(&self.base, request.uri().path()) {
+            return Ok(false);
         }
         let text = &origin.host;
         if !self.served.is_empty() {
             if self.served.iter().any(|served| served.matches(host)) {
-                return Ok(());
+                return Ok(false);
             }
             let detail = format!("{text:?} is no host that the setting hosts names");
             return Err(Problem::new(Code::WrongHost, detail)
@@ -149,20 +182,7 @@ impl Hosts {
                 .setting("hosts")
                 .name(text));
         }
-        Ok(())
-    }
-
-    /// Whether a name or address means this machine for every client.
-    fn is_local(&self, host: &str) -> bool {
-        const LOCALHOST: &[u8] = b".localhost";
-        let bytes = host.as_bytes();
-        let below = bytes.len().checked_sub(LOCALHOST.len());
-        host.eq_ignore_ascii_case("localhost")
-            || below.is_some_and(|at| bytes[at..].eq_ignore_ascii_case(LOCALHOST))
-            || host
-                .parse::<IpAddr>()
-                .is_ok_and(|address| address.to_canonical().is_loopback())
-            || self.machine.iter().any(|name| same_host(name, host))
+        Ok(false)
     }
 }
 
@@ -206,24 +226,6 @@ fn bare(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host)
-}
-
-fn same_host(name: &str, host: &str) -> bool {
-    // A name may be written with the dot of the root behind it.
-    let host = host.strip_suffix('.').unwrap_or(host);
-    name.eq_ignore_ascii_case(host)
-        || matches!((name.parse::<IpAddr>(), host.parse::<IpAddr>()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The machine's name (uname(2)), whole and to its first dot.
-fn machine_names() -> Vec<String> {
-    let name = rustix::system::uname();
-    let name = name.nodename().to_string_lossy().into_owned();
-    let short = name.split('.').next().unwrap_or_default().to_owned();
-    let mut names = vec![name, short];
-    names.retain(|name| !name.is_empty());
-    names.dedup();
-    names
 }
 
 #[cfg(test)]

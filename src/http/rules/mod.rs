@@ -10,6 +10,7 @@ pub mod cors;
 pub(super) mod cross_site;
 pub(super) mod extract;
 pub mod hosts;
+pub mod locality;
 pub mod origin;
 pub(super) mod problem;
 pub(super) mod query;

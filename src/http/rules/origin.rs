@@ -25,6 +25,8 @@ pub struct Origin {
     pub scheme: &'static str,
     /// Host and port as the client knows them.
     pub host: String,
+    /// Whether a program on this machine sent it to a server that is for this machine alone.
+    pub local: bool,
 }
 
 /// The proxies whose `Forwarded` and `X-Forwarded-*` fields are believed.
@@ -71,6 +73,8 @@ impl Origin {
             client: address,
             scheme: "http",
             host: host.unwrap_or_else(|| "localhost".to_owned()),
+            // Known when the hosts of the server were looked at.
+            local: false,
         };
         if trusted.trusts(peer) {
             // A proxy sets one kind and passes the other on as the client sent it. Nearly all set
@@ -222,6 +226,7 @@ mod tests {
             client: Some(client.parse().unwrap()),
             scheme,
             host: host.to_owned(),
+            local: false,
         }
     }
 

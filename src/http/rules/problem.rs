@@ -238,6 +238,13 @@ impl Problem {
         Value::Object(document)
     }
 
+    /// Whether a browser asks for a password upon it, with a window of its own.
+    pub fn asks_for_password(&self) -> bool {
+        let basic = |value: &HeaderValue| value.as_bytes().starts_with(b"Basic ");
+        let mut fields = self.headers.iter();
+        fields.any(|(name, value)| *name == header::WWW_AUTHENTICATE && basic(value))
+    }
+
     /// The fields that its answer has beside those of every answer.
     pub fn fields(self) -> Vec<(HeaderName, HeaderValue)> {
         self.headers

@@ -22,7 +22,7 @@ impl UnderWay {
             false => format!("Content-Length: {}", body.len()),
         };
         let head = format!(
-            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n\
+            "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n\
              {length}\r\nExpect: 100-continue\r\n\r\n"
         );
         connection.send(head.as_bytes());

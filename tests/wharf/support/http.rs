@@ -60,7 +60,7 @@ impl Connection {
         let mut connection = Connection::open(address);
         let (media_type, length) = (form.content_type(), form.body().len());
         let head = format!(
-            "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\n\
+            "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n\
              Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
         );
         connection.send(head.as_bytes());

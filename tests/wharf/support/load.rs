@@ -29,7 +29,7 @@ pub fn post_many(
 ) -> Vec<serde_json::Value> {
     let body = form.body();
     let head = format!(
-        "POST /upload{query} HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        "POST /upload{query} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
         form.content_type(),
         body.len()
     );

@@ -37,6 +37,18 @@ impl Setup {
         self
     }
 
+    /// Opens it for clients of other machines, as it is for those of its own: by names and without
+    /// a secret. The listing, the status and the counters need one all the same.
+    pub fn for_everybody(self) -> Self {
+        self.args(&[
+            "--open",
+            "--default-expires-in",
+            "never",
+            "--names",
+            "shared",
+        ])
+    }
+
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -164,6 +176,11 @@ impl Server {
 
     pub fn with(args: &[&str]) -> Self {
         Setup::new().args(args).start()
+    }
+
+    /// One that others than this machine use too; see [`Setup::for_everybody`].
+    pub fn for_everybody(args: &[&str]) -> Self {
+        Setup::new().for_everybody().args(args).start()
     }
 
     pub fn log(&self) -> String {

@@ -63,7 +63,7 @@ fn document(address: &str) -> Value {
         "components": {
             "schemas": schemas::all(),
             "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "A secret of the server's access settings, or an upload's delete token" },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "A secret of the server's access settings, or an upload's delete token or manage_key (these also in the field Wharf-Token)" },
                 "basic": { "type": "http", "scheme": "basic", "description": "The same as the password; the user does not matter" },
             },
         },

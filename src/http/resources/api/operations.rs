@@ -413,8 +413,14 @@ fn pages() -> Vec<Described> {
     ];
     vec![
         Described::new("get", "/", "page", "The page with the form")
+            .query(
+                "sign-in",
+                json!({ "type": "string" }),
+                "Has a browser ask for a secret first; the path to go to then",
+            )
             .answers(200, "A page", &html())
-            .problems(&[]),
+            .answers(303, "The secret is right: the path of sign-in", &[])
+            .problems(&[401]),
         Described::new(
             "get",
             "/static/{version}/{name}",

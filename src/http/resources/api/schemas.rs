@@ -197,8 +197,9 @@ pub fn all() -> Value {
 fn created(upload: &Value) -> Value {
     let mut created = upload.clone();
     created["properties"]["delete_token"] = json!({ "type": "string", "description": "Deletes and prolongs the upload; it is told once" });
+    created["properties"]["manage_key"] = json!({ "type": "string", "description": "Id and delete token in one, ID.TOKEN; taken wherever the token is" });
     if let Value::Array(required) = &mut created["required"] {
-        required.push(json!("delete_token"));
+        required.extend([json!("delete_token"), json!("manage_key")]);
     }
     created
 }

@@ -15,10 +15,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::http::AppState;
-use crate::http::rules::access::Scope;
+use crate::http::guard;
+use crate::http::rules::access::{Action, Caller, Gate, Scope, refusal};
 use crate::http::rules::cookies;
 use crate::http::rules::origin::Origin;
-use crate::http::rules::problem::{Code, type_of};
+use crate::http::rules::problem::{Code, Problem, type_of};
+use crate::http::rules::query::parse_query;
 use crate::ingest;
 
 pub use assets::serve as asset;
@@ -81,29 +83,68 @@ impl PageReader<'_> {
     }
 }
 
-/// The page with the form.
+/// The page with the form. With the parameter `sign-in` a browser is asked for a secret first.
+///
+/// # Errors
+/// 401: it is to ask.
 pub async fn form(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
+    caller: Option<Extension<Caller>>,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
+    let caller = caller.map(|Extension(caller)| caller).unwrap_or_default();
     let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
-    let access = &app.options.access;
-    let readable = !access.guards(Scope::Download) || access.allows(Scope::Download, &headers);
+    let may = |action| match app.gate(action, origin.local) {
+        Gate::Open => None,
+        Gate::Secret(scope) => Some(scope).filter(|scope| !caller.may(*scope)),
+    };
+    let (upload, download) = (may(Action::Upload), may(Action::Download));
+    if let Some(place) = query.as_deref().and_then(sign_in_place) {
+        return match upload.or(download).filter(|_| !caller.is_known()) {
+            Some(scope) => Err(refusal(&app.options.access, &caller, scope, &headers)),
+            None => Ok(guard::back_to(&app.options.base_path, &place)),
+        };
+    }
     let (token, cookie) = form_field(&app, &origin, &headers);
-    let page = form_page(
-        &reader,
-        app.ingest.options(),
-        &app.base_of(&origin),
-        readable,
-        &token,
-    );
+    let view = FormView {
+        options: app.ingest.options(),
+        address: &app.base_of(&origin),
+        readable: download.is_none(),
+        lacks: upload,
+        has_secret: upload.is_some_and(|scope| app.options.access.named().allow(scope)),
+        token: &token,
+    };
+    let page = form_page(&reader, &view);
     let mut response = answer(page, &reader, query.as_deref());
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
-    response
+    Ok(response)
+}
+
+/// The path that a browser goes back to when it has signed in, if it is to.
+fn sign_in_place(query: &str) -> Option<String> {
+    let pairs = parse_query(query).ok()?;
+    let mut pairs = pairs.into_iter();
+    pairs
+        .find(|(key, _)| key == guard::SIGN_IN)
+        .map(|(_, place)| place)
+}
+
+/// What the page with the form depends on.
+struct FormView<'a> {
+    options: &'a ingest::IngestOptions,
+    address: &'a str,
+    /// Whether the reader may look at uploads; where not, a script does not try to.
+    readable: bool,
+    /// The scope that the reader lacks for an upload.
+    lacks: Option<Scope>,
+    /// Whether there is a secret with that scope.
+    has_secret: bool,
+    /// The token of the form; see [`form_field`].
+    token: &'a str,
 }
 
 /// The token that a form of a page has as a field, and the cookie with the same token, where the
@@ -126,16 +167,9 @@ pub fn form_field(
     (token, HeaderValue::from_str(&cookie).ok())
 }
 
-/// `readable` says whether the reader may look at uploads; where not, a script that tried would
-/// have the browser ask for a password.
-fn form_page(
-    reader: &PageReader,
-    options: &ingest::IngestOptions,
-    address: &str,
-    readable: bool,
-    token: &str,
-) -> String {
+fn form_page(reader: &PageReader, view: &FormView) -> String {
     let PageReader { language, .. } = *reader;
+    let FormView { options, token, .. } = *view;
     let default = match (options.default_expires_in, options.max_expires_in) {
         (Some(default), Some(max)) => Some(default.min(max)),
         (default, max) => default.or(max),
@@ -164,11 +198,13 @@ fn form_page(
         "lifetimes": reader.lifetimes(options),
         // Without a default, the first choice is for ever already.
         "standard_is_never": default.is_none(),
-        "readable": readable,
+        "readable": view.readable,
+        "closed": view.lacks.is_some(),
+        "sign_in": view.has_secret.then_some(guard::SIGN_IN),
         "form_field": ingest::FORM_FIELD,
         "form_token": token,
         "counts": downloads.collect::<Vec<_>>(),
-        "link": format!("{address}/upload"),
+        "link": format!("{}/upload", view.address),
         "limits": limits.join(" · "),
         "max_file_size": options.max_file_size,
         "max_request_size": options.max_request_size,

@@ -47,6 +47,7 @@ mod memory;
 mod modes;
 mod names;
 mod newest;
+mod older_stores;
 mod operate;
 mod options;
 mod page;

@@ -19,6 +19,8 @@ pub struct Setup {
     environment: Vec<(String, String)>,
     /// A program that runs the server, and its arguments.
     under: Vec<String>,
+    /// The server's own program.
+    program: PathBuf,
 }
 
 impl Setup {
@@ -29,6 +31,7 @@ impl Setup {
             args: Vec::new(),
             environment: Vec::new(),
             under: Vec::new(),
+            program: WHARF.into(),
         }
     }
 
@@ -85,12 +88,18 @@ impl Setup {
         self
     }
 
+    /// Runs another build in place of the one under test.
+    pub fn program(mut self, wharf: &Path) -> Self {
+        self.program = wharf.to_owned();
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = match self.under.split_first() {
-            None => Command::new(WHARF),
+            None => Command::new(&self.program),
             Some((program, args)) => {
                 let mut command = Command::new(program);
-                command.args(args).arg(WHARF);
+                command.args(args).arg(&self.program);
                 command
             }
         };

@@ -1,0 +1,285 @@
+//! Stores that an older build has written are served, and what this one writes the older one
+//! serves beside it.
+
+use std::path::PathBuf;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::support::{
+    Bucket, Form, OlderStore, Redis, Response, Server, Setup, noise, parts_of, say, sha256,
+    wait_until,
+};
+
+/// What stands for itself in a path segment (RFC 3986 section 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, SEGMENT).to_string()
+}
+
+#[test]
+fn a_folder_with_its_index_is_served() {
+    let older = OlderStore::named("disk");
+    let folder = tempfile::tempdir().unwrap();
+    older.unpack(folder.path());
+    let server = Setup::new().store(folder.path()).args(&NAMED).start();
+    let path = |id: &str, name: &str| format!("{}/{id}-{name}", &id[..2]);
+    serve(&older, &server, path, false);
+    let over = |name: &String| name.ends_with("-expired.txt");
+    wait_until("what expired is removed", || {
+        !server.files().iter().any(over)
+    });
+}
+
+#[test]
+fn a_folder_with_its_redis_is_served() {
+    let (older, redis) = (OlderStore::named("shared"), Redis::start());
+    let folder = tempfile::tempdir().unwrap();
+    older.unpack(folder.path());
+    older.restore(&redis);
+    let server = Setup::new()
+        .store(folder.path())
+        .args(&["--redis", &redis.url()])
+        .args(&NAMED)
+        .start();
+    let path = |id: &str, name: &str| format!("{}/{id}-{name}", &id[..2]);
+    serve(&older, &server, path, true);
+    let over = |name: &String| name.ends_with("-expired.txt");
+    wait_until("what expired is removed", || {
+        !server.files().iter().any(over)
+    });
+}
+
+#[test]
+fn a_bucket_is_served() {
+    let (older, redis, bucket) = (OlderStore::named("bucket"), Redis::start(), Bucket::new());
+    older.unpack_into(&bucket);
+    let server = Setup::new()
+        .bucket(&bucket, &bucket.server.url())
+        .args(&["--redis", &redis.url()])
+        .args(&NAMED)
+        .start();
+    let path = |id: &str, name: &str| format!("up/{}/{id}-{}", &id[..2], encoded(name));
+    serve(&older, &server, path, true);
+    let over = |name: &String| name.ends_with("-expired.txt");
+    wait_until("what expired is removed", || {
+        !bucket.keys().iter().any(over)
+    });
+}
+
+const NAMED: [&str; 2] = ["--names", "shared"];
+
+/// Whatever clients of the older build could do, they can do here. `path` is where the file of an
+/// id and a name was stored.
+fn serve(
+    older: &OlderStore,
+    server: &Server,
+    path: impl Fn(&str, &str) -> String,
+    tombstones: bool,
+) {
+    wait_until("it is ready", || {
+        let whole = server.get("/uploads?limit=1").status == 200;
+        server.get("/readyz").status == 200 && whole
+    });
+    let uploads = older.uploads();
+    for (what, upload) in &uploads {
+        let record = server.get(&format!("/uploads/{}", upload.id));
+        assert_eq!(u64::from(record.status), upload.status, "{what}");
+        if record.status != 200 {
+            continue;
+        }
+        let record = record.json();
+        for member in ["created_at", "expires_at", "max_downloads"] {
+            assert_eq!(record[member], upload.told[member], "{what}");
+        }
+        form(server, &upload.id, &upload.told);
+        let limited = !record["max_downloads"].is_null();
+        for file in record["files"].as_array().unwrap() {
+            let name = file["name"].as_str().unwrap();
+            let stored = older.content(&path(&upload.id, name));
+            assert_eq!(file["size"], stored.len(), "{what}");
+            if !limited {
+                let url = format!("/files/{}/{}", upload.id, encoded(name));
+                assert_eq!(server.get(&url).body, stored, "{what}");
+            }
+        }
+    }
+    let listed = server.get("/uploads").json();
+    let listed: Vec<&Value> = listed["uploads"].as_array().unwrap().iter().collect();
+    for (what, upload) in &uploads {
+        let free = upload.status == 200 && upload.told["max_downloads"].is_null();
+        let is_listed = listed.iter().any(|entry| entry["id"] == *upload.id);
+        assert!(is_listed || !free, "{what} is not listed");
+        assert!(!is_listed || upload.status == 200, "{what} is listed");
+    }
+    for name in ["put.bin", "dot.png", "years.txt", "undigested.txt"] {
+        assert_eq!(server.get(&format!("/files/{name}")).status, 200, "{name}");
+    }
+    for (what, left) in [
+        ("three downloads, one used", 2),
+        ("a form of two, twice, one form used", 1),
+        ("a form of two, twice, one file used", 1),
+    ] {
+        let path = format!("/download/{}", uploads[what].id);
+        for _ in 0..left {
+            assert_eq!(server.get(&path).status, 200, "{what}");
+        }
+        assert_eq!(server.get(&path).status, 404, "{what}");
+    }
+    for (what, status) in [
+        ("several files and text fields", 204),
+        ("for years", 204),
+        ("one download, the newest of its name", 204),
+        ("deleted", if tombstones { 204 } else { 404 }),
+    ] {
+        let path = format!("/uploads/{}", uploads[what].id);
+        let (token, wrong) = (uploads[what].owner(), uploads["nothing"].owner());
+        let delete =
+            |token: &str| server.request("DELETE", &path, &[("Authorization", token)], b"");
+        assert_eq!(delete(&wrong).status, 404, "{what}");
+        assert_eq!(delete(&token).status, status, "{what}");
+        assert_eq!(server.get(&path).status, 404, "{what}");
+    }
+    assert_eq!(server.get("/files/report.txt").body, b"three");
+}
+
+/// The form is the same to the byte: a download that an older instance began goes on here.
+fn form(server: &Server, id: &str, told: &Value) {
+    let (method, told) = match told["form"]["sha256"].as_str() {
+        Some(_) => ("GET", &told["form"]),
+        None => ("HEAD", &told["form"]),
+    };
+    let answer = server.request(method, &format!("/download/{id}"), &[], b"");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("etag"), told["etag"].as_str());
+    let length: u64 = answer.header("content-length").unwrap().parse().unwrap();
+    assert_eq!(told["length"], length);
+    if method == "GET" {
+        assert_eq!(told["sha256"], sha256(&answer.body));
+    }
+}
+
+/// The binary of the older build, where there is one: `WHARF_OLD` names it.
+fn old() -> Option<PathBuf> {
+    let old = std::env::var_os("WHARF_OLD").map(PathBuf::from);
+    if old.is_none() {
+        say("skipped: older builds beside this one: WHARF_OLD names no binary of 7d560c9");
+    }
+    old
+}
+
+fn forms() -> [(&'static str, Form); 4] {
+    [
+        (
+            "",
+            Form::new()
+                .file("f", "plain.txt", b"plain")
+                .text("t", "text"),
+        ),
+        (
+            "?expires_in=1h",
+            Form::new().file("f", "later.bin", &noise(300_000, 5)),
+        ),
+        (
+            "",
+            Form::new()
+                .file("f", "a.txt", b"")
+                .file("f", "A.TXT", b"second"),
+        ),
+        (
+            "?max_downloads=2",
+            Form::new()
+                .file("f", "twice.txt", b"twice")
+                .file("g", "too.txt", b"2"),
+        ),
+    ]
+}
+
+#[test]
+fn an_older_build_serves_what_this_one_has_stored() {
+    let Some(old) = old() else { return };
+    let server = Setup::new().args(&NAMED).start();
+    let stored = forms().map(|(options, form)| {
+        let answer = server.post_to(&format!("/upload{options}"), &form, &[]);
+        (options, answer.json())
+    });
+    let seen: Vec<Response> = stored
+        .iter()
+        .map(|(options, json)| look(&server, options, json))
+        .collect();
+    let (_, setup) = server.stop();
+    let before = setup.program(&old).start();
+    wait_until("it has its index", || before.get("/uploads").status == 200);
+    for ((options, json), seen) in stored.iter().zip(seen) {
+        let answer = look(&before, options, json);
+        assert_eq!(answer.header("etag"), seen.header("etag"));
+        assert!(answer.body == seen.body);
+    }
+    assert_eq!(before.get("/files/plain.txt").body, b"plain");
+    // And back: what it has counted is known.
+    let path = format!("/download/{}", stored[3].1["id"].as_str().unwrap());
+    assert_eq!(before.get(&path).status, 200);
+    let (_, setup) = before.stop();
+    let server = setup.program(crate::support::WHARF.as_ref()).start();
+    assert_eq!(server.get(&path).status, 200);
+    assert_eq!(server.get(&path).status, 404);
+}
+
+/// A look at an upload that uses nothing up.
+fn look(server: &Server, options: &str, json: &Value) -> Response {
+    let path = format!("/download/{}", json["id"].as_str().unwrap());
+    let method = if options.contains("max") {
+        "HEAD"
+    } else {
+        "GET"
+    };
+    let answer = server.request(method, &path, &[], b"");
+    assert_eq!(answer.status, 200, "{path}");
+    answer
+}
+
+#[test]
+fn an_older_build_serves_beside_this_one() {
+    let Some(old) = old() else { return };
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let url = redis.url();
+    let setup = |name| {
+        let instance = ["--redis", url.as_str(), "--instance", name];
+        Setup::new()
+            .store(folder.path())
+            .args(&instance)
+            .args(&NAMED)
+    };
+    let servers = [setup("new").start(), setup("old").program(&old).start()];
+    for server in &servers {
+        wait_until("it is ready", || server.get("/uploads").status == 200);
+    }
+    for place in 0..2 {
+        let (one, other) = (&servers[place], &servers[1 - place]);
+        for (options, form) in forms() {
+            let json = one.post_to(&format!("/upload{options}"), &form, &[]).json();
+            let (here, there) = (look(one, options, &json), look(other, options, &json));
+            assert_eq!(here.header("etag"), there.header("etag"));
+            assert!(here.body == there.body);
+            if !options.contains("max") {
+                continue;
+            }
+            let path = format!("/download/{}", json["id"].as_str().unwrap());
+            let whole = [other, one].map(|server| server.get(&path));
+            for answer in whole {
+                assert_eq!(answer.status, 200);
+                let parts = parts_of(answer.header("content-type").unwrap(), &answer.body);
+                assert_eq!(parts[0].1, b"twice");
+            }
+            for server in &servers {
+                assert_eq!(server.get(&path).status, 404, "it is used up");
+            }
+        }
+    }
+}

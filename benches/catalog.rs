@@ -8,7 +8,7 @@ mod stored;
 use std::path::Path;
 use std::time::Instant;
 
-use wharf::catalog::{EmbeddedCatalog, Index as _, Verification as _};
+use wharf::catalog::{EmbeddedCatalog, Index as _, Listed, Verification as _};
 use wharf::model::{Clock, FileName, Manifest, Timestamp};
 
 const UPLOADS: usize = 100_000;
@@ -51,7 +51,7 @@ async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     for _ in 0..100 {
         assert_eq!(
             catalog
-                .list(None, 1000, now)
+                .list(None, 1000, now, Listed::All)
                 .await
                 .expect("a page")
                 .entries

@@ -17,10 +17,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt as _, stream};
 use support::{Redis, print_spans};
-use wharf::catalog::{CatalogError, Deadlines as _, Index as _, RedisCatalog, Verification as _};
+use wharf::catalog::{
+    CatalogError, Deadlines as _, Index as _, Listed, RedisCatalog, Verification as _,
+};
 use wharf::coordination::{Address, Events, Keys, Link};
 use wharf::model::{
-    FileName, Manifest, Part, Prefix, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+    FIRST_SCHEMA, FileName, Manifest, Part, Prefix, Salt, StoredFile, Timestamp, TokenHash,
+    UploadId,
 };
 
 /// How many commands are under way at once.
@@ -116,7 +119,7 @@ async fn questions(catalog: &RedisCatalog, count: u64) {
         assert!(answer(|| catalog.next_due()).await.is_some());
         spans[1].push(start.elapsed());
         let start = Instant::now();
-        let page = answer(|| catalog.list(None, 50, now())).await;
+        let page = answer(|| catalog.list(None, 50, now(), Listed::All)).await;
         spans[2].push(start.elapsed());
         assert!(!page.entries.is_empty());
     }
@@ -171,11 +174,12 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         given_type: None,
         media_type: "text/plain".to_owned(),
         sha256: None,
+        used: None,
         rest: Default::default(),
     };
     Manifest {
         rest: Default::default(),
-        schema: SCHEMA,
+        schema: FIRST_SCHEMA,
         generation: 1,
         id: UploadId::generate().expect("random bits"),
         created_at: now(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wharf::model::{
-    FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+    FIRST_SCHEMA, FileName, Manifest, Part, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
 
 /// What every file of [`store`] holds.
@@ -15,7 +15,7 @@ pub fn manifest(i: usize) -> Manifest {
     let name = format!("file-{}.txt", i % 1000);
     Manifest {
         rest: Default::default(),
-        schema: SCHEMA,
+        schema: FIRST_SCHEMA,
         generation: 1,
         id: UploadId::generate().expect("randomness"),
         created_at: Timestamp::from_millis(i as i64),
@@ -37,6 +37,7 @@ pub fn manifest(i: usize) -> Manifest {
                 media_type: "text/plain".to_owned(),
                 given_type: None,
                 sha256: None,
+                used: None,
                 rest: Default::default(),
             },
         }],

@@ -31,19 +31,29 @@ pub struct IndexEntry {
 /// The downloads of a limited upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Downloads {
-    /// How many are allowed.
+    /// How many are allowed of each file.
     pub max: u64,
-    /// How many of them are left.
+    /// How many are left of the file that has the most.
     pub left: u64,
 }
 
 impl Downloads {
     /// Those of an upload, if they are limited.
     pub fn of(manifest: &Manifest) -> Option<Self> {
-        let max = manifest.max_downloads?;
-        let left = max.saturating_sub(manifest.used);
-        Some(Downloads { max, left })
+        Some(Downloads {
+            max: manifest.max_downloads?,
+            left: manifest.downloads_left()?,
+        })
     }
+}
+
+/// Which uploads a listing has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// Those whose downloads are not limited: others would be used up by whoever looks around.
+    Unlimited,
+    /// All of them.
+    All,
 }
 
 /// A stretch of the listing.
@@ -102,7 +112,8 @@ pub trait Index: Send + Sync {
     async fn find(&self, id: &UploadId) -> Result<Option<IndexEntry>, CatalogError>;
 
     /// The upload with a file of that name that was committed last (by its order, then id), is not
-    /// over at `now` and is none of `skip`. It is a hint: its manifest decides.
+    /// over at `now`, has no limited downloads and is none of `skip`. It is a hint: its manifest
+    /// decides.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while a newer one could be unknown.
@@ -113,9 +124,10 @@ pub trait Index: Send + Sync {
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError>;
 
-    /// Up to `limit` uploads not over at `now`, newest first, behind `after`. One call reads a
-    /// bounded number of uploads: it may answer fewer than `limit`, or none, although more follow.
-    /// It reads no disk on the caller's thread.
+    /// Up to `limit` of the `listed` uploads not over at `now`, newest first, behind `after`. One call
+    /// reads a bounded number of uploads: it may answer fewer than `limit`, or none, although more
+    /// follow. One that an older version has recorded may have limited downloads all the same. It
+    /// reads no disk on the caller's thread.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while some could be unknown.
@@ -124,6 +136,7 @@ pub trait Index: Send + Sync {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
+        listed: Listed,
     ) -> Result<Stretch, CatalogError>;
 
     /// All uploads recorded with this prefix, for a comparison with the store.

@@ -45,13 +45,13 @@ pub use capacity::{Ask, Capacity};
 pub use deadlines::Deadlines;
 pub use embedded::{EmbeddedCatalog, IndexOpenError};
 pub use error::CatalogError;
-pub use index::{Cursor, Downloads, Index, IndexEntry, Stats, Stretch};
+pub use index::{Cursor, Downloads, Index, IndexEntry, Listed, Stats, Stretch};
 pub use markers::Markers;
 pub use outages::Outages;
 pub use presence::Presence;
 pub use progress::{ComparisonProgress, SharedProgress};
 pub use redis::RedisCatalog;
-pub use reservations::{Limit, Reservations, Reserved};
+pub use reservations::{Limit, Reservation, Reservations, Reserved};
 pub use verification::{Unverified, Verification};
 
 /// An index over manifests, shared by all that serve the same store.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Downloads, IndexEntry};
+use crate::catalog::{Downloads, IndexEntry, Listed};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
 /// The value of an upload in the database, as JSON.
@@ -37,9 +37,7 @@ impl Record {
             .collect();
         names.sort();
         names.dedup();
-        let spent = manifest
-            .max_downloads
-            .is_some_and(|max| manifest.used >= max);
+        let spent = !manifest.has_downloads();
         Record {
             generation: manifest.generation,
             created_at: manifest.created_at,
@@ -58,9 +56,23 @@ impl Record {
         }
     }
 
+    /// The names that lead to the upload: none to one with limited downloads, which whoever asks for a name
+    /// would use up.
+    pub fn found_by(&self) -> &[FileName] {
+        match self.downloads {
+            None => &self.names,
+            Some(_) => &[],
+        }
+    }
+
     /// The order among the uploads of a name: the highest is the newest.
     pub fn order(&self) -> Timestamp {
         self.order.unwrap_or(self.created_at)
+    }
+
+    /// Whether it is one of the uploads of such a listing.
+    pub fn is_in(&self, listed: Listed) -> bool {
+        listed == Listed::All || self.downloads.is_none()
     }
 
     pub fn is_alive(&self, now: Timestamp) -> bool {

@@ -1,56 +1,141 @@
 //! The uses of limited downloads: reserved while a download is under way, then spent or released.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::CatalogError;
-use crate::model::{Manifest, UploadId};
+use crate::model::{Manifest, Part, Portion, UploadId};
 
-/// The limit of an upload whose downloads are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What one version of a manifest says of the downloads of a portion of its upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// The upload.
     pub id: UploadId,
-    /// How many downloads it allows.
+    /// What is to be downloaded of it.
+    pub portion: Portion,
+    /// The generation of the manifest that says so.
+    pub generation: u64,
+    /// How many downloads of each file it allows.
     pub max: u64,
-    /// How many of them its manifest has recorded.
+    /// The most that are used of a file in the portion.
     pub used: u64,
+    /// The files of which fewer are used, by their places, where the portion is the form.
+    pub fewer: Arc<[(usize, u64)]>,
 }
 
 impl Limit {
-    /// The limit in a manifest; `None` where downloads are not counted.
-    pub fn of(manifest: &Manifest) -> Option<Self> {
-        manifest.max_downloads.map(|max| Limit {
+    /// The limit of a portion by a manifest; `None` where downloads are not counted.
+    pub fn of(manifest: &Manifest, portion: Portion) -> Option<Self> {
+        let max = manifest.max_downloads?;
+        let fewer = |(place, part): (usize, &Part)| match part {
+            Part::File { file, .. } if portion == Portion::Form => Some((place, file.used?)),
+            _ => None,
+        };
+        Some(Limit {
             id: manifest.id,
+            portion,
+            generation: manifest.generation,
             max,
-            used: manifest.used,
+            used: manifest.used_for(portion),
+            fewer: manifest
+                .parts
+                .iter()
+                .enumerate()
+                .filter_map(fewer)
+                .collect(),
         })
+    }
+
+    /// Whether one more download of the portion may begin beside those of `reserved`.
+    pub(super) fn room(&self, reserved: impl Iterator<Item = Portion>) -> Room {
+        if self.used >= self.max {
+            return Room::Spent;
+        }
+        let (mut forms, mut files) = (0, HashMap::<usize, u64>::new());
+        for portion in reserved {
+            match portion {
+                Portion::Form => forms += 1,
+                Portion::File(place) => *files.entry(place).or_default() += 1,
+            }
+        }
+        let used = |place: usize| {
+            let fewer = self.fewer.iter().find(|(known, _)| *known == place);
+            fewer.map_or(self.used, |(_, used)| *used)
+        };
+        let most = match self.portion {
+            Portion::File(place) => self.used + files.get(&place).copied().unwrap_or(0),
+            // The file of which the most are used has at least that many.
+            Portion::Form => files
+                .iter()
+                .map(|(place, reserved)| used(*place) + reserved)
+                .fold(self.used, u64::max),
+        };
+        match most + forms < self.max {
+            true => Room::Left,
+            false => Room::Busy,
+        }
+    }
+}
+
+/// Whether a download may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    Left,
+    Busy,
+    Spent,
+}
+
+/// A use that is reserved. As text, the key under which Redis holds it: the number, and behind a
+/// slash the place of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reservation {
+    /// The number that tells it from all others of the upload.
+    pub number: u64,
+    /// What is downloaded.
+    pub portion: Portion,
+}
+
+impl fmt::Display for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.portion {
+            Portion::Form => write!(f, "{}", self.number),
+            Portion::File(place) => write!(f, "{}/{place}", self.number),
+        }
     }
 }
 
 /// The answer to a download that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
-    /// A use is reserved under this number, until it is committed or released.
-    Use(u64),
+    /// A use of each file is reserved, until it is committed or released.
+    Use(Reservation),
     /// Downloads under way have reserved all uses that are left.
     Busy,
-    /// All uses are spent.
+    /// All uses of a file are spent.
     Spent,
+    /// The index knows of a later manifest than the limit is of, which has to be read.
+    Stale,
 }
 
 /// The part of an index that knows which uses of limited downloads are reserved.
 #[async_trait]
 pub trait Reservations: Send + Sync {
-    /// Reserves one use of a limited upload. A use that is neither committed nor released comes
-    /// back after `ttl`, or when the process that has reserved it has ended.
+    /// Reserves one use of each file in a portion of a limited upload: of all of them, or of none.
+    /// What is neither committed nor released comes back after `ttl`, or when the process that has
+    /// reserved it has ended.
     async fn reserve(&self, limit: &Limit, ttl: Duration) -> Result<Reserved, CatalogError>;
 
-    /// Turns the use reserved under `number` into a spent one, which the manifest has recorded:
-    /// `used` is the count in the manifest now.
-    async fn commit(&self, id: &UploadId, number: u64, used: u64) -> Result<(), CatalogError>;
+    /// Turns a reserved use into a spent one, which `manifest` has recorded.
+    async fn commit(
+        &self,
+        reservation: Reservation,
+        manifest: &Manifest,
+    ) -> Result<(), CatalogError>;
 
-    /// Releases the use reserved under `number`.
-    async fn release(&self, id: &UploadId, number: u64) -> Result<(), CatalogError>;
+    /// Releases a reserved use of an upload.
+    async fn release(&self, id: &UploadId, reservation: Reservation) -> Result<(), CatalogError>;
 }

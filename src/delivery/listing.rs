@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Delivery, DeliveryError};
-use crate::catalog::{Cursor, Downloads, IndexEntry};
+use crate::catalog::{Cursor, Downloads, IndexEntry, Listed};
 use crate::model::{FileName, Timestamp, UploadId};
 use crate::store::StoreError;
 
@@ -75,11 +75,12 @@ pub struct Listing {
     looks: usize,
     /// The last that was given out, or passed over.
     last: Option<Cursor>,
+    listed: Listed,
 }
 
 impl Delivery {
-    /// Up to `limit` uploads, newest first, behind `after`. It asks the index, and reads no
-    /// manifest.
+    /// Up to `limit` of the `listed` uploads, newest first, behind `after`. It asks the index, and
+    /// reads no manifest.
     ///
     /// # Errors
     /// The index is being rebuilt, or does not answer.
@@ -87,6 +88,7 @@ impl Delivery {
         &self,
         after: Option<ListingCursor>,
         limit: usize,
+        listed: Listed,
     ) -> Result<Listing, DeliveryError> {
         let after = after.map(|ListingCursor(cursor)| cursor);
         let mut listing = Listing {
@@ -96,6 +98,7 @@ impl Delivery {
             left: limit,
             looks: LOOKS,
             last: after,
+            listed,
         };
         listing.look(after).await?;
         Ok(listing)
@@ -156,7 +159,7 @@ impl Listing {
     async fn look(&mut self, after: Option<Cursor>) -> Result<(), DeliveryError> {
         let (uploads, now) = (&self.delivery.uploads, self.delivery.clock.now());
         let asked = ASKED.min(self.left.max(1));
-        let stretch = uploads.list(after, asked, now).await?;
+        let stretch = uploads.list(after, asked, now, self.listed).await?;
         if stretch.entries.is_empty() {
             self.looks -= 1;
         }
@@ -207,6 +210,9 @@ impl Listing {
                 }
             },
         };
+        if self.listed == Listed::Unlimited && downloads.is_some() {
+            return Ok(None);
+        }
         Ok(Some(Summary {
             id: entry.id,
             name: entry.name,

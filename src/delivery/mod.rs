@@ -22,6 +22,7 @@ use crate::store::PresignRequest;
 
 use memory::ManifestBudget;
 
+pub use crate::catalog::Listed;
 pub use body::BodyContent;
 pub use error::{DeliveryError, Missing};
 pub use listing::{Listing, ListingCursor, NoCursor, Summary};

@@ -33,7 +33,7 @@ pub struct Representation {
     pub expires_at: Option<Timestamp>,
     /// Whether it was found by a name, which may mean something else next time.
     pub by_name: bool,
-    /// The limits of the uploads it is made of whose downloads are counted.
+    /// The limits of what it is made of, where downloads are counted.
     pub(super) limited: Vec<Limit>,
     source: ByteSource,
     len: u64,
@@ -219,11 +219,7 @@ impl Common {
         let ends = [self.expires_at, manifest.expires_at];
         self.expires_at = ends.into_iter().flatten().min();
         self.by_name |= by_name;
-        if let Some(limit) = Limit::of(manifest)
-            && self.limited.iter().all(|known| known.id != limit.id)
-        {
-            self.limited.push(limit);
-        }
+        self.limited.extend(Limit::of(manifest, selected.portion()));
     }
 
     fn hash(&mut self) -> [u8; 32] {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::model::{FileName, Manifest, UploadId};
+use crate::model::{FileName, Manifest, Portion, UploadId};
 
 use super::representation::{FormBuilder, Representation};
 use super::selected::Selected;
@@ -37,18 +37,19 @@ impl Delivery {
     /// An id's whole form, or the newest file of a name.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], or the store or the index fails; the index decides nothing
+    /// [`DeliveryError::NotFound`], also where a file of the form is used up; or the store or the index fails; the index decides nothing
     /// about an id.
     pub async fn named(&self, text: &str, lookup: Lookup) -> Result<Selected, DeliveryError> {
         let Ok(id) = text.parse() else {
             return self.newest(text, lookup).await;
         };
         match self.upload(&id).await {
-            Ok(manifest) => Ok(Selected {
+            Ok(manifest) if manifest.allows(Portion::Form) => Ok(Selected {
                 manifest,
                 file: None,
                 by_name: false,
             }),
+            Ok(_) => Err(DeliveryError::no_upload(id)),
             // The name of a file can look like an id.
             Err(gone @ DeliveryError::NotFound(_)) => match self.newest(text, lookup).await {
                 Err(DeliveryError::Catalog(_) | DeliveryError::NotFound(_)) => Err(gone),
@@ -96,7 +97,8 @@ impl Delivery {
         Ok(form.finish())
     }
 
-    /// The newest file of a name.
+    /// The newest file of a name. No name leads to an upload with limited downloads, which whoever
+    /// guesses it would use up.
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store or the index fails.
@@ -123,14 +125,19 @@ impl Delivery {
             let newest = self.uploads.newest(&name, now, &skip).await?;
             let Some(id) = newest else { return Ok(None) };
             match self.uploads.get(&id).await? {
-                Some(manifest) if !manifest.is_over(now) && manifest.file(&name).is_some() => {
+                Some(manifest)
+                    if !manifest.is_over(now)
+                        && manifest.max_downloads.is_none()
+                        && manifest.file(&name).is_some() =>
+                {
                     return Ok(Some(Selected {
                         manifest,
                         file: Some(name),
                         by_name: true,
                     }));
                 }
-                // The index is behind: an older one may be the newest now.
+                // The index is behind, or an older version has recorded it: an older one may be the
+                // newest now.
                 Some(_) => {}
                 None => {
                     let named = std::slice::from_ref(&name);
@@ -144,7 +151,7 @@ impl Delivery {
     /// One file of an upload.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], or the store fails.
+    /// [`DeliveryError::NotFound`], also where it is used up; or the store fails.
     pub async fn file(&self, id: &str, name: &str) -> Result<Selected, DeliveryError> {
         let not_found = || {
             let (id, name) = (id.to_owned(), name.to_owned());
@@ -156,10 +163,14 @@ impl Delivery {
         // safe name today.
         let stored = FileName::asked(name).filter(|name| manifest.file(name).is_some());
         let file = Some(stored.last().ok_or_else(not_found)?);
-        Ok(Selected {
+        let selected = Selected {
             manifest,
             file,
             by_name: false,
-        })
+        };
+        match selected.manifest.allows(selected.portion()) {
+            true => Ok(selected),
+            false => Err(not_found()),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{FileName, Manifest, Part};
+use crate::model::{FileName, Manifest, Part, Portion};
 
 /// An upload that a request has named, or one file of it.
 #[derive(Debug, Clone)]
@@ -24,6 +24,11 @@ impl Selected {
             (Some(_), Some(part)) => part..part + 1,
             (Some(_), None) => 0..0,
         }
+    }
+
+    /// What a download of it uses up by one, where downloads are counted.
+    pub(super) fn portion(&self) -> Portion {
+        self.file_part().map_or(Portion::Form, Portion::File)
     }
 
     /// The place of the selected file in the manifest.

@@ -77,6 +77,7 @@ fn part() -> impl Strategy<Value = Part> {
                 media_type: "a/b".to_owned(),
                 given_type: None,
                 sha256: hash.then(|| Digest::from([7; 32])),
+                used: None,
                 rest: Default::default(),
             },
         }

@@ -9,7 +9,7 @@ use super::{Delivery, DeliveryError, Representation};
 /// How long a use stays reserved for a download that does not end.
 const RESERVATION_TTL: Duration = Duration::from_secs(24 * 3600);
 
-/// One use of each limited upload in a download. Dropped before they are committed, all are
+/// One use of each file of limited uploads in a download. Dropped before they are committed, all are
 /// released.
 pub(super) struct Uses {
     uploads: Repository,
@@ -17,7 +17,7 @@ pub(super) struct Uses {
 }
 
 impl Delivery {
-    /// Reserves a use of each upload in `representation` whose downloads are counted.
+    /// Reserves a use of each file in `representation` whose downloads are counted.
     pub(super) async fn reserve(
         &self,
         representation: &Representation,

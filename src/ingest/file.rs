@@ -60,6 +60,7 @@ impl Ingest {
                 extended: None,
                 size: received.size,
                 sha256: received.sha256,
+                used: None,
                 rest: Default::default(),
             },
         };

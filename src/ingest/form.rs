@@ -223,6 +223,7 @@ where
                 extended,
                 size: received.size,
                 sha256: received.sha256,
+                used: None,
                 rest: Default::default(),
             },
         });

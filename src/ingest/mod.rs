@@ -15,7 +15,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::model::{Clock, Digest, Manifest, Part, SCHEMA, Salt, TokenHash, UploadId};
+use crate::model::{Clock, Digest, FIRST_SCHEMA, Manifest, Part, Salt, TokenHash, UploadId};
 use crate::repository::{OpenUpload, Repository};
 use crate::store::Staged;
 
@@ -117,7 +117,7 @@ impl Ingest {
         let created_at = self.clock.now();
         let lifetime = options.lifetime(&self.options);
         let manifest = Arc::new(Manifest {
-            schema: SCHEMA,
+            schema: FIRST_SCHEMA,
             generation: 1,
             id: upload.id,
             created_at,

@@ -1,28 +1,22 @@
 //! The truth about one upload.
 
-use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
-use super::digest::parse_hex;
 use super::media_type::{guess, is_unknown};
-use super::{Digest, FileName, Members, RawText, Timestamp, UploadId};
-
-/// The layout of a manifest that this version writes, and the newest it reads.
-pub const SCHEMA: u32 = 1;
+use super::{Digest, FileName, Members, RawText, Salt, Timestamp, TokenHash, UploadId};
 
 /// How far the order of an upload may be above its creation.
 const AHEAD: Duration = Duration::from_secs(3600);
 
-/// The record of one upload, stored beside its files as JSON. An upload without one does not
-/// exist: writing it is the commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The record of one upload, stored beside its files as JSON (see [`layout`](super::layout)). An
+/// upload without one does not exist: writing it is the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Manifest {
-    /// The layout of this record, [`SCHEMA`].
+    /// The layout of this record: the lowest that can express it, and never lower than the one that
+    /// it was read in.
     pub schema: u32,
     /// Counts the versions of this manifest, from 1: the store replaces one only by the next.
     pub generation: u64,
@@ -35,13 +29,15 @@ pub struct Manifest {
     pub order: Option<Timestamp>,
     /// From when on it does not exist any more.
     pub expires_at: Option<Timestamp>,
-    /// How many downloads it allows.
+    /// How many whole downloads it allows of each of its files.
     pub max_downloads: Option<u64>,
-    /// How many of those are used.
+    /// How many of those are used: the most of any file, and of those that say nothing else. Of a
+    /// form without files: how many downloads of the form are.
     pub used: u64,
     /// Random bytes of which the boundary and the `ETag` of the form are made.
     pub salt: Salt,
     /// What the delete token hashes to.
+    #[serde(alias = "delete_token_sha256")]
     pub delete_token: TokenHash,
     /// The form, in its order.
     pub parts: Vec<Part>,
@@ -86,12 +82,7 @@ impl Manifest {
 
     /// Whether the upload has come to its deadline, or to the last of its downloads.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|deadline| deadline <= now) || !self.has_uses()
-    }
-
-    /// Whether it may be downloaded once more.
-    pub fn has_uses(&self) -> bool {
-        self.max_downloads.is_none_or(|max| self.used < max)
+        self.expires_at.is_some_and(|deadline| deadline <= now) || !self.has_downloads()
     }
 
     /// The files of the form, in its order.
@@ -192,7 +183,7 @@ pub struct Field {
     /// The value, as it came.
     pub value: RawText,
     /// Its `Content-Type` as it came, where the part gave one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "type", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// What else a later version has written.
     #[serde(flatten)]
@@ -214,6 +205,7 @@ pub struct StoredFile {
     pub extended: Option<String>,
     /// Its media type, as given by the part or guessed from the name. It is
     /// [served](Self::served_type) as something else where it says nothing.
+    #[serde(alias = "type")]
     pub media_type: String,
     /// What the part gave in the place of a media type, where that is none: nothing, when it is
     /// empty. The form gives back this, not the guess.
@@ -221,6 +213,9 @@ pub struct StoredFile {
     pub given_type: Option<String>,
     /// Its digest; `None` where digests are off and the client gave none.
     pub sha256: Option<Digest>,
+    /// How many of its downloads are used, where that is fewer than [`Manifest::used`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<u64>,
     /// What else a later version has written.
     #[serde(flatten)]
     pub rest: Members,
@@ -244,154 +239,9 @@ impl StoredFile {
     }
 }
 
-/// 128 random bits. As text and in JSON: 32 hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Salt([u8; 16]);
-
-impl Salt {
-    /// New ones, from the operating system.
-    ///
-    /// # Errors
-    /// The operating system has no randomness to give.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Salt(bytes))
-    }
-
-    /// The bits.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Salt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl From<Salt> for String {
-    fn from(salt: Salt) -> String {
-        salt.to_string()
-    }
-}
-
-impl TryFrom<String> for Salt {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        parse_hex(&text)
-            .map(Salt)
-            .ok_or("not 32 hexadecimal digits")
-    }
-}
-
-/// The SHA-256 of a delete token, which is kept in its place. The token has 128 random bits, so no
-/// slower hash is needed.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TokenHash(Digest);
-
-impl TokenHash {
-    /// The hash of `token`.
-    pub fn of(token: &str) -> Self {
-        let bytes: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        TokenHash(bytes.into())
-    }
-
-    /// Whether `token` is the one, in a time that does not tell how nearly.
-    pub fn matches(&self, token: &str) -> bool {
-        *self == Self::of(token)
-    }
-}
-
-impl PartialEq for TokenHash {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
-    }
-}
-
-impl Eq for TokenHash {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_manifest_comes_back_from_its_json() {
-        let manifest = Manifest {
-            schema: SCHEMA,
-            generation: 1,
-            id: UploadId::generate().unwrap(),
-            created_at: Timestamp::from_millis(1_795_396_450_123),
-            order: None,
-            expires_at: None,
-            max_downloads: Some(2),
-            used: 0,
-            salt: Salt::generate().unwrap(),
-            delete_token: TokenHash::of("secret"),
-            parts: vec![
-                Part::Field(Field {
-                    field: b"name"[..].into(),
-                    value: b"caf\xe9"[..].into(),
-                    media_type: None,
-                    rest: Default::default(),
-                }),
-                Part::File {
-                    field: b"file1"[..].into(),
-                    file: StoredFile {
-                        name: FileName::from_upload(b"../part1.txt"),
-                        original: b"../part1.txt"[..].into(),
-                        extended: None,
-                        size: 15,
-                        media_type: "text/plain".into(),
-                        given_type: None,
-                        sha256: None,
-                        rest: Default::default(),
-                    },
-                },
-            ],
-            rest: Default::default(),
-        };
-        let json = serde_json::to_string(&manifest).unwrap();
-        assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
-        assert!(manifest.delete_token.matches("secret"));
-        assert!(!manifest.delete_token.matches("secreu"));
-        // What an older version writes has fewer members, and gives the same.
-        assert!(!json.contains("extended") && !json.contains("given_type"));
-        // As an earlier version reads and writes it: without an order, and passing over what it
-        // does not know.
-        assert!(!json.contains("order"));
-        let later = Manifest {
-            order: Some(Timestamp::from_millis(1_795_396_450_124)),
-            ..manifest.clone()
-        };
-        let json_later = serde_json::to_string(&later).unwrap();
-        assert!(json_later.contains("\"order\":1795396450124,"));
-        let newer = json_later.replace("\"order\"", "\"of a later version\"");
-        let known: Manifest = serde_json::from_str(&newer).unwrap();
-        assert_eq!(known.order, None);
-        let forged = json.replace("\"part1.txt\"", "\"../part1.txt\"");
-        assert!(serde_json::from_str::<Manifest>(&forged).is_err());
-    }
-
-    #[test]
-    fn what_a_later_version_has_written_is_kept_as_it_came() {
-        let id = UploadId::generate().unwrap();
-        let json = format!(
-            r#"{{"schema":1,"generation":3,"id":"{id}","created_at":5,"expires_at":null,"max_downloads":null,"used":0,"salt":"{}","delete_token":"{}","parts":[{{"kind":"field","field":"a","value":"b","language":"de"}},{{"kind":"file","field":"f","name":"a.txt","original":"a.txt","size":3,"media_type":"text/plain","sha256":null,"path":"x/a.txt","crc32":4294967295}}],"title":"t","later":{{"z":[1.5,null,-7,18446744073709551615],"a":true}}}}"#,
-            "0".repeat(32),
-            "0".repeat(64),
-        );
-        let mut manifest: Manifest = serde_json::from_str(&json).unwrap();
-        assert_eq!(serde_json::to_string(&manifest).unwrap(), json);
-        assert!(manifest.rest.weight() > 0);
-        manifest.used += 1;
-        let next = serde_json::to_string(&manifest).unwrap();
-        assert_eq!(next, json.replace("\"used\":0", "\"used\":1"));
-    }
 
     #[test]
     fn a_type_that_says_nothing_is_guessed_and_given_back_as_it_came() {
@@ -403,6 +253,7 @@ mod tests {
             media_type: media_type.to_owned(),
             given_type: given.map(str::to_owned),
             sha256: None,
+            used: None,
             rest: Default::default(),
         };
         for (name, media_type, given, served, part) in [

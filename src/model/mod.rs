@@ -2,9 +2,11 @@
 
 mod digest;
 mod doubt;
+mod downloads;
 mod failure;
 mod file_name;
 mod id;
+mod layout;
 mod limit;
 mod manifest;
 pub mod media_type;
@@ -14,6 +16,7 @@ mod raw;
 mod room;
 #[cfg(test)]
 mod sample;
+mod secrets;
 mod stored;
 mod suggest;
 mod time;
@@ -22,15 +25,18 @@ pub mod units;
 
 pub use digest::{Digest, DigestHeaderError, expected_sha256};
 pub use doubt::Doubt;
+pub use downloads::Portion;
 pub use failure::{Component, Failure};
 pub use file_name::{FileName, FileNameError};
 pub use id::{IdError, Prefix, UploadId};
+pub use layout::{FIRST_SCHEMA, SECOND_SCHEMA};
 pub use limit::{Bound, Limit};
-pub use manifest::{Field, Manifest, Part, SCHEMA, Salt, StoredFile, TokenHash};
+pub use manifest::{Field, Manifest, Part, StoredFile};
 pub use members::Members;
 pub use plain::{is_active, plain, plain_json};
 pub use raw::RawText;
 pub use room::{ROOM_UNIT, room_of};
+pub use secrets::{Salt, TokenHash};
 pub use stored::{Reason, Stored, Tombstone};
 pub use suggest::closest;
 pub use time::{Clock, Timestamp, Uptime};

@@ -1,12 +1,14 @@
 //! Manifests for the tests of all modules.
 
-use super::{FileName, Manifest, Part, SCHEMA, Salt, StoredFile, Timestamp, TokenHash, UploadId};
+use super::{
+    FIRST_SCHEMA, FileName, Manifest, Part, Salt, StoredFile, Timestamp, TokenHash, UploadId,
+};
 
 impl Manifest {
     /// The first version of an upload with these parts, whose delete token is `t`.
     pub fn sample(parts: Vec<Part>) -> Self {
         Manifest {
-            schema: SCHEMA,
+            schema: FIRST_SCHEMA,
             generation: 1,
             id: UploadId::generate().unwrap(),
             created_at: Timestamp::from_millis(1),
@@ -33,6 +35,7 @@ impl StoredFile {
             media_type: "text/plain".to_owned(),
             given_type: None,
             sha256: None,
+            used: None,
             rest: Default::default(),
         }
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::{FileName, Manifest, SCHEMA, Timestamp, TokenHash, UploadId};
+use super::layout::{FIRST_SCHEMA, Probe};
+use super::{FileName, Manifest, Timestamp, TokenHash, UploadId};
 
 /// Why an upload does not exist any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub enum Reason {
 /// for a live one. It stands in the manifest's place, and is never replaced by a manifest again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
-    /// The layout of this record, [`SCHEMA`].
+    /// The layout of this record: the first, which every version reads.
     pub schema: u32,
     /// Counts on from the manifest's; 1 where there never was one.
     pub generation: u64,
@@ -54,7 +54,7 @@ impl Tombstone {
     /// The end of the upload of `manifest`.
     pub fn of(manifest: &Manifest, gone: Reason, gone_at: Timestamp) -> Self {
         Tombstone {
-            schema: SCHEMA,
+            schema: FIRST_SCHEMA,
             generation: manifest.generation + 1,
             id: manifest.id,
             gone,
@@ -70,7 +70,7 @@ impl Tombstone {
     /// The end of an upload that was never committed.
     pub fn orphaned(id: UploadId, files: Vec<FileName>, gone_at: Timestamp) -> Self {
         Tombstone {
-            schema: SCHEMA,
+            schema: FIRST_SCHEMA,
             generation: 1,
             id,
             gone: Reason::Orphaned,
@@ -83,7 +83,7 @@ impl Tombstone {
     /// The end of an upload whose manifest cannot be understood: no token deletes it.
     pub fn damaged(id: UploadId, files: Vec<FileName>, gone_at: Timestamp) -> Self {
         Tombstone {
-            schema: SCHEMA,
+            schema: FIRST_SCHEMA,
             generation: Self::BEYOND,
             id,
             gone: Reason::Deleted,
@@ -109,13 +109,6 @@ pub enum Stored {
     Gone(Tombstone),
 }
 
-/// The part of both that tells which it is.
-#[derive(Deserialize)]
-struct SchemaProbe {
-    schema: u32,
-    gone: Option<IgnoredAny>,
-}
-
 impl Stored {
     /// Reads the record of `id`.
     ///
@@ -123,12 +116,9 @@ impl Stored {
     /// It cannot be understood; the text says why.
     pub fn from_json(json: &[u8], id: &UploadId) -> Result<Self, String> {
         let broken = |error: serde_json::Error| format!("is no manifest: {error}");
-        let probe: SchemaProbe = serde_json::from_slice(json).map_err(broken)?;
-        if probe.schema > SCHEMA {
-            let schema = probe.schema;
-            return Err(format!(
-                "has the schema {schema}, and {SCHEMA} is the newest known"
-            ));
+        let probe: Probe = serde_json::from_slice(json).map_err(broken)?;
+        if let Some(obstacle) = probe.obstacle() {
+            return Err(obstacle);
         }
         let stored = match probe.gone {
             Some(_) => Stored::Gone(serde_json::from_slice(json).map_err(broken)?),
@@ -143,7 +133,7 @@ impl Stored {
     /// Whether what [`from_json`](Self::from_json) refuses is the record of a newer version, and
     /// so not damaged.
     pub fn is_newer(json: &[u8]) -> bool {
-        serde_json::from_slice(json).is_ok_and(|probe: SchemaProbe| probe.schema > SCHEMA)
+        serde_json::from_slice(json).is_ok_and(|probe: Probe| probe.obstacle().is_some())
     }
 
     /// The upload.
@@ -183,10 +173,10 @@ mod tests {
         let json = serde_json::to_string(&tombstone).unwrap();
         let read = |json: &str| Stored::from_json(json.as_bytes(), &id);
         assert_eq!(read(&json), Ok(Stored::Gone(tombstone)));
-        let newer = json.replace("\"schema\":1", "\"schema\":2");
+        let newer = json.replace("\"schema\":1", "\"schema\":3");
         assert_eq!(
             read(&newer).unwrap_err(),
-            "has the schema 2, and 1 is the newest known"
+            "has the schema 3, and 2 is the newest known"
         );
         assert!(Stored::is_newer(newer.as_bytes()) && !Stored::is_newer(json.as_bytes()));
         assert!(read("{}").unwrap_err().starts_with("is no manifest: "));

@@ -16,12 +16,16 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long another instance, which starts at the same time, may take to write the id to the store
 /// after it has written it to Redis.
 const START_TIMEOUT: Duration = Duration::from_secs(1);
+/// The layout of the keys in Redis that this version writes, and the newest that it understands.
+const FORMAT: u64 = 1;
 
 /// A store and a Redis that have the same id.
 pub struct StorePairing {
     store: Arc<dyn Store>,
     link: Link,
     key: String,
+    /// The key of the layout of all others.
+    format: String,
     id: StoreId,
 }
 
@@ -34,7 +38,8 @@ impl StorePairing {
         keys: &Keys,
         adopt: bool,
     ) -> Result<Self, IdentityError> {
-        let key = keys.lead("store");
+        let (key, format) = (keys.lead("store"), keys.lead("format"));
+        require_known(&link, &format).await?;
         let known = store.identity().await?;
         let id = match known {
             Some(id) => id,
@@ -50,6 +55,7 @@ impl StorePairing {
             store,
             link,
             key,
+            format,
             id,
         };
         match known {
@@ -91,6 +97,7 @@ impl StorePairing {
     }
 
     async fn check(&self) -> Result<(), IdentityError> {
+        require_known(&self.link, &self.format).await?;
         let redis = exchange(&self.link, &self.key, self.id).await?;
         match self.store.identity().await? {
             None => Err(IdentityError::Unknown(redis)),
@@ -99,6 +106,21 @@ impl StorePairing {
             }
             Some(_) => Ok(()),
         }
+    }
+}
+
+/// Writes the layout of the keys to Redis, if Redis has none, and refuses that of a newer version.
+async fn require_known(link: &Link, key: &str) -> Result<(), IdentityError> {
+    let mut set = cmd("SET");
+    set.arg(key).arg(FORMAT).arg("NX").arg("GET");
+    let known: Option<String> = link.run(&set).await?;
+    match known {
+        Some(known) if known.parse::<u64>().is_ok_and(|known| known <= FORMAT) => Ok(()),
+        Some(newer) => Err(IdentityError::Newer {
+            newer,
+            known: FORMAT,
+        }),
+        None => Ok(()),
     }
 }
 

@@ -28,6 +28,16 @@ pub enum IdentityError {
         "Redis holds the index of the store {0}, and the store that is found has no id: is the share mounted? If this is meant, `wharf reindex --adopt` makes the index anew"
     )]
     Unknown(String),
+    /// Redis has the index of a newer version of wharf.
+    #[error(
+        "Redis holds an index of the format {newer}, and {known} is the newest that this version of wharf knows: start the newer version, or give this one another redis_prefix and store"
+    )]
+    Newer {
+        /// What Redis says.
+        newer: String,
+        /// The newest that is known.
+        known: u64,
+    },
     /// The id of the store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),

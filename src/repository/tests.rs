@@ -1,7 +1,7 @@
 use super::slowed::{Bench, cut};
 use super::*;
 use crate::catalog::{Limit, Verification as _};
-use crate::model::Timestamp;
+use crate::model::{Portion, Timestamp};
 use crate::store::disk::Durability;
 
 /// How long a download may take.
@@ -80,7 +80,7 @@ async fn an_upload_that_is_left_alone_is_stored_or_not() {
 async fn reserve_each(bench: &Bench, uploads: &[Manifest]) -> Vec<Use> {
     let mut uses = Vec::new();
     for upload in uploads {
-        let limit = Limit::of(upload).unwrap();
+        let limit = Limit::of(upload, Portion::Form).unwrap();
         match bench.uploads.reserve_use(&limit, TTL).await.unwrap() {
             ReservedUse::Use(held) => uses.push(held),
             taken => panic!("{taken:?}"),
@@ -104,7 +104,7 @@ async fn the_uses_of_a_download_are_counted_all_or_none_and_what_is_not_comes_ba
         assert!(ended.is_none() || now[0].used == 1);
         // So many are left of each, and no more.
         for now in now {
-            let limit = Limit::of(&now).unwrap();
+            let limit = Limit::of(&now, Portion::Form).unwrap();
             let mut left = Vec::new();
             while let ReservedUse::Use(held) = bench.uploads.reserve_use(&limit, TTL).await.unwrap()
             {

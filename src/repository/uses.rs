@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use super::Repository;
 use super::changes::Change;
-use crate::catalog::{CatalogError, Limit, Reserved};
+use super::{Repository, RepositoryError};
+use crate::catalog::{Limit, Reservation, Reserved};
 use crate::model::{Manifest, UploadId};
 use crate::store::StoreError;
+
+/// How often the manifest is read again for an index that knows of a later one.
+const MAX_READS: usize = 3;
 
 /// The answer to a download that counts.
 #[derive(Debug)]
@@ -15,46 +18,71 @@ pub enum ReservedUse {
     Use(Use),
     /// Downloads under way have reserved all uses that are left.
     Busy,
-    /// All uses are spent.
+    /// All uses of a file are spent.
     Spent,
 }
 
-/// One use of a limited upload, reserved for a download. Dropped before it is committed, it is
-/// released.
+/// One use of each file in a portion of a limited upload, reserved for a download. Dropped before
+/// it is committed, it is released.
 #[derive(Debug)]
 pub struct Use {
     uploads: Repository,
     id: UploadId,
-    /// The number of the reservation in the index; `None` once it is committed.
-    number: Option<u64>,
+    reservation: Reservation,
+    /// Whether it was committed, and is not to be released.
+    committed: bool,
 }
 
 impl Repository {
-    /// Reserves one use of a limited upload, for `ttl` at most. A download that breaks off while
-    /// this is under way releases it.
+    /// Reserves one use of each file in a portion of a limited upload, for `ttl` at most. A
+    /// download that breaks off while this is under way releases it.
     ///
     /// # Errors
-    /// The index fails.
+    /// The store or the index fails.
     pub async fn reserve_use(
         &self,
         limit: &Limit,
         ttl: Duration,
-    ) -> Result<ReservedUse, super::RepositoryError> {
-        let (uploads, limit) = (self.clone(), *limit);
+    ) -> Result<ReservedUse, RepositoryError> {
+        let (uploads, limit) = (self.clone(), limit.clone());
         let id = limit.id;
-        let reserving = async move {
-            Ok::<_, CatalogError>(match uploads.0.catalog.reserve(&limit, ttl).await? {
-                Reserved::Use(number) => ReservedUse::Use(Use {
-                    uploads,
-                    id,
-                    number: Some(number),
-                }),
-                Reserved::Busy => ReservedUse::Busy,
-                Reserved::Spent => ReservedUse::Spent,
-            })
-        };
+        let reserving = uploads.reserve(limit, ttl);
         let reserved = self.track(reserving, || format!("counting a download of {id}"));
-        Ok(reserved.await??)
+        reserved.await?
+    }
+
+    async fn reserve(
+        self,
+        mut limit: Limit,
+        ttl: Duration,
+    ) -> Result<ReservedUse, RepositoryError> {
+        let id = limit.id;
+        for read in 0.. {
+            if read == MAX_READS {
+                // The store was set back behind the index: its manifests decide.
+                limit.generation = u64::MAX;
+            }
+            let reservation = match self.0.catalog.reserve(&limit, ttl).await? {
+                Reserved::Use(reservation) => reservation,
+                Reserved::Busy => return Ok(ReservedUse::Busy),
+                Reserved::Spent => break,
+                Reserved::Stale => {
+                    let manifest = self.0.store.manifest(&id).await?;
+                    match manifest.and_then(|it| Limit::of(&it, limit.portion)) {
+                        Some(later) => limit = later,
+                        None => break,
+                    }
+                    continue;
+                }
+            };
+            return Ok(ReservedUse::Use(Use {
+                uploads: self,
+                id,
+                reservation,
+                committed: false,
+            }));
+        }
+        Ok(ReservedUse::Spent)
     }
 
     /// Spends the uses that one download has reserved: records each in its manifest, which decides
@@ -89,39 +117,42 @@ impl Use {
     /// Whether one is left by the manifest as it is now.
     async fn is_left(&self) -> Result<bool, StoreError> {
         let manifest = self.uploads.0.store.manifest(&self.id).await?;
-        Ok(manifest.is_some_and(|manifest| manifest.has_uses()))
+        Ok(manifest.is_some_and(|manifest| manifest.allows(self.reservation.portion)))
     }
 
     /// Spends the use; `false` when none was left.
     async fn spend(mut self) -> Result<bool, StoreError> {
         let change = Change::begin(&self.uploads.0, "count of a download", self.id);
+        let portion = self.reservation.portion;
+        let mut left = false;
         let count = |manifest: &mut Manifest| {
-            let left = manifest.has_uses();
-            manifest.used += u64::from(left);
-            left
+            left = manifest.allows(portion);
+            manifest.count_download(portion)
         };
         let Some(updated) = change.update(count).await? else {
             return Ok(false);
         };
-        let (id, used) = (self.id, updated.manifest.used);
-        if let Some(number) = self.number.take()
-            && let Err(error) = self.uploads.0.catalog.commit(&id, number, used).await
-        {
+        if !left {
+            return Ok(false);
+        }
+        self.committed = true;
+        let (catalog, id) = (&self.uploads.0.catalog, self.id);
+        if let Err(error) = catalog.commit(self.reservation, &updated.manifest).await {
             // The reservation ends by itself, and the manifest has counted the use.
             tracing::warn!(%id, %error, "a download that ended is still counted as under way");
         }
-        Ok(updated.changed)
+        Ok(true)
     }
 }
 
 impl Drop for Use {
     fn drop(&mut self) {
-        let Some(number) = self.number.take() else {
+        if self.committed {
             return;
-        };
-        let (uploads, id) = (self.uploads.clone(), self.id);
+        }
+        let (uploads, id, reservation) = (self.uploads.clone(), self.id, self.reservation);
         self.uploads.begin(async move {
-            if let Err(error) = uploads.0.catalog.release(&id, number).await {
+            if let Err(error) = uploads.0.catalog.release(&id, reservation).await {
                 tracing::warn!(%id, %error, "a download that broke off is still counted as under way");
             }
         });

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Form, Setup, wait_until};
+use crate::support::{Form, Redis, Setup, wait_until};
 
 fn read(manifest: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap()
@@ -51,4 +51,30 @@ fn members_of_a_later_version_stay_in_a_manifest_that_is_replaced() {
     }
     // The text as well: members of later versions are in their order, behind the others.
     assert_eq!(replaced.to_string(), later.to_string());
+}
+
+#[test]
+fn an_index_in_redis_of_a_later_format_is_refused() {
+    let redis = Redis::start();
+    let setup = |folder: &Path| {
+        let args = ["--redis", &redis.url()];
+        Setup::new().store(folder).args(&args)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let server = setup(folder.path()).start();
+    wait_until("it is ready", || server.get("/readyz").status == 200);
+    const KEY: &str = "wharf:{lead}:format";
+    assert_eq!(redis.cli(&["GET", KEY]).trim(), "1");
+    redis.cli(&["FLUSHALL"]);
+    wait_until("it is written again", || {
+        redis.cli(&["GET", KEY]).trim() == "1"
+    });
+    redis.cli(&["SET", KEY, "2"]);
+    wait_until("it is not ready", || server.get("/readyz").status == 503);
+    drop(server);
+    let log = setup(folder.path()).try_start().err().unwrap();
+    assert!(
+        log.contains("Redis holds an index of the format 2, and 1 is the newest"),
+        "{log}"
+    );
 }

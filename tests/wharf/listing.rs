@@ -17,7 +17,7 @@ fn page(server: &Server, query: &str) -> (Vec<Value>, Option<String>) {
 
 #[test]
 fn a_listing_has_summaries() {
-    let server = Server::start();
+    let server = Server::with(&["--access", "admin:operator"]);
     let two = Form::new().text("t", "secret").file("f", "a.txt", b"12");
     server.upload(&two.file("f", "b.txt", b"345"));
     let limited = Form::new().file("f", "one \u{e9}.txt", b"6");
@@ -26,8 +26,18 @@ fn a_listing_has_summaries() {
     let raw = stored["files"][0]["url"].as_str().unwrap();
     assert_eq!(server.get(&raw[raw.find("/files").unwrap()..]).status, 200);
     server.upload(&Form::new().text("t", "x"));
-    let (uploads, next) = page(&server, "");
-    assert_eq!((uploads.len(), next), (3, None));
+    let (free, _) = page(&server, "");
+    assert!(free.iter().all(|upload| upload["id"] != stored["id"]));
+    assert_eq!(
+        free.len(),
+        2,
+        "one with limited downloads is for admin alone"
+    );
+    let admin = [("Authorization", "Bearer operator")];
+    let listed = server.request("GET", "/uploads", &admin, b"").json();
+    assert!(listed["next"].is_null());
+    let uploads = listed["uploads"].as_array().unwrap().clone();
+    assert_eq!(uploads.len(), 3);
     let names = uploads
         .iter()
         .map(|upload| upload.as_object().unwrap().keys());

@@ -75,4 +75,5 @@ mod streams;
 mod tools;
 mod unwritable;
 mod upload;
+mod uses;
 mod widgets;

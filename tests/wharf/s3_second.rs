@@ -80,9 +80,11 @@ fn deadlines_counts_and_breaks_leave_nothing_on_another_server() {
         assert_eq!(short.status, 201);
     }
     let limited = server.post_to("/upload?max_downloads=2", &form, &[]).json();
-    let path = format!("/files/{}/b.bin", id_of(&limited));
-    for status in [200, 200, 404] {
-        assert_eq!(server.get(&path).status, status);
+    for file in ["b.bin", "a.bin"] {
+        let path = format!("/files/{}/{file}", id_of(&limited));
+        for status in [200, 200, 404] {
+            assert_eq!(server.get(&path).status, status);
+        }
     }
     // A body that ends too soon.
     let long = Form::new().file("f", "long.bin", &noise(20_000_000, 3));

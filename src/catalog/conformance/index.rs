@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::samples::{at, manifest, name};
-use crate::catalog::{Catalog, Cursor, Downloads, IndexEntry, Stats};
+use crate::catalog::{Catalog, Cursor, Downloads, IndexEntry, Listed, Stats};
 use crate::model::{Manifest, UploadId};
 
 async fn ids(
@@ -14,7 +14,9 @@ async fn ids(
 ) -> Vec<UploadId> {
     let (mut ids, mut after) = (Vec::new(), after);
     while ids.len() < limit {
-        let stretch = catalog.list(after, limit - ids.len(), at(now)).await;
+        let stretch = catalog
+            .list(after, limit - ids.len(), at(now), Listed::All)
+            .await;
         let stretch = stretch.unwrap();
         ids.extend(stretch.entries.iter().map(|entry| entry.id));
         after = stretch.next;
@@ -128,7 +130,7 @@ pub async fn listing(catalog: &dyn Catalog, pause: Duration) {
     assert_eq!(ids(catalog, None, 100, 50).await, alive);
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
-        let stretch = catalog.list(after, 3, at(50)).await.unwrap();
+        let stretch = catalog.list(after, 3, at(50), Listed::All).await.unwrap();
         assert!(stretch.entries.len() <= 3);
         paged.extend(stretch.entries.iter().map(|entry| entry.id));
         after = stretch.next;
@@ -160,7 +162,7 @@ async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     tokio::time::sleep(pause).await;
     let mut after = None;
     let found = loop {
-        let stretch = catalog.list(after, 1, at(4000)).await.unwrap();
+        let stretch = catalog.list(after, 1, at(4000), Listed::All).await.unwrap();
         match stretch.entries.into_iter().next() {
             Some(found) => break found,
             None => assert!(stretch.next < after || after.is_none()),
@@ -170,7 +172,24 @@ async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     assert_eq!((found.id, found.file_count), (limited.id, 1));
     assert_eq!(found.name, Some(name("one")));
     assert_eq!(found.downloads, Some(Some(Downloads { max: 3, left: 2 })));
-    let first = catalog.list(None, 1, at(3999)).await.unwrap().entries;
+    // It is in no other listing, and no answer to its name.
+    let mut after = None;
+    loop {
+        let stretch = catalog.list(after, 1, at(4000), Listed::Unlimited).await;
+        let stretch = stretch.unwrap();
+        assert!(stretch.entries.iter().all(|entry| entry.id != limited.id));
+        after = stretch.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let newest = catalog.newest(&name("one"), at(4000), &[]).await;
+    assert_eq!(newest.unwrap(), None);
+    let first = catalog
+        .list(None, 1, at(3999), Listed::All)
+        .await
+        .unwrap()
+        .entries;
     assert_eq!((first[0].file_count, &first[0].name), (2, &None));
     assert_eq!(first[0].downloads, Some(None));
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::samples::manifest;
-use crate::catalog::{Catalog, Limit, Reserved};
-use crate::model::Manifest;
+use crate::catalog::{Catalog, Limit, Reservation, Reserved};
+use crate::model::{Manifest, Portion};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -12,29 +12,85 @@ const TTL: Duration = Duration::from_secs(60);
 pub async fn all(catalog: &dyn Catalog) {
     let mut upload = Manifest {
         max_downloads: Some(2),
-        ..manifest(1, &[])
+        ..manifest(1, &["a", "b"])
     };
     catalog.record(&upload).await.unwrap();
-    let reserve = async |upload: &Manifest| {
-        let limit = Limit::of(upload).unwrap();
+    let reserve = async |upload: &Manifest, portion| {
+        let limit = Limit::of(upload, portion).unwrap();
         catalog.reserve(&limit, TTL).await.unwrap()
     };
-    let (Reserved::Use(first), Reserved::Use(second)) =
-        (reserve(&upload).await, reserve(&upload).await)
-    else {
-        panic!("two uses are there");
+    let taken = async |upload: &Manifest, portion| match reserve(upload, portion).await {
+        Reserved::Use(reservation) => reservation,
+        other => panic!("{portion:?} of {upload:?}: {other:?}"),
     };
-    assert_eq!(reserve(&upload).await, Reserved::Busy);
-    catalog.release(&upload.id, first).await.unwrap();
-    catalog.release(&upload.id, first).await.unwrap();
-    let Reserved::Use(third) = reserve(&upload).await else {
-        panic!("one was released")
+    let id = upload.id;
+    let release = async |reservation: Reservation| {
+        let released = catalog.release(&id, reservation).await;
+        released.unwrap();
     };
-    catalog.commit(&upload.id, second, 1).await.unwrap();
-    // The manifest that was read before says nothing of the use spent since.
-    assert_eq!(reserve(&upload).await, Reserved::Busy);
-    upload.used = 1;
-    assert_eq!(reserve(&upload).await, Reserved::Busy);
-    catalog.commit(&upload.id, third, 2).await.unwrap();
-    assert_eq!(reserve(&upload).await, Reserved::Spent);
+    let [form, one, other] = [Portion::Form, Portion::File(0), Portion::File(1)];
+    let (first, second) = (taken(&upload, form).await, taken(&upload, form).await);
+    for portion in [form, one, other] {
+        assert_eq!(reserve(&upload, portion).await, Reserved::Busy);
+    }
+    release(first).await;
+    release(first).await;
+    // A form takes one of each file, or none: what is left of the one file does not help it.
+    let single = taken(&upload, one).await;
+    assert_eq!(reserve(&upload, form).await, Reserved::Busy);
+    assert_eq!(reserve(&upload, one).await, Reserved::Busy);
+    let beside = taken(&upload, other).await;
+    release(beside).await;
+    // The form and one file are downloaded: of the one all are spent, of the other one is left.
+    let mut spend = async |reservation: Reservation| {
+        assert!(upload.count_download(reservation.portion));
+        upload.generation += 1;
+        assert!(catalog.update(&upload).await.unwrap());
+        catalog.commit(reservation, &upload).await.unwrap();
+        upload.clone()
+    };
+    let before = spend(second).await;
+    let now = spend(single).await;
+    // A manifest that was read before says nothing of the use spent since.
+    assert_eq!(reserve(&before, other).await, Reserved::Stale);
+    assert_eq!(reserve(&now, one).await, Reserved::Spent);
+    assert_eq!(reserve(&now, form).await, Reserved::Spent);
+    let last = taken(&now, other).await;
+    assert_eq!(reserve(&now, other).await, Reserved::Busy);
+    let now = spend(last).await;
+    for portion in [form, one, other] {
+        assert_eq!(reserve(&now, portion).await, Reserved::Spent);
+    }
+    unequal(catalog).await;
+}
+
+/// The files of a form have different numbers left, and others are under way.
+async fn unequal(catalog: &dyn Catalog) {
+    let mut upload = Manifest {
+        max_downloads: Some(3),
+        ..manifest(1, &["a", "b"])
+    };
+    assert!(upload.count_download(Portion::File(1)));
+    catalog.record(&upload).await.unwrap();
+    let reserve = async |portion| {
+        let limit = Limit::of(&upload, portion).unwrap();
+        catalog.reserve(&limit, TTL).await.unwrap()
+    };
+    // Three are left of the first file, two of the second.
+    let [form, first] = [Portion::Form, Portion::File(0)];
+    let mut under_way = Vec::new();
+    for portion in [first, form, form] {
+        match reserve(portion).await {
+            Reserved::Use(reservation) => under_way.push(reservation),
+            other => panic!("{portion:?}: {other:?}"),
+        }
+    }
+    for portion in [form, first, Portion::File(1)] {
+        assert_eq!(reserve(portion).await, Reserved::Busy);
+    }
+    catalog.release(&upload.id, under_way[1]).await.unwrap();
+    let again = reserve(first).await;
+    assert!(matches!(again, Reserved::Use(_)), "{again:?}");
+    assert_eq!(reserve(form).await, Reserved::Busy);
+    assert!(matches!(reserve(Portion::File(1)).await, Reserved::Use(_)));
 }

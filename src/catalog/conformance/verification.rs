@@ -1,7 +1,7 @@
 //! What was compared with the store.
 
 use super::samples::{at, manifest, name};
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, Listed};
 use crate::model::Prefix;
 
 /// An index that was not compared with the store finds an upload by its id, and no names.
@@ -17,13 +17,13 @@ pub async fn all(catalog: &dyn Catalog) {
         assert!(matches!(newest(text).await, Err(CatalogError::Rebuilding)));
     }
     assert!(matches!(
-        catalog.list(None, 1, at(9)).await,
+        catalog.list(None, 1, at(9), Listed::All).await,
         Err(CatalogError::Rebuilding)
     ));
     assert!(catalog.mark_verified(unverified).await.unwrap());
     assert!(catalog.unverified().await.unwrap().is_empty());
     assert_eq!(newest("a").await.unwrap(), Some(known.id));
     assert_eq!(newest("b").await.unwrap(), None);
-    let listed = catalog.list(None, 1, at(9)).await.unwrap();
+    let listed = catalog.list(None, 1, at(9), Listed::All).await.unwrap();
     assert_eq!(listed.entries.len(), 1);
 }

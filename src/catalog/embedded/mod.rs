@@ -44,7 +44,7 @@ use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
-use super::{Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Stats, Stretch};
+use super::{Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Listed, Stats, Stretch};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use file::IndexFile;
 use in_memory::InMemory;
@@ -319,9 +319,10 @@ impl Index for EmbeddedCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
+        listed: Listed,
     ) -> Result<Stretch, CatalogError> {
         self.require_complete()?;
-        self.read_blocking(move |shared| shared.list(after, limit, now))
+        self.read_blocking(move |shared| shared.list(after, limit, now, listed))
             .await
     }
 

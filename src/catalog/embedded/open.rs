@@ -16,7 +16,7 @@ use crate::catalog::Stats;
 use crate::model::{Clock, Manifest, Timestamp};
 
 /// The layout of the tables; an index of another layout is rebuilt.
-const SCHEMA: u64 = 4;
+const SCHEMA: u64 = 5;
 /// How many bytes of the file redb may hold in memory.
 pub const CACHE: usize = 64 * 1024 * 1024;
 

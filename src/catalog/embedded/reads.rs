@@ -8,7 +8,7 @@ use super::pending::{self, RecordChange};
 use super::tables::Snapshot;
 use super::{EmbeddedCatalog, SharedIndex, failed};
 use crate::catalog::record::Record;
-use crate::catalog::{CatalogError, Cursor, IndexEntry, Stretch};
+use crate::catalog::{CatalogError, Cursor, IndexEntry, Listed, Stretch};
 use crate::model::{FileName, Timestamp, UploadId};
 
 /// How many uploads one read for a listing passes, most of which may be over: some milliseconds.
@@ -99,7 +99,7 @@ impl SharedIndex {
             let recent = pending
                 .iter()
                 .filter_map(|(id, change)| change.as_ref().map(|record| (record, id)))
-                .filter(|(record, _)| record.is_alive(now) && record.names.contains(name))
+                .filter(|(record, _)| record.is_alive(now) && record.found_by().contains(name))
                 .filter(|(_, id)| !skip.contains(id))
                 .map(|(record, id)| (record.order(), *id, record.expires_at))
                 .max();
@@ -112,8 +112,10 @@ impl SharedIndex {
     pub fn latest(&self, names: &[&FileName]) -> Result<Option<Timestamp>, CatalogError> {
         self.view(|snapshot, pending| {
             let records = pending.iter().filter_map(|(_, change)| change.as_ref());
-            let of_one =
-                |record: &&Arc<Record>| names.iter().any(|name| record.names.contains(name));
+            let of_one = |record: &&Arc<Record>| {
+                let found_by = record.found_by();
+                names.iter().any(|name| found_by.contains(name))
+            };
             let mut latest = records.filter(of_one).map(|record| record.order()).max();
             for name in names {
                 latest = latest.max(snapshot.latest(name)?);
@@ -128,10 +130,11 @@ impl SharedIndex {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
+        listed: Listed,
     ) -> Result<Stretch, CatalogError> {
         self.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
-            let mut stretch = snapshot.list(after, limit, MAX_STEPS, now, &hidden)?;
+            let mut stretch = snapshot.list(after, limit, MAX_STEPS, now, listed, &hidden)?;
             let end = stretch.next;
             let place = |entry: &IndexEntry| Cursor {
                 created_at: entry.created_at,
@@ -142,7 +145,8 @@ impl SharedIndex {
                 after.is_none_or(|after| place < after) && end.is_none_or(|end| place >= end)
             };
             let recent = pending.into_iter().filter_map(|(id, change)| {
-                let record = change.filter(|record| record.is_alive(now))?;
+                let record =
+                    change.filter(|record| record.is_alive(now) && record.is_in(listed))?;
                 Some(record.entry(id)).filter(within)
             });
             stretch.entries.extend(recent);

@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::EmbeddedCatalog;
-use crate::catalog::{CatalogError, Limit, Reservations, Reserved};
-use crate::model::{Timestamp, UploadId};
+use crate::catalog::reservations::Room;
+use crate::catalog::{CatalogError, Limit, Reservation, Reservations, Reserved};
+use crate::model::{Manifest, Timestamp, UploadId};
 
 /// The reserved uses, by upload.
 #[derive(Debug, Default)]
@@ -21,39 +22,43 @@ pub struct ReservationTable {
 
 #[derive(Debug, Default)]
 struct UploadUses {
-    /// What the manifest has recorded, as far as the index was told.
-    used: u64,
-    /// Until when each use is reserved, by number.
-    reserved: HashMap<u64, Timestamp>,
+    /// The generation of the manifest that was seen last.
+    generation: u64,
+    /// Until when each use is reserved.
+    reserved: HashMap<Reservation, Timestamp>,
 }
 
 impl ReservationTable {
     fn reserve(&mut self, limit: &Limit, now: Timestamp, until: Timestamp) -> Reserved {
         let uses = self.uploads.entry(limit.id).or_default();
         uses.reserved.retain(|_, end| *end > now);
-        uses.used = uses.used.max(limit.used);
-        let left = limit.max.saturating_sub(uses.used);
-        if left == 0 {
-            return Reserved::Spent;
+        if uses.generation > limit.generation {
+            return Reserved::Stale;
         }
-        if uses.reserved.len() as u64 >= left {
-            return Reserved::Busy;
+        match limit.room(uses.reserved.keys().map(|known| known.portion)) {
+            Room::Spent => return Reserved::Spent,
+            Room::Busy => return Reserved::Busy,
+            Room::Left => {}
         }
         self.last += 1;
-        uses.reserved.insert(self.last, until);
-        Reserved::Use(self.last)
+        let reservation = Reservation {
+            number: self.last,
+            portion: limit.portion,
+        };
+        uses.reserved.insert(reservation, until);
+        Reserved::Use(reservation)
     }
 
-    fn commit(&mut self, id: &UploadId, number: u64, used: u64) {
-        if let Some(uses) = self.uploads.get_mut(id) {
-            uses.reserved.remove(&number);
-            uses.used = uses.used.max(used);
+    fn commit(&mut self, reservation: Reservation, manifest: &Manifest) {
+        if let Some(uses) = self.uploads.get_mut(&manifest.id) {
+            uses.reserved.remove(&reservation);
+            uses.generation = uses.generation.max(manifest.generation);
         }
     }
 
-    fn release(&mut self, id: &UploadId, number: u64) {
+    fn release(&mut self, id: &UploadId, reservation: Reservation) {
         if let Some(uses) = self.uploads.get_mut(id) {
-            uses.reserved.remove(&number);
+            uses.reserved.remove(&reservation);
         }
     }
 
@@ -79,13 +84,17 @@ impl Reservations for EmbeddedCatalog {
         Ok(self.reservations().reserve(limit, now, now.after(ttl)))
     }
 
-    async fn commit(&self, id: &UploadId, number: u64, used: u64) -> Result<(), CatalogError> {
-        self.reservations().commit(id, number, used);
+    async fn commit(
+        &self,
+        reservation: Reservation,
+        manifest: &Manifest,
+    ) -> Result<(), CatalogError> {
+        self.reservations().commit(reservation, manifest);
         Ok(())
     }
 
-    async fn release(&self, id: &UploadId, number: u64) -> Result<(), CatalogError> {
-        self.reservations().release(id, number);
+    async fn release(&self, id: &UploadId, reservation: Reservation) -> Result<(), CatalogError> {
+        self.reservations().release(id, reservation);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use redb::{
 
 use super::pending::RecordChange;
 use crate::catalog::record::Record;
-use crate::catalog::{Cursor, IndexEntry, Stats, Stretch};
+use crate::catalog::{Cursor, IndexEntry, Listed, Stats, Stretch};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 type Bytes = &'static [u8];
@@ -91,7 +91,7 @@ impl<'t> Tables<'t> {
             let time = time_key(record.created_at, id);
             self.by_time.remove(&time[..])?;
             let order = time_key(record.order(), id);
-            for name in &record.names {
+            for name in record.found_by() {
                 self.by_name.remove(&name_key(name, &order)[..])?;
             }
             if let Some(due) = record.due {
@@ -106,7 +106,7 @@ impl<'t> Tables<'t> {
             let end = end(record);
             self.by_time.insert(&time[..], end)?;
             let order = time_key(record.order(), id);
-            for name in &record.names {
+            for name in record.found_by() {
                 self.by_name.insert(&name_key(name, &order)[..], end)?;
             }
             if let Some(due) = record.due {
@@ -184,14 +184,15 @@ impl Snapshot {
         Ok(Some(None))
     }
 
-    /// Up to `limit` uploads before `after` that are alive and not `hidden`, newest first. Passes
-    /// no more than `steps` uploads, and reads the records of those that it answers.
+    /// Up to `limit` of the `listed` uploads before `after` that are alive and not `hidden`, newest
+    /// first. Passes no more than `steps` uploads, and reads the records of those that are alive.
     pub fn list(
         &self,
         after: Option<Cursor>,
         limit: usize,
         steps: usize,
         now: Timestamp,
+        listed: Listed,
         hidden: &HashSet<UploadId>,
     ) -> Result<Stretch, redb::Error> {
         let end = after.map_or_else(
@@ -214,6 +215,7 @@ impl Snapshot {
             if !over && !hidden.contains(&id) {
                 let value = uploads.get(id.as_str().as_bytes())?;
                 let record = value.map(|value| decode(value.value())).transpose()?;
+                let record = record.filter(|record| record.is_in(listed));
                 stretch
                     .entries
                     .extend(record.map(|record| record.entry(id)));

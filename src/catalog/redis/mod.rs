@@ -32,7 +32,7 @@ use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 use super::orders::Orders;
 use super::{
-    Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Markers, Outages, Presence,
+    Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Listed, Markers, Outages, Presence,
     SharedProgress, Stats, Stretch,
 };
 use crate::coordination::{self, Events, Keys, Link, RedisMessage};
@@ -217,8 +217,9 @@ impl Index for RedisCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
+        listed: Listed,
     ) -> Result<Stretch, CatalogError> {
-        self.list_all(after, limit, now).await
+        self.list_all(after, limit, now, listed).await
     }
 
     async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {

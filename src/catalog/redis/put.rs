@@ -18,7 +18,7 @@ impl RedisCatalog {
     ) -> Result<(bool, Option<Timestamp>), CatalogError> {
         let record = Record::of(manifest);
         let mut highest = None;
-        if create {
+        if create && !record.found_by().is_empty() {
             self.orders.record(manifest);
             highest = self.name(&manifest.id, &record).await?;
         }
@@ -65,7 +65,9 @@ impl RedisCatalog {
         record: &Record,
     ) -> Result<Option<Timestamp>, CatalogError> {
         let args = [millis(record.order()), id.to_string()];
-        let highest: Vec<String> = self.each_name(scripts::NAME, &record.names, &args).await?;
+        let highest: Vec<String> = self
+            .each_name(scripts::NAME, record.found_by(), &args)
+            .await?;
         let highest = highest.iter().filter_map(|order| order.parse().ok());
         Ok(highest.max().map(Timestamp::from_millis))
     }

@@ -10,6 +10,7 @@ use redis::cmd;
 
 use super::shards::Shards;
 use super::{RESERVATION_TTL, scripts};
+use crate::catalog::Reservation;
 use crate::coordination::Link;
 use crate::model::UploadId;
 
@@ -31,7 +32,7 @@ struct RenewalState {
     /// The open uploads, and when each was shown last, or began.
     open: HashMap<UploadId, Instant>,
     /// The reserved uses, and when each was renewed last.
-    uses: HashMap<(UploadId, u64), Instant>,
+    uses: HashMap<(UploadId, Reservation), Instant>,
 }
 
 /// An upload that is shown as open until this is dropped.
@@ -68,13 +69,14 @@ impl Renewals {
     }
 
     /// Renews a reserved use from now on.
-    pub fn add(&self, id: UploadId, number: u64) {
-        self.state().uses.insert((id, number), Instant::now());
+    pub fn add(&self, id: UploadId, reservation: Reservation) {
+        let key = (id, reservation);
+        self.state().uses.insert(key, Instant::now());
     }
 
     /// Stops renewing a use.
-    pub fn remove(&self, id: &UploadId, number: u64) {
-        self.state().uses.remove(&(*id, number));
+    pub fn remove(&self, id: &UploadId, reservation: Reservation) {
+        self.state().uses.remove(&(*id, reservation));
     }
 
     fn state(&self) -> MutexGuard<'_, RenewalState> {
@@ -91,7 +93,10 @@ impl Renewals {
         // All at once, so that a slow server delays its own keys alone. There are no more of them
         // than connections.
         let open = join_all(open.iter().map(|id| self.show(id)));
-        let uses = join_all(uses.iter().map(|(id, number)| self.prolong(id, *number)));
+        let uses = uses
+            .iter()
+            .map(|(id, reserved)| self.prolong(id, *reserved));
+        let uses = join_all(uses);
         tokio::join!(open, uses);
     }
 
@@ -105,9 +110,10 @@ impl Renewals {
     }
 
     /// Prolongs the reservation of a use, unless it was released since.
-    pub async fn prolong(&self, id: &UploadId, number: u64) {
+    pub async fn prolong(&self, id: &UploadId, reservation: Reservation) {
         let key = self.shards.of(id, &["taken"]);
-        let args = [number.to_string(), RESERVATION_TTL.as_millis().to_string()];
+        let ttl = RESERVATION_TTL.as_millis().to_string();
+        let args = [reservation.to_string(), ttl];
         let _ = self.link.eval::<u8>(scripts::PROLONG, &key, &args).await;
     }
 }

@@ -118,10 +118,12 @@ end
 local whole = redis.call('GET', KEYS[2]) == string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 return {whole and 1 or 0, found}";
 
-/// Whether an upload may be alive, by its record. Keys: record, built. Argument: now.
-pub const ALIVE: &str = r"#!lua flags=no-writes
-local record = redis.call('HMGET', KEYS[1], 'g', 'e', 'x')
+/// Whether a name may lead to an upload, by its record: it is alive, and its downloads are not limited
+/// (older versions have recorded the names of such). Keys: record, built. Argument: now.
+pub const FOUND: &str = r"#!lua flags=no-writes
+local record = redis.call('HMGET', KEYS[1], 'g', 'e', 'x', 'l')
 if not record[1] then return 1 end
+if (record[4] or '') ~= '' then return 0 end
 if record[3] ~= '1' and (record[2] == '' or tonumber(record[2]) > tonumber(ARGV[1])) then return 1 end
 local whole = redis.call('GET', KEYS[2]) == string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 return whole and 0 or 1";
@@ -142,7 +144,8 @@ while true do
     local id = page[i]
     if page[i + 1] ~= ARGV[1] or id < ARGV[2] then
       local record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'n', 'l', 'x')
-      if record[1] and record[7] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
+      local shown = ARGV[6] == '1' or (record[6] or '') == ''
+      if record[1] and shown and record[7] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
         -- Of more names than one, only how many there are.
         if string.find(record[5], '/', 2, true) then record[5] = string.gsub(record[5], '[^/]+', '') end
         found[#found + 1] = {id, record[1], record[2], record[3], record[4], record[5], record[6] or '?'}
@@ -166,31 +169,50 @@ pub const POSTPONE: &str = r"#!lua flags=allow-oom
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[2], ARGV[2], ARGV[1]) end
 return 1";
 
-/// Reserves one use. Keys: taken, record. Arguments: number, the most uses, the uses that the
-/// manifest has, for how long. Answers 0 when it is reserved, 1 when all are reserved, 2 when all
-/// are spent.
+/// Reserves one use of each file in a portion of an upload. Keys: taken, record. Arguments: the
+/// reservation, the most uses, the generation of the manifest, for how long, the place of the file
+/// (nothing for the form), the most uses of a file in the portion, and then place and uses of
+/// each file that has fewer. Answers 0 when it is reserved, 1 when all that are left are reserved, 2
+/// when all of a file are spent, 3 when a later manifest is recorded.
 pub const RESERVE: &str = r"#!lua
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now))
-local used = math.max(tonumber(ARGV[3]), tonumber(redis.call('HGET', KEYS[2], 'u') or '0'))
-local left = tonumber(ARGV[2]) - used
-if left <= 0 then return 2 end
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= left then return 1 end
+local known = redis.call('HGET', KEYS[2], 'g')
+if known and tonumber(known) > tonumber(ARGV[3]) then return 3 end
+local max, most = tonumber(ARGV[2]), tonumber(ARGV[6])
+if most >= max then return 2 end
+local used, forms, files = {}, 0, {}
+for i = 7, #ARGV, 2 do used[ARGV[i]] = tonumber(ARGV[i + 1]) end
+for _, other in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local file = string.match(other, '/(%d+)$')
+  if other == ARGV[1] then
+    -- The command runs once more.
+  elseif file then files[file] = (files[file] or 0) + 1
+  else forms = forms + 1 end
+end
+if ARGV[5] ~= '' then
+  most = most + (files[ARGV[5]] or 0)
+else
+  local above = most
+  for file, reserved in pairs(files) do above = math.max(above, (used[file] or most) + reserved) end
+  most = above
+end
+if most + forms >= max then return 1 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 0";
 
 /// Prolongs the reservation of a use, unless it was released meanwhile. Key: taken. Arguments:
-/// number, for how long.
+/// reservation, for how long.
 pub const PROLONG: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[2]), ARGV[1])
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
-/// Turns a reserved use into a spent one. Keys: taken, record. Arguments: number, uses of the
-/// manifest.
+/// Turns a reserved use into a spent one. Keys: taken, record. Arguments: reservation, uses of the
+/// manifest, for older instances.
 pub const COMMIT: &str = r"#!lua flags=allow-oom
 redis.call('ZREM', KEYS[1], ARGV[1])
 if redis.call('EXISTS', KEYS[2]) == 1 and tonumber(redis.call('HGET', KEYS[2], 'u') or '0') < tonumber(ARGV[2]) then

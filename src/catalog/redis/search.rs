@@ -7,7 +7,7 @@ use redis::cmd;
 
 use super::shards::Shards;
 use super::{RedisCatalog, failed, millis, scripts};
-use crate::catalog::{CatalogError, Cursor, Downloads, IndexEntry, Stretch};
+use crate::catalog::{CatalogError, Cursor, Downloads, IndexEntry, Listed, Stretch};
 use crate::model::{FileName, Prefix, Timestamp, UploadId};
 
 /// How many candidates for a name are asked for at once.
@@ -47,8 +47,8 @@ impl RedisCatalog {
                     continue;
                 }
                 let keys = self.shards.of(&id, &["upload", "built!"]);
-                let alive: u8 = self.eval(scripts::ALIVE, &keys, &[millis(now)]).await?;
-                if alive == 1 {
+                let found: u8 = self.eval(scripts::FOUND, &keys, &[millis(now)]).await?;
+                if found == 1 {
                     return Ok(Some(id));
                 }
             }
@@ -61,6 +61,7 @@ impl RedisCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
+        listed: Listed,
     ) -> Result<Stretch, CatalogError> {
         let (before, id) = match after {
             Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
@@ -69,7 +70,8 @@ impl RedisCatalog {
         // Uploads are spread evenly: each shard is asked for somewhat more than its part.
         let part = limit.min(MIN_PER_SHARD + 4 * limit / Shards::COUNT);
         let (part, reads) = (part.to_string(), MAX_READS.to_string());
-        let args = [before, id, part, millis(now), reads];
+        let all = u8::from(listed == Listed::All).to_string();
+        let args = [before, id, part, millis(now), reads, all];
         let keys = |tag: &str| {
             let names = ["all", "built", "upload:"];
             names.map(|name| self.shards.key(tag, name)).to_vec()

@@ -1,6 +1,7 @@
 use super::*;
-use crate::catalog::{Limit, Reservations as _, Reserved, Verification as _, conformance};
+use crate::catalog::{Limit, Listed, Reservations as _, Reserved, Verification as _, conformance};
 use crate::coordination::{Address, testing as server};
+use crate::model::Portion;
 
 mod room;
 
@@ -59,7 +60,7 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
     for name in [b"a", b"b"] {
         assert!(matches!(newest(name).await, Err(CatalogError::Rebuilding)));
     }
-    let listed = catalog.list(None, 9, now).await;
+    let listed = catalog.list(None, 9, now, Listed::All).await;
     assert!(matches!(listed, Err(CatalogError::Rebuilding)));
     // What an instance has learnt of a server holds for that run of the server alone.
     let early = catalog.unverified().await.unwrap();
@@ -118,7 +119,7 @@ async fn a_use_released_while_it_is_renewed_stays_released() {
     let mut upload = conformance::manifest(1, &["a"]);
     upload.max_downloads = Some(1);
     catalog.record(&upload).await.unwrap();
-    let limit = Limit::of(&upload).unwrap();
+    let limit = Limit::of(&upload, Portion::File(0)).unwrap();
     let reserve = async || catalog.reserve(&limit, RESERVATION_TTL).await.unwrap();
     let Reserved::Use(number) = reserve().await else {
         panic!("it is free");
@@ -152,7 +153,7 @@ async fn a_command_outlives_its_connection() {
         let (newest, found, listed) = tokio::join!(
             catalog.newest(&name, now, &[]),
             catalog.find(&upload.id),
-            catalog.list(None, 1, now)
+            catalog.list(None, 1, now, Listed::All)
         );
         assert_eq!(newest.unwrap(), Some(upload.id));
         assert_eq!(found.unwrap().unwrap().id, upload.id);

@@ -77,7 +77,7 @@ fn upload(command: clap::Command) -> clap::Command {
         Arg::new("max-downloads")
             .long("max-downloads")
             .value_name("N")
-            .help("Allow so many complete downloads")
+            .help("Allow so many complete downloads of each file")
             .value_parser(value_parser!(u64).range(1..)),
         Arg::new("chunk")
             .long("chunk")

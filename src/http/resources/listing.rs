@@ -11,7 +11,7 @@ use futures_util::stream;
 use http::{HeaderValue, Method, header};
 
 use super::upload_json;
-use crate::delivery::{DeliveryError, Listing, ListingCursor};
+use crate::delivery::{DeliveryError, Listed, Listing, ListingCursor};
 use crate::http::AppState;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
@@ -21,7 +21,7 @@ use crate::http::rules::query::parse_query;
 const PAGE: usize = 100;
 pub(super) const MAX_PAGE: usize = 1000;
 
-/// The uploads, newest first. An error after the head breaks the body off.
+/// The uploads, newest first; those with limited downloads for `admin` alone. An error after the head breaks the body off.
 pub async fn list(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
@@ -37,7 +37,11 @@ pub async fn list(
             _ => {}
         }
     }
-    let listing = app.delivery.list(after, limit).await?;
+    let listed = match access.allows(Scope::Admin, &headers) {
+        true => Listed::All,
+        false => Listed::Unlimited,
+    };
+    let listing = app.delivery.list(after, limit, listed).await?;
     let body = match method {
         // The length of the body is known only once it is written: the answer gives none.
         Method::HEAD => Body::from_stream(stream::empty::<Result<Bytes, Infallible>>()),

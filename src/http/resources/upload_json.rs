@@ -37,6 +37,7 @@ pub struct UploadJson<'a> {
     #[serde(serialize_with = "optional_text")]
     expires_at: Option<Timestamp>,
     max_downloads: Option<u64>,
+    downloads_left: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delete_token: Option<&'a str>,
     /// Id and delete token in one.
@@ -54,6 +55,7 @@ struct FileJson<'a> {
     media_type: &'a str,
     sha256: Option<Digest>,
     url: String,
+    downloads_left: Option<u64>,
 }
 
 /// An upload in a listing.
@@ -101,6 +103,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
             media_type: file.served_type(),
             sha256: file.sha256,
             url: file_url(manifest, file, base),
+            downloads_left: manifest.downloads_left_of(file),
         })
         .collect();
     let url = match files.as_slice() {
@@ -120,6 +123,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
         created_at: manifest.created_at,
         expires_at: manifest.expires_at,
         max_downloads: manifest.max_downloads,
+        downloads_left: manifest.downloads_left(),
         delete_token: None,
         manage_key: None,
     }

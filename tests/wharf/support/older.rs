@@ -63,6 +63,17 @@ impl OlderStore {
         content(&stored.unwrap_or(&self.fixture["objects"])[path])
     }
 
+    /// The manifests and tombstones.
+    pub fn records(&self) -> Vec<String> {
+        let stored = self.fixture.get("files");
+        let stored = stored.unwrap_or(&self.fixture["objects"]);
+        let records = stored.as_object().unwrap().iter();
+        records
+            .filter(|(path, _)| path.ends_with(".json") && !path.contains(".wharf/"))
+            .map(|(_, stored)| stored.as_str().unwrap().to_owned())
+            .collect()
+    }
+
     /// Puts the files into a folder.
     pub fn unpack(&self, folder: &Path) {
         for (path, stored) in self.fixture["files"].as_object().unwrap() {

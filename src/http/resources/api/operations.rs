@@ -111,7 +111,7 @@ impl Described {
         .query(
             "max_downloads",
             or_empty(json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX })),
-            "How many complete downloads there may be",
+            "How many complete downloads of each file there may be: a form takes one of each of its files",
         )
     }
 }

@@ -55,12 +55,13 @@ pub fn all() -> Value {
                 "type": { "type": "string", "description": "The media type, as the part gave it; guessed from the name where it gave none or application/octet-stream" },
                 "sha256": nullable(digest.clone()),
                 "url": { "type": "string", "format": "uri-reference" },
+                "downloads_left": nullable(count.clone()),
             },
         },
         "Upload": {
             "type": "object",
-            "required": ["id", "url", "name", "size", "type", "sha256", "files", "fields", "created_at", "expires_at", "max_downloads"],
-            "description": "name, size, type and sha256 are the first file's; url is the file's when there is just one, else the form's",
+            "required": ["id", "url", "name", "size", "type", "sha256", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left"],
+            "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, size, type and sha256 are the first file's; url is the file's when there is just one, else the form's",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
                 "url": { "type": "string", "format": "uri-reference" },
@@ -76,6 +77,7 @@ pub fn all() -> Value {
                 "created_at": time,
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
+                "downloads_left": nullable(count.clone()),
             },
         },
         "Summary": {

@@ -104,7 +104,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         Some(time) => language.say("until", &[("time", &words::minute(time))]),
     };
     let left = manifest.max_downloads.map(|max| {
-        let left = max.saturating_sub(manifest.used).to_string();
+        let left = manifest.downloads_left().unwrap_or(max).to_string();
         language.say("left_of", &[("n", &left), ("max", &max.to_string())])
     });
     json!({
@@ -165,6 +165,7 @@ mod tests {
                 media_type: media_type.to_owned(),
                 given_type: None,
                 sha256: None,
+                used: None,
                 rest: Default::default(),
             };
             assert_eq!(preview(&file), expected, "{media_type}");

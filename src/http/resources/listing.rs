@@ -8,11 +8,12 @@ use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::upload_json;
 use crate::delivery::{DeliveryError, Listed, Listing, ListingCursor};
 use crate::http::AppState;
+use crate::http::rules::access::Scope;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
@@ -21,12 +22,14 @@ use crate::http::rules::query::parse_query;
 const PAGE: usize = 100;
 pub(super) const MAX_PAGE: usize = 1000;
 
-/// The uploads, newest first; those with limited downloads for `admin` alone. An error after the head breaks the body off.
+/// The uploads, newest first; those with limited downloads for `admin` alone. An error after the
+/// head breaks the body off.
 pub async fn list(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
     Extension(origin): Extension<Origin>,
     method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut limit = PAGE;
     let mut after = None;
@@ -37,7 +40,7 @@ pub async fn list(
             _ => {}
         }
     }
-    let listed = match access.allows(Scope::Admin, &headers) {
+    let listed = match app.options.access.allows(Scope::Admin, &headers) {
         true => Listed::All,
         false => Listed::Unlimited,
     };

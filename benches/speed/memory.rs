@@ -164,6 +164,7 @@ fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
                 media_type: "application/octet-stream".to_owned(),
                 given_type: None,
                 sha256: None,
+                used: None,
                 rest: Default::default(),
             };
             let field = b"f"[..].into();

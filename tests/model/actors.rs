@@ -2,7 +2,8 @@
 //! them all others may act, and the process may end.
 
 use crate::world::{
-    FIRST, Key, LATER, Manifest, Message, NEVER, Note, Rules, STALE, WIRE, World, Write, Written,
+    FILES, FIRST, Files, Key, LATER, Manifest, Message, NEVER, Note, Rules, STALE, WIRE, World,
+    Write, Written,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,9 +19,10 @@ pub enum Role {
     ProlongForEver,
     /// Deletes it (`Repository::remove` for a `DELETE`).
     Delete,
-    /// Downloads it as one that is limited (`Uses::commit`); reservations are not asked,
-    /// for Redis may have lost them.
+    /// Downloads its form, or one file of it, as one that is limited (`Uses::commit`); reservations
+    /// are not asked, for Redis may have lost them.
     Download,
+    DownloadFile,
     /// Removes what is over (`Sweeper::settle`), whether or not it has the lease.
     Sweep,
     /// Brings the index up to the store (`Repository::index`), and ends removals that were cut
@@ -106,7 +108,8 @@ pub fn step(world: &World, rules: &Rules, place: usize, faults: bool, next: &mut
         Role::Prolong => turn.prolong(LATER),
         Role::ProlongForEver => turn.prolong(NEVER),
         Role::Delete => turn.delete(),
-        Role::Download => turn.download(),
+        Role::Download => turn.download([true; FILES]),
+        Role::DownloadFile => turn.download([true, false]),
         Role::Sweep => turn.sweep(),
         Role::Compare => turn.compare(),
         Role::Orphans => turn.orphans(),
@@ -196,7 +199,7 @@ impl Turn<'_> {
         let manifest = Manifest {
             generation: 1,
             deadline,
-            used: 0,
+            used: [0; FILES],
             most,
         };
         let (time, over) = (self.world.time, self.over());
@@ -444,35 +447,46 @@ impl Turn<'_> {
         }
     }
 
-    fn download(&mut self) {
-        let over = self.over();
-        let breaks_off = self.rules.gone_breaks_off;
+    fn download(&mut self, files: Files) {
+        let (over, rules) = (self.over(), *self.rules);
+        let breaks_off = rules.gone_breaks_off;
+        let serve = move |world: &mut World| {
+            for (served, wanted) in world.known.served.iter_mut().zip(files) {
+                *served += u8::from(wanted);
+            }
+        };
         match (self.at(), self.world.key) {
-            (At::Start, Key::Live(manifest)) if !manifest.is_over(self.world.time) => {
+            (At::Start, Key::Live(manifest))
+                if !manifest.is_over(self.world.time) && manifest.allows(&rules, files) =>
+            {
                 self.goes("GET: begins", At::Heard, |_| {});
             }
-            (At::Heard, Key::Live(manifest)) if manifest.is_spent() => {
+            (At::Heard, Key::Live(manifest)) if !manifest.allows(&rules, files) => {
                 self.goes("GET: breaks off", over, |_| {});
             }
             (At::Heard, Key::Live(manifest)) => {
                 self.goes("GET: reads again", At::Decided(manifest), |_| {});
             }
             (At::Heard, _) => self.goes("GET: it is gone", over, |world| {
-                world.known.served += u8::from(!breaks_off);
+                if !breaks_off {
+                    serve(world);
+                }
             }),
             (At::Decided(read), _) => {
-                let manifest = Manifest {
+                let mut manifest = Manifest {
                     generation: read.generation + 1,
-                    used: read.used + 1,
                     ..read
                 };
+                for (used, wanted) in manifest.used.iter_mut().zip(files) {
+                    *used += u8::from(wanted);
+                }
                 let replace = Write::Replace(manifest);
                 self.write("GET: keeps its use", replace, |world, written| {
                     match written {
-                        Some(Written::Done) => world.known.served += 1,
+                        Some(Written::Done) => serve(world),
                         Some(Written::Changed) => return At::Heard,
-                        Some(_) => world.known.served += u8::from(!breaks_off),
-                        None => {}
+                        Some(_) if !breaks_off => serve(world),
+                        Some(_) | None => {}
                     }
                     over
                 });

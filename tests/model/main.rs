@@ -35,12 +35,14 @@ const NONE: Mishaps = Mishaps {
 const PARTNERS: [Role; 6] = [Prolong, Delete, Sweep, Sweep, Orphans, Compare];
 
 /// Who meets others.
-const MORE: [([Role; 4], Mishaps); 8] = [
+const MORE: [([Role; 4], Mishaps); 10] = [
     ([CommitForEver, Delete, Orphans, Compare], NONE),
     ([CommitForEver, Delete, Delete, ProlongForEver], NONE),
     ([CommitForEver, Orphans, Orphans, Compare], LOSES),
     ([CommitLimited, Download, Download, Sweep], NONE),
     ([CommitLimited, Download, Delete, Sweep], NONE),
+    ([CommitLimited, Download, DownloadFile, Sweep], NONE),
+    ([CommitLimited, DownloadFile, DownloadFile, Download], NONE),
     ([Commit, Prolong, Sweep, Order], NONE),
     ([Commit, Prolong, Order, Compare], GOES_BACK),
     ([Commit, ProlongForEver, Order, Compare], GOES_BACK),
@@ -111,4 +113,5 @@ fn no_rule_can_be_left_out() {
     breaks(holed, without(|rules| rules.late_commit_keeps = false));
     let twice = "one use was given twice";
     breaks(twice, without(|rules| rules.gone_breaks_off = false));
+    breaks(twice, without(|rules| rules.all_or_none = false));
 }

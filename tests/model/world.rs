@@ -1,4 +1,4 @@
-//! What there is: one upload of one file, its key in the store, its place in the index, the
+//! What there is: one upload of two files, its key in the store, its place in the index, the
 //! messages on their way, and what its clients were told. Time goes in ticks.
 
 use crate::actors::{Actor, Role};
@@ -15,6 +15,10 @@ pub const STALE: u8 = 1;
 pub const LATE: u8 = 1;
 /// The last tick.
 pub const END: u8 = 4;
+/// How many files the upload has.
+pub const FILES: usize = 2;
+/// Which of them a download fetches.
+pub type Files = [bool; FILES];
 /// How many messages may be late at a time.
 pub const WIRE: usize = 2;
 
@@ -44,6 +48,8 @@ pub struct Rules {
     /// A limited download whose upload was removed meanwhile is broken off: its use cannot be
     /// counted.
     pub gone_breaks_off: bool,
+    /// A form is given out only where each of its files may be; else where any of them may.
+    pub all_or_none: bool,
 }
 
 impl Rules {
@@ -59,6 +65,7 @@ impl Rules {
         manifest_asked: true,
         order_compared: true,
         gone_breaks_off: true,
+        all_or_none: true,
     };
 }
 
@@ -66,8 +73,9 @@ impl Rules {
 pub struct Manifest {
     pub generation: u8,
     pub deadline: u8,
-    pub used: u8,
-    /// The most uses; 0 where they are not counted.
+    /// Of each file.
+    pub used: [u8; FILES],
+    /// The most uses of each; 0 where they are not counted.
     pub most: u8,
 }
 
@@ -77,7 +85,17 @@ impl Manifest {
     }
 
     pub fn is_spent(&self) -> bool {
-        self.most > 0 && self.used >= self.most
+        self.most > 0 && self.used.iter().all(|used| *used >= self.most)
+    }
+
+    /// Whether these files may be downloaded once more.
+    pub fn allows(&self, rules: &Rules, files: Files) -> bool {
+        let mut wanted = self.used.iter().zip(files).filter(|(_, wanted)| *wanted);
+        let left = |used: u8| self.most == 0 || used < self.most;
+        match rules.all_or_none {
+            true => wanted.all(|(used, _)| left(*used)),
+            false => wanted.any(|(used, _)| left(*used)),
+        }
     }
 }
 
@@ -145,10 +163,10 @@ pub struct Known {
     pub deleted: bool,
     /// There was a tombstone, or a removed manifest.
     pub gone: bool,
-    /// The last use was kept.
+    /// The last use of the last file was kept.
     pub spent: bool,
-    /// Whole downloads of a limited upload.
-    pub served: u8,
+    /// Whole downloads of each file of a limited upload.
+    pub served: [u8; FILES],
 }
 
 /// What Redis may still lose.
@@ -284,7 +302,7 @@ impl World {
                 let manifest = Manifest {
                     generation: 1,
                     deadline: FIRST,
-                    used: 0,
+                    used: [0; FILES],
                     ..record
                 };
                 world.index = Index::default();
@@ -350,7 +368,7 @@ impl World {
         if due && !live && !delete_asked && !spent {
             return Err("what was answered is gone before its time");
         }
-        if served > 1 {
+        if served.iter().any(|served| *served > 1) {
             return Err("one use was given twice");
         }
         Ok(())

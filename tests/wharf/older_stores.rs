@@ -182,6 +182,7 @@ fn manifests_of_every_kind_are_valid() {
         let json = stored.json();
         let files = json["files"].as_array().unwrap();
         let last = files.last().unwrap()["name"].as_str().unwrap();
+        let last = encoded(last);
         let path = format!("/files/{}/{last}", json["id"].as_str().unwrap());
         assert_eq!(server.get(&path).status, 200);
     }

@@ -12,8 +12,10 @@ use crate::support::{Form, Response, noise, try_request};
 const PATIENCE: Duration = Duration::from_secs(4);
 /// What every `PATCH` asks for. Those that are carried out late only move the deadline on.
 pub const PROLONGED: Duration = Duration::from_secs(8);
-/// How often the limited uploads can be downloaded.
+/// How often each file of the limited uploads can be downloaded.
 const MOST: u64 = 3;
+/// The name of their second file, and what it holds.
+const SECOND: &str = "second.bin";
 
 /// An upload that was answered with 201.
 pub struct Upload {
@@ -29,10 +31,11 @@ pub struct Upload {
     /// When a `DELETE` was sent, and when it was confirmed.
     pub asked_to_go: bool,
     pub deleted: Option<SystemTime>,
-    /// Whether its downloads are counted, and how many may be used, and were whole.
+    /// Whether its downloads are counted; then it has a second file. How many of each file may be
+    /// used, and were whole.
     pub limited: bool,
-    maybe_used: u64,
-    pub whole: u64,
+    maybe_used: [u64; 2],
+    whole: [u64; 2],
 }
 
 impl Upload {
@@ -43,7 +46,7 @@ impl Upload {
 
     /// Whether it must be there at `time`.
     pub fn must_be_there(&self, time: SystemTime) -> bool {
-        let used = self.limited && self.maybe_used >= MOST;
+        let used = self.limited && self.maybe_used.iter().all(|used| *used >= MOST);
         !self.asked_to_go && !used && self.deadline().is_none_or(|deadline| time < deadline)
     }
 
@@ -151,6 +154,11 @@ impl<'a> Client<'a> {
         let form = Form::new()
             .file("f", &name, &content)
             .text("t", "beside it");
+        let limited = options.contains("max");
+        let form = match limited {
+            true => form.file("g", SECOND, SECOND.as_bytes()),
+            false => form,
+        };
         let content_type = form.content_type();
         let headers = [("Content-Type", content_type.as_str())];
         let path = format!("/upload{options}");
@@ -172,9 +180,9 @@ impl<'a> Client<'a> {
             maybe_prolonged: false,
             asked_to_go: false,
             deleted: None,
-            limited: options.contains("max"),
-            maybe_used: 0,
-            whole: 0,
+            limited,
+            maybe_used: [0; 2],
+            whole: [0; 2],
         });
     }
 
@@ -249,23 +257,53 @@ impl<'a> Client<'a> {
         let Some(place) = self.choose(|_| true) else {
             return;
         };
+        if self.uploads[place].limited {
+            return self.download_limited(place);
+        }
         let path = self.uploads[place].path();
         let sent = SystemTime::now();
-        let answer = self.request("GET", &path, &[], b"");
+        let Some(answer) = self.request("GET", &path, &[], b"") else {
+            return;
+        };
+        self.uploads[place].check("id", sent, None, &answer);
+    }
+
+    /// Downloads one file of a limited upload, or its form, which takes one use of both.
+    fn download_limited(&mut self, place: usize) {
+        let upload = &self.uploads[place];
+        let (id, first) = (&upload.id, upload.path());
+        let portions = [
+            (first, [true, false]),
+            (format!("/files/{id}/{SECOND}"), [false, true]),
+            (format!("/download/{id}"), [true, true]),
+        ];
+        let (path, files) = self.random.pick(&portions);
+        let sent = SystemTime::now();
+        let answer = self.request("GET", path, &[], b"");
         let upload = &mut self.uploads[place];
         // What broke off may have been counted.
         let counted = answer
             .as_ref()
             .is_none_or(|answer| [200, 500, 503].contains(&answer.status));
-        upload.maybe_used += u64::from(counted);
+        let whole = matches!(&answer, Some(answer) if answer.status == 200 && answer.whole);
+        let mut used_up = false;
+        for file in (0..2).filter(|file| files[*file]) {
+            upload.maybe_used[file] += u64::from(counted);
+            used_up |= upload.maybe_used[file] >= MOST;
+            upload.whole[file] += u64::from(whole);
+            let served = upload.whole[file];
+            assert!(served <= MOST, "{} served too often", upload.id);
+        }
         let Some(answer) = answer else { return };
-        upload.whole += u64::from(answer.status == 200 && answer.whole);
-        assert!(
-            !upload.limited || upload.whole <= MOST,
-            "{} served too often",
-            upload.id
-        );
-        upload.check("id", sent, None, &answer);
+        match (answer.status, files) {
+            (404, _) if used_up => {}
+            // These have other bytes than the first file.
+            (200, [_, true]) => {
+                let gone = upload.must_be_gone(sent, None);
+                assert!(!gone, "{} is back: {:?}", upload.id, upload.promised);
+            }
+            _ => upload.check("id", sent, None, &answer),
+        }
     }
 }
 

@@ -121,7 +121,7 @@ impl Store {
             let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
             if json["gone"].is_null() {
                 let generation = json["generation"].as_u64().unwrap();
-                live.insert(id.to_owned(), (generation, json["expires_at"].as_i64()));
+                live.insert(id.to_owned(), (generation, time_of(&json["expires_at"])));
             }
         }
         Store { live, files }
@@ -130,6 +130,12 @@ impl Store {
     fn has(&self, id: &str) -> bool {
         self.live.contains_key(id) || self.files.contains(id)
     }
+}
+
+/// A time in a manifest: milliseconds in the first schema, RFC 3339 in the second.
+fn time_of(time: &serde_json::Value) -> Option<i64> {
+    let parsed = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    time.as_i64().or_else(|| time.as_str().map(parsed))
 }
 
 /// What the index knows.

@@ -15,6 +15,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::AppState;
 use super::rules::accept::Accept;
 use super::rules::access::{self, Access, Action, Caller, Gate};
+use super::rules::cookies;
 use super::rules::origin::Origin;
 use super::rules::problem::Problem;
 use crate::delivery::Lookup;
@@ -87,7 +88,8 @@ impl AppState {
 
     /// The refusal as an answer. A browser that opens an address without a secret is sent to the
     /// first page to be asked there: what it is given there it sends with every address of this
-    /// server (RFC 7617 section 2.2), those that scripts and pictures ask for too.
+    /// server (RFC 7617 section 2.2), those that scripts and pictures ask for too. It is sent there
+    /// once: one that has the secret in the address gives it when that address asks, and not before.
     fn turned_away(&self, problem: Problem, request: &Request) -> Response {
         let headers = request.headers();
         let opens = *request.method() == Method::GET
@@ -96,7 +98,8 @@ impl AppState {
                 .is_some_and(|mode| mode == "navigate")
             && Accept::of(headers).prefers_html();
         let secret = request.headers().contains_key(header::AUTHORIZATION);
-        if !opens || secret || !problem.asks_for_password() {
+        let asked = cookies::was_asked(headers);
+        if !opens || secret || asked || !problem.asks_for_password() {
             return problem.into_response();
         }
         let place = request
@@ -104,7 +107,12 @@ impl AppState {
             .path_and_query()
             .map_or("/", |place| place.as_str());
         let place = utf8_percent_encode(place, NON_ALPHANUMERIC);
-        see_other(&format!("{}/?{SIGN_IN}={place}", self.options.base_path))
+        let base = &self.options.base_path;
+        let mut response = see_other(&format!("{base}/?{SIGN_IN}={place}"));
+        if let Ok(cookie) = HeaderValue::from_str(&cookies::asked_cookie(base)) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
     }
 }
 

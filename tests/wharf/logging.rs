@@ -26,8 +26,8 @@ impl Unread {
                 "--open",
                 "--default-expires-in",
                 "never",
-                "--names",
-                "shared",
+                "--access",
+                "admin:root",
             ])
             .current_dir(dir.path())
             .stdout(Stdio::null())
@@ -50,7 +50,7 @@ impl Unread {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         let length = body.len();
         let head = format!(
-            "{head}Host: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+            "{head}Host: localhost\r\nAuthorization: Bearer root\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).unwrap();
         stream.write_all(body).unwrap();

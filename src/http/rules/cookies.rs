@@ -1,5 +1,5 @@
-//! The three cookies: an upload's delete token, for its page alone; a chosen language; and the
-//! token that the form of a page has as a field.
+//! The four cookies: an upload's delete token, for its page alone; a chosen language; the token that
+//! the form of a page has as a field; and that a browser was asked for a secret.
 
 use http::{HeaderMap, header};
 
@@ -12,7 +12,11 @@ const TOKEN_AGE: u32 = 30 * 24 * 3600;
 const FORM: &str = "wharf-form";
 /// The cookie of a reader who chose a language.
 const LANGUAGE: &str = "wharf-language";
-/// How long it lives, in seconds: a year.
+/// The cookie of a browser that was sent to the first page to be asked for a secret.
+const ASKED: &str = "wharf-asked";
+/// How long it lives, in seconds: as long as a person takes to type.
+const ASKED_AGE: u32 = 60;
+/// How long the language is remembered, in seconds: a year.
 const LANGUAGE_AGE: u32 = 365 * 24 * 3600;
 
 /// The cookie that carries a delete token to the page at `path` alone.
@@ -51,6 +55,16 @@ pub fn language_cookie(base: &str, code: &str) -> String {
     format!("{LANGUAGE}={code}; Path={base}/; Max-Age={LANGUAGE_AGE}; HttpOnly; SameSite=Lax")
 }
 
+/// The cookie that remembers for a while that a browser was sent to be asked for a secret.
+pub fn asked_cookie(base: &str) -> String {
+    format!("{ASKED}=1; Path={base}/; Max-Age={ASKED_AGE}; HttpOnly; SameSite=Lax")
+}
+
+/// Whether the browser was sent there a while ago.
+pub fn was_asked(headers: &HeaderMap) -> bool {
+    cookie(headers, ASKED).is_some()
+}
+
 /// The code of a language in the cookie.
 pub fn language(headers: &HeaderMap) -> Option<&str> {
     cookie(headers, LANGUAGE)
@@ -84,6 +98,7 @@ mod tests {
         assert_eq!(delete_token(&headers).as_deref(), Some("abc"));
         assert_eq!(language(&headers), Some("zh"));
         assert_eq!(form_token(&headers), None);
+        assert!(!was_asked(&headers));
         let token = "0123456789abcdefghijkl";
         let set = form_cookie("/b", token, "http");
         assert_eq!(

@@ -413,11 +413,6 @@ fn pages() -> Vec<Described> {
     ];
     vec![
         Described::new("get", "/", "page", "The page with the form")
-            .query(
-                "sign-in",
-                json!({ "type": "string" }),
-                "Has a browser ask for a secret first; the path to go to then",
-            )
             .answers(200, "A page", &html())
             .answers(303, "The secret is right: the path of sign-in", &[])
             .problems(&[401]),

@@ -150,18 +150,16 @@ fn a_code_is_explained_to_people_and_programs_in_their_language() {
             page.contains(title) && page.contains("<code>max_file_size</code>"),
             "{page}"
         );
-        assert!(page.contains("href=\"/w/problems\""), "{page}");
+        assert!(page.contains("/problems\""), "{page}");
         for path in ["/w/problems", "/w/problems/"] {
             let all = ask(path, "text/html", language).text();
-            assert!(all.contains("href=\"/w/problems/internal\""), "{all}");
+            assert!(all.contains("/problems/internal\""), "{all}");
         }
     }
     // The page of an error leads to it, and the document does.
     let refused = ask("/w/files/none", "text/html", "en");
     assert!(
-        refused
-            .text()
-            .contains("href=\"/w/problems/name-not-found\""),
+        refused.text().contains("/problems/name-not-found\""),
         "{}",
         refused.text()
     );

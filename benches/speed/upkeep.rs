@@ -150,7 +150,7 @@ fn expire(wharf: &Wharf, place: &Place, uploads: u64) -> Result<Ended> {
     let server = Server::start(place, &wharf.command(place))?;
     let watch = server.meter.watch();
     let mut connection = Connection::open(server.address)?;
-    let done = format!("wharf_expired_total {uploads}\n");
+    let done = format!("wharf_uploads_expired_total {uploads}\n");
     loop {
         let mut text = Vec::new();
         let mut give = |bytes: &[u8]| text.extend_from_slice(bytes);

@@ -64,7 +64,7 @@ impl<'a> MarkerListener<'a> {
                 continue;
             };
             if let Err(error) = self.check(&id, &claim).await {
-                tracing::warn!(%id, %error, "cannot check an expired marker");
+                tracing::warn!(upload_id = %id, %error, "cannot check an expired marker");
             }
         }
     }
@@ -86,10 +86,10 @@ impl<'a> MarkerListener<'a> {
             return Ok(());
         }
         if !self.is_believable(now) {
-            tracing::warn!(%id, "more than {MAX_ENDED} markers expired early within a minute: the clock of Redis seems to have jumped, and the upload stays");
+            tracing::warn!(upload_id = %id, "more than {MAX_ENDED} markers expired early within a minute: the clock of Redis seems to have jumped, and the upload stays");
             return Ok(self.markers.set_marker(&manifest).await?);
         }
-        tracing::info!(%id, "an operator has ended the upload");
+        tracing::info!(upload_id = %id, "an operator has ended the upload");
         let end = move |manifest: &mut Manifest| {
             let live = !manifest.is_over(now);
             if live {

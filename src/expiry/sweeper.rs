@@ -92,7 +92,7 @@ impl Sweeper {
                 if let RepositoryError::Store(damage @ StoreError::Damaged(_)) = &error {
                     self.uploads.report_damage(&id, damage, false);
                 } else {
-                    tracing::error!(%id, %error, ?pause, "cannot remove an upload that is over; trying again");
+                    tracing::error!(upload_id = %id, %error, ?pause, "cannot remove an upload that is over; trying again");
                 }
                 let catalog = self.uploads.catalog();
                 catalog.postpone(&id, now.after(pause)).await?;
@@ -115,7 +115,7 @@ impl Sweeper {
             if !manifest.is_over(now) || left == 0 {
                 return None;
             }
-            tracing::debug!(id = %manifest.id, epoch = claim.epoch, left, "removing: it is over");
+            tracing::debug!(upload_id = %manifest.id, epoch = claim.epoch, left, "removing: it is over");
             Some(expired(manifest).map_or(Reason::Used, |_| Reason::Expired))
         };
         match self.uploads.remove(id, over).await? {

@@ -1,10 +1,12 @@
-//! Counts the bytes of a request's body.
+//! What is noted of a request while it is answered: the bytes of its body, and its upload.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-/// Counts bytes of a request's body as they are read.
+use crate::model::UploadId;
+
+/// Counts bytes of a request's body as they are read, and knows the upload that they became.
 #[derive(Debug, Clone, Default)]
 pub struct BodyMeter(Arc<Meter>);
 
@@ -12,6 +14,7 @@ pub struct BodyMeter(Arc<Meter>);
 struct Meter {
     bytes: AtomicU64,
     client: Option<IpAddr>,
+    upload: OnceLock<UploadId>,
 }
 
 impl BodyMeter {
@@ -20,12 +23,24 @@ impl BodyMeter {
         BodyMeter(Arc::new(Meter {
             bytes: AtomicU64::new(0),
             client,
+            upload: OnceLock::new(),
         }))
     }
 
     /// The client it comes from; `None` where the address is not one client's.
     pub fn client(&self) -> Option<IpAddr> {
         self.0.client
+    }
+
+    /// Notes that it has become this upload.
+    pub fn stored(&self, id: UploadId) {
+        // A request stores one.
+        let _ = self.0.upload.set(id);
+    }
+
+    /// The upload that it has become.
+    pub fn upload(&self) -> Option<UploadId> {
+        self.0.upload.get().copied()
     }
 
     /// Adds `bytes`.

@@ -1,5 +1,6 @@
 //! One entry for each request.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,19 +11,21 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, Version, header};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::AppState;
 use super::body_meter::BodyMeter;
 use super::guard;
-use super::metrics::ServerMetrics;
+use super::metrics::{Answered, ServerMetrics};
 use super::render;
+use super::route_labels::RouteLabels;
 use crate::http::resources::page::{Language, PageReader};
 use crate::http::rules::accept::Accept;
 use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::Problem;
 use crate::http::rules::request_id;
+use crate::model::UploadId;
 
 /// A request that is being answered: its log entry, and what the client wants a problem to look
 /// like.
@@ -34,17 +37,24 @@ pub struct RequestLog {
 
 impl RequestLog {
     /// Gives a request its id, its origin, and the count of its body.
-    pub fn new(app: &AppState, peer: Peer, request: &mut Request) -> Self {
+    pub fn new(app: &AppState, labels: &RouteLabels, peer: Peer, request: &mut Request) -> Self {
         let start = Instant::now();
         let (uri, headers) = (request.uri(), request.headers());
         let origin = Origin::of(peer, uri, headers, &app.options.trusted_proxies);
+        let route = labels.of(uri.path());
+        let method = request.method();
         let received = BodyMeter::of(origin.one_client(&app.options.trusted_proxies));
         let mut log = RequestLog {
             accept: Accept::of(headers),
             language: Language::of(uri.query(), headers),
             entry: Box::new(AccessLogEntry {
                 id: request_id::of(headers),
-                method: request.method().clone(),
+                is_upload: labels.is_upload(method, route),
+                method: method.clone(),
+                route,
+                upload: labels.upload(uri.path()),
+                version: request.version(),
+                user_agent: headers.get(header::USER_AGENT).cloned(),
                 uri: uri.clone(),
                 client: origin.client,
                 key: None,
@@ -71,8 +81,20 @@ impl RequestLog {
             language,
         } = self;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            let (_, code) = problem.codes();
             if let Some(inside) = problem.inside() {
-                tracing::error!(id = %entry.id, error = inside, "{} {}", entry.method, entry.uri.path());
+                tracing::error!(
+                    event = "problem",
+                    request_id = %entry.id,
+                    code = code.name(),
+                    error = inside,
+                    "{} {}",
+                    entry.method,
+                    entry.uri.path(),
+                );
+            }
+            if entry.is_upload {
+                app.metrics.refused(code);
             }
             // Fields that were added on the way stay: Allow, CORS, nosniff.
             let mut added = std::mem::take(response.headers_mut());
@@ -117,6 +139,13 @@ struct AccessLogEntry {
     id: String,
     method: Method,
     uri: Uri,
+    route: &'static str,
+    /// Whether it was to store an upload.
+    is_upload: bool,
+    /// The upload that its path names.
+    upload: Option<UploadId>,
+    version: Version,
+    user_agent: Option<HeaderValue>,
     /// `None` is a process on this machine.
     client: Option<IpAddr>,
     /// The name of the secret that it was sent with.
@@ -133,23 +162,60 @@ struct AccessLogEntry {
 
 impl Drop for AccessLogEntry {
     fn drop(&mut self) {
-        let (status, time) = (self.status.as_u16(), self.start.elapsed());
-        self.metrics
-            .request(&self.method, status, self.received.get(), self.sent, time);
+        let answered = Answered {
+            method: &self.method,
+            route: self.route,
+            status: self.status.as_u16(),
+            request_bytes: self.received.get(),
+            response_bytes: self.sent,
+            time: self.start.elapsed(),
+        };
+        self.metrics.request(&answered);
         let ended = if self.whole { "" } else { " (broken off)" };
+        let path = self.uri.path();
+        let upload = self.received.upload().or(self.upload);
+        let user_agent = self.user_agent.as_ref();
         tracing::info!(
-            id = %self.id,
-            client = %self.client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
-            key = self.key.as_deref(),
-            status,
-            received = self.received.get(),
-            sent = self.sent,
+            event = "request",
+            request_id = %self.id,
+            upload_id = upload.as_ref().map(display),
+            method = %self.method,
+            path,
+            route = self.route,
+            status = answered.status,
+            request_bytes = answered.request_bytes,
+            response_bytes = answered.response_bytes,
             // Of a float that was multiplied, more digits would be printed than there are.
-            ms = time.as_micros() as f64 / 1000.0,
-            "{} {} {status}{ended}",
+            duration_ms = answered.time.as_micros() as f64 / 1000.0,
+            client = %ClientName(self.client),
+            key = self.key.as_deref(),
+            user_agent = user_agent.and_then(|value| value.to_str().ok()),
+            protocol = protocol(self.version),
+            "{} {path} {}{ended}",
             self.method,
-            self.uri.path(),
+            answered.status,
         );
+    }
+}
+
+/// The client as a line of the log names it: a process on this machine has no address.
+struct ClientName(Option<IpAddr>);
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unix"),
+        }
+    }
+}
+
+/// The protocol as a line of an access log has it.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
     }
 }
 
@@ -183,7 +249,8 @@ impl http_body::Body for LoggedBody {
                     self.body.is_end_stream() || self.entry.announced == Some(self.entry.sent);
             }
             Poll::Ready(Some(Err(error))) => {
-                tracing::error!(id = %self.entry.id, %error, "{} broke off", self.entry.uri.path());
+                let (request_id, path) = (&self.entry.id, self.entry.uri.path());
+                tracing::error!(event = "broken", %request_id, %error, "{path} broke off");
             }
             Poll::Ready(None) => self.entry.whole = true,
             Poll::Pending => {}

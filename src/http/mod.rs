@@ -9,6 +9,7 @@ mod metrics;
 mod options;
 mod render;
 mod resources;
+mod route_labels;
 mod routes;
 pub mod rules;
 pub mod server;

@@ -13,6 +13,7 @@ use super::guard::{Guard, Guarded};
 use super::resources::{
     api, download, filepond, health, listing, manage, page, reindex, upload, uploads,
 };
+use super::route_labels::RouteLabels;
 use super::rules::access::Action;
 use super::rules::cors;
 use super::rules::hosts::{HostSettings, Hosts, is_probe};
@@ -37,7 +38,8 @@ pub fn service(state: AppState, listening: &Listening) -> Arc<Service> {
             .method_not_allowed_fallback(wrong_method),
     };
     let cors = cors::layer(&state.options.cors_origins);
-    Arc::new(Service::new(state, hosts, based, cors))
+    let labels = labels(&state.options.base_path, probes());
+    Arc::new(Service::new(state, labels, hosts, based, cors))
 }
 
 /// The routes for operators without a guard, with and without the base path, for the addresses of
@@ -62,7 +64,9 @@ pub fn admin_service(state: AppState, listening: &Listening) -> Arc<Service> {
         .fallback(outside)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state.clone());
-    Arc::new(Service::new(state, hosts, routes, cors::layer(&[])))
+    let labels = labels(base, operators());
+    let cors = cors::layer(&[]);
+    Arc::new(Service::new(state, labels, hosts, routes, cors))
 }
 
 /// A method at an address.
@@ -158,6 +162,17 @@ pub(super) fn table() -> Vec<Route> {
 /// The probes of the table.
 fn probes() -> impl Iterator<Item = Route> {
     table().into_iter().filter(|route| is_probe("", route.path))
+}
+
+/// The routes as the log and the counters name them, of which those of `bare` lie beside `base` as
+/// well.
+fn labels(base: &str, bare: impl Iterator<Item = Route>) -> RouteLabels {
+    let routes: Vec<Route> = table().into_iter().chain(aliases()).collect();
+    let stores = |route: &&Route| route.guard == Guard::Secret(Action::Upload);
+    let uploads = routes.iter().filter(stores);
+    let uploads = uploads.map(|route| (route.method.clone(), route.path));
+    let paths = routes.iter().map(|route| route.path);
+    RouteLabels::new(base, paths, bare.map(|route| route.path), uploads.collect())
 }
 
 /// The router of a table.

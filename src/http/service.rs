@@ -14,6 +14,8 @@ use tower_http::cors::{Cors, CorsLayer};
 
 use crate::http::AppState;
 use crate::http::log::{LoggedBody, RequestLog};
+use crate::http::metrics::CountedNow;
+use crate::http::route_labels::RouteLabels;
 use crate::http::rules::coding;
 use crate::http::rules::cross_site::{self, OwnSite};
 use crate::http::rules::hosts::{self, Hosts};
@@ -26,6 +28,7 @@ use crate::http::server::Stream;
 /// costs each request a clone of the service below and its future in a box.
 pub struct Service {
     app: AppState,
+    labels: RouteLabels,
     hosts: Hosts,
     routes: Cors<Router>,
     /// The routes without CORS, whose layer would answer every `OPTIONS`.
@@ -36,10 +39,17 @@ pub struct Service {
 
 impl Service {
     /// Puts `routes` behind.
-    pub(super) fn new(app: AppState, hosts: Hosts, routes: Router, cors: CorsLayer) -> Self {
+    pub(super) fn new(
+        app: AppState,
+        labels: RouteLabels,
+        hosts: Hosts,
+        routes: Router,
+        cors: CorsLayer,
+    ) -> Self {
         use tower::Layer as _;
         Service {
             app,
+            labels,
             hosts,
             plain: routes.clone(),
             routes: cors.layer(routes),
@@ -49,13 +59,18 @@ impl Service {
 
     /// Answers a request that came from `peer`.
     pub async fn answer(&self, peer: Peer, mut request: Request) -> Response<LoggedBody> {
-        let log = RequestLog::new(&self.app, peer, &mut request);
+        let log = RequestLog::new(&self.app, &self.labels, peer, &mut request);
         let answered = AssertUnwindSafe(self.pass(request)).catch_unwind().await;
         let mut response = answered.unwrap_or_else(panicked);
         let nosniff = HeaderValue::from_static("nosniff");
         let fields = response.headers_mut();
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
         log.end(&self.app, response)
+    }
+
+    /// Counts a connection as open until the guard is dropped.
+    pub fn connected(&self) -> CountedNow {
+        self.app.metrics.connected()
     }
 
     /// Makes room for others: ends the slowest of the uploads that are too slow, if one is.

@@ -171,7 +171,7 @@ impl ClaimedRoom {
             None => {
                 let limit = Limit::bytes("max_total_size", self.max);
                 let error = IngestError::Full { limit };
-                tracing::info!(id = %self.id, "upload refused: {error}");
+                tracing::info!(upload_id = %self.id, "upload refused: {error}");
                 Err(error)
             }
         }

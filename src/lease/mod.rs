@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::model::Uptime;
+use crate::model::{Timestamp, Uptime};
 
 pub use redis::{LeaseOptions, RedisLease};
 pub use solo::Solo;
@@ -20,6 +20,8 @@ pub struct Claim {
     pub holder: String,
     /// Counts the holders; no instance removes anything under a lower epoch any more.
     pub epoch: u64,
+    /// When the holder acquired it.
+    pub acquired_at: Timestamp,
     /// Until when the claim lasts without renewal; `None` is for ever.
     pub valid_until: Option<Uptime>,
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Claim, Lease};
 use crate::coordination::{Error, Events, Link, RedisMessage};
-use crate::model::Uptime;
+use crate::model::{Clock, Timestamp, Uptime};
 
 /// How long one operation may take.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(400);
@@ -191,7 +191,8 @@ impl RedisLease {
     /// Keeps a claim, last renewed at `renewed`, until it is lost or released.
     async fn lead(&self, epoch: u64, mut renewed: Uptime) {
         tracing::info!(epoch, "acquired lease");
-        let claim = self.claim(epoch, renewed);
+        let acquired_at = Clock::system().now();
+        let claim = self.claim(epoch, acquired_at, renewed);
         let left = claim.left().as_millis();
         tracing::trace!(epoch, left, "the claim lasts");
         self.claims.send_replace(Some(claim));
@@ -213,7 +214,7 @@ impl RedisLease {
                     if std::mem::take(&mut troubled) {
                         tracing::info!(epoch, "renewed lease after an error");
                     }
-                    let claim = self.claim(epoch, sent);
+                    let claim = self.claim(epoch, acquired_at, sent);
                     let left = claim.left().as_millis();
                     tracing::trace!(epoch, left, "the claim lasts");
                     self.claims.send_replace(Some(claim));
@@ -238,12 +239,13 @@ impl RedisLease {
     }
 
     /// The claim that a command gives which was sent at `sent`.
-    fn claim(&self, epoch: u64, sent: Uptime) -> Claim {
+    fn claim(&self, epoch: u64, acquired_at: Timestamp, sent: Uptime) -> Claim {
         let ttl = self.options.ttl;
         let valid = ttl.mul_f64(0.99).saturating_sub(MARGIN);
         Claim {
             holder: self.options.instance.clone(),
             epoch,
+            acquired_at,
             valid_until: Some(sent.after(valid)),
         }
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{Claim, Lease};
+use crate::model::Clock;
 
 /// A lease held from the start to the end.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ impl Solo {
         let claim = Claim {
             holder,
             epoch: 0,
+            acquired_at: Clock::system().now(),
             valid_until: None,
         };
         Solo(watch::Sender::new(Some(claim)))

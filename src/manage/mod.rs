@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::catalog::CatalogError;
 use crate::model::{Clock, Manifest, Reason, TokenHash, UploadId};
-use crate::repository::{Repository, RepositoryError};
+use crate::repository::{Removed, Repository, RepositoryError};
 use crate::store::StoreError;
 
 /// Why an upload is not changed.
@@ -152,16 +152,16 @@ impl Manage {
     }
 
     /// Removes an upload, with all files under its id if its manifest is damaged. A removal that
-    /// was begun and not finished is finished.
+    /// was begun and not finished is finished. Answers whether this call has removed it.
     ///
     /// # Errors
     /// The store or the index fails; it can be repeated. Or a newer version wrote the manifest.
-    pub async fn delete(&self, permit: &ChangePermit) -> Result<(), ManageError> {
+    pub async fn delete(&self, permit: &ChangePermit) -> Result<bool, ManageError> {
         if permit.found == KeyState::Damaged && self.uploads.remove_damaged(&permit.id).await? {
-            return Ok(());
+            return Ok(true);
         }
         let deleted = |_: &Manifest| Some(Reason::Deleted);
-        self.uploads.remove(&permit.id, deleted).await?;
-        Ok(())
+        let removed = self.uploads.remove(&permit.id, deleted).await?;
+        Ok(matches!(removed, Removed::Done(_)))
     }
 }

@@ -31,10 +31,14 @@ pub struct Operate {
 /// How much is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Holdings {
-    /// Uploads, expired ones that were not yet removed included.
-    pub uploads: u64,
-    /// Bytes that their files and manifests take, each rounded up.
-    pub bytes: u64,
+    /// Uploads, expired ones that were not yet removed included; `None` where the index does not
+    /// answer in time.
+    pub uploads: Option<u64>,
+    /// Bytes that their files and manifests take, each rounded up; `None` likewise.
+    pub bytes: Option<u64>,
+    /// Bytes that can still be written; `None` in a bucket, and where the disk does not answer in
+    /// time.
+    pub free: Option<u64>,
 }
 
 /// Why the server cannot store now, in words for clients: the exact reason may hold addresses, and
@@ -122,14 +126,25 @@ impl Operate {
             .filter(|_| self.uploads.store().ready().is_ok())
     }
 
-    /// How much is stored; `None` where the index does not answer in time.
-    pub async fn holdings(&self) -> Option<Holdings> {
-        let stats = tokio::time::timeout(INDEX_TIMEOUT, self.uploads.catalog().stats()).await;
-        let stats = stats.ok()?.ok()?;
-        Some(Holdings {
-            uploads: stats.uploads,
-            bytes: stats.bytes,
-        })
+    /// How much is stored.
+    pub async fn holdings(&self) -> Holdings {
+        let stats = tokio::time::timeout(INDEX_TIMEOUT, self.uploads.catalog().stats());
+        let free = async {
+            let free = self.uploads.store().local()?.free_bytes();
+            tokio::time::timeout(INDEX_TIMEOUT, free).await.ok()?.ok()
+        };
+        let (stats, free) = tokio::join!(stats, free);
+        let stats = stats.ok().and_then(Result::ok);
+        Holdings {
+            uploads: stats.map(|stats| stats.uploads),
+            bytes: stats.map(|stats| stats.bytes),
+            free,
+        }
+    }
+
+    /// Since when this instance holds the lease, if it does.
+    pub fn leading_since(&self) -> Option<Timestamp> {
+        self.claims.borrow().as_ref().map(|claim| claim.acquired_at)
     }
 
     /// The epoch of the lease, where this instance holds it.

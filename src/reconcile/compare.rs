@@ -220,7 +220,7 @@ async fn compare_upload(
                 Err(error) => {
                     // An upload that was removed since is not damaged.
                     if uploads.store().manifest(&id).await?.is_some() {
-                        tracing::error!(%id, %error, "upload is damaged; its damaged files are not served");
+                        tracing::error!(upload_id = %id, %error, "upload is damaged; its damaged files are not served");
                         compared.found(id, &error);
                     }
                 }

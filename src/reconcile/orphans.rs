@@ -45,7 +45,7 @@ impl Reconciler {
             }
             let (id, files) = (orphan.id, orphan.files.len());
             if self.uploads.remove_orphan(orphan).await? {
-                tracing::info!(%id, files, "removed files of an upload that was never committed");
+                tracing::info!(upload_id = %id, files, "removed files of an upload that was never committed");
             }
         }
         Ok(())

@@ -264,7 +264,7 @@ impl Reconciler {
         let tombstone = &remains.tombstone;
         if remains.files {
             let files = self.uploads.finish_removal(tombstone).await?;
-            tracing::info!(id = %tombstone.id, files, "ended a removal that was interrupted");
+            tracing::info!(upload_id = %tombstone.id, files, "ended a removal that was interrupted");
         }
         if tombstone.is_obsolete(self.clock.now(), self.options.stale_after) {
             self.uploads.remove_tombstone(tombstone).await?;
@@ -287,6 +287,7 @@ mod tests {
         Claim {
             holder: "i".to_owned(),
             epoch,
+            acquired_at: Clock::system().now(),
             valid_until: Some(Uptime::now().after(good_for)),
         }
     }

@@ -268,7 +268,7 @@ impl Repository {
         if self.0.shared
             && let Err(error) = self.0.store.remove_note(Note::Unindexed, id).await
         {
-            tracing::debug!(%id, %error, "cannot remove the note of an upload that is indexed now");
+            tracing::debug!(upload_id = %id, %error, "cannot remove the note of an upload that is indexed now");
         }
         self.0.backlog.settled(id, number);
     }

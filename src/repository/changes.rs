@@ -41,7 +41,7 @@ impl Changes {
         let running = self.lock();
         let left = running.changes.len();
         for (what, id) in running.changes.values().take(MAX_LOGGED) {
-            tracing::error!(%id, "a {what} has not ended: the store does not answer");
+            tracing::error!(upload_id = %id, "a {what} has not ended: the store does not answer");
         }
         tracing::error!(
             left,

@@ -50,11 +50,11 @@ impl Change {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => self.reorder(manifest.into_owned()).await,
             Ok(Err(error)) => {
-                tracing::error!(%id, %error, "stored, but not yet in the index");
+                tracing::error!(upload_id = %id, %error, "stored, but not yet in the index");
                 self.note_unindexed(&manifest).await;
             }
             Err(_) => {
-                tracing::error!(%id, "stored, but not yet in the index: it does not answer");
+                tracing::error!(upload_id = %id, "stored, but not yet in the index: it does not answer");
                 self.note_unindexed(&manifest).await;
             }
         }
@@ -69,7 +69,7 @@ impl Change {
         loop {
             match self.inner.catalog.admit(manifest).await {
                 Err(CatalogError::Unavailable(why)) => {
-                    tracing::debug!(id = %self.id, why, "cannot record the upload in the index; trying again");
+                    tracing::debug!(upload_id = %self.id, why, "cannot record the upload in the index; trying again");
                 }
                 answer => {
                     let newest = answer?;
@@ -98,7 +98,7 @@ impl Change {
             // The instance that has changed the upload records it in the index.
             Ok(Replaced::Changed | Replaced::Gone) => return,
             Err(error) => {
-                tracing::warn!(%id, %error, "cannot correct the order; its name may give an older upload");
+                tracing::warn!(upload_id = %id, %error, "cannot correct the order; its name may give an older upload");
                 return;
             }
         }
@@ -120,10 +120,10 @@ impl Change {
         match tokio::time::timeout(INDEX_TIMEOUT, note).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%id, %error, "cannot note in the store that the upload is not indexed")
+                tracing::warn!(upload_id = %id, %error, "cannot note in the store that the upload is not indexed")
             }
             Err(_) => {
-                tracing::warn!(%id, "cannot note in time in the store that the upload is not indexed")
+                tracing::warn!(upload_id = %id, "cannot note in time in the store that the upload is not indexed")
             }
         }
     }
@@ -149,9 +149,9 @@ impl Change {
             Err(error) => Err(error.into()),
         };
         match removed {
-            Ok(()) => tracing::error!(%id, "a commit failed half-way, and was undone"),
+            Ok(()) => tracing::error!(upload_id = %id, "a commit failed half-way, and was undone"),
             Err(error) => {
-                tracing::error!(%id, %error, "a commit failed half-way, and cannot be undone; the next comparison does it");
+                tracing::error!(upload_id = %id, %error, "a commit failed half-way, and cannot be undone; the next comparison does it");
             }
         }
     }

@@ -31,9 +31,9 @@ impl Repository {
     /// which is rare, logs it `anew`.
     pub fn report_damage(&self, id: &UploadId, error: &StoreError, anew: bool) {
         if self.0.damage.is_new(id) || anew {
-            tracing::error!(%id, %error, "upload is damaged; an admin can delete it, or `wharf check --remove`");
+            tracing::error!(upload_id = %id, %error, "upload is damaged; an admin can delete it, or `wharf check --remove`");
         } else {
-            tracing::debug!(%id, %error, "upload is damaged");
+            tracing::debug!(upload_id = %id, %error, "upload is damaged");
         }
     }
 }

@@ -189,7 +189,7 @@ impl Repository {
                         doubted.lock().comparing.remove(id);
                         return Ok(());
                     }
-                    tracing::error!(%id, %error, "upload is damaged; its damaged files are not served");
+                    tracing::error!(upload_id = %id, %error, "upload is damaged; its damaged files are not served");
                     damaged.push(file.name.clone());
                 }
                 Err(error) => return Err(error),

@@ -230,7 +230,7 @@ impl Repository {
         let work = |mut change: Change| async move {
             let removed = change.remove_damaged().await? == Replaced::Done;
             if removed {
-                tracing::warn!(id = %change.id, "removed an upload whose manifest was damaged");
+                tracing::warn!(upload_id = %change.id, "removed an upload whose manifest was damaged");
                 change.remove_from_index(&[]).await?;
             }
             Ok(removed)
@@ -272,7 +272,7 @@ impl Repository {
             let removed = change.put_tombstone(&tombstone).await? == Replaced::Done;
             // Without a manifest the index should not have it, and the next comparison removes it.
             if removed && let Err(error) = change.remove_from_index(&tombstone.files).await {
-                tracing::warn!(id = %tombstone.id, %error, "the removed files may still be in the index; the next comparison corrects it");
+                tracing::warn!(upload_id = %tombstone.id, %error, "the removed files may still be in the index; the next comparison corrects it");
             }
             Ok(removed)
         };

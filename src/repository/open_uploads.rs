@@ -104,7 +104,7 @@ impl Repository {
     async fn renew_note(&self, id: &UploadId) {
         let now = Uptime::now();
         if let Err(error) = self.0.store.add_note(Note::UnderWay, id).await {
-            tracing::warn!(%id, %error, "cannot note in the store that the upload is open; trying again");
+            tracing::warn!(upload_id = %id, %error, "cannot note in the store that the upload is open; trying again");
             return;
         }
         let known = match self.0.open.lock().get_mut(id) {

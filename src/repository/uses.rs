@@ -139,7 +139,7 @@ impl Use {
         let (catalog, id) = (&self.uploads.0.catalog, self.id);
         if let Err(error) = catalog.commit(self.reservation, &updated.manifest).await {
             // The reservation ends by itself, and the manifest has counted the use.
-            tracing::warn!(%id, %error, "a download that ended is still counted as under way");
+            tracing::warn!(upload_id = %id, %error, "a download that ended is still counted as under way");
         }
         Ok(true)
     }
@@ -153,7 +153,7 @@ impl Drop for Use {
         let (uploads, id, reservation) = (self.uploads.clone(), self.id, self.reservation);
         self.uploads.begin(async move {
             if let Err(error) = uploads.0.catalog.release(&id, reservation).await {
-                tracing::warn!(%id, %error, "a download that broke off is still counted as under way");
+                tracing::warn!(upload_id = %id, %error, "a download that broke off is still counted as under way");
             }
         });
     }

@@ -22,6 +22,9 @@ pub trait LocalStore: Send + Sync {
     /// thread.
     async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError>;
 
+    /// Bytes of the file system that can still be written.
+    async fn free_bytes(&self) -> Result<u64, StoreError>;
+
     /// The promise that the file system cannot keep, for the operator; `None` where it keeps all.
     fn warning(&self) -> Option<&'static str>;
 

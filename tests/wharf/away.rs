@@ -149,7 +149,7 @@ fn what_was_under_way_is_stored_and_found_later() {
         connection.send(&head(&form, body.len()));
         connection.send(&body[..1000]);
         wait_until("it is under way", || {
-            server.metric("wharf_uploads_under_way") == 1.0
+            server.metric("wharf_uploads_in_progress") == 1.0
         });
         path.set(fault);
         connection.send(&body[1000..]);

@@ -78,7 +78,12 @@ fn a_leader_that_is_killed_is_replaced() {
         let old = fleet.take_leader();
         let epoch = |server: &Server| server.get("/status").json()["epoch"].as_u64().unwrap();
         let before = epoch(&old);
-        assert_eq!(old.metric("wharf_lease_epoch"), before as f64);
+        let acquired = old.metric("wharf_lease_acquired_timestamp_seconds");
+        let started = old.metric("process_start_time_seconds");
+        assert!(
+            acquired > started - 1.0 && acquired < started + 600.0,
+            "{acquired} {started}"
+        );
         assert_eq!(old.metric("wharf_leader"), 1.0);
         let others: f64 = fleet
             .servers

@@ -179,7 +179,7 @@ fn many_that_wait_for_their_deadline_keep_nothing_from_its_own() {
     let count = if soak() { 200_000 } else { 3_000 };
     let pending = Pending::measure(&redis, &fleet, count);
     let leader = &fleet.servers[fleet.leader()];
-    assert_eq!(leader.metric("wharf_uploads"), count as f64);
+    assert_eq!(leader.metric("wharf_store_uploads"), count as f64);
     assert_eq!(leader.metric("wharf_expiry_lag_seconds_count"), 200.0);
     println!("{count} wait, each for {} bytes of Redis", pending.bytes);
     print_spans("from a deadline to the removal", pending.lags);

@@ -19,7 +19,7 @@ fn strand(server: &Server, path: &Proxy, form: &Form) {
     upload.send(head.as_bytes());
     upload.send(&body[..20]);
     wait_until("it is under way", || {
-        server.metric("wharf_uploads_under_way") == 1.0
+        server.metric("wharf_uploads_in_progress") == 1.0
     });
     path.set(Fault::Reset);
     upload.send(&body[20..]);

@@ -183,7 +183,7 @@ fn what_is_logged_acts_on_nobodys_terminal() {
     assert!(!json.contains(acts), "{json}");
     for line in json.lines() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let ms = line["ms"].as_f64().unwrap_or_default().to_string();
+        let ms = line["duration_ms"].as_f64().unwrap_or_default().to_string();
         assert!(
             ms.split_once('.')
                 .is_none_or(|(_, decimals)| decimals.len() <= 3)
@@ -203,7 +203,7 @@ fn counters_are_text_unless_openmetrics_is_asked_for() {
     );
     let text = plain.text();
     assert!(
-        text.contains("# TYPE wharf_requests_total counter\n"),
+        text.contains("# TYPE wharf_http_requests_total counter\n"),
         "{text}"
     );
     assert!(
@@ -269,4 +269,97 @@ fn secrets_and_unknown_variables_in_what_commands_say() {
     let [_, err] = said(&setup, &["serve", "--listen", "127.0.0.1:0"]);
     let reasons = err.matches("refused").count();
     assert!(err.contains("127.0.0.1:1") && reasons == 1, "{err}");
+}
+
+#[test]
+fn a_request_has_its_fields_in_the_log_and_its_route_in_the_counters() {
+    let server = Server::with(&["--log-format", "json"]);
+    let form = Form::new().file("f", "a.txt", b"content");
+    let named = |id| [("User-Agent", "tester/1"), ("X-Request-ID", id)];
+    let stored = server.post_to("/upload", &form, &named("stored"));
+    let id = stored.json()["id"].as_str().unwrap().to_owned();
+    let refused = server.post_to("/upload?expires_in=soon", &form, &named("refused"));
+    assert_eq!(refused.status, 400);
+    let path = format!("/files/{id}/a.txt");
+    assert_eq!(
+        server.request("GET", &path, &named("read"), b"").status,
+        200
+    );
+    let lost = server.request("GET", "/wp-login.php?x=1", &named("lost"), b"");
+    assert_eq!(lost.status, 404);
+    server.says("GET /wp-login.php 404");
+    let logged = |request: &str| -> serde_json::Value {
+        let log = server.log();
+        let lines = log.lines().map(|line| serde_json::from_str(line).unwrap());
+        let mut lines = lines.filter(|line: &serde_json::Value| line["request_id"] == request);
+        let line = lines.next().unwrap_or_else(|| panic!("{request}: {log}"));
+        assert!(lines.next().is_none(), "{log}");
+        line
+    };
+    for (request, method, path, route, status, upload) in [
+        ("stored", "POST", "/upload", "/upload", 201, Some(&id)),
+        ("refused", "POST", "/upload", "/upload", 400, None),
+        ("read", "GET", &path, "/files/{id}/{name}", 200, Some(&id)),
+        ("lost", "GET", "/wp-login.php", "none", 404, None),
+    ] {
+        let line = logged(request);
+        assert_eq!(line["message"], format!("{method} {path} {status}"));
+        assert_eq!(line["event"], "request");
+        let fields = [
+            "method",
+            "path",
+            "route",
+            "user_agent",
+            "protocol",
+            "client",
+        ];
+        let found = fields.map(|name| line[name].as_str().unwrap());
+        let wanted = [method, path, route, "tester/1", "HTTP/1.1", "127.0.0.1"];
+        assert_eq!(found, wanted);
+        assert_eq!(line["status"], status);
+        assert_eq!(line["upload_id"].as_str(), upload.map(String::as_str));
+        assert!(line["duration_ms"].is_f64() && line["response_bytes"].as_u64() > Some(6));
+    }
+    assert_eq!(logged("stored")["request_bytes"], form.body().len());
+    let metrics = server.get("/metrics").text();
+    for line in [
+        "wharf_http_requests_total{method=\"POST\",route=\"/upload\",status=\"201\"} 1",
+        "wharf_http_requests_total{method=\"GET\",route=\"none\",status=\"404\"} 1",
+        "wharf_http_request_duration_seconds_count{route=\"/files/{id}/{name}\"} 1",
+        "wharf_uploads_refused_total{code=\"invalid-option\"} 1",
+        "wharf_uploads_stored_total 1",
+        "wharf_files_stored_total 1",
+        "wharf_uploads_in_progress 0",
+        "wharf_http_connections 1",
+        "wharf_leader 1",
+        concat!(
+            "wharf_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\"} 1"
+        ),
+    ] {
+        assert!(
+            metrics.lines().any(|known| known == line),
+            "{line} in {metrics}"
+        );
+    }
+    assert!(!metrics.contains("wp-login"), "{metrics}");
+    let delete = format!("Bearer {}", stored.json()["delete_token"].as_str().unwrap());
+    let gone = server.request(
+        "DELETE",
+        &format!("/uploads/{id}"),
+        &[("Authorization", &delete)],
+        b"",
+    );
+    assert_eq!(
+        (gone.status, server.metric("wharf_uploads_deleted_total")),
+        (204, 1.0)
+    );
+    for name in [
+        "wharf_store_free_bytes",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+    ] {
+        assert!(server.metric(name) > 10.0, "{name}");
+    }
 }

@@ -66,7 +66,7 @@ fn what_died_with_the_memory_of_an_instance_is_indexed_by_who_changes_it() {
     wait_until("it is under way", || {
         cut.get("/metrics")
             .text()
-            .contains("wharf_uploads_under_way 1")
+            .contains("wharf_uploads_in_progress 1")
     });
     proxy.set(Fault::Reset);
     upload.send(&body[20..]);

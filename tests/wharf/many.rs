@@ -49,7 +49,7 @@ fn a_thousand_forms_at_once() {
         server
             .get("/metrics")
             .text()
-            .contains("wharf_uploads_under_way 1000")
+            .contains("wharf_uploads_in_progress 1000")
     });
     for (i, connection) in connections.iter_mut().enumerate() {
         connection.send(&form(i).body()[half..]);
@@ -87,7 +87,7 @@ fn aborted_uploads_leave_nothing_behind() {
         !server
             .get("/metrics")
             .text()
-            .contains("wharf_uploads_under_way 0")
+            .contains("wharf_uploads_in_progress 0")
     };
     for i in 0..50 {
         abort(body.len() * i / 50);
@@ -179,7 +179,7 @@ fn many_uploads_of_many_files_within_the_budget_of_descriptors() {
             connection
         })
         .collect();
-    let all = format!("wharf_uploads_under_way {uploads}");
+    let all = format!("wharf_uploads_in_progress {uploads}");
     wait_until("all are under way", || {
         server.get("/metrics").text().contains(&all)
     });

@@ -36,9 +36,9 @@ fn health_status_and_metrics() {
     );
     let metrics = server.get("/metrics").text();
     for line in [
-        "wharf_uploads 1",
+        "wharf_store_uploads 1",
         "wharf_store_bytes 8192",
-        "wharf_requests_total{method=\"POST\",status=\"201\"} 1",
+        "wharf_http_requests_total{method=\"POST\",route=\"/upload\",status=\"201\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
@@ -123,7 +123,7 @@ fn the_end_waits_for_transfers() {
         server
             .get("/metrics")
             .text()
-            .contains("wharf_uploads_under_way 1")
+            .contains("wharf_uploads_in_progress 1")
     });
     server.signal(15);
     wait_until("no new connections", || {
@@ -144,7 +144,7 @@ fn after_the_grace_transfers_are_cut_off() {
         server
             .get("/metrics")
             .text()
-            .contains("wharf_uploads_under_way 1")
+            .contains("wharf_uploads_in_progress 1")
     });
     server.signal(15);
     assert!(server.wait().success());
@@ -160,7 +160,7 @@ fn a_second_signal_ends_at_once() {
         server
             .get("/metrics")
             .text()
-            .contains("wharf_uploads_under_way 1")
+            .contains("wharf_uploads_in_progress 1")
     });
     server.signal(2);
     wait_until("the first is taken", || {

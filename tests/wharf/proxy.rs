@@ -166,7 +166,7 @@ fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
     wait_until("the upload is under way", || {
         let admin = [("Authorization", "Bearer root")];
         let counters = server.request("GET", "/base/metrics", &admin, b"");
-        counters.text().contains("wharf_uploads_under_way 1")
+        counters.text().contains("wharf_uploads_in_progress 1")
     });
     input.write_all(&content[1_000_000..2_000_000]).unwrap();
     drop(input);

@@ -49,6 +49,6 @@ pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCod
     let permit = app
         .permit(&id, &HeaderMap::new(), Some(text.to_owned()))
         .await?;
-    app.manage.delete(&permit).await?;
+    app.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)
 }

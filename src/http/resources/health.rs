@@ -1,5 +1,7 @@
 //! The resources for operators and their tools: probes, counters, status.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
@@ -29,10 +31,13 @@ pub async fn metrics(State(app): State<AppState>, headers: HeaderMap) -> Result<
     let exposition = Exposition::of(&headers);
     // Without an answer of the index the last known numbers stand; the others are current.
     let holdings = app.operate.holdings().await;
-    let text = app
-        .metrics
-        .encode(exposition, holdings, app.operate.epoch())
-        .map_err(Problem::internal)?;
+    let since = app.operate.leading_since();
+    let since = since.map(|since| since.as_millis() as f64 / 1000.0);
+    let metrics = Arc::clone(&app.metrics);
+    // With many descriptors it takes milliseconds to count them.
+    let text = tokio::task::spawn_blocking(move || metrics.encode(exposition, holdings, since));
+    let text = text.await.map_err(Problem::internal)?;
+    let text = text.map_err(Problem::internal)?;
     let mut response = plain(exposition.content_type(), text);
     let vary = HeaderValue::from_static("Accept");
     response.headers_mut().insert(header::VARY, vary);

@@ -70,7 +70,7 @@ pub async fn delete(
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     let (_, permit) = app.managed(&id, &headers, body).await?;
-    app.manage.delete(&permit).await?;
+    app.delete(&permit).await?;
     let reader = page::PageReader::of(&app.options.base_path, None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
 }

@@ -12,7 +12,7 @@ use crate::form::Boundary;
 use crate::http::AppState;
 use crate::http::admission::Admitted;
 use crate::http::body_meter::BodyMeter;
-use crate::http::metrics::UploadGauge;
+use crate::http::metrics::CountedNow;
 use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
@@ -64,16 +64,16 @@ pub async fn raw(
     refuse_long(&headers, "max_request_size", options.max_request_size)?;
     refuse_long(&headers, "max_file_size", options.max_file_size)?;
     let slot = UploadSlot::take(&app, &received).await?;
-    let timed = app.timed(body, received, &slot);
+    let timed = app.timed(body, received.clone(), &slot);
     let receipt = app.ingest.raw(file, timed, request).await?;
-    app.metrics.stored(receipt.manifest.files().count());
+    app.count_stored(&receipt, &received);
     Ok(app.created(&origin, &headers, &receipt))
 }
 
 /// One of the uploads that may run at once.
 struct UploadSlot {
     admitted: Admitted,
-    _under_way: UploadGauge,
+    _in_progress: CountedNow,
 }
 
 impl UploadSlot {
@@ -89,7 +89,7 @@ impl UploadSlot {
         let admitted = admitted.map_err(|refused| Problem::not_admitted(refused, most))?;
         Ok(UploadSlot {
             admitted,
-            _under_way: app.metrics.under_way(),
+            _in_progress: app.metrics.in_progress(),
         })
     }
 }
@@ -108,10 +108,17 @@ impl AppState {
         let options = self.ingest.options();
         refuse_long(headers, "max_request_size", options.max_request_size)?;
         let slot = UploadSlot::take(self, &received).await?;
-        let timed = self.timed(body, received, &slot);
+        let timed = self.timed(body, received.clone(), &slot);
         let receipt = self.ingest.form(boundary, timed, request).await?;
-        self.metrics.stored(receipt.manifest.files().count());
+        self.count_stored(&receipt, &received);
         Ok(receipt)
+    }
+
+    /// Counts an upload, and has the log name it.
+    fn count_stored(&self, receipt: &Receipt, request: &BodyMeter) {
+        let manifest = &receipt.manifest;
+        self.metrics.stored(manifest.files().count());
+        request.stored(manifest.id);
     }
 
     fn timed(&self, body: Body, received: BodyMeter, slot: &UploadSlot) -> TimedBody {

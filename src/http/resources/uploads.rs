@@ -80,7 +80,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     let id = parse_id(&id)?;
     let permit = app.permit(&id, &headers, None).await?;
-    app.manage.delete(&permit).await?;
+    app.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,6 +157,14 @@ impl AppState {
             return Err(access::token_refusal(&caller, headers));
         }
         Ok(self.manage.authorize(id, &credentials).await?)
+    }
+
+    /// Deletes an upload.
+    pub(super) async fn delete(&self, permit: &ChangePermit) -> Result<(), Problem> {
+        if self.manage.delete(permit).await? {
+            self.metrics.deleted();
+        }
+        Ok(())
     }
 
     /// Sets the deadline of an upload anew: `text` is how long from now it is kept.

@@ -121,9 +121,10 @@ impl Server {
                     }
                     let connection = self.connections.admit(make_room).await;
                     let server = self.clone();
+                    let counted = self.front.connected();
                     workers.spawn(self.tracker.track_future(async move {
                         server.serve_socket(socket, peer, &connection.state).await;
-                        drop(connection);
+                        drop((connection, counted));
                     }));
                 }
                 Err(error) => after_accept_error(error).await?,

@@ -318,6 +318,10 @@ impl LocalStore for DiskStore {
         self.blocking(look).await
     }
 
+    async fn free_bytes(&self) -> Result<u64, StoreError> {
+        self.blocking(|inner| inner.space.free()).await
+    }
+
     fn warning(&self) -> Option<&'static str> {
         self.0.is_bare().then_some(placement::BARE)
     }

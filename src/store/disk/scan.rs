@@ -123,7 +123,7 @@ impl Inner {
                 // The stored upload is whole: a crash cut a replacement of its key short.
                 Ok(Some(_)) => self.layout.clear_staged(&id).map_err(listing)?,
                 Err(error) => {
-                    tracing::error!(%id, %error, "cannot tell whether a file in the stage belongs to an upload; it stays")
+                    tracing::error!(upload_id = %id, %error, "cannot tell whether a file in the stage belongs to an upload; it stays")
                 }
             }
         }

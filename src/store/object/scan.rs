@@ -78,7 +78,7 @@ impl BucketInner {
                 // It has a manifest or a tombstone: unfinished files are left over.
                 Ok(Some(_)) => self.abort_unfinished(&id).await,
                 Err(error @ StoreError::Damaged(_)) => {
-                    tracing::error!(%id, %error, "cannot read the manifest of these files; they are kept");
+                    tracing::error!(upload_id = %id, %error, "cannot read the manifest of these files; they are kept");
                 }
                 Err(error) => return Err(error),
             }

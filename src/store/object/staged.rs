@@ -108,7 +108,7 @@ impl Staged for BucketStaged {
         if let Err(error) = &published
             && self.kept
         {
-            tracing::error!(id = %self.transfers.id, %error, "commit outcome unknown; its files are kept");
+            tracing::error!(upload_id = %self.transfers.id, %error, "commit outcome unknown; its files are kept");
         }
         published
     }

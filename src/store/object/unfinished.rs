@@ -152,7 +152,7 @@ impl BucketInner {
                 }
             }
             Err(error) => {
-                tracing::warn!(%id, %error, "cannot list unfinished multipart uploads; the next comparison aborts them")
+                tracing::warn!(upload_id = %id, %error, "cannot list unfinished multipart uploads; the next comparison aborts them")
             }
         }
     }

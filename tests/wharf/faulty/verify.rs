@@ -178,7 +178,7 @@ fn actions(instances: &Instances, uploads: &[Upload]) {
                     assert!(!line.contains(never), "{line}");
                 }
                 if line.contains("an upload that was never committed") {
-                    let id = text(line, "id");
+                    let id = text(line, "upload_id");
                     assert!(!known.contains_key(id), "it was: {line}");
                 }
                 if line.contains("the claim lasts") && line.contains(" left=") {
@@ -193,7 +193,7 @@ fn actions(instances: &Instances, uploads: &[Upload]) {
                     millis(line) <= valid_until + WRITTEN,
                     "after its lease: {line}"
                 );
-                let id = text(line, "id");
+                let id = text(line, "upload_id");
                 if let Some(upload) = known.get(id).filter(|upload| !upload.limited) {
                     assert!(!promised(upload, millis(line)), "too early: {line}");
                 }

@@ -314,7 +314,7 @@ pub fn crowds() -> BTreeSet<String> {
     let mut connection = Unread::open(server.address);
     connection.put("/files/slow.bin");
     wait_until("the upload is under way", || {
-        server.metric("wharf_uploads_under_way") == 1.0
+        server.metric("wharf_uploads_in_progress") == 1.0
     });
     server.signal(15);
     server.says("SIGTERM: ending");

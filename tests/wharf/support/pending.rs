@@ -38,7 +38,7 @@ impl Pending {
             }
         }
         wait_until("all that were due are removed", || {
-            leader.metric("wharf_expired_total") >= DUE as f64
+            leader.metric("wharf_uploads_expired_total") >= DUE as f64
         });
         // The log is written by a thread of its own, and may come later than what is counted.
         let removing = || leader.lines("removing: it is over");

@@ -153,7 +153,7 @@ fn settle(
     let stored = match inner.read(id) {
         Ok(stored) => stored,
         Err(key_error) => {
-            tracing::error!(%id, %error, %key_error, "commit outcome unknown; its files are kept");
+            tracing::error!(upload_id = %id, %error, %key_error, "commit outcome unknown; its files are kept");
             return Err(error);
         }
     };
@@ -183,7 +183,7 @@ fn settle(
         }
     };
     if let Err(error) = removed {
-        tracing::error!(%id, %error, "cannot remove a failed upload; the next comparison removes it");
+        tracing::error!(upload_id = %id, %error, "cannot remove a failed upload; the next comparison removes it");
     }
     inner.layout.forget_prefix(id.prefix());
     Err(error)

@@ -89,9 +89,7 @@ impl Space {
         if self.min_free == 0 && !self.remote {
             return Ok(());
         }
-        let stat = rustix::fs::fstatvfs(&self.root)
-            .map_err(|error| StoreError::io("asking for the free space", error))?;
-        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let free = self.free()?;
         if free < self.min_free {
             let min_free = self.min_free;
             return Err(StoreError::NoSpace(format!(
@@ -99,5 +97,12 @@ impl Space {
             )));
         }
         Ok(())
+    }
+
+    /// The bytes that can still be written. Blocks where the file system is not local.
+    pub fn free(&self) -> Result<u64, StoreError> {
+        let stat = rustix::fs::fstatvfs(&self.root)
+            .map_err(|error| StoreError::io("asking for the free space", error))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 }

@@ -1,0 +1,141 @@
+//! Which route of the table a path is of, as the log and the counters say it: a path that a client
+//! invents must not become a label.
+
+use http::Method;
+
+use crate::model::UploadId;
+
+/// The label of a path that is of no route.
+pub const NO_ROUTE: &str = "none";
+
+/// The routes as labels.
+#[derive(Debug)]
+pub struct RouteLabels {
+    base: String,
+    /// Those without variables come first.
+    templates: Vec<&'static str>,
+    /// Those that lie beside the base path as well.
+    bare: Vec<&'static str>,
+    /// Those that store an upload.
+    uploads: Vec<(Method, &'static str)>,
+}
+
+impl RouteLabels {
+    /// The labels of these `templates`, which lie below `base`; those of `bare` do beside it as
+    /// well, and `uploads` store an upload.
+    pub fn new(
+        base: &str,
+        templates: impl Iterator<Item = &'static str>,
+        bare: impl Iterator<Item = &'static str>,
+        uploads: Vec<(Method, &'static str)>,
+    ) -> Self {
+        let mut templates: Vec<&'static str> = templates.collect();
+        templates.sort_by_key(|template| (template.matches('{').count(), *template));
+        templates.dedup();
+        RouteLabels {
+            base: base.to_owned(),
+            templates,
+            bare: bare.collect(),
+            uploads,
+        }
+    }
+
+    /// The template that `path` is of.
+    pub fn of(&self, path: &str) -> &'static str {
+        let below = path.strip_prefix(self.base.as_str());
+        let below = below.and_then(|below| first(&self.templates, below));
+        below
+            .or_else(|| first(&self.bare, path))
+            .unwrap_or(NO_ROUTE)
+    }
+
+    /// Whether a request with this method to this label is to store an upload.
+    pub fn is_upload(&self, method: &Method, label: &str) -> bool {
+        let mut uploads = self.uploads.iter();
+        uploads.any(|(known, template)| known == method && *template == label)
+    }
+
+    /// The upload that a path names: all that do have the id as their second segment.
+    pub fn upload(&self, path: &str) -> Option<UploadId> {
+        let below = path.strip_prefix(self.base.as_str())?;
+        below.split('/').nth(2)?.parse().ok()
+    }
+}
+
+/// The first of the templates that a path is of.
+fn first(templates: &[&'static str], path: &str) -> Option<&'static str> {
+    templates
+        .iter()
+        .copied()
+        .find(|template| fits(path, template))
+}
+
+/// Whether a path is of a template: `{name}` is one segment that is not empty, `{*name}` all that
+/// are left.
+fn fits(path: &str, template: &str) -> bool {
+    let mut segments = path.split('/');
+    for wanted in template.split('/') {
+        if wanted.starts_with("{*") {
+            return segments.next().is_some_and(|first| !first.is_empty());
+        }
+        let Some(found) = segments.next() else {
+            return false;
+        };
+        let variable = wanted.starts_with('{') && !found.is_empty();
+        if !variable && found != wanted {
+            return false;
+        }
+    }
+    segments.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_of_one_template() {
+        let templates = [
+            "/",
+            "/upload",
+            "/files/{name}",
+            "/files/{id}/{name}",
+            "/static/{version}/{*name}",
+            "/uploads/{id}",
+            "/uploads/{id}/delete",
+        ];
+        for base in ["", "/w"] {
+            let labels = RouteLabels::new(base, templates.into_iter(), [].into_iter(), Vec::new());
+            for (path, label) in [
+                ("/", "/"),
+                ("/upload", "/upload"),
+                ("/upload/", NO_ROUTE),
+                ("/files/a", "/files/{name}"),
+                ("/files/", NO_ROUTE),
+                ("/files/a%2Fb", "/files/{name}"),
+                ("/files/a/b", "/files/{id}/{name}"),
+                ("/files/a/b/c", NO_ROUTE),
+                ("/static/1/words/en.js", "/static/{version}/{*name}"),
+                ("/uploads/x/delete", "/uploads/{id}/delete"),
+                ("/uploads/x/other", NO_ROUTE),
+                ("/wp-login.php", NO_ROUTE),
+            ] {
+                assert_eq!(labels.of(&format!("{base}{path}")), label, "{path}");
+            }
+        }
+        let labels = RouteLabels::new(
+            "/w",
+            templates.into_iter(),
+            ["/healthz"].into_iter(),
+            vec![(Method::POST, "/upload")],
+        );
+        assert_eq!(labels.of("/upload"), NO_ROUTE);
+        assert_eq!(labels.of("/healthz"), "/healthz");
+        assert!(labels.is_upload(&Method::POST, "/upload"));
+        assert!(!labels.is_upload(&Method::GET, "/upload"));
+        let id = "0c8r5v3m9ag7wqk2ht4xz1y6ne";
+        let found = |path: String| labels.upload(&path).map(|id| id.to_string());
+        assert_eq!(found(format!("/w/files/{id}/a")).as_deref(), Some(id));
+        assert_eq!(found("/w/files/a.txt".to_owned()), None);
+    }
+}

@@ -257,3 +257,19 @@ fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
     assert_eq!(send("prolong", &own, "expires_in=7d").status, 404);
     assert_eq!(server.files(), [""; 0]);
 }
+
+/// The log names the secret of a request by its id, and says nothing of a wrong one.
+#[test]
+fn the_log_has_the_id_of_a_secret() {
+    let server = Server::with(&["--access", "upload:ci-7:hush"]);
+    let post = |secret: &str| {
+        let bearer = format!("Bearer {secret}");
+        server.post_to("/upload", &form(), &[("Authorization", &bearer)])
+    };
+    assert_eq!((post("hush").status, post("wrong").status), (201, 401));
+    server.says("POST /upload 401");
+    server.says("key=\"ci-7\"");
+    let log = server.log();
+    assert_eq!(log.matches("key=").count(), 1, "{log}");
+    assert!(!log.contains("hush") && !log.contains("wrong"), "{log}");
+}

@@ -337,6 +337,8 @@ pub fn answers() -> BTreeSet<String> {
             unread
         })
         .collect();
+    // All of them have what they can have.
+    server.most_anonymous();
     let said = over_http_2(&server, "answered", "/files/big.bin");
     let said: Value = serde_json::from_str(&said).unwrap();
     given.document(&said, 503, "too-many-downloads", json!({}));

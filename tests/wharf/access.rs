@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use crate::support::{Form, Response, Server, Setup};
 
 const BASIC: &str = "Basic realm=\"wharf\", charset=\"UTF-8\"";
@@ -272,4 +276,58 @@ fn the_log_has_the_id_of_a_secret() {
     let log = server.log();
     assert_eq!(log.matches("key=").count(), 1, "{log}");
     assert!(!log.contains("hush") && !log.contains("wrong"), "{log}");
+}
+
+/// A delete token beside a proxy's login, and the key of an upload wherever the token is taken.
+#[test]
+fn tokens_are_taken_in_every_place() {
+    let server = Server::with(&["--access", "admin:root"]);
+    let keys = || {
+        let json = server.upload(&Form::new().file("f", "a.txt", b"x"));
+        let text = |name: &str| json[name].as_str().unwrap().to_owned();
+        let [id, token, key] = ["id", "delete_token", "manage_key"].map(text);
+        assert_eq!(key, format!("{id}.{token}"));
+        BTreeMap::from([("id", id), ("token", token), ("key", key)])
+    };
+    let delete = |id: &str, headers: &[(&str, &str)], form: Option<&str>| match form {
+        None => {
+            server
+                .request("DELETE", &format!("/uploads/{id}"), headers, b"")
+                .status
+        }
+        Some(form) => {
+            let mut all = vec![("Content-Type", "application/x-www-form-urlencoded")];
+            all.extend_from_slice(headers);
+            let path = format!("/uploads/{id}/delete");
+            server.request("POST", &path, &all, form.as_bytes()).status
+        }
+    };
+    // A proxy's login, which is none of this server's.
+    let login = ("Authorization", "Basic cHJveHk6bG9naW4=");
+    for given in ["token", "key"] {
+        let one = keys();
+        let (id, secret) = (&one["id"], &one[given]);
+        let other = &keys()["key"];
+        assert_eq!(delete(id, &[("Wharf-Token", other)], None), 404);
+        assert_eq!(delete(id, &[login, ("Wharf-Token", "wrong")], None), 404);
+        assert_eq!(delete(id, &[login, ("Wharf-Token", secret)], None), 204);
+        let one = keys();
+        let bearer = format!("Bearer {}", one[given]);
+        assert_eq!(delete(&one["id"], &[("Authorization", &bearer)], None), 204);
+        let one = keys();
+        let form = format!("token={}", one[given]);
+        assert_eq!(delete(&one["id"], &[], Some(&form)), 200);
+    }
+    let never = "0123456789abcdefghjkmnpqrs";
+    let one = keys();
+    let reverted = server.request("DELETE", "/compat/filepond", &[], one["key"].as_bytes());
+    assert_eq!(reverted.status, 204);
+    let problem: Value = server
+        .request("DELETE", &format!("/uploads/{never}"), &[], b"")
+        .json();
+    assert_eq!(problem["code"], "missing-secret");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("Wharf-Token"),
+        "{problem}"
+    );
 }

@@ -1,11 +1,9 @@
 //! What a stranger gets, who knows the address of a server and nothing else: every method of every
 //! route, by each way there is to a server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
-
-use serde_json::Value;
 
 use crate::support::{Form, Server, Setup, request, wait_until};
 
@@ -409,57 +407,4 @@ fn rules_that_are_read_anew_leave_nothing_undecided() {
     server.says("SIGHUP: the settings were read anew");
     wait_until("the new secret counts", || status("two") == 201);
     assert_eq!(status("one"), 401);
-}
-
-/// A delete token beside a proxy's login, and the key of an upload wherever the token is taken.
-#[test]
-fn tokens_are_taken_in_every_place() {
-    let server = Server::with(&["--access", "admin:root"]);
-    let keys = || {
-        let json = server.upload(&Form::new().file("f", "a.txt", b"x"));
-        let text = |name: &str| json[name].as_str().unwrap().to_owned();
-        let [id, token, key] = ["id", "delete_token", "manage_key"].map(text);
-        assert_eq!(key, format!("{id}.{token}"));
-        BTreeMap::from([("id", id), ("token", token), ("key", key)])
-    };
-    let delete = |id: &str, headers: &[(&str, &str)], form: Option<&str>| match form {
-        None => {
-            server
-                .request("DELETE", &format!("/uploads/{id}"), headers, b"")
-                .status
-        }
-        Some(form) => {
-            let mut all = vec![("Content-Type", "application/x-www-form-urlencoded")];
-            all.extend_from_slice(headers);
-            let path = format!("/uploads/{id}/delete");
-            server.request("POST", &path, &all, form.as_bytes()).status
-        }
-    };
-    // A proxy's login, which is none of this server's.
-    let login = ("Authorization", "Basic cHJveHk6bG9naW4=");
-    for given in ["token", "key"] {
-        let one = keys();
-        let (id, secret) = (&one["id"], &one[given]);
-        let other = &keys()["key"];
-        assert_eq!(delete(id, &[("Wharf-Token", other)], None), 404);
-        assert_eq!(delete(id, &[login, ("Wharf-Token", "wrong")], None), 404);
-        assert_eq!(delete(id, &[login, ("Wharf-Token", secret)], None), 204);
-        let one = keys();
-        let bearer = format!("Bearer {}", one[given]);
-        assert_eq!(delete(&one["id"], &[("Authorization", &bearer)], None), 204);
-        let one = keys();
-        let form = format!("token={}", one[given]);
-        assert_eq!(delete(&one["id"], &[], Some(&form)), 200);
-    }
-    let one = keys();
-    let reverted = server.request("DELETE", "/compat/filepond", &[], one["key"].as_bytes());
-    assert_eq!(reverted.status, 204);
-    let problem: Value = server
-        .request("DELETE", &format!("/uploads/{NEVER}"), &[], b"")
-        .json();
-    assert_eq!(problem["code"], "missing-secret");
-    assert!(
-        problem["detail"].as_str().unwrap().contains("Wharf-Token"),
-        "{problem}"
-    );
 }

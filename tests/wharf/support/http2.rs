@@ -29,7 +29,7 @@ impl Unread {
         // are, with names of that table (RFC 7541 sections 6.1 and 6.2.2).
         let mut head = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
         head.extend_from_slice(path.as_bytes());
-        head.extend_from_slice(b"\x01\x01x");
+        head.extend_from_slice(b"\x01\x09localhost");
         for _ in 0..times {
             let stream = self.next;
             self.next += 2;

@@ -12,7 +12,7 @@ form.addEventListener("submit", event => {
   const data = new FormData(form);
   const fields = [...data].filter(([name, value]) => name !== "file" && value !== "");
   upload(chosen.take(), fields);
-  for (const id of ["from", "note"]) document.getElementById(id).value = "";
+  for (const id of ["title", "from", "note"]) document.getElementById(id).value = "";
 });
 
 kept.showIn(document.getElementById("history"));

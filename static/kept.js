@@ -2,7 +2,7 @@
 
 import { announce, base, copyLink, copyOf, keepable } from "./dom.js";
 import { request } from "./transfer.js";
-import { say, size, time, title, until } from "./words.js";
+import { say, size, time, title as titleOf, until } from "./words.js";
 
 const KEY = `wharf:${base}`;
 /** The most that are kept. */
@@ -26,9 +26,9 @@ function keep(list) {
 
 /** Keeps what the server answered to an upload. */
 export function add(stored) {
-  const { id, delete_token: token, created_at: created, expires_at: expires, files } = stored;
+  const { id, delete_token: token, created_at: created, expires_at: expires, files, title } = stored;
   const bytes = files.reduce((sum, file) => sum + file.size, 0);
-  keep([{ id, token, created, expires, bytes, name: files[0]?.name, files: files.length }, ...all()]);
+  keep([{ id, token, created, expires, bytes, title, name: files[0]?.name, files: files.length }, ...all()]);
 }
 
 export const forget = id => keep(all().filter(upload => upload.id !== id));
@@ -88,7 +88,7 @@ export function showIn(section) {
 function rowOf(upload) {
   const row = copyOf("history-row");
   const find = selector => row.querySelector(selector);
-  const what = title(upload.name, upload.files);
+  const what = upload.title ?? titleOf(upload.name, upload.files);
   const link = find("a");
   link.textContent = what;
   link.href = `${base}/uploads/${upload.id}`;

@@ -57,7 +57,7 @@ if (own) {
         await kept.remove(own);
         return location.assign(`${base}/`);
       }
-      const deadline = await kept.prolong(own, form.elements.expires_in.value);
+      const deadline = await kept.prolong(own, form.elements.wharf_expires_in.value);
       showDeadline(deadline);
       announce(say("prolonged", { what: heading.textContent, until: until(deadline) }));
     } catch (failure) {

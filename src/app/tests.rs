@@ -104,7 +104,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             headers: AS_FORM,
-            body: "token=t&expires_in=1h",
+            body: "token=t&wharf_expires_in=1h",
             right: is_prolonged,
             ..Case::new("POST", "/uploads/ID/prolong", 303)
         },

@@ -140,6 +140,7 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(OPEN, GET, "/readyz", health::ready),
         Route::new(UPLOAD, POST, "/upload", upload::form),
         Route::new(UPLOAD, PUT, "/files/{name}", upload::raw),
+        Route::new(UPLOAD, POST, "/files", upload::raw_by_query),
         Route::new(UPLOAD, POST, "/compat/filepond", filepond::process),
         Route::new(DOWNLOAD, GET, "/download", download::several),
         Route::new(DOWNLOAD, GET, "/download/{name}", download::named),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::option_names::UnknownOption;
+use super::options::InvalidOption;
 use crate::catalog::CatalogError;
 use crate::form::DecodeError;
 use crate::model::{Digest, DigestHeaderError, Limit};
@@ -48,15 +50,11 @@ pub enum IngestError {
         limit: Limit,
     },
     /// An option cannot be understood, or asks for too much.
-    #[error("{option}: {reason}")]
-    InvalidOption {
-        /// Its name.
-        option: String,
-        /// What is wrong with it.
-        reason: String,
-        /// The setting that it asks too much for.
-        limit: Option<Limit>,
-    },
+    #[error(transparent)]
+    InvalidOption(#[from] Box<InvalidOption>),
+    /// Something that looks like an option is none.
+    #[error(transparent)]
+    UnknownOption(#[from] Box<UnknownOption>),
     /// A digest header cannot be understood.
     #[error("{place}{source}")]
     DigestHeader {
@@ -94,6 +92,18 @@ pub enum IngestError {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl From<InvalidOption> for IngestError {
+    fn from(invalid: InvalidOption) -> Self {
+        Box::new(invalid).into()
+    }
+}
+
+impl From<UnknownOption> for IngestError {
+    fn from(unknown: UnknownOption) -> Self {
+        Box::new(unknown).into()
+    }
+}
+
 impl IngestError {
     /// Wraps an error that neither the client nor the store can cause.
     pub fn internal(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -103,14 +113,6 @@ impl IngestError {
     pub(super) fn limit(part: usize, limit: Limit) -> Self {
         let place = Place::part(part);
         IngestError::Limit { place, limit }
-    }
-
-    pub(super) fn option(option: &str, reason: impl Into<String>) -> Self {
-        IngestError::InvalidOption {
-            option: option.to_owned(),
-            reason: reason.into(),
-            limit: None,
-        }
     }
 
     /// The same with the name of the field that the part is of.

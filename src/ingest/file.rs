@@ -38,7 +38,8 @@ impl Ingest {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
-        let options = request.given.parse(&self.options)?;
+        // A wrong option is refused before the body is read.
+        request.given.parse(&self.options, self.clock.now())?;
         let length = request.length.map_or(BodyLength::Unknown, BodyLength::File);
         let mut upload = self.begin(length).await?;
         let frames = CheckedBody::new(body, self.options.max_request_size, request.content_digest);
@@ -64,6 +65,7 @@ impl Ingest {
                 rest: Default::default(),
             },
         };
+        let options = request.given.parse(&self.options, self.clock.now())?;
         self.commit(upload, vec![part], options).await
     }
 }

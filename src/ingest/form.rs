@@ -7,18 +7,20 @@ use subtle::ConstantTimeEq as _;
 use super::error::{BodyError, IngestError, Place};
 use super::file::{FileContent, FileLimits, FileTarget, header_text, media_type, store_file};
 use super::memory::HeldText;
-use super::options::{GivenOptions, IngestOptions};
+use super::option_names::{FIELD_PREFIX, OptionPlace, UnknownOption, UploadOption};
+use super::options::{GivenOptions, IngestOptions, InvalidOption, UploadOptions};
 use super::quota::BodyLength;
 use super::source::{CheckedBody, FormEvents};
 use super::{Ingest, Receipt, UploadRequest};
 use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quoted_printable};
 use crate::model::media_type::{essence, guess};
 use crate::model::{
-    Digest, Field, FileName, Limit, Part, RawText, StoredFile, UniqueNames, expected_sha256,
+    Digest, Field, FileName, Limit, Part, RawText, StoredFile, Timestamp, UniqueNames,
+    expected_sha256,
 };
 
-/// The field that says that a form is of this server's own page. It is read only where nothing
-/// else tells, and never kept.
+/// The field that says that a form is of this server's own page. It is no option: it is read only
+/// where nothing else tells, and never kept.
 pub const FORM_FIELD: &str = "wharf_form";
 
 impl Ingest {
@@ -35,15 +37,18 @@ impl Ingest {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Unpin + Send,
     {
-        // A wrong option in the query is refused before the body is read.
-        request.given.parse(&self.options)?;
+        // A wrong option in the head is refused before the body is read.
+        let began = self.clock.now();
+        request.given.parse(&self.options, began)?;
         let length = request.length.map_or(BodyLength::Unknown, BodyLength::Form);
         let mut upload = self.begin(length).await?;
         let frames = CheckedBody::new(body, self.options.max_request_size, request.content_digest);
         let mut form = IncomingForm {
             source: FormEvents::new(frames, boundary),
             options: &self.options,
-            given: GivenOptions::default(),
+            in_head: request.given,
+            in_fields: GivenOptions::default(),
+            began,
             parts: Vec::new(),
             names: UniqueNames::default(),
             files: 0,
@@ -67,8 +72,8 @@ impl Ingest {
             }
         }
         form.check_proof()?;
-        let (given, parts) = (form.given, form.parts);
-        let options = request.given.or(given).parse(&self.options)?;
+        let options = form.given(self.clock.now())?;
+        let parts = form.parts;
         self.commit(upload, parts, options).await
     }
 }
@@ -77,8 +82,12 @@ impl Ingest {
 struct IncomingForm<'a, S> {
     source: FormEvents<S>,
     options: &'a IngestOptions,
+    /// Options given in the head of the request, which win.
+    in_head: GivenOptions,
     /// Options given as text fields.
-    given: GivenOptions,
+    in_fields: GivenOptions,
+    /// When the request began.
+    began: Timestamp,
     parts: Vec<Part>,
     names: UniqueNames,
     files: usize,
@@ -123,6 +132,27 @@ where
         Ok(())
     }
 
+    /// What the upload asks for, as far as its form has come.
+    fn given(&self, now: Timestamp) -> Result<UploadOptions, InvalidOption> {
+        // A value that another wins over has to be right as well.
+        self.in_fields.parse(self.options, now)?;
+        let given = self.in_head.clone().or(self.in_fields.clone());
+        given.parse(self.options, now)
+    }
+
+    /// The option that a text field is; `None` for the user's own.
+    fn option(head: &PartHead) -> Result<Option<UploadOption>, IngestError> {
+        if !head.name.starts_with(FIELD_PREFIX.as_bytes()) || head.name == FORM_FIELD {
+            return Ok(None);
+        }
+        let name = String::from_utf8_lossy(&head.name);
+        let place = OptionPlace::Field { part: head.number };
+        match place.find(&name) {
+            Some(option) => Ok(Some(option)),
+            None => Err(UnknownOption::new(place, &name, &UploadOption::ALL, &[]).into()),
+        }
+    }
+
     /// Reads the value of a text field.
     async fn value(
         &mut self,
@@ -163,6 +193,8 @@ where
     }
 
     async fn field(&mut self, head: PartHead) -> Result<(), IngestError> {
+        let part = head.number;
+        let option = Self::option(&head)?;
         let media_type = head.content_type.as_deref().and_then(header_text);
         let value = self.value(&head, media_type.as_ref()).await;
         let mut value = value.map_err(|error| error.of_field(&head.name))?;
@@ -171,9 +203,12 @@ where
             self.proof = self.proof.take().filter(|proof| !said(proof));
             return Ok(());
         }
-        if GivenOptions::is_option(&head.name) {
-            let name = String::from_utf8_lossy(&head.name);
-            return self.given.set(&name, &String::from_utf8_lossy(&value));
+        if let Some(option) = option {
+            self.in_fields
+                .set(OptionPlace::Field { part }, option, &value)?;
+            // What is wrong is said before the files behind it are sent.
+            self.given(self.began)?;
+            return Ok(());
         }
         value.shrink_to_fit();
         self.parts.push(Part::Field(Field {

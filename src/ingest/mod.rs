@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod form;
 mod memory;
+mod option_names;
 mod options;
 mod quota;
 mod source;
@@ -23,13 +24,14 @@ pub use error::{BodyError, IngestError, Place};
 pub use file::RawUpload;
 pub use form::FORM_FIELD;
 use memory::{HeldText, TextMemory};
-pub use options::{GivenOptions, IngestOptions, OPTION_NAMES, UploadOptions};
+pub use option_names::{FIELD_PREFIX, OptionPlace, UnknownOption, UploadOption};
+pub use options::{GivenOptions, IngestOptions, InvalidOption, Lifetime, UploadOptions};
 use quota::{BodyLength, RoomClaim};
 
 /// A request to store an upload, without its body.
 #[derive(Debug, Clone, Default)]
 pub struct UploadRequest {
-    /// Options given in the query.
+    /// Options given in the query and the headers.
     pub given: GivenOptions,
     /// The digest that the whole body must have (RFC 9530 section 2).
     pub content_digest: Option<Digest>,
@@ -85,12 +87,16 @@ impl Ingest {
         &self.options
     }
 
-    /// Reads an `expires_in`; `None` is `never`.
+    /// Reads an `expires_in` that was given in `place`; `None` is `never`.
     ///
     /// # Errors
     /// It does not parse, or is above `max_expires_in`.
-    pub fn lifetime(&self, text: &str) -> Result<Option<Duration>, IngestError> {
-        options::lifetime(text, &self.options)
+    pub fn lifetime(
+        &self,
+        text: &str,
+        place: OptionPlace,
+    ) -> Result<Option<Duration>, IngestError> {
+        Ok(options::lifetime(text, place, &self.options)?)
     }
 
     async fn begin(&self, length: BodyLength) -> Result<ActiveUpload, IngestError> {
@@ -115,19 +121,19 @@ impl Ingest {
     ) -> Result<Receipt, IngestError> {
         let delete_token = new_token()?;
         let created_at = self.clock.now();
-        let lifetime = options.lifetime(&self.options);
         let manifest = Arc::new(Manifest {
             schema: FIRST_SCHEMA,
             generation: 1,
             id: upload.id,
             created_at,
             order: None,
-            expires_at: lifetime.map(|span| created_at.after(span)),
+            expires_at: options.expires_at(&self.options, created_at),
             max_downloads: options.max_downloads,
             used: 0,
             salt: Salt::generate().map_err(IngestError::internal)?,
             delete_token: TokenHash::of(&delete_token),
             parts,
+            title: options.title,
             rest: Default::default(),
         });
         upload.claim.whole(|| manifest.room()).await?;

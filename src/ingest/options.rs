@@ -1,11 +1,16 @@
 //! What the settings allow an upload to be, and what a client may ask for: how long the upload
-//! lives, and how often it can be downloaded.
+//! lives, how often it can be downloaded, and what it is called.
 
 use std::time::Duration;
 
-use super::error::IngestError;
-use crate::model::Limit;
+use super::option_names::{OptionPlace, UploadOption};
 use crate::model::units::parse_duration;
+use crate::model::{Limit, Timestamp, Title};
+
+/// The setting that bounds both ways to say when an upload ends.
+const MAX_EXPIRES_IN: &str = "max_expires_in";
+/// The longest value of an option, in bytes.
+const LONGEST: usize = 1024;
 
 /// What an upload may be.
 #[derive(Debug, Clone)]
@@ -33,43 +38,102 @@ pub struct IngestOptions {
     pub max_expires_in: Option<Duration>,
 }
 
-/// The names of the options, in the query and as text fields.
-pub const OPTION_NAMES: [&str; 2] = ["expires_in", "max_downloads"];
+/// The value of an option, as it came.
+#[derive(Debug, Clone)]
+struct GivenValue {
+    place: OptionPlace,
+    text: String,
+}
 
-/// Option values as they came from one place, the query or the form.
+/// Option values as they came, from one place or from several.
 #[derive(Debug, Clone, Default)]
-pub struct GivenOptions([Option<String>; OPTION_NAMES.len()]);
+pub struct GivenOptions([Option<GivenValue>; UploadOption::ALL.len()]);
+
+/// When an upload ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// So long after its commit.
+    For(Duration),
+    /// At this time.
+    Until(Timestamp),
+    /// Never.
+    Unlimited,
+}
 
 /// What an upload asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UploadOptions {
-    /// How long it lives: `None` when it does not say, `Some(None)` for ever.
-    pub expires_in: Option<Option<Duration>>,
+    /// When it ends; `None` when it does not say.
+    pub lifetime: Option<Lifetime>,
     /// How many downloads it allows.
     pub max_downloads: Option<u64>,
+    /// What it is called.
+    pub title: Option<Title>,
+}
+
+/// A value of an option that is not understood, or asks for more than a setting allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}{option}: {reason}")]
+pub struct InvalidOption {
+    /// Where it was given.
+    pub place: OptionPlace,
+    /// The option, as it is written there.
+    pub option: String,
+    /// What is wrong.
+    pub reason: String,
+    /// The setting that forbids it.
+    pub limit: Option<Limit>,
+}
+
+impl InvalidOption {
+    fn new(place: OptionPlace, option: UploadOption, reason: impl ToString) -> Self {
+        InvalidOption {
+            place,
+            option: place.spell(option.name()),
+            reason: reason.to_string(),
+            limit: None,
+        }
+    }
+
+    /// A value that is above a setting.
+    fn above(place: OptionPlace, option: UploadOption, text: &str, max: Duration) -> Self {
+        let limit = Limit::span(MAX_EXPIRES_IN, max);
+        let reason = format!("{text:?} is above {limit}");
+        InvalidOption {
+            limit: Some(limit),
+            ..Self::new(place, option, reason)
+        }
+    }
 }
 
 impl GivenOptions {
-    /// Whether `name` is an option's.
-    pub fn is_option(name: &[u8]) -> bool {
-        OPTION_NAMES.iter().any(|known| known.as_bytes() == name)
-    }
-
-    /// Takes a value. An empty one counts as not given; names of no option are passed over.
+    /// Takes a value. An empty one counts as not given.
     ///
     /// # Errors
-    /// The option was given before.
-    pub fn set(&mut self, name: &str, value: &str) -> Result<(), IngestError> {
-        let Some(place) = OPTION_NAMES.iter().position(|known| *known == name) else {
-            return Ok(());
-        };
+    /// The option was given before, or the value is not UTF-8.
+    pub fn set(
+        &mut self,
+        place: OptionPlace,
+        option: UploadOption,
+        value: &[u8],
+    ) -> Result<(), InvalidOption> {
         if value.is_empty() {
             return Ok(());
         }
-        if self.0[place].is_some() {
-            return Err(IngestError::option(name, "it is given twice"));
+        let invalid = |reason: &str| InvalidOption::new(place, option, reason);
+        if value.len() > LONGEST {
+            // Errors repeat the value.
+            return Err(invalid("it is longer than any value is"));
         }
-        self.0[place] = Some(value.to_owned());
+        let text = str::from_utf8(value).map_err(|_| invalid("it is not UTF-8"))?;
+        let slot = &mut self.0[option as usize];
+        if slot.is_some() {
+            return Err(invalid("it is given twice"));
+        }
+        *slot = Some(GivenValue {
+            place,
+            text: text.to_owned(),
+        });
         Ok(())
     }
 
@@ -79,63 +143,132 @@ impl GivenOptions {
         GivenOptions(self.0.map(|value| value.or(others.next().flatten())))
     }
 
+    /// The value of one, as it came.
+    pub fn get(&self, option: UploadOption) -> Option<&str> {
+        let given = self.0[option as usize].as_ref();
+        given.map(|given| given.text.as_str())
+    }
+
     /// Understands the values.
     ///
     /// # Errors
-    /// One does not parse, or asks for more than a setting allows.
-    pub fn parse(&self, options: &IngestOptions) -> Result<UploadOptions, IngestError> {
-        let [expires_in, max_downloads] = &self.0;
+    /// One does not parse, two exclude each other, or one asks for more than a setting allows or
+    /// for a time that is not to come.
+    pub fn parse(
+        &self,
+        options: &IngestOptions,
+        now: Timestamp,
+    ) -> Result<UploadOptions, InvalidOption> {
+        let [expires_in, expires_at, max_downloads, title] = &self.0;
+        let span = expires_in
+            .as_ref()
+            .map(|given| lifetime(&given.text, given.place, options))
+            .transpose()?;
+        let end = expires_at
+            .as_ref()
+            .map(|given| deadline(given, options, now))
+            .transpose()?;
+        if let (Some(_), Some(at)) = (expires_in, expires_at) {
+            let reason = "expires_in is given as well, and one upload ends once";
+            let invalid = InvalidOption::new(at.place, UploadOption::ExpiresAt, reason);
+            return Err(invalid);
+        }
+        let span = span.map(|span| span.map_or(Lifetime::Unlimited, Lifetime::For));
         Ok(UploadOptions {
-            expires_in: expires_in
-                .as_deref()
-                .map(|text| lifetime(text, options))
-                .transpose()?,
-            max_downloads: max_downloads.as_deref().map(count).transpose()?,
+            lifetime: span.or(end.map(Lifetime::Until)),
+            max_downloads: max_downloads.as_ref().map(count).transpose()?,
+            title: title.as_ref().map(name).transpose()?.flatten(),
         })
     }
 }
 
 impl UploadOptions {
-    /// How long the upload lives; `None` is for ever.
-    pub(super) fn lifetime(&self, options: &IngestOptions) -> Option<Duration> {
+    /// When an upload that is committed at `now` ends; `None` is never.
+    pub(super) fn expires_at(&self, options: &IngestOptions, now: Timestamp) -> Option<Timestamp> {
         let default = match (options.default_expires_in, options.max_expires_in) {
             (Some(default), Some(max)) => Some(default.min(max)),
             (default, max) => default.or(max),
         };
-        self.expires_in.unwrap_or(default)
+        match self.lifetime {
+            Some(Lifetime::Until(end)) => Some(end),
+            Some(Lifetime::For(span)) => Some(now.after(span)),
+            Some(Lifetime::Unlimited) => None,
+            None => default.map(|span| now.after(span)),
+        }
     }
 }
 
-/// Reads an `expires_in`; `None` is `never`.
+/// Reads an `expires_in` that was given in `place`; `None` is `never`.
 ///
 /// # Errors
 /// It does not parse, or is above `max_expires_in`.
-pub fn lifetime(text: &str, options: &IngestOptions) -> Result<Option<Duration>, IngestError> {
+pub fn lifetime(
+    text: &str,
+    place: OptionPlace,
+    options: &IngestOptions,
+) -> Result<Option<Duration>, InvalidOption> {
+    const OPTION: UploadOption = UploadOption::ExpiresIn;
     let span = match text {
         "never" => None,
         text => Some(parse_duration(text).map_err(|error| {
-            IngestError::option("expires_in", format!("{error}, and not never"))
+            InvalidOption::new(place, OPTION, format!("{error}, and not never"))
         })?),
     };
     match options.max_expires_in {
         Some(max) if span.is_none_or(|span| span > max) => {
-            let limit = Limit::span("max_expires_in", max);
-            Err(IngestError::InvalidOption {
-                option: "expires_in".to_owned(),
-                reason: format!("{text:?} is above {limit}"),
-                limit: Some(limit),
-            })
+            Err(InvalidOption::above(place, OPTION, text, max))
         }
         _ => Ok(span),
     }
 }
 
-fn count(text: &str) -> Result<u64, IngestError> {
+fn deadline(
+    given: &GivenValue,
+    options: &IngestOptions,
+    now: Timestamp,
+) -> Result<Timestamp, InvalidOption> {
+    const OPTION: UploadOption = UploadOption::ExpiresAt;
+    let GivenValue { place, text } = given;
+    let end = text.parse::<Timestamp>().map_err(|error| {
+        // A plus sign in a query stands for a space.
+        let meant = text
+            .rsplit_once(' ')
+            .map(|(left, right)| format!("{left}+{right}"));
+        let meant = meant.filter(|text| text.parse::<Timestamp>().is_ok());
+        match meant {
+            Some(_) => {
+                let reason = format!("{error}; a plus sign in a query is written %2B");
+                InvalidOption::new(*place, OPTION, reason)
+            }
+            None => InvalidOption::new(*place, OPTION, error),
+        }
+    })?;
+    if end <= now {
+        let reason = format!("{text:?} is not in the future: it is {now}");
+        return Err(InvalidOption::new(*place, OPTION, reason));
+    }
+    match options.max_expires_in {
+        Some(max) if end > now.after(max) => Err(InvalidOption::above(*place, OPTION, text, max)),
+        _ => Ok(end),
+    }
+}
+
+fn count(given: &GivenValue) -> Result<u64, InvalidOption> {
+    let GivenValue { place, text } = given;
     match text.parse() {
         Ok(count) if count > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(count),
         _ => {
             let reason = format!("{text:?} is not a positive whole number");
-            Err(IngestError::option("max_downloads", reason))
+            Err(InvalidOption::new(
+                *place,
+                UploadOption::MaxDownloads,
+                reason,
+            ))
         }
     }
+}
+
+fn name(given: &GivenValue) -> Result<Option<Title>, InvalidOption> {
+    Title::from_upload(&given.text)
+        .map_err(|error| InvalidOption::new(given.place, UploadOption::Title, error))
 }

@@ -117,7 +117,7 @@ impl FileName {
 
 /// Control characters, and those that turn the direction of text (Unicode Annex 9): no version
 /// has kept them.
-fn is_never_kept(c: char) -> bool {
+pub(super) fn is_never_kept(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -125,7 +125,7 @@ fn is_never_kept(c: char) -> bool {
 /// Characters that are not shown: two names that differ only in them look the same. Beside the
 /// above these are `Default_Ignorable_Code_Point` of Unicode (zero width, selectors, tags, fillers,
 /// the BOM) and the marks of annotations.
-fn is_removed(c: char) -> bool {
+pub(super) fn is_removed(c: char) -> bool {
     is_never_kept(c)
         || matches!(
             c,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::media_type::{guess, is_unknown};
-use super::{Digest, FileName, Members, RawText, Salt, Timestamp, TokenHash, UploadId};
+use super::{Digest, FileName, Members, RawText, Salt, Timestamp, Title, TokenHash, UploadId};
 
 /// How far the order of an upload may be above its creation.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -41,6 +41,9 @@ pub struct Manifest {
     pub delete_token: TokenHash,
     /// The form, in its order.
     pub parts: Vec<Part>,
+    /// What its sender calls it. A version that does not know it may lose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
     /// What else a later version has written: kept when the manifest is replaced.
     #[serde(flatten)]
     pub rest: Members,
@@ -119,7 +122,8 @@ impl Manifest {
     /// The bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
         let parts = self.parts.iter().map(Part::weight).sum::<usize>();
-        size_of::<Manifest>() + self.rest.weight() + parts
+        let title = self.title.as_ref().map_or(0, |title| title.as_str().len());
+        size_of::<Manifest>() + title + self.rest.weight() + parts
     }
 }
 

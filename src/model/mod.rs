@@ -20,6 +20,7 @@ mod secrets;
 mod stored;
 mod suggest;
 mod time;
+mod title;
 mod unique_names;
 pub mod units;
 
@@ -39,5 +40,6 @@ pub use room::{ROOM_UNIT, room_of};
 pub use secrets::{Salt, TokenHash};
 pub use stored::{Reason, Stored, Tombstone};
 pub use suggest::closest;
-pub use time::{Clock, Timestamp, Uptime};
+pub use time::{Clock, TimeError, Timestamp, Uptime};
+pub use title::{Title, TitleError};
 pub use unique_names::UniqueNames;

@@ -19,6 +19,7 @@ impl Manifest {
             salt: Salt::generate().unwrap(),
             delete_token: TokenHash::of("t"),
             parts,
+            title: None,
             rest: Default::default(),
         }
     }

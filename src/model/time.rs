@@ -1,6 +1,7 @@
 //! Points in time, and the clock they are read from.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -54,6 +55,54 @@ impl From<SystemTime> for Timestamp {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+}
+
+/// A text that is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a time such as 2026-12-31T18:00:00Z or 2026-12-31T18:00:00+01:00 (RFC 3339)")]
+pub struct TimeError(String);
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    /// Reads a time of RFC 3339; what it says below a millisecond is cut off.
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        let read = Some(text).filter(|text| is_rfc_3339(text.as_bytes()));
+        let read = read.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        read.map(|instant| Timestamp(instant.as_millisecond()))
+            .ok_or_else(|| TimeError(text.to_owned()))
+    }
+}
+
+/// Whether a text has the form of a `date-time` (RFC 3339 section 5.6), which is one of many that
+/// jiff reads.
+fn is_rfc_3339(text: &[u8]) -> bool {
+    const FORM: &[u8] = b"0000-00-00T00:00:00";
+    let fits = |text: &[u8], form: &[u8]| {
+        let mut pairs = text.iter().zip(form);
+        text.len() == form.len()
+            && pairs.all(|(byte, like)| match like {
+                b'0' => byte.is_ascii_digit(),
+                b'T' => matches!(byte, b'T' | b't' | b' '),
+                b'Z' => matches!(byte, b'Z' | b'z'),
+                b'+' => matches!(byte, b'+' | b'-'),
+                like => byte == like,
+            })
+    };
+    let Some((time, rest)) = text.split_at_checked(FORM.len()) else {
+        return false;
+    };
+    let offset = match rest.strip_prefix(b".") {
+        None => rest,
+        Some(rest) => {
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            match digits {
+                0 => return false,
+                digits => &rest[digits..],
+            }
+        }
+    };
+    fits(time, FORM) && (fits(offset, b"Z") || fits(offset, b"+00:00"))
 }
 
 impl fmt::Display for Timestamp {
@@ -167,6 +216,41 @@ mod tests {
             "1970-01-01T00:00:00.000Z"
         );
         assert_eq!(Timestamp::from_millis(i64::MAX).to_string().len(), 24);
+    }
+
+    #[test]
+    fn times_of_rfc_3339_are_read_and_no_others() {
+        for (text, printed) in [
+            ("2026-11-23T01:14:10.123Z", "2026-11-23T01:14:10.123Z"),
+            ("2026-11-23t01:14:10z", "2026-11-23T01:14:10.000Z"),
+            ("2026-11-23 01:14:10+01:30", "2026-11-22T23:44:10.000Z"),
+            (
+                "2026-11-23T01:14:10.123999-00:00",
+                "2026-11-23T01:14:10.123Z",
+            ),
+        ] {
+            let time: Timestamp = text.parse().unwrap();
+            assert_eq!(time.to_string(), printed, "{text}");
+        }
+        for text in [
+            "",
+            "never",
+            "2026-11-23",
+            "2026-11-23T01:14:10",
+            "2026-11-23T01:14Z",
+            "2026-11-23T01:14:10.Z",
+            "2026-11-23T01:14:10+0100",
+            "2026-11-23T01:14:10Z[UTC]",
+            "20261123T011410Z",
+            "+002026-11-23T01:14:10Z",
+            "2026-13-23T01:14:10Z",
+            "2026-11-23T25:14:10Z",
+            "1795396450",
+            "2026-11-23T01:14:10Z ",
+            "\u{661}026-11-23T01:14:10Z",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(TimeError(text.to_owned())));
+        }
     }
 
     #[test]

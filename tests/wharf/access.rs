@@ -215,30 +215,37 @@ fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
         server.request("POST", &path, &all, body.as_bytes())
     };
     let own = [("Cookie", cookie), ("Sec-Fetch-Site", "same-origin")];
-    let moved = send("prolong", &own, "expires_in=7d");
+    let moved = send("prolong", &own, "wharf_expires_in=7d");
     assert_eq!(moved.status, 303, "{}", moved.text());
     assert_eq!(moved.header("location"), Some(&*format!("{page}?changed")));
     let deadline = server.get(&page).json()["expires_at"].clone();
     assert!(deadline.is_string());
     for (headers, body, status, code) in [
         (&own[..], "", 400, "invalid-option"),
-        (&own, "expires_in=soon", 400, "invalid-option"),
-        (&own, "expires_in=31d", 400, "invalid-option"),
-        (&own, "expires_in=never", 400, "invalid-option"),
-        (&own, "expires_in=%FF", 400, "invalid-option"),
-        (&[], "expires_in=1d", 401, "missing-secret"),
-        (&[], "expires_in=1d&token=", 401, "missing-secret"),
-        (&[], "expires_in=1d&token=wrong", 404, "upload-not-found"),
+        (&own, "expires_in=7d", 400, "invalid-option"),
+        (&own, "wharf_expire_in=7d", 400, "unknown-option"),
+        (&own, "wharf_expires_in=soon", 400, "invalid-option"),
+        (&own, "wharf_expires_in=31d", 400, "invalid-option"),
+        (&own, "wharf_expires_in=never", 400, "invalid-option"),
+        (&own, "wharf_expires_in=%FF", 400, "invalid-option"),
+        (&[], "wharf_expires_in=1d", 401, "missing-secret"),
+        (&[], "wharf_expires_in=1d&token=", 401, "missing-secret"),
+        (
+            &[],
+            "wharf_expires_in=1d&token=wrong",
+            404,
+            "upload-not-found",
+        ),
         // Another site has the browser send the form.
         (
             &[("Cookie", cookie), ("Sec-Fetch-Site", "cross-site")],
-            "expires_in=1d",
+            "wharf_expires_in=1d",
             403,
             "cross-site",
         ),
         (
             &[("Cookie", cookie), ("Origin", "https://evil.example")],
-            "expires_in=1d",
+            "wharf_expires_in=1d",
             403,
             "cross-site",
         ),
@@ -251,14 +258,14 @@ fn the_form_of_a_page_changes_its_upload_for_who_has_the_token() {
             refused.text()
         );
     }
-    let large = format!("expires_in={}", "7".repeat(5000));
+    let large = format!("wharf_expires_in={}", "7".repeat(5000));
     assert_eq!(send("prolong", &own, &large).status, 413);
     assert_eq!(server.get(&page).json()["expires_at"], deadline);
     let foreign = [("Cookie", cookie), ("Sec-Fetch-Site", "same-site")];
     assert_eq!(send("delete", &foreign, "").status, 403);
     assert_eq!(server.files().len(), 2);
     assert_eq!(send("delete", &own, "").status, 200);
-    assert_eq!(send("prolong", &own, "expires_in=7d").status, 404);
+    assert_eq!(send("prolong", &own, "wharf_expires_in=7d").status, 404);
     assert_eq!(server.files(), [""; 0]);
 }
 

@@ -360,7 +360,7 @@ fn the_form_of_an_uploads_page_is_known_by_its_field() {
     let token = field.split('"').next().unwrap();
     let owner = format!("token={}", stored["delete_token"].as_str().unwrap());
     let post = |what: &str, proof: &str, headers: &[(&str, &str)]| {
-        let body = format!("{owner}&expires_in=1h{proof}");
+        let body = format!("{owner}&wharf_expires_in=1h{proof}");
         let kind = ("Content-Type", "application/x-www-form-urlencoded");
         let headers = [&[kind, html], headers].concat();
         server.request("POST", &format!("{path}/{what}"), &headers, body.as_bytes())

@@ -3,6 +3,7 @@
 mod support;
 
 mod access;
+mod asked;
 mod away;
 mod browser;
 mod capacity;
@@ -32,6 +33,7 @@ mod far;
 mod fat;
 mod faults;
 mod faulty;
+mod fields;
 mod floors;
 mod foreign_forms;
 mod instances;

@@ -28,7 +28,7 @@ fn a_wrong_token_is_told_no_more_than_who_asks_for_nothing() {
                 "POST",
                 &format!("{record}/prolong"),
                 &form,
-                b"token=wrong&expires_in=1h",
+                b"token=wrong&wharf_expires_in=1h",
             ),
             server.request(
                 "DELETE",

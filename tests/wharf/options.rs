@@ -42,14 +42,14 @@ fn what_expired_while_the_server_was_off_is_removed_at_its_start() {
 fn options_come_from_the_query_or_the_form() {
     let server = Server::start();
     let in_form = form()
-        .text("expires_in", "1h")
-        .text("max_downloads", "")
+        .text("wharf_expires_in", "1h")
+        .text("wharf_max_downloads", "")
         .text("note", "kept");
     let json = server.upload(&in_form);
     assert_eq!(json["fields"], json!({"note": ["kept"]}));
     assert!(json["expires_at"].is_string() && json["max_downloads"].is_null());
     let json = server
-        .post_to("/upload?expires_in=never&other=1", &in_form, &[])
+        .post_to("/upload?expires_in=never", &in_form, &[])
         .json();
     assert!(json["expires_at"].is_null(), "the query wins");
     for (query, text) in [
@@ -72,7 +72,9 @@ fn options_come_from_the_query_or_the_form() {
         );
         assert!(refused.detail().contains(text), "{}", refused.detail());
     }
-    let twice = form().text("expires_in", "1h").text("expires_in", "2h");
+    let twice = form()
+        .text("wharf_expires_in", "1h")
+        .text("wharf_expires_in", "2h");
     assert_eq!(server.post_to("/upload", &twice, &[]).status, 400);
     assert_eq!(server.files().len(), 4);
 }

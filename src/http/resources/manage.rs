@@ -1,7 +1,7 @@
 //! The plain forms of an upload's page, which work without a script: a new deadline, and the end.
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
@@ -11,11 +11,13 @@ use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
-use crate::http::rules::{cookies, cross_site};
-use crate::ingest;
+use crate::http::rules::{cookies, cross_site, options};
+use crate::ingest::{self, FIELD_PREFIX, IngestError, OptionPlace, UnknownOption, UploadOption};
 use crate::manage::ChangePermit;
 use crate::model::UploadId;
 
+/// The place of the options in the forms, which have no parts.
+const PLACE: OptionPlace = OptionPlace::Field { part: 0 };
 /// The most bytes of a form.
 const LIMIT: usize = 4 * 1024;
 
@@ -52,9 +54,16 @@ impl AppState {
         for (name, value) in parse_query(text)? {
             match name.as_str() {
                 "token" => form.token = Some(value).filter(|token| !token.is_empty()),
-                "expires_in" => form.expires_in = Some(value),
                 ingest::FORM_FIELD => form.proof = Some(value),
-                _ => {}
+                name if !name.starts_with(FIELD_PREFIX) => {}
+                name if PLACE.find(name) == Some(UploadOption::ExpiresIn) => {
+                    form.expires_in = Some(value);
+                }
+                name => {
+                    let known = [UploadOption::ExpiresIn];
+                    let unknown = UnknownOption::new(PLACE, name, &known, &[]);
+                    return Err(IngestError::from(unknown).into());
+                }
             }
         }
         Ok(form)
@@ -65,9 +74,11 @@ impl AppState {
 pub async fn delete(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
     let (_, permit) = app.managed(&id, &headers, body).await?;
     app.delete(&permit).await?;
@@ -79,15 +90,18 @@ pub async fn delete(
 pub async fn prolong(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
     let (form, permit) = app.managed(&id, &headers, body).await?;
-    let text = form
-        .expires_in
-        .ok_or_else(|| Problem::invalid_option("expires_in", "the form has no expires_in"))?;
-    app.set_lifetime(&permit, &text).await?;
+    let text = form.expires_in.ok_or_else(|| {
+        let option = PLACE.spell(UploadOption::ExpiresIn.name());
+        Problem::invalid_option(&option, format!("the form has no {option}"))
+    })?;
+    app.set_lifetime(&permit, &text, PLACE).await?;
     let base = &app.options.base_path;
     let location = format!("{base}/uploads/{id}?{}", page::CHANGED);
     let mut response = StatusCode::SEE_OTHER.into_response();

@@ -1,4 +1,4 @@
-//! `POST /upload` and `PUT /files/NAME`.
+//! `POST /upload`, `PUT /files/NAME` and `POST /files?name=NAME`.
 
 use axum::Extension;
 use axum::body::Body;
@@ -17,9 +17,9 @@ use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::query::parse_query;
-use crate::http::rules::{cookies, cross_site};
+use crate::http::rules::{cookies, cross_site, options};
 use crate::ingest::{GivenOptions, RawUpload, Receipt, UploadRequest};
+use crate::model::media_type::essence;
 use crate::model::{Digest, Limit, expected_sha256};
 
 /// Stores a form.
@@ -47,27 +47,43 @@ pub async fn raw(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    if headers.contains_key(header::CONTENT_RANGE) {
-        // RFC 9110 section 14.5: storing a part as if it were the whole would be wrong.
-        let detail = "a PUT of a part (Content-Range) is not understood here";
-        return Err(Problem::new(Code::MalformedRequest, detail).field("content-range"));
-    }
-    let file = RawUpload {
-        name: name.into_bytes().into(),
-        media_type: headers
-            .get(header::CONTENT_TYPE)
-            .map(|value| value.as_bytes().to_vec().into()),
-        repr_digest: digest(&headers, "repr-digest")?,
-    };
-    let request = upload_request(query.as_deref(), &headers)?;
-    let options = app.ingest.options();
-    refuse_long(&headers, "max_request_size", options.max_request_size)?;
-    refuse_long(&headers, "max_file_size", options.max_file_size)?;
-    let slot = UploadSlot::take(&app, &received).await?;
-    let timed = app.timed(body, received.clone(), &slot);
-    let receipt = app.ingest.raw(file, timed, request).await?;
-    app.count_stored(&receipt, &received);
+    let given = options::of_upload(query.as_deref(), &headers)?;
+    let receipt = app
+        .store_file(name, given, &headers, received, body)
+        .await?;
     Ok(app.created(&origin, &headers, &receipt))
+}
+
+/// The same for a client that has to `POST`: the name is in the query.
+pub async fn raw_by_query(
+    State(app): State<AppState>,
+    RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
+    Extension(received): Extension<BodyMeter>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (given, name) = options::of_upload_with(query.as_deref(), &headers, Some("name"))?;
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        let detail = "the query does not name the file: POST /files?name=NAME";
+        return Err(Problem::invalid_parameter("name", detail));
+    };
+    if is_form(&headers) {
+        let detail =
+            "the body is a form, and POST /files stores it as one file: forms go to POST /upload";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let receipt = app
+        .store_file(name, given, &headers, received, body)
+        .await?;
+    Ok(app.created(&origin, &headers, &receipt))
+}
+
+/// Whether the body says that it is a form with files.
+fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|it| essence(it).eq_ignore_ascii_case("multipart/form-data"))
 }
 
 /// One of the uploads that may run at once.
@@ -104,7 +120,7 @@ impl AppState {
         body: Body,
     ) -> Result<Receipt, Problem> {
         let boundary = boundary(headers)?;
-        let request = upload_request(query, headers)?;
+        let request = upload_request(options::of_upload(query, headers)?, headers)?;
         let options = self.ingest.options();
         refuse_long(headers, "max_request_size", options.max_request_size)?;
         let slot = UploadSlot::take(self, &received).await?;
@@ -119,6 +135,38 @@ impl AppState {
         let manifest = &receipt.manifest;
         self.metrics.stored(manifest.files().count());
         request.stored(manifest.id);
+    }
+
+    /// Stores the body of a request as an upload of one file.
+    async fn store_file(
+        &self,
+        name: String,
+        given: GivenOptions,
+        headers: &HeaderMap,
+        received: BodyMeter,
+        body: Body,
+    ) -> Result<Receipt, Problem> {
+        if headers.contains_key(header::CONTENT_RANGE) {
+            // RFC 9110 section 14.5: storing a part as if it were the whole would be wrong.
+            let detail = "a part of a file (Content-Range) is not understood here";
+            return Err(Problem::new(Code::MalformedRequest, detail).field("content-range"));
+        }
+        let file = RawUpload {
+            name: name.into_bytes().into(),
+            media_type: headers
+                .get(header::CONTENT_TYPE)
+                .map(|value| value.as_bytes().to_vec().into()),
+            repr_digest: digest(headers, "repr-digest")?,
+        };
+        let request = upload_request(given, headers)?;
+        let options = self.ingest.options();
+        refuse_long(headers, "max_request_size", options.max_request_size)?;
+        refuse_long(headers, "max_file_size", options.max_file_size)?;
+        let slot = UploadSlot::take(self, &received).await?;
+        let timed = self.timed(body, received.clone(), &slot);
+        let receipt = self.ingest.raw(file, timed, request).await?;
+        self.count_stored(&receipt, &received);
+        Ok(receipt)
     }
 
     fn timed(&self, body: Body, received: BodyMeter, slot: &UploadSlot) -> TimedBody {
@@ -167,11 +215,7 @@ fn boundary(headers: &HeaderMap) -> Result<Boundary, Problem> {
 }
 
 /// What the head says of the upload.
-fn upload_request(query: Option<&str>, headers: &HeaderMap) -> Result<UploadRequest, Problem> {
-    let mut given = GivenOptions::default();
-    for (name, value) in parse_query(query.unwrap_or_default())? {
-        given.set(&name, &value)?;
-    }
+fn upload_request(given: GivenOptions, headers: &HeaderMap) -> Result<UploadRequest, Problem> {
     let content_digest = digest(headers, "content-digest")?;
     Ok(UploadRequest {
         given,

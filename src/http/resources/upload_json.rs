@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::delivery::Summary;
 use crate::form::display_name;
 use crate::manage;
-use crate::model::{Digest, FileName, Manifest, RawText, StoredFile, Timestamp, UploadId};
+use crate::model::{Digest, FileName, Manifest, RawText, StoredFile, Timestamp, Title, UploadId};
 
 /// Characters that stand for themselves in a path segment (RFC 3986 section 3.3, and no more than
 /// that).
@@ -30,6 +30,7 @@ pub struct UploadJson<'a> {
     #[serde(rename = "type")]
     media_type: Option<&'a str>,
     sha256: Option<Digest>,
+    title: Option<&'a Title>,
     files: Vec<FileJson<'a>>,
     fields: Map<String, Value>,
     #[serde(serialize_with = "text")]
@@ -118,6 +119,7 @@ pub fn show<'a>(manifest: &'a Manifest, base: &str) -> UploadJson<'a> {
         size: first.map(|file| file.size),
         media_type: first.map(|file| file.media_type),
         sha256: first.and_then(|file| file.sha256),
+        title: manifest.title.as_ref(),
         files,
         fields: fields(manifest),
         created_at: manifest.created_at,

@@ -16,8 +16,10 @@ use crate::http::rules::accept::Accept;
 use crate::http::rules::access::{self, Caller, Scope};
 use crate::http::rules::cookies;
 use crate::http::rules::extract::PathParams;
+use crate::http::rules::options;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
+use crate::ingest::{IngestError, OptionPlace, UnknownOption, UploadOption};
 use crate::manage::{ChangePermit, Credentials};
 use crate::model::{Manifest, UploadId};
 
@@ -92,7 +94,9 @@ fn change(body: &[u8]) -> Result<Value, Problem> {
     })?;
     let expires_in = members.remove("expires_in");
     if let Some(unknown) = members.keys().next() {
-        return Err(Problem::unknown_option(unknown, &["expires_in"], None));
+        let known = [UploadOption::ExpiresIn];
+        let unknown = UnknownOption::new(OptionPlace::Member, unknown, &known, &[]);
+        return Err(IngestError::from(unknown).into());
     }
     expires_in.ok_or_else(|| {
         let detail = "the body is {}, and says no expires_in";
@@ -105,9 +109,11 @@ pub async fn prolong(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
     Extension(origin): Extension<Origin>,
+    RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
     let permit = app.permit(&id, &headers, None).await?;
     let body = app.small_body(body, PATCH_LIMIT).await?;
@@ -123,7 +129,9 @@ pub async fn prolong(
             return Err(Problem::invalid_option("expires_in", detail));
         }
     };
-    let manifest = app.set_lifetime(&permit, &text).await?;
+    let manifest = app
+        .set_lifetime(&permit, &text, OptionPlace::Member)
+        .await?;
     let mut response =
         axum::Json(upload_json::show(&manifest, &app.base_of(&origin))).into_response();
     response
@@ -167,13 +175,15 @@ impl AppState {
         Ok(())
     }
 
-    /// Sets the deadline of an upload anew: `text` is how long from now it is kept.
+    /// Sets the deadline of an upload anew: `text`, which was given in `place`, is how long from now
+    /// it is kept.
     pub(super) async fn set_lifetime(
         &self,
         permit: &ChangePermit,
         text: &str,
+        place: OptionPlace,
     ) -> Result<Arc<Manifest>, Problem> {
-        let lifetime = self.ingest.lifetime(text)?;
+        let lifetime = self.ingest.lifetime(text, place)?;
         Ok(self.manage.prolong(permit, lifetime).await?)
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::request_id;
+use super::{options, request_id};
 
 /// A site as the setting `cors_origin` names it: an origin, or all origins below a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +100,7 @@ pub fn layer(sites: &[Site]) -> CorsLayer {
         header::IF_RANGE,
         header::CACHE_CONTROL,
     ];
+    let options = options::names().filter_map(|name| name.parse().ok());
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(named))
         .allow_methods([
@@ -111,7 +112,13 @@ pub fn layer(sites: &[Site]) -> CorsLayer {
             Method::DELETE,
             Method::OPTIONS,
         ])
-        .allow_headers(requested.into_iter().chain(digests).collect::<Vec<_>>())
+        .allow_headers(
+            requested
+                .into_iter()
+                .chain(digests)
+                .chain(options)
+                .collect::<Vec<_>>(),
+        )
         .expose_headers([
             header::LOCATION,
             header::ETAG,

@@ -11,6 +11,7 @@ pub(super) mod cross_site;
 pub(super) mod extract;
 pub mod hosts;
 pub mod locality;
+pub mod options;
 pub mod origin;
 pub(super) mod problem;
 pub(super) mod query;

@@ -76,17 +76,6 @@ impl Problem {
         Self::new(Code::InvalidOption, detail).option(option)
     }
 
-    /// 400: there is no option `option`; these are `allowed`.
-    pub fn unknown_option(option: &str, allowed: &[&str], nearest: Option<&str>) -> Self {
-        let detail = match nearest {
-            Some(nearest) => format!("there is no option {option:?}; {nearest:?} may be meant"),
-            None => format!("there is no option {option:?}"),
-        };
-        Self::new(Code::UnknownOption, detail)
-            .option(option)
-            .allowed(allowed)
-    }
-
     /// Another status code than the usual one.
     pub fn status(mut self, status: StatusCode) -> Self {
         debug_assert!(self.code.statuses().contains(&status.as_u16()));

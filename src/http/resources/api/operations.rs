@@ -101,18 +101,7 @@ impl Described {
     }
 
     fn options(self) -> Self {
-        // An empty value counts as not given, as an empty field of a form does.
-        let or_empty = |schema: Value| json!({ "anyOf": [schema, { "const": "" }] });
-        self.query(
-            "expires_in",
-            or_empty(schemas::lifetime()),
-            "How long it is kept: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never",
-        )
-        .query(
-            "max_downloads",
-            or_empty(json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX })),
-            "How many complete downloads of each file there may be: a form takes one of each of its files",
-        )
+        schemas::options().into_iter().fold(self, Self::parameter)
     }
 }
 
@@ -145,41 +134,46 @@ pub fn all() -> impl Iterator<Item = Operation> {
 
 fn uploading() -> Vec<Described> {
     let limits = [401, 403, 408, 413, 415, 429, 507];
-    let created = || [("application/json", reference("Created"))];
+    let stored = |described: Described| {
+        let page = "Stored; for a client that prefers HTML, the upload's page";
+        described
+            .answers(201, "Stored", &[("application/json", reference("Created"))])
+            .answers(303, page, &[])
+            .problems(&limits)
+            .guarded()
+    };
+    let one_file = |described: Described| {
+        let file = described
+            .options()
+            .body("application/octet-stream", json!({}));
+        stored(file.or_none())
+    };
     vec![
-        Described::new(
-            "post",
-            "/upload",
-            "upload",
-            "Store a form as one unit, all of it or nothing",
-        )
-        .options()
-        .body("multipart/form-data", schemas::form())
-        .answers(201, "Stored", &created())
-        .answers(
-            303,
-            "Stored; for a client that prefers HTML, the upload's page",
-            &[],
-        )
-        .problems(&limits)
-        .guarded(),
-        Described::new(
+        stored(
+            Described::new(
+                "post",
+                "/upload",
+                "upload",
+                "Store a form as one unit, all of it or nothing",
+            )
+            .options()
+            .body("multipart/form-data", schemas::form()),
+        ),
+        one_file(Described::new(
             "put",
             "/files/{name}",
             "putFile",
             "Store one file as an upload of its own",
-        )
-        .options()
-        .body("application/octet-stream", json!({}))
-        .or_none()
-        .answers(201, "Stored", &created())
-        .answers(
-            303,
-            "Stored; for a client that prefers HTML, the upload's page",
-            &[],
-        )
-        .problems(&limits)
-        .guarded(),
+        )),
+        one_file(
+            Described::new(
+                "post",
+                "/files",
+                "postFile",
+                "The same, with the name in the query",
+            )
+            .parameter(json!({ "name": "name", "in": "query", "required": true, "schema": { "type": "string", "minLength": 1 }, "description": "The name of the file" })),
+        ),
         Described::new(
             "post",
             "/compat/filepond",

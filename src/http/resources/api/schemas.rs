@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http::rules::problem::Code;
+use crate::ingest::OptionPlace;
 
 fn nullable(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
@@ -17,18 +18,55 @@ pub fn lifetime() -> Value {
     json!({ "type": "string", "pattern": "^([1-9][0-9]{0,13}[smhd]?|never)$" })
 }
 
+/// The options of an upload, as parameters of the query.
+pub fn options() -> [Value; 4] {
+    // An empty value counts as not given, as an empty field of a form does.
+    let or_empty = |schema: Value| json!({ "anyOf": [schema, { "const": "" }] });
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX });
+    let time = json!({ "type": "string", "format": "date-time" });
+    [
+        (
+            "expires_in",
+            or_empty(lifetime()),
+            "How long it is kept: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never",
+        ),
+        (
+            "expires_at",
+            or_empty(time),
+            "When it ends, in place of expires_in: in the future, RFC 3339",
+        ),
+        (
+            "max_downloads",
+            or_empty(count),
+            "How many complete downloads of each file there may be: a form takes one of each of its files",
+        ),
+        (
+            "title",
+            json!({ "type": "string" }),
+            "What it is called, on its page and in its record: at most 200 bytes of UTF-8",
+        ),
+    ]
+    .map(|(name, schema, description)| {
+        let description = format!(
+            "{description}. Also the header {}",
+            OptionPlace::Header.spell(name)
+        );
+        json!({ "name": name, "in": "query", "schema": schema, "description": description })
+    })
+}
+
 /// A form as it is uploaded.
 pub fn form() -> Value {
     json!({
         "type": "object",
-        "description": "Any number of files and text fields of any name; expires_in and max_downloads as in the query",
+        "description": "Any number of files and text fields of any name. Those that begin with wharf_ are options: wharf_expires_in, wharf_expires_at, wharf_max_downloads and wharf_title, as in the query",
         // What is no file is text, whatever it looks like.
         "properties": { "file": { "anyOf": [
             { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } },
             {},
         ] } },
-        // No header of a part may hold it.
-        "propertyNames": { "pattern": "^[^\\u0000]*$" },
+        // No header of a part may hold NUL, and only options begin with wharf_.
+        "propertyNames": { "pattern": "^(?!wharf_(?!(expires_in|expires_at|max_downloads|title)$))[^\\u0000]*$" },
     })
 }
 
@@ -60,7 +98,7 @@ pub fn all() -> Value {
         },
         "Upload": {
             "type": "object",
-            "required": ["id", "url", "name", "size", "type", "sha256", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left"],
+            "required": ["id", "url", "name", "size", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left"],
             "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, size, type and sha256 are the first file's; url is the file's when there is just one, else the form's",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
@@ -69,6 +107,7 @@ pub fn all() -> Value {
                 "size": nullable(count.clone()),
                 "type": nullable(text.clone()),
                 "sha256": nullable(digest),
+                "title": nullable(json!({ "type": "string", "description": "What its sender calls it" })),
                 "files": { "type": "array", "items": { "$ref": "#/components/schemas/File" } },
                 "fields": {
                     "type": "object",
@@ -118,8 +157,8 @@ pub fn all() -> Value {
         },
         "Prolonging": {
             "type": "object",
-            "required": ["expires_in"],
-            "properties": { "token": text, "expires_in": lifetime() },
+            "required": ["wharf_expires_in"],
+            "properties": { "token": text, "wharf_expires_in": lifetime() },
         },
         "Problem": {
             "type": "object",

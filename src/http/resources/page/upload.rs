@@ -93,12 +93,13 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
             |field| json!({ "name": text(field.field.as_bytes()), "value": field.value.to_text() }),
         )
         .collect();
-    let title = match files.as_slice() {
+    let own = manifest.title.as_ref().map(ToString::to_string);
+    let title = own.unwrap_or_else(|| match files.as_slice() {
         [] if fields.is_empty() => language.say("nothing", &[]),
         [] => language.say("text_only", &[]),
         [only] => only["name"].as_str().unwrap_or_default().to_owned(),
         files => language.count("files", files.len() as u64),
-    };
+    });
     let until = match manifest.expires_at {
         None => language.say("until_deleted", &[]),
         Some(time) => language.say("until", &[("time", &words::minute(time))]),
@@ -109,6 +110,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
     });
     json!({
         "title": title,
+        "titled": manifest.title.is_some(),
         "id": manifest.id,
         "link": link,
         "qr": qr::path(link),

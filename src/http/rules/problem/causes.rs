@@ -119,12 +119,20 @@ impl From<IngestError> for Problem {
         let text = error.to_string();
         match error {
             IngestError::Form(error) => error.into(),
-            IngestError::InvalidOption { option, limit, .. } => {
-                let problem = Self::invalid_option(&option, text);
-                match limit {
+            IngestError::InvalidOption(invalid) => {
+                let problem =
+                    Self::invalid_option(&invalid.option, text).part(invalid.place.part());
+                match invalid.limit {
                     Some(limit) => problem.limit(limit),
                     None => problem,
                 }
+            }
+            IngestError::UnknownOption(unknown) => {
+                let allowed: Vec<&str> = unknown.allowed.iter().map(String::as_str).collect();
+                Self::new(Code::UnknownOption, text)
+                    .option(&unknown.option)
+                    .allowed(&allowed)
+                    .part(unknown.place.part())
             }
             IngestError::DigestHeader { place, .. } => {
                 Self::new(Code::InvalidDigest, text).place(&place)

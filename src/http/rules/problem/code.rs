@@ -47,9 +47,9 @@ macro_rules! codes {
 #[rustfmt::skip]
 codes! {
     UnknownOption "unknown-option" [400] "There is no such option"
-        settings [] members ["option", "allowed"] retry None;
+        settings [] members ["option", "allowed", "part"] retry None;
     InvalidOption "invalid-option" [400] "An option cannot be understood"
-        settings ["max_expires_in"] members ["option", "setting", "limit"] retry None;
+        settings ["max_expires_in"] members ["option", "part", "setting", "limit"] retry None;
     InvalidParameter "invalid-parameter" [400] "A parameter cannot be understood"
         settings [] members ["field", "name", "limit"] retry None;
     InvalidCursor "invalid-cursor" [400] "This is no place in a listing"

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    Digest, FileName, Manifest, Members, Part, RawText, Salt, Timestamp, TokenHash, UploadId,
+    Digest, FileName, Manifest, Members, Part, RawText, Salt, Timestamp, Title, TokenHash, UploadId,
 };
 
 /// The layout of manifests and tombstones that every version reads.
@@ -18,7 +18,7 @@ pub const FIRST_SCHEMA: u32 = 1;
 pub const SECOND_SCHEMA: u32 = 2;
 
 /// What this version acts by, and so may be named as critical.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "schema",
     "generation",
     "id",
@@ -30,6 +30,7 @@ const KNOWN: [&str; 22] = [
     "salt",
     "delete_token_sha256",
     "parts",
+    "title",
     "critical",
     "kind",
     "field",
@@ -94,6 +95,8 @@ struct First<'a> {
     salt: &'a Salt,
     delete_token: &'a TokenHash,
     parts: &'a [Part],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a Title>,
     #[serde(flatten)]
     rest: &'a Members,
 }
@@ -112,6 +115,7 @@ impl<'a> First<'a> {
             salt: &manifest.salt,
             delete_token: &manifest.delete_token,
             parts: &manifest.parts,
+            title: manifest.title.as_ref(),
             rest: &manifest.rest,
         }
     }
@@ -132,6 +136,8 @@ struct Second<'a> {
     delete_token_sha256: &'a TokenHash,
     #[serde(serialize_with = "second_parts")]
     parts: &'a [Part],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a Title>,
     #[serde(flatten)]
     rest: &'a Members,
 }
@@ -150,6 +156,7 @@ impl<'a> Second<'a> {
             salt: &manifest.salt,
             delete_token_sha256: &manifest.delete_token,
             parts: &manifest.parts,
+            title: manifest.title.as_ref(),
             rest: &manifest.rest,
         }
     }

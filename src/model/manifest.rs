@@ -42,7 +42,7 @@ pub struct Manifest {
     /// The form, in its order.
     pub parts: Vec<Part>,
     /// What its sender calls it. A version that does not know it may lose it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub title: Option<Title>,
     /// What else a later version has written: kept when the manifest is replaced.
     #[serde(flatten)]

@@ -178,6 +178,7 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         rest: Default::default(),
     };
     Manifest {
+        title: None,
         rest: Default::default(),
         schema: FIRST_SCHEMA,
         generation: 1,

@@ -14,6 +14,7 @@ pub const FILE: &[u8] = b"0123456789";
 pub fn manifest(i: usize) -> Manifest {
     let name = format!("file-{}.txt", i % 1000);
     Manifest {
+        title: None,
         rest: Default::default(),
         schema: FIRST_SCHEMA,
         generation: 1,

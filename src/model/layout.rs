@@ -312,7 +312,7 @@ mod tests {
             assert_eq!(names(part), expected);
         }
         let all = [names(&second), parts.join(" ")].join(" ");
-        let all = all.split(' ').chain(["order", "critical"]);
+        let all = all.split(' ').chain(["order", "title", "critical"]);
         let mut all: Vec<&str> = all.collect();
         all.sort_unstable();
         all.dedup();
@@ -334,7 +334,7 @@ mod tests {
             .replace(":5,", ":\"1970-01-01T00:00:00.005Z\",")
             .replace("delete_token", "delete_token_sha256")
             .replace("media_type", "type")
-            .replace("\"title\"", "\"critical\":[\"used\"],\"title\"");
+            .replace("\"later\"", "\"critical\":[\"used\"],\"later\"");
         for json in [first, second] {
             let mut manifest: Manifest = serde_json::from_str(&json).unwrap();
             assert_eq!(serde_json::to_string(&manifest).unwrap(), json);

@@ -28,6 +28,7 @@ mod notes;
 pub mod object;
 mod presign;
 mod records;
+mod small;
 mod streams;
 
 use std::ops::Range;
@@ -46,6 +47,7 @@ pub use notes::{Note, Notes};
 pub use object::BucketStore;
 pub use presign::{Presign, PresignRequest};
 pub use records::Records;
+use small::{SmallContent, new_manifest, to_json};
 pub use streams::{Blob, FileSink, FileSummary, Staged};
 
 /// A place where uploads are kept, each as files and one manifest.
@@ -204,19 +206,4 @@ pub enum Replaced {
     Changed,
     /// There is no such upload any more.
     Gone,
-}
-
-/// Refuses to take a key for damaged that a newer version of wharf wrote, and understands; `why`
-/// says what this version could not read.
-fn require_damaged(json: &[u8], why: StoreError) -> Result<(), StoreError> {
-    match Stored::is_newer(json) {
-        true => Err(why),
-        false => Ok(()),
-    }
-}
-
-/// A manifest, a tombstone or a record as JSON.
-fn to_json(stored: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
-    let json = serde_json::to_vec(stored);
-    json.map_err(|error| StoreError::io("writing JSON", std::io::Error::other(error)))
 }

@@ -52,6 +52,7 @@ mod newest;
 mod older_stores;
 mod operate;
 mod options;
+mod oversized;
 mod page;
 mod page_more;
 mod page_save;

@@ -1,5 +1,6 @@
 //! The identity of the store, its total and its doubt: small files beside the lock.
 
+use std::fs::File;
 use std::io;
 
 use serde::de::DeserializeOwned;
@@ -7,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::inner::Inner;
 use crate::model::Doubt;
 use crate::store::records::{DOUBT, IdentityRecord, STORE, TOTAL, TotalRecord};
-use crate::store::{StoreError, StoreId, names, to_json};
+use crate::store::{SmallContent, StoreError, StoreId, names, to_json};
 
 impl Inner {
     pub fn identity(&self) -> Result<Option<StoreId>, StoreError> {
@@ -57,15 +58,16 @@ impl Inner {
 
     fn read_private<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
         let path = self.dir.join(names::PRIVATE).join(name);
-        let json = match std::fs::read(&path) {
-            Ok(json) => json,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(self.cannot_find(error)),
+        let read = || {
+            let file = File::open(&path)?;
+            let size = file.metadata()?.len();
+            SmallContent::read(file, size)
         };
-        let found = serde_json::from_slice(&json).map_err(|error| {
-            StoreError::Damaged(format!("{} cannot be understood: {error}", path.display()))
-        })?;
-        Ok(Some(found))
+        match read() {
+            Ok(content) => content.record(path.display()).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.cannot_find(error)),
+        }
     }
 
     /// Replaces a private file, whole and durable.
@@ -74,11 +76,11 @@ impl Inner {
         let path = private.join(name);
         let write = || {
             let staged = private.join(format!("{name}.{}", std::process::id()));
-            let mut file = std::fs::File::create(&staged)?;
+            let mut file = File::create(&staged)?;
             io::Write::write_all(&mut file, json)?;
             file.sync_all()?;
             std::fs::rename(&staged, &path)?;
-            std::fs::File::open(&private)?.sync_all()
+            File::open(&private)?.sync_all()
         };
         write().map_err(|error| StoreError::io(format!("writing {}", path.display()), error))
     }

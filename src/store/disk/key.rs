@@ -1,7 +1,7 @@
 //! The key of an upload: the file that holds its manifest, and later its tombstone.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Seek as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +13,7 @@ use super::layout::{self, Folder};
 use super::open_file::write_at;
 use super::session::Session;
 use crate::model::{Manifest, Stored, Timestamp, UploadId};
-use crate::store::{Replaced, StoreError, Version, names, to_json};
+use crate::store::{Replaced, SmallContent, StoreError, Version, names, to_json};
 
 /// How long another process may keep a key locked: a process that was stopped must not stop this
 /// one.
@@ -37,22 +37,16 @@ pub struct Key {
 /// The same, its content as it is.
 pub struct RawKey {
     pub dir: Arc<Folder>,
-    pub json: Vec<u8>,
+    pub content: SmallContent,
     /// Holds the lock.
     _file: File,
 }
 
-fn read_all(file: &mut File, id: &UploadId) -> Result<Vec<u8>, StoreError> {
-    let mut json = Vec::new();
-    file.read_to_end(&mut json)
-        .map_err(|error| StoreError::io(format!("reading {}", names::manifest_name(id)), error))?;
-    Ok(json)
-}
-
-/// Parses the content of the key of `id`.
-pub fn parse(json: &[u8], id: &UploadId) -> Result<Stored, StoreError> {
-    let name = || names::manifest_name(id);
-    Stored::from_json(json, id).map_err(|why| StoreError::Damaged(format!("{} {why}", name())))
+impl RawKey {
+    /// What it says of the upload.
+    pub fn stored(&self, id: &UploadId) -> Result<Stored, StoreError> {
+        self.content.stored(names::manifest_name(id), id)
+    }
 }
 
 impl Inner {
@@ -63,7 +57,10 @@ impl Inner {
             return Ok(None);
         };
         match layout::open_regular(&dir, &name).map_err(opening)? {
-            Some((mut file, _)) => parse(&read_all(&mut file, id)?, id).map(Some),
+            Some((file, size)) => {
+                let content = SmallContent::read(file, size).map_err(opening)?;
+                content.stored(&name, id).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -121,8 +118,8 @@ impl Inner {
         let Some(raw) = self.lock_raw(id)? else {
             return Ok(None);
         };
-        let RawKey { dir, json, _file } = raw;
-        let stored = parse(&json, id)?;
+        let stored = raw.stored(id)?;
+        let RawKey { dir, _file, .. } = raw;
         Ok(Some(Key { dir, stored, _file }))
     }
 
@@ -145,9 +142,15 @@ impl Inner {
             // The process that had the lock before may have put another file there.
             if layout::is_at(&file, &dir, &name).map_err(locking)? {
                 file.rewind().map_err(locking)?;
-                let json = read_all(&mut file, id)?;
+                let size = file.metadata().map_err(locking)?.len();
+                let content = SmallContent::read(&file, size)
+                    .map_err(|error| StoreError::io(format!("reading {name}"), error))?;
                 let _file = file;
-                return Ok(Some(RawKey { dir, json, _file }));
+                return Ok(Some(RawKey {
+                    dir,
+                    content,
+                    _file,
+                }));
             }
         }
     }

@@ -1,12 +1,11 @@
 //! Removal: first the manifest goes, or the tombstone takes its place, then the files go.
 
 use super::inner::Inner;
-use super::key::parse;
 use super::layout::{self, Folder};
 use super::session::Session;
 use super::staging::file::PendingLink;
 use crate::model::{Stored, Timestamp, Tombstone, UploadId};
-use crate::store::{Replaced, StoreError, names, require_damaged, to_json};
+use crate::store::{Replaced, StoreError, names, to_json};
 
 impl Inner {
     pub fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
@@ -43,10 +42,10 @@ impl Inner {
         let Some(key) = self.lock_raw(&id)? else {
             return Ok(Replaced::Gone);
         };
-        match parse(&key.json, &id) {
+        match key.stored(&id) {
             Ok(Stored::Gone(_)) => return Ok(Replaced::Gone),
             Ok(Stored::Live(_)) => return Ok(Replaced::Changed),
-            Err(why) => require_damaged(&key.json, why)?,
+            Err(why) => key.content.require_damaged(why)?,
         }
         let tombstone = Tombstone::damaged(id, self.files_of(&id)?, gone_at);
         if self.is_shared() {

@@ -19,7 +19,8 @@ use url::Url;
 use super::BucketOptions;
 use super::connector::Connector;
 use super::error::{classify, is_absent, is_bare_404, is_retryable, message};
-use crate::store::StoreError;
+use crate::store::small::LARGEST;
+use crate::store::{SmallContent, StoreError};
 
 /// How long an answer may take to begin, and between two blocks.
 const ANSWER_TIMEOUT: &str = "15s";
@@ -51,7 +52,7 @@ pub struct BucketClient {
 
 /// A small object as it was read.
 pub struct Small {
-    pub content: Vec<u8>,
+    pub content: SmallContent,
     /// Its ETag.
     pub tag: Option<String>,
     pub attributes: Attributes,
@@ -299,7 +300,8 @@ impl BucketClient {
         }
     }
 
-    /// The whole of a small object, with its ETag and attributes; `None` when there is none.
+    /// The whole of a small object, with its ETag and attributes; `None` when there is none. Of one
+    /// that is too large nothing more is fetched.
     pub async fn read(&self, key: &Path) -> Result<Option<Small>, StoreError> {
         let reading = |error: &Error| classify(&format!("reading {key}"), error);
         let found = match self.get(key, GetOptions::default()).await {
@@ -310,9 +312,18 @@ impl BucketClient {
         let (meta, attributes) = (found.meta.clone(), found.attributes.clone());
         let mut body = found.into_stream();
         let mut content = Vec::new();
-        while let Some(block) = body.try_next().await.map_err(|error| reading(&error))? {
+        // A store that does not say how large it is can send any number of bytes.
+        let mut size = meta.size;
+        while size <= LARGEST
+            && let Some(block) = body.try_next().await.map_err(|error| reading(&error))?
+        {
             content.extend_from_slice(&block);
+            size = content.len() as u64;
         }
+        let content = match size <= LARGEST {
+            true => SmallContent::of(content),
+            false => SmallContent::TooLarge,
+        };
         Ok(Some(Small {
             content,
             tag: meta.e_tag,

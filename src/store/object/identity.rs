@@ -29,13 +29,10 @@ impl BucketInner {
 
     async fn read_private<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
         let key = self.layout.private(name);
-        let Some(found) = self.client.read(&key).await? else {
-            return Ok(None);
-        };
-        let found = serde_json::from_slice(&found.content);
-        found
-            .map(Some)
-            .map_err(|error| StoreError::Damaged(format!("{key} cannot be understood: {error}")))
+        match self.client.read(&key).await? {
+            Some(found) => found.content.record(&key).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Gives the store its id, unless another process was quicker.

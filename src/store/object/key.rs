@@ -10,7 +10,7 @@ use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVers
 use super::BucketInner;
 use super::error::{classify, is_conflict, is_refusal, message};
 use crate::model::{Manifest, Salt, Stored, Tombstone, UploadId};
-use crate::store::{Replaced, StoreError, Version, require_damaged, to_json};
+use crate::store::{Replaced, StoreError, Version, to_json};
 
 /// Names one change of a key. Two instances can write the very same bytes, each counting one
 /// download from the same count on: only this tells whose they are.
@@ -72,10 +72,8 @@ impl BucketInner {
         let Some(found) = self.client.read(&key).await? else {
             return Ok(None);
         };
-        let stored = Stored::from_json(&found.content, id)
-            .map_err(|why| StoreError::Damaged(format!("{key} {why}")))?;
         Ok(Some(Tagged {
-            stored,
+            stored: found.content.stored(&key, id)?,
             tag: found.tag.ok_or_else(|| untagged(&key))?,
             write: found.attributes.get(&WRITE).map(|write| write.to_string()),
         }))
@@ -89,13 +87,10 @@ impl BucketInner {
         let Some(found) = self.client.read(&key).await? else {
             return Ok(Replaced::Gone);
         };
-        match Stored::from_json(&found.content, id) {
+        match found.content.stored(&key, id) {
             Ok(Stored::Gone(_)) => return Ok(Replaced::Gone),
             Ok(Stored::Live(_)) => return Ok(Replaced::Changed),
-            Err(why) => {
-                let why = StoreError::Damaged(format!("{key} {why}"));
-                require_damaged(&found.content, why)?;
-            }
+            Err(why) => found.content.require_damaged(why)?,
         }
         let known = Tagged {
             stored: Stored::Gone(tombstone.clone()),

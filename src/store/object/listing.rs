@@ -5,8 +5,9 @@ use std::io::BufReader;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use futures_util::TryStreamExt as _;
 use http::Method;
-use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::client::{HttpRequest, HttpRequestBody, HttpResponseBody};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use serde::Deserialize;
@@ -23,6 +24,9 @@ const SIGNED_FOR: Duration = Duration::from_secs(60);
 const MAX_RETRIES: usize = 6;
 /// The pause before the first retry, doubled each time: 6 s in all.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// The most bytes of an answer: a page has a thousand keys of 1 KiB, which escapes make six times as
+/// long at worst.
+const LARGEST_ANSWER: usize = 16 << 20;
 
 /// Why a query has no answer.
 pub enum QueryError {
@@ -96,9 +100,9 @@ impl BucketClient {
         let request = HttpRequest::from_parts(head, body);
         let answer = self.http().execute(request).await;
         let (head, body) = answer.map_err(|error| failed(&error))?.into_parts();
-        let body = body.bytes().await.map_err(|error| failed(&error))?;
+        let body = bounded(body).await.map_err(|why| failed(&why))?;
         if head.status.is_success() {
-            let read = quick_xml::de::from_reader(BufReader::new(&*body));
+            let read = quick_xml::de::from_reader(BufReader::new(&body[..]));
             return read.map_err(|error| failed(&error));
         }
         // Its code alone: an answer can repeat the request, its signature and all.
@@ -163,6 +167,18 @@ impl BucketClient {
         }
         Ok((listed, next))
     }
+}
+
+/// The bytes of an answer.
+async fn bounded(body: HttpResponseBody) -> Result<Vec<u8>, String> {
+    let (mut body, mut bytes) = (body.bytes_stream(), Vec::new());
+    while let Some(block) = body.try_next().await.map_err(|error| error.to_string())? {
+        bytes.extend_from_slice(&block);
+        if bytes.len() > LARGEST_ANSWER {
+            return Err(format!("the answer has more than {LARGEST_ANSWER} bytes"));
+        }
+    }
+    Ok(bytes)
 }
 
 /// The error of a listing that says that there is more, and not where.

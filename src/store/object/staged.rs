@@ -10,7 +10,7 @@ use super::key::Created;
 use super::sink::BucketSink;
 use super::transfers::Transfers;
 use crate::model::{FileName, Manifest, Stored, Tombstone, UploadId};
-use crate::store::{FileSink, Replaced, Staged, StoreError, to_json};
+use crate::store::{FileSink, Replaced, Staged, StoreError, new_manifest};
 
 /// An upload on its way to the store.
 pub struct BucketStaged {
@@ -36,9 +36,10 @@ impl BucketStaged {
         if age > transfers.inner.stale_after {
             return Err(StoreError::Stale(age));
         }
+        let json = new_manifest(manifest)?;
         // From here on nothing is removed that a manifest may name.
         self.kept = true;
-        let created = transfers.inner.create(&transfers.id, to_json(manifest)?);
+        let created = transfers.inner.create(&transfers.id, json);
         match created.await? {
             Created::Done => Ok(()),
             Created::Taken(stored) => {

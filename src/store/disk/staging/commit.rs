@@ -10,7 +10,7 @@ use crate::store::disk::layout::{self, Folder};
 use crate::store::disk::open_file::DirectFile;
 use crate::store::disk::session::Session;
 use crate::store::disk::threads::Disk;
-use crate::store::{Replaced, StoreError, names, to_json};
+use crate::store::{Replaced, StoreError, names, new_manifest};
 
 /// An upload that is being made visible: its files get their names, and the manifest its content;
 /// when all of that is durable, the manifest gets its name; then the names are made durable. The
@@ -90,6 +90,7 @@ impl<'a> Commit<'a> {
     /// which has no name yet.
     fn prepare<'i>(&mut self, inner: &'i Inner) -> Result<Ready<'i>, StoreError> {
         let (id, prefix) = (self.upload.id, self.upload.id.prefix());
+        let json = new_manifest(self.manifest)?;
         let opening = |error| StoreError::change(format!("opening the folder {prefix}"), error);
         let dir = inner.layout.make_prefix(prefix).map_err(opening)?;
         for file in std::mem::take(&mut self.upload.files) {
@@ -101,7 +102,6 @@ impl<'a> Commit<'a> {
             inner.reach("named a file");
         }
         let name = names::manifest_name(&id);
-        let json = to_json(self.manifest)?;
         let manifest = PendingLink::write(inner, &dir, &id, &json, &name)?;
         self.session.add(manifest.file.clone());
         inner.reach("written the manifest");

@@ -234,7 +234,13 @@ async fn doubt(
         doubt.add(last);
     }
     if doubt != before {
-        store.keep_doubt(&doubt).await?;
+        match store.keep_doubt(&doubt).await {
+            Err(StoreError::NoSpace(why)) => tracing::error!(
+                why,
+                "cannot keep in the store which uploads a power cut may have damaged; they are                  compared now, and no later start knows them"
+            ),
+            kept => kept?,
+        }
     }
     Ok(doubt)
 }

@@ -1,5 +1,7 @@
 //! Why store or index could not do their part, by what it means to a caller.
 
+use std::io;
+
 /// Why store or index could not do their part. The texts named `cause` can hold paths and
 /// addresses: they are for the operator, and no caller is shown them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub enum Failure {
         /// What the store said.
         cause: String,
     },
-    /// A file is larger than the settings allow for.
+    /// A file, or what is kept of a form beside its files, is larger than can be stored.
     TooLarge {
         /// The setting.
         setting: &'static str,
@@ -50,4 +52,13 @@ impl Failure {
             cause: Some(cause),
         }
     }
+}
+
+/// Whether an error of the system says that there is no room: the disk or a quota is full, or the
+/// process has come to its limit of file sizes (`ulimit -f`).
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+    )
 }

@@ -27,7 +27,7 @@ pub mod units;
 pub use digest::{Digest, DigestHeaderError, expected_sha256};
 pub use doubt::Doubt;
 pub use downloads::Portion;
-pub use failure::{Component, Failure};
+pub use failure::{Component, Failure, is_full};
 pub use file_name::{FileName, FileNameError};
 pub use id::{IdError, Prefix, UploadId};
 pub use layout::{FIRST_SCHEMA, SECOND_SCHEMA};

@@ -5,6 +5,8 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::model::is_full;
+
 /// The process or the machine has no descriptor left.
 const EXHAUSTED: [Errno; 2] = [Errno::MFILE, Errno::NFILE];
 /// Read-only, not permitted, failing, or gone: the folder, its mount, or the other machine.
@@ -33,7 +35,7 @@ pub enum StoreError {
     /// Something with that id is there already.
     #[error("the upload exists already")]
     Exists,
-    /// A file is larger than a setting allows for.
+    /// A file, or the manifest, is larger than can be stored.
     #[error("{reason}")]
     TooLarge {
         /// The setting.
@@ -96,15 +98,12 @@ impl StoreError {
     /// The meaning of an error of the operating system.
     pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         let (doing, source) = (doing.into(), source.into());
-        match source.kind() {
-            // The last is a limit of the process, `ulimit -f`.
-            io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge => StoreError::NoSpace(format!("{doing}: {source}")),
-            _ if EXHAUSTED.iter().any(|errno| is(&source, *errno)) => {
-                StoreError::Unavailable(format!("{doing}: {source}"))
-            }
-            _ => StoreError::Io { doing, source },
+        if is_full(&source) {
+            return StoreError::NoSpace(format!("{doing}: {source}"));
+        }
+        match EXHAUSTED.iter().any(|errno| is(&source, *errno)) {
+            true => StoreError::Unavailable(format!("{doing}: {source}")),
+            false => StoreError::Io { doing, source },
         }
     }
 

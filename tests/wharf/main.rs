@@ -36,6 +36,7 @@ mod faulty;
 mod fields;
 mod floors;
 mod foreign_forms;
+mod full;
 mod instances;
 mod known;
 mod later;

@@ -7,7 +7,8 @@
 //! [`IndexFile::rewrite`] tries to write the copies, until it succeeds. As long as it has not, the
 //! start of the file on the disk says that it is no database, or is that of the last sync: a
 //! process that dies meanwhile leaves an index that is compared with the manifests, or rebuilt
-//! from them.
+//! from them. The start of a file that was closed cleanly would say that it is whole: where a disk
+//! takes nothing from the beginning on, [`IndexFile::disown`] overwrites it.
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+
+use crate::model::is_full;
 
 /// The unit of the copies, in bytes.
 const BLOCK: usize = 4096;
@@ -84,7 +87,11 @@ impl IndexFile {
         Self::over(Box::new(file))
     }
 
-    fn over(file: Box<dyn StorageBackend>) -> io::Result<Self> {
+    /// Wraps any place for a database.
+    ///
+    /// # Errors
+    /// The length of the file cannot be read.
+    pub fn over(file: Box<dyn StorageBackend>) -> io::Result<Self> {
         let len = file.len()?;
         Ok(IndexFile(Arc::new(IndexFileInner {
             file,
@@ -121,8 +128,27 @@ impl IndexFile {
     pub fn require_written(&self) -> io::Result<()> {
         match &self.0.read_state().trouble {
             None => Ok(()),
-            Some(trouble) => Err(io::Error::other(trouble.why.clone())),
+            Some(trouble) => Err(io::Error::new(
+                match trouble.space {
+                    true => io::ErrorKind::StorageFull,
+                    false => io::ErrorKind::Other,
+                },
+                trouble.why.clone(),
+            )),
         }
+    }
+
+    /// Has the file on the disk say that it is no database, until all of it is written: an index
+    /// that goes on in memory from its opening on. It takes no space that the file does not have,
+    /// but on file systems that write each block to a new place. Blocks.
+    ///
+    /// # Errors
+    /// The disk does not take that either.
+    pub fn disown(&self) -> io::Result<()> {
+        let inner = &*self.0;
+        let _changing = inner.changing();
+        inner.keep_start()?;
+        inner.overwrite_start()
     }
 
     /// Tries to write what the disk did not take. Blocks.
@@ -236,19 +262,29 @@ impl IndexFileInner {
         self.troubled.store(true, Ordering::Release);
     }
 
-    /// Writes the copies, the start of the file last. Other changes of the file wait.
-    fn write_kept(&self) -> io::Result<()> {
+    /// Sees to it that there is a copy of the start of the file.
+    fn keep_start(&self) -> io::Result<()> {
         if !self.read_state().kept.contains_key(&0) {
             let start = self.block(0, 0)?;
             let mut state = self.write_state();
             let sync = state.syncs;
             state.kept.insert(0, KeptBlock { sync, data: start });
         }
+        Ok(())
+    }
+
+    /// Has the file not look like a database.
+    fn overwrite_start(&self) -> io::Result<()> {
+        self.file.write(0, &[0; BLOCK])?;
+        self.file.sync_data()
+    }
+
+    /// Writes the copies, the start of the file last. Other changes of the file wait.
+    fn write_kept(&self) -> io::Result<()> {
+        self.keep_start()?;
         let state = self.read_state();
         let valid = state.trouble.as_ref().map_or(state.len, |it| it.valid);
-        // From here to the end the file does not look like a database.
-        self.file.write(0, &[0; BLOCK])?;
-        self.file.sync_data()?;
+        self.overwrite_start()?;
         if valid < self.file.len()? {
             self.file.set_len(valid)?;
         }
@@ -281,10 +317,7 @@ impl IndexFileInner {
 
 impl IndexFileState {
     fn note_failure(&mut self, error: &io::Error) {
-        let space = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-        );
+        let space = is_full(error);
         let valid = self.trouble.as_ref().map_or(u64::MAX, |it| it.valid);
         self.trouble = Some(WriteTrouble {
             why: format!("the index cannot be written: {error}"),

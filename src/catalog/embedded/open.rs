@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use redb::backends::InMemoryBackend;
 use redb::{
     Database, DatabaseError, Durability, ReadableTable as _, StorageError, TableDefinition,
 };
@@ -13,7 +14,7 @@ use super::EmbeddedCatalog;
 use super::file::IndexFile;
 use super::tables::{Snapshot, Tables};
 use crate::catalog::Stats;
-use crate::model::{Clock, Manifest, Timestamp};
+use crate::model::{Clock, Manifest, Timestamp, is_full};
 
 /// The layout of the tables; an index of another layout is rebuilt.
 const SCHEMA: u64 = 5;
@@ -58,6 +59,10 @@ impl EmbeddedCatalog {
             _ => {}
         }
         let catalog = Self::open(path, clock)?;
+        // One that goes on in memory would be gone with this process.
+        let whole = catalog.shared.file.require_written();
+        let lasting = whole.and_then(|()| std::fs::metadata(path).map(drop));
+        lasting.map_err(IndexOpenError::Io)?;
         Ok(EmbeddedCatalog {
             left_unclean: Some(written),
             ..catalog
@@ -92,6 +97,7 @@ pub fn open(path: &Path) -> Result<OpenedIndex, IndexOpenError> {
         Ok(Err(redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch)) => {
             return Err(IndexOpenError::Locked);
         }
+        Ok(Err(redb::Error::Io(error))) if is_full(&error) => return open_in_memory(path, &error),
         Ok(Err(redb::Error::Io(error))) if !is_damage(&error) => {
             return Err(IndexOpenError::Io(error));
         }
@@ -100,7 +106,29 @@ pub fn open(path: &Path) -> Result<OpenedIndex, IndexOpenError> {
     };
     tracing::warn!(path = %path.display(), why, "the index is rebuilt from the manifests");
     std::fs::remove_file(path).map_err(IndexOpenError::Io)?;
-    open_file(path).map_err(|error| IndexOpenError::Failed(Box::new(error)))
+    match open_file(path) {
+        Err(redb::Error::Io(error)) if is_full(&error) => open_in_memory(path, &error),
+        opened => opened.map_err(|error| IndexOpenError::Failed(Box::new(error))),
+    }
+}
+
+/// An index that is in memory to the end of this process, for a disk that has no room for its first
+/// byte. What there is of a file is removed: the next start would take it for the whole.
+fn open_in_memory(path: &Path, why: &io::Error) -> Result<OpenedIndex, IndexOpenError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(IndexOpenError::Io(error));
+        }
+        _ => {}
+    }
+    tracing::error!(
+        error = %why,
+        "the index cannot be written; it goes on in memory until the next start"
+    );
+    let opened = IndexFile::over(Box::new(InMemoryBackend::new()))
+        .map_err(redb::Error::Io)
+        .and_then(open_database);
+    opened.map_err(|error| IndexOpenError::Failed(Box::new(error)))
 }
 
 /// Whether `error` is that of a file of rubbish, or of one that is cut off.
@@ -114,7 +142,10 @@ fn is_damage(error: &io::Error) -> bool {
 fn open_file(path: &Path) -> Result<OpenedIndex, redb::Error> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
-    let file = IndexFile::new(options.open(path)?)?;
+    open_database(IndexFile::new(options.open(path)?)?)
+}
+
+fn open_database(file: IndexFile) -> Result<OpenedIndex, redb::Error> {
     let database = Database::builder()
         .set_cache_size(CACHE)
         .create_with_backend(file.clone())
@@ -139,7 +170,10 @@ fn open_file(path: &Path) -> Result<OpenedIndex, redb::Error> {
     drop(Tables::open(&transaction)?);
     transaction.commit()?;
     // On the disk the index may still be marked as clean.
-    file.require_written()?;
+    match file.require_written() {
+        Err(error) if is_full(&error) => file.disown()?,
+        written => written?,
+    }
     // A large index opens at once, and is read beside the first requests.
     let trusted = known.filter(|stats| stats.uploads > MAX_CHECKED_AT_ONCE);
     let stats = match trusted {

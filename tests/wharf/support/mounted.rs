@@ -121,12 +121,21 @@ pub struct Mounted {
 impl Mounted {
     /// Through a loop device. `Err` says why not.
     pub fn new(kind: &str, options: &str, image: &Path) -> Result<Self, String> {
-        let dir = tempfile::tempdir().unwrap();
         let options = ["loop", options].join(",");
-        let options = options.trim_end_matches(',');
+        Self::mount(kind, options.trim_end_matches(','), image)
+    }
+
+    /// One of `size` bytes in memory. `Err` says why not.
+    pub fn in_memory(size: u64) -> Result<Self, String> {
+        let options = format!("size={size},mode=777");
+        Self::mount("tmpfs", &options, Path::new("tmpfs"))
+    }
+
+    fn mount(kind: &str, options: &str, source: &Path) -> Result<Self, String> {
+        let dir = tempfile::tempdir().unwrap();
         let mount = super::as_root("mount")
             .args(["-t", kind, "-o", options])
-            .args([image, dir.path()])
+            .args([source, dir.path()])
             .output()
             .unwrap();
         if !mount.status.success() {

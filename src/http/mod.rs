@@ -3,6 +3,7 @@
 
 pub mod admission;
 mod body_meter;
+mod date;
 mod guard;
 mod log;
 mod metrics;

@@ -13,6 +13,7 @@ use tower::ServiceExt as _;
 use tower_http::cors::{Cors, CorsLayer};
 
 use crate::http::AppState;
+use crate::http::date::date;
 use crate::http::log::{LoggedBody, RequestLog};
 use crate::http::metrics::CountedNow;
 use crate::http::route_labels::RouteLabels;
@@ -65,6 +66,9 @@ impl Service {
         let nosniff = HeaderValue::from_static("nosniff");
         let fields = response.headers_mut();
         fields.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+        if let Some(date) = date(self.app.clock.now()) {
+            fields.insert(header::DATE, date);
+        }
         log.end(&self.app, response)
     }
 

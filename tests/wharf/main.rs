@@ -22,6 +22,7 @@ mod cluster;
 mod crash;
 mod crowded;
 mod cut_off;
+mod date;
 mod disk;
 mod doubt;
 mod download;

@@ -1,8 +1,8 @@
 //! What decides which upload of a name is the newest, where clocks differ or were set back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::support::{Fleet, Redis, Server, Setup, wait_until};
+use crate::support::{Fleet, Redis, Server, Setup, faketime, wait_until};
 
 /// A clock that differs from this machine's by so much, as libfaketime shows it to one program.
 fn with_clock(setup: Setup, offset: &str) -> Setup {
@@ -10,14 +10,6 @@ fn with_clock(setup: Setup, offset: &str) -> Setup {
         .env("LD_PRELOAD", faketime().to_str().unwrap())
         .env("FAKETIME", offset)
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-}
-
-fn faketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").unwrap();
-    folders
-        .map(|folder| folder.unwrap().path().join("faketime/libfaketime.so.1"))
-        .find(|library| library.exists())
-        .expect("the package faketime is installed by ./test")
 }
 
 #[track_caller]

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::delivery::{BodyContent, DeliveryPiece, Representation, RepresentationKind};
 use crate::form;
 use crate::http::AppState;
+use crate::http::date::http_date;
 use crate::http::rules::conditional::{self, Verdict};
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::range::{self, Asked};
@@ -88,9 +89,10 @@ impl AppState {
     /// The fields that a 304 carries as well (RFC 9110 section 15.4.5).
     fn add_validators(&self, fields: &mut HeaderMap, this: &Representation) {
         set(fields, header::ETAG, this.etag.clone());
-        if conditional::modified(this).is_some() {
-            let date = httpdate::fmt_http_date(this.last_modified.to_system_time());
-            set(fields, header::LAST_MODIFIED, date);
+        if conditional::modified(this).is_some()
+            && let Some(date) = http_date(this.last_modified)
+        {
+            fields.insert(header::LAST_MODIFIED, date);
         }
         if this.is_limited() {
             set_static(fields, header::CACHE_CONTROL, "no-store");

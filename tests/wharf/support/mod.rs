@@ -99,6 +99,15 @@ pub fn npm(file: &str) -> std::path::PathBuf {
     std::path::Path::new(folder).join(file)
 }
 
+/// The library that shows a program another time (libfaketime), to be preloaded.
+pub fn faketime() -> std::path::PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap();
+    folders
+        .map(|folder| folder.unwrap().path().join("faketime/libfaketime.so.1"))
+        .find(|library| library.exists())
+        .expect("the package faketime is installed by ./test")
+}
+
 /// Waits until `condition` holds; fails when it does not in time.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {

@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use crate::support::{Connection, Form, Server, Setup, TlsProxy, wait_until};
+use crate::support::{Connection, Form, Server, Setup, TlsProxy, Unread, wait_until};
 
 fn form() -> Form {
     Form::new().file("f", "a.txt", b"some text")
@@ -39,18 +39,48 @@ fn a_request_has_one_host() {
     // Before HTTP/1.1 there need be none: what probes of proxies send.
     assert_eq!(raw(&server, "GET /readyz HTTP/1.0\r\n\r\n"), 200);
     assert_eq!(raw(&server, "OPTIONS /readyz HTTP/1.0\r\n\r\n"), 204);
-    let differing = server.curl(&[
-        "--http2-prior-knowledge",
-        "-H",
-        "Host: localhost:1",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        &server.url("/"),
-    ]);
-    // curl makes the field the authority, so there is but one: the rule for two is the unit test's.
-    assert_eq!(differing, b"200");
+}
+
+#[test]
+fn a_request_for_a_user_at_a_host_is_for_none() {
+    let server = Server::start();
+    for target in ["http://user@localhost/", "http://user:word@localhost:80/"] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert_eq!(raw(&server, &request), 400, "{target}");
+    }
+    let whole = "GET http://localhost/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(raw(&server, whole), 200);
+}
+
+#[test]
+fn a_request_over_http2_has_one_host() {
+    let server = Server::start();
+    // `:method: GET`, `:scheme: http` and `:path: /` of the static table, then fields as they are
+    // (RFC 7541 section 6.2.2): `:authority`, or `host`.
+    let (authority, host) = (&b"\x01"[..], &b"\x0f\x17"[..]);
+    for (fields, said) in [
+        (&[][..], "neither :authority nor Host"),
+        (&[(authority, "user@localhost")], "is no host"),
+        (&[(host, "user@localhost")], "is none"),
+        (&[(authority, "localhost"), (host, "localhost:1")], "differ"),
+        (&[(authority, "localhost")], "<html"),
+        (&[(host, "localhost")], "<html"),
+    ] {
+        let mut head = b"\x82\x86\x84".to_vec();
+        for (name, value) in fields {
+            head.extend_from_slice(name);
+            head.push(u8::try_from(value.len()).unwrap());
+            head.extend_from_slice(value.as_bytes());
+        }
+        let mut client = Unread::open(server.address);
+        client.ask(&head);
+        let answer = client.until(said);
+        assert_eq!(
+            said != "<html",
+            answer.contains("malformed-request"),
+            "{fields:?}"
+        );
+    }
 }
 
 #[test]
@@ -156,6 +186,31 @@ fn a_coded_body_is_not_stored_as_if_it_were_the_file() {
     assert_eq!(raw(&server, coded), 501);
     assert_eq!(raw(&server, &coded.replace("gzip, ", "")), 201);
     assert_eq!(server.get("/files/a.gz").status, 404);
+}
+
+#[test]
+fn chunked_is_applied_once() {
+    let server = Server::start();
+    for fields in [
+        "Transfer-Encoding: chunked, chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: Chunked,,CHUNKED\r\n",
+    ] {
+        let mut connection = Connection::open(server.address);
+        let request = format!(
+            "PUT /files/a.txt HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n3\r\nabc\r\n0\r\n\r\n"
+        );
+        connection.send(request.as_bytes());
+        let refused = connection.response(false).unwrap();
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (400, "malformed-request")
+        );
+        assert_eq!(refused.json()["field"], "transfer-encoding");
+        // What follows on it could be read as two things.
+        assert!(connection.is_closed(), "{fields:?}");
+    }
+    assert_eq!(server.get("/files/a.txt").status, 404);
 }
 
 #[test]

@@ -141,8 +141,9 @@ impl Hosts {
     /// is not served. Answers whether the request is local.
     ///
     /// # Errors
-    /// 400: over HTTP/1.1 there is not exactly one `Host` (RFC 9112 section 3.2), or it is none,
-    /// or two fields name different hosts (RFC 9113 section 8.3.1). 421: the host is not served.
+    /// 400: over HTTP/1.1 there is not exactly one `Host` (RFC 9112 section 3.2), or it is none;
+    /// over HTTP/2 there is neither it nor `:authority`, or they differ (RFC 9113 section 8.3.1);
+    /// the target has a user. 421: the host is not served.
     pub fn admit(&self, request: &Request) -> Result<bool, Problem> {
         well_formed(request)?;
         if self.served.is_empty() && self.guarded.is_empty() && !self.local {
@@ -194,9 +195,17 @@ fn well_formed(request: &Request) -> Result<(), Problem> {
     if more.is_some() {
         return refused("the request has more than one Host");
     }
+    let named = request.uri().authority();
+    // Of `user@host` one program can take the first for the host, another the second (RFC 9110
+    // section 4.2.4).
+    if let Some(named) = named.filter(|named| !is_host(named)) {
+        let detail = format!("what the request is for is no host: {:?}", named.as_str());
+        return Err(problem(&detail));
+    }
     let Some(host) = host else {
-        return match request.version() {
-            Version::HTTP_11 => refused("the request has no Host"),
+        return match (request.version(), named) {
+            (Version::HTTP_11, _) => refused("the request has no Host"),
+            (Version::HTTP_2, None) => refused("the request has neither :authority nor Host"),
             _ => Ok(()),
         };
     };
@@ -204,7 +213,6 @@ fn well_formed(request: &Request) -> Result<(), Problem> {
         let detail = format!("the Host of the request is none: {host:?}");
         return Err(problem(&detail));
     };
-    let named = request.uri().authority();
     // Over HTTP/1.1 the request line counts, and Host is passed over (RFC 9112 section 3.2.2).
     let differs = |named: &Authority| !named.as_str().eq_ignore_ascii_case(authority.as_str());
     if request.version() == Version::HTTP_2 && named.is_some_and(differs) {
@@ -216,9 +224,13 @@ fn well_formed(request: &Request) -> Result<(), Problem> {
 /// A host and perhaps a port, if `value` is that.
 fn authority(value: &HeaderValue) -> Option<Authority> {
     let authority: Authority = value.to_str().ok()?.trim().parse().ok()?;
+    is_host(&authority).then_some(authority)
+}
+
+fn is_host(authority: &Authority) -> bool {
     let plain = !authority.as_str().contains('@') && !authority.host().is_empty();
     let port = authority.as_str().len() == authority.host().len() || authority.port_u16().is_some();
-    (plain && (port || authority.as_str().ends_with(':'))).then_some(authority)
+    plain && (port || authority.as_str().ends_with(':'))
 }
 
 /// A host without the brackets of an IPv6 address (RFC 3986 section 3.2.2).

@@ -31,11 +31,16 @@ impl Unread {
         head.extend_from_slice(path.as_bytes());
         head.extend_from_slice(b"\x01\x09localhost");
         for _ in 0..times {
-            let stream = self.next;
-            self.next += 2;
-            // END_STREAM and END_HEADERS.
-            self.frame(1, 0x5, stream, &head);
+            self.ask(&head);
         }
+    }
+
+    /// Sends a request with this block of fields (RFC 7541), and without a body.
+    pub fn ask(&mut self, head: &[u8]) {
+        let stream = self.next;
+        self.next += 2;
+        // END_STREAM and END_HEADERS.
+        self.frame(1, 0x5, stream, head);
     }
 
     /// Begins to send a file, of which nothing comes.

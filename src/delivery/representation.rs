@@ -210,8 +210,10 @@ impl Common {
         self.hasher.update((name.len() as u64).to_be_bytes());
         self.hasher.update(name);
         // An older version ignores these, and would send other bytes under the same `ETag`.
-        let newer =
-            |(_, file): (_, &StoredFile)| file.extended.is_some() || file.given_type.is_some();
+        let newer = |(_, file): (_, &StoredFile)| {
+            let nul = file.original.as_bytes().contains(&0);
+            nul || file.extended.is_some() || file.given_type.is_some()
+        };
         if self.form && manifest.files().any(newer) {
             self.hasher.update(b"as it came");
         }

@@ -3,6 +3,9 @@
 use super::Boundary;
 use super::params::is_token;
 
+/// What goes out for a name of which nothing else is left: the stored name is the same.
+const NAMELESS: &[u8] = b"file";
+
 /// One part as it goes out.
 #[derive(Debug, Clone, Copy)]
 pub struct OutPart<'a> {
@@ -35,8 +38,9 @@ pub fn content_type(boundary: &Boundary) -> String {
 ///
 /// Names go out as they came, as browsers send them (WHATWG HTML, multipart/form-data encoding
 /// algorithm): raw bytes, with `"`, CR and LF as `%22`, `%0D` and `%0A`. NUL, which no header may
-/// hold, goes out as `%00`. Decoded again by wharf, a name without those four bytes is the same
-/// bytes; one without NUL has the same [`display_name`](super::display_name). A lone backslash is
+/// hold, is left out, as it is of the stored name. Decoded again by wharf, a name without those
+/// four bytes is the same bytes; one without NUL has the same
+/// [`display_name`](super::display_name), and every name makes the same stored name. A lone backslash is
 /// left as it is; readers that unescape `\\` would lose one of two in a row, or take one at
 /// the end together with the closing quote, so there each is doubled.
 pub fn part_head(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> Vec<u8> {
@@ -157,11 +161,14 @@ pub fn close(boundary: &Boundary, any_parts: bool) -> Vec<u8> {
 
 /// Writes what stands between the quotes; see [`part_head`].
 fn write_name(out: &mut impl Out, name: &[u8]) {
+    if is_nothing(name) {
+        return out.put(NAMELESS);
+    }
     write_escaped(out, name, |i| match name[i] {
         b'"' => Some(b"%22"),
         b'\r' => Some(b"%0D"),
         b'\n' => Some(b"%0A"),
-        0 => Some(b"%00"),
+        0 => Some(b""),
         b'\\' => {
             let after_another = i > 0 && name[i - 1] == b'\\';
             let before_another_or_last = name.get(i + 1).is_none_or(|&next| next == b'\\');
@@ -169,6 +176,12 @@ fn write_name(out: &mut impl Out, name: &[u8]) {
         }
         _ => None,
     });
+}
+
+/// Whether nothing but NUL is in a name. An empty one would be that of an empty file input, which is
+/// no part.
+fn is_nothing(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|&byte| byte == 0)
 }
 
 /// Writes the text between the quotes of a quoted string; a character that cannot stand there goes
@@ -179,7 +192,7 @@ fn write_quoted(out: &mut impl Out, name: &[u8]) {
         b'\\' => Some(b"\\\\"),
         b'\r' => Some(b"%0D"),
         b'\n' => Some(b"%0A"),
-        0 => Some(b"%00"),
+        0 => Some(b""),
         _ => None,
     });
 }
@@ -277,7 +290,8 @@ mod tests {
         assert_eq!(written(br"C:\dir\b.txt"), r"C:\dir\b.txt");
         assert_eq!(written(br"a\\b\"), r"a\\\\b\\");
         assert_eq!(written(b"\\\""), "\\%22");
-        assert_eq!(written(b"a\0b"), "a%00b");
+        assert_eq!(written(b"a\0b\0"), "ab");
+        assert_eq!([written(b"\0\0"), written(b"")], ["file", ""]);
     }
 
     #[test]
@@ -288,8 +302,8 @@ mod tests {
         };
         assert_eq!(
             head(b"a\"b\\c%22\r\n\0"),
-            "\r\n--B\r\nContent-Disposition: form-data; name=\"a\\\"b\\\\c%22%0D%0A%00\"; \
-             filename=\"a\\\"b\\\\c%22%0D%0A%00\"\r\nContent-Type: a/b\r\n\r\n"
+            "\r\n--B\r\nContent-Disposition: form-data; name=\"a\\\"b\\\\c%22%0D%0A\"; \
+             filename=\"a\\\"b\\\\c%22%0D%0A\"\r\nContent-Type: a/b\r\n\r\n"
         );
         let mut decoder = Decoder::new(boundary());
         let mut body = upload_part_head(&boundary(), true, br#"a"b\c\"#, None, None);
@@ -317,6 +331,7 @@ mod tests {
             (&b"a"[..], None, true),
             (b"a\"b\r\nc\0", Some(&br"a\\b\"[..]), false),
             (br"\", Some(b""), false),
+            (b"a", Some(b"\0"), false),
         ] {
             let part = OutPart {
                 filename,

@@ -108,6 +108,39 @@ fn control_characters_in_names_are_refused_or_removed() {
     assert_eq!(json["files"][1]["name"], "ab.txt");
 }
 
+/// A form that is given back and posted again has the same names; a URL can hold any byte as well.
+#[test]
+fn names_that_no_header_can_hold_are_the_same_when_they_come_again() {
+    let server = Server::start();
+    let disposition = "Content-Disposition: form-data; name=f; filename*=UTF-8''";
+    let form = Form::new()
+        .part(&format!("{disposition}a%00b%0D%22.txt"), b"x")
+        .part(&format!("{disposition}%00"), b"")
+        .part(&format!("{disposition}%00%00"), b"y");
+    let mut json = server.upload(&form);
+    let put = server
+        .request("PUT", "/files/a%00b%2200.txt", &[], b"z")
+        .json();
+    assert_eq!(put["name"], "ab_00.txt");
+    let names = |json: &serde_json::Value| {
+        let files = json["files"].as_array().unwrap().iter();
+        files.map(|file| file["name"].clone()).collect::<Vec<_>>()
+    };
+    let first = [names(&json), names(&put)];
+    assert_eq!(first[0], ["ab_.txt", "file", "file (2)"]);
+    for (mut json, first) in [json.take(), put].into_iter().zip(first) {
+        for _ in 0..2 {
+            let path = format!("/download/{}", json["id"].as_str().unwrap());
+            let given = server.get(&path);
+            let headers = [("Content-Type", given.header("content-type").unwrap())];
+            let again = server.request("POST", "/upload", &headers, &given.body);
+            assert_eq!(again.status, 201, "{}", again.text());
+            json = again.json();
+            assert_eq!(names(&json), first);
+        }
+    }
+}
+
 #[test]
 fn what_others_put_into_the_folder_is_left_alone() {
     let server = Server::start();

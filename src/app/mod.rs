@@ -1,6 +1,7 @@
 //! The composition root: the parts of the server, and how they begin and end.
 
 mod backends;
+mod descriptors;
 mod error;
 mod options;
 #[cfg(test)]
@@ -45,9 +46,6 @@ const TASKS_END: Duration = Duration::from_secs(5);
 const CHANGES_END: Duration = Duration::from_secs(30);
 /// The most connections to the addresses of `admin_listen`: probes and collectors of counters.
 const ADMIN_CONNECTIONS: usize = 64;
-/// How many descriptors are reserved beside connections and files of uploads: for folders, the
-/// index, files being read.
-const RESERVED_DESCRIPTORS: u64 = 1024;
 
 /// A server, ready to run.
 pub struct App {
@@ -72,7 +70,7 @@ pub struct App {
 /// The store or the index cannot be opened.
 pub async fn build(options: AppOptions) -> Result<App, StartError> {
     let clock = Clock::system();
-    let descriptors = descriptors(options.max_connections);
+    let descriptors = descriptors::for_files(options.max_connections);
     let backends = Backends::open(&options, &clock, descriptors, Purpose::Serve).await?;
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock.clone(), shared);
@@ -140,27 +138,6 @@ pub async fn reindex(options: &AppOptions, adopt: bool) -> Result<Compared, Star
     Ok(compared.unwrap_or_default())
 }
 
-/// Raises the soft limit of open files to the hard one (getrlimit(2)), and divides it: what
-/// connections and the server itself do not need may be files of the store.
-fn descriptors(max_connections: usize) -> usize {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::warn!(%error, "cannot raise the limit of open files");
-            limit = getrlimit(Resource::Nofile);
-        }
-    }
-    let all = limit.current.unwrap_or(u64::MAX);
-    let connections = (max_connections as u64).min(all / 2);
-    let left = all
-        .saturating_sub(connections)
-        .saturating_sub(RESERVED_DESCRIPTORS.min(all / 4));
-    // A descriptor of a file being read goes with each connection.
-    usize::try_from(left / 2).unwrap_or(usize::MAX)
-}
-
 impl App {
     /// Answers operators on these sockets, without a secret: probes, status and counters.
     #[must_use]
@@ -190,7 +167,8 @@ impl App {
             )
         };
         let front = http::service(http.clone(), &listening(&listeners)?);
-        let clients = server(front, self.options.max_connections);
+        let most = descriptors::for_connections(self.options.max_connections);
+        let clients = server(front, most);
         let front = http::admin_service(http.clone(), &listening(&admin)?);
         let operators = server(front, ADMIN_CONNECTIONS);
         if self.options.ingest.max_total_size.is_some() {

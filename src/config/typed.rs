@@ -159,6 +159,15 @@ impl SettingReader<'_> {
     }
 
     fn ingest(&self) -> Result<ingest::IngestOptions, ConfigError> {
+        let default_expires_in = self.lifetime("default_expires_in", "never")?;
+        let max_expires_in = self.lifetime("max_expires_in", "none")?;
+        if let (Some(default), Some(max)) = (default_expires_in, max_expires_in)
+            && default > max
+        {
+            let [default, max] = ["default_expires_in", "max_expires_in"].map(|key| self.text(key));
+            let reason = format!("{default} is longer than max_expires_in, which is {max}");
+            return Err(self.0.refuse("default_expires_in", reason));
+        }
         Ok(ingest::IngestOptions {
             max_file_size: self.size("max_file_size")?,
             max_request_size: self.size("max_request_size")?,
@@ -168,8 +177,8 @@ impl SettingReader<'_> {
             max_fields_size: self.size("max_fields_size")?.unwrap_or(u64::MAX),
             max_total_size: self.size("max_total_size")?,
             digest: self.choice("digest", &[("sha-256", true), ("none", false)])?,
-            default_expires_in: self.lifetime("default_expires_in", "never")?,
-            max_expires_in: self.lifetime("max_expires_in", "none")?,
+            default_expires_in,
+            max_expires_in,
         })
     }
 

@@ -23,6 +23,7 @@ mod crash;
 mod crowded;
 mod cut_off;
 mod date;
+mod descriptors;
 mod disk;
 mod doubt;
 mod download;

@@ -75,6 +75,19 @@ fn values_that_do_not_parse_are_named() {
 }
 
 #[test]
+fn what_lives_by_default_no_longer_than_it_may() {
+    let with = |default, max| config(&[("default_expires_in", default), ("max_expires_in", max)]);
+    let said = with("2d", "1d12h").unwrap_err();
+    assert_eq!(
+        said,
+        "default_expires_in (flag --default-expires-in): 2d is longer than max_expires_in, which is 1d12h"
+    );
+    for (default, max) in [("1d", "24h"), ("never", "1d"), ("2d", "none")] {
+        assert!(with(default, max).is_ok(), "{default} {max}");
+    }
+}
+
+#[test]
 fn values_in_their_other_spellings() {
     let with = |key, value| config(&[(key, value)]).unwrap();
     assert_eq!(with("base_path", "a/b/").app.http.base_path, "/a/b");

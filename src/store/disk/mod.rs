@@ -115,6 +115,7 @@ impl DiskStore {
         let syncing = root.try_clone().map_err(failed)?;
         let syncer = Syncer::new(syncing, options.durability, file_system.ordered);
         let space = Space::new(root, options.min_free, file_system.remote);
+        space.warn_if_too_small();
         // A file that another process may remove is not held open.
         let cached = match options.shared {
             Some(_) => 0,

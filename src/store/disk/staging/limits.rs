@@ -99,6 +99,22 @@ impl Space {
         Ok(())
     }
 
+    /// Says so when the file system is not as large as what is to be kept free of it: then nothing
+    /// can ever be stored.
+    pub fn warn_if_too_small(&self) {
+        let Ok(stat) = rustix::fs::fstatvfs(&self.root) else {
+            return;
+        };
+        let all = stat.f_blocks.saturating_mul(stat.f_frsize);
+        // One that does not know its size says 0.
+        if all > 0 && all <= self.min_free {
+            tracing::warn!(
+                "nothing can be stored: min_free keeps {} bytes free, and the file system has {all} in all",
+                self.min_free
+            );
+        }
+    }
+
     /// The bytes that can still be written. Blocks where the file system is not local.
     pub fn free(&self) -> Result<u64, StoreError> {
         let stat = rustix::fs::fstatvfs(&self.root)

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Form, Mounted, Redis, Server, Setup, as_root, noise, request, wait_until};
+use crate::support::{
+    Form, Mounted, Redis, Server, Setup, as_root, noise, request, say, wait_until,
+};
 
 /// What it says there, at the start and to `/status`.
 const WARNING: &str = "the file system has no hard links, as FAT and exFAT have none";
@@ -56,7 +58,11 @@ impl Bare {
         match mounted {
             Ok(mounted) => Some(mounted),
             Err(why) => {
-                eprintln!("skipped: uploads on {}: {why}", self.kind);
+                say(&format!(
+                    "skipped: uploads on {}: {}",
+                    self.kind,
+                    why.trim()
+                ));
                 None
             }
         }

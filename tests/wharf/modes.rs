@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Form, Setup, WHARF, noise};
+use crate::support::{Form, Setup, WHARF, noise, say};
 
 /// Two users that have one group in common.
 const USERS: [&str; 2] = ["54321", "54322"];
@@ -103,7 +103,7 @@ fn a_second_user_of_the_group_has_the_store_as_well() {
         }
     };
     if let Err(why) = possible() {
-        eprintln!("skipped: a store of a group: {why}");
+        say(&format!("skipped: a store of a group: {why}"));
         return;
     }
     let group = rustix::fs::Gid::from_raw(GROUP.parse().unwrap());

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{EXT4, Form, Mounted, Server, Setup, as_root, wait_until};
+use crate::support::{EXT4, Form, Mounted, Server, Setup, as_root, say, wait_until};
 
 /// What is found of two uploads of the name `a.txt`, the newer one with this id.
 #[track_caller]
@@ -42,7 +42,7 @@ fn a_disk_that_has_gone_read_only_serves_names_and_listings() {
     EXT4.make(&image);
     let mounted = Mounted::new("ext4", "errors=remount-ro", &image).unwrap();
     let Some(error) = trigger(&mounted.path) else {
-        eprintln!("skipped: this kernel has no way to have ext4 find an error");
+        say("skipped: this kernel has no way to have ext4 find an error");
         return;
     };
     let setup = Setup::new().args(&["--min-free", "none"]);

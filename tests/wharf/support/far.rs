@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use super::wait_until;
+use super::{say, wait_until};
 
 pub struct Far {
     program: Child,
@@ -21,7 +21,7 @@ impl Far {
             .write(true)
             .open("/dev/fuse")
         {
-            eprintln!("skipped: no FUSE: {error}");
+            say(&format!("skipped: no FUSE: {error}"));
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

@@ -45,13 +45,16 @@ fn a_listing_has_summaries() {
         let known = [
             "id",
             "url",
-            "name",
+            "upload_url",
+            "form_url",
             "size",
             "file_count",
+            "name",
             "created_at",
             "expires_at",
             "max_downloads",
             "downloads_left",
+            "protected",
         ];
         assert!(keys.eq(known), "{uploads:?}");
     }
@@ -85,7 +88,7 @@ fn a_listing_has_summaries() {
         without(&uploads[2], &shape),
         [json!(null), json!(5), json!(2), json!(null), json!(null)]
     );
-    let same = ["id", "url", "created_at", "expires_at"];
+    let same = ["id", "url", "upload_url", "created_at", "expires_at"];
     assert_eq!(without(&uploads[1], &same), without(&stored, &same));
     assert!(
         !uploads[2]["url"].as_str().unwrap().contains("/files/"),

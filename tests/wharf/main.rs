@@ -65,6 +65,7 @@ mod proxies;
 mod proxy;
 mod reading;
 mod readme;
+mod record;
 mod s3;
 mod s3_compare;
 mod s3_crash;

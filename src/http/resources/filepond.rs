@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::uploads::parse_id;
 use crate::http::AppState;
@@ -31,8 +31,7 @@ pub async fn process(
         .await?;
     let identity = manage::key(&receipt.manifest.id, &receipt.delete_token);
     let mut response = (StatusCode::CREATED, identity).into_response();
-    let fields = response.headers_mut();
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    app.describe_created(&mut response, &receipt);
     Ok(response)
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::upload_json;
+use super::record;
 use crate::delivery::{DeliveryError, Listed, Listing, ListingCursor};
 use crate::http::AppState;
 use crate::http::rules::access::Scope;
@@ -115,7 +115,7 @@ impl ListingJson {
             if std::mem::replace(&mut self.any, true) {
                 text.push(b',');
             }
-            let json = upload_json::summary(upload, &self.base);
+            let json = record::summary(upload, &self.base);
             serde_json::to_writer(&mut text, &json).expect("a Vec takes what is written");
         }
         if done && let Some(listing) = self.listing.take() {
@@ -123,7 +123,7 @@ impl ListingJson {
                 Some(cursor) => format!("\"{cursor}\""),
                 None => "null".to_owned(),
             };
-            text.extend_from_slice(format!("],\"next\":{next}}}").as_bytes());
+            text.extend_from_slice(format!("],\"next\":{next}}}\n").as_bytes());
         }
         Ok(Some(text.into()))
     }

@@ -1,10 +1,10 @@
 //! `POST /reindex`: the index compared with the manifests, on a running server.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use axum::response::Response;
 use serde_json::json;
 
+use super::document;
 use crate::http::AppState;
 use crate::http::rules::problem::{Code, Problem};
 use crate::model::Failure;
@@ -29,9 +29,5 @@ pub async fn reindex(State(app): State<AppState>) -> Result<Response, Problem> {
         "forgotten": compared.forgotten,
         "damaged": compared.damaged,
     });
-    let mut response = axum::Json(json).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(document::json(json, "no-store"))
 }

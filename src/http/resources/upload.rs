@@ -4,23 +4,26 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use super::record;
 use super::timed_body::TimedBody;
-use super::upload_json;
 use crate::form::Boundary;
 use crate::http::AppState;
 use crate::http::admission::Admitted;
 use crate::http::body_meter::BodyMeter;
 use crate::http::metrics::CountedNow;
-use crate::http::rules::accept::Accept;
+use crate::http::rules::accept::{Accept, Shown};
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::{cookies, cross_site, options};
+use crate::http::rules::{cookies, cross_site, options, prefer};
 use crate::ingest::{GivenOptions, RawUpload, Receipt, UploadRequest};
 use crate::model::media_type::essence;
 use crate::model::{Digest, Limit, expected_sha256};
+
+/// Where a client finds the delete token that does not read the body.
+const DELETE_TOKEN: HeaderName = HeaderName::from_static("wharf-delete-token");
 
 /// Stores a form.
 pub async fn form(
@@ -34,7 +37,7 @@ pub async fn form(
     let receipt = app
         .store_form(query.as_deref(), &headers, received, body)
         .await?;
-    Ok(app.created(&origin, &headers, &receipt))
+    Ok(app.created(&origin, &headers, &receipt).await)
 }
 
 /// Stores a raw body as an upload of one file.
@@ -51,7 +54,7 @@ pub async fn raw(
     let receipt = app
         .store_file(name, given, &headers, received, body)
         .await?;
-    Ok(app.created(&origin, &headers, &receipt))
+    Ok(app.created(&origin, &headers, &receipt).await)
 }
 
 /// The same for a client that has to `POST`: the name is in the query.
@@ -76,7 +79,7 @@ pub async fn raw_by_query(
     let receipt = app
         .store_file(name, given, &headers, received, body)
         .await?;
-    Ok(app.created(&origin, &headers, &receipt))
+    Ok(app.created(&origin, &headers, &receipt).await)
 }
 
 /// Whether the body says that it is a form with files.
@@ -179,27 +182,63 @@ impl AppState {
         )
     }
 
-    /// 201 with the upload as JSON, or 303 to its page for a plain form.
-    fn created(&self, origin: &Origin, headers: &HeaderMap, receipt: &Receipt) -> Response {
-        let manifest = &receipt.manifest;
-        let location = format!("{}/uploads/{}", self.options.base_path, manifest.id);
-        let mut response = if Accept::of(headers).prefers_html() {
+    /// 201 with the upload as the client wants it, or 303 to its page for a plain form.
+    async fn created(&self, origin: &Origin, headers: &HeaderMap, receipt: &Receipt) -> Response {
+        let Receipt {
+            manifest,
+            delete_token,
+        } = receipt;
+        let shown = Accept::of(headers).upload();
+        let mut response = if shown == Shown::Page {
             let own = self.origin_of(origin);
             let scheme = own.split(':').next().unwrap_or_default();
-            let cookie = cookies::token_cookie(&location, &receipt.delete_token, scheme);
+            let path = record::upload_url(&manifest.id, &self.options.base_path);
+            let cookie = cookies::token_cookie(&path, delete_token, scheme);
             (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie)]).into_response()
         } else {
-            let base = self.base_of(origin);
-            let json = upload_json::created(manifest, &base, &receipt.delete_token);
-            (StatusCode::CREATED, axum::Json(json)).into_response()
+            let mut response = if prefer::minimal(headers) {
+                let mut response = Response::default();
+                prefer::apply_minimal(response.headers_mut());
+                response
+            } else if shown == Shown::Link {
+                record::link(manifest, &self.base_of(origin))
+            } else {
+                self.created_record(manifest, origin, delete_token).await
+            };
+            *response.status_mut() = StatusCode::CREATED;
+            response
         };
+        self.describe_created(&mut response, receipt);
         let fields = response.headers_mut();
-        if let Ok(location) = HeaderValue::from_str(&location) {
-            fields.insert(header::LOCATION, location);
-        }
         fields.insert(header::VARY, HeaderValue::from_static("Accept"));
-        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
+    }
+
+    /// Says in the head what a client needs that does not read the body: where the upload is, and in
+    /// a 201 where its file or form is, and the secret that deletes it.
+    pub(super) fn describe_created(&self, response: &mut Response, receipt: &Receipt) {
+        let (manifest, base) = (&receipt.manifest, self.options.base_path.as_str());
+        let created = response.status() == StatusCode::CREATED;
+        let fields = response.headers_mut();
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let location = record::upload_url(&manifest.id, base);
+        set(fields, header::LOCATION, &location);
+        if created {
+            let content = match record::only_file(manifest) {
+                Some(file) => record::file_url(manifest, file, base),
+                None => record::form_url(&manifest.id, base),
+            };
+            let link = format!("<{content}>; rel=\"alternate\"");
+            set(fields, header::LINK, &link);
+            set(fields, DELETE_TOKEN, &receipt.delete_token);
+        }
+    }
+}
+
+/// Sets a field. Paths and tokens are of characters that every field can have.
+fn set(fields: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        fields.insert(name, value);
     }
 }
 

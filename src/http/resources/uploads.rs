@@ -9,16 +9,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 
-use super::{page, upload_json};
+use super::{page, record};
 use crate::delivery::DeliveryError;
 use crate::http::AppState;
-use crate::http::rules::accept::Accept;
+use crate::http::rules::accept::{Accept, Shown};
 use crate::http::rules::access::{self, Caller, Scope};
-use crate::http::rules::cookies;
 use crate::http::rules::extract::PathParams;
-use crate::http::rules::options;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
+use crate::http::rules::{cookies, options, prefer};
 use crate::ingest::{IngestError, OptionPlace, UnknownOption, UploadOption};
 use crate::manage::{ChangePermit, Credentials};
 use crate::model::{Manifest, UploadId};
@@ -35,38 +34,22 @@ pub async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let manifest = app.delivery.upload(&parse_id(&id)?).await?;
-    let mut response = if Accept::of(&headers).prefers_html() {
-        let token = cookies::delete_token(&headers);
-        let owner = token.is_some_and(|token| manifest.delete_token.matches(&token));
-        let reader = page::PageReader::of(&app.options.base_path, query.as_deref(), &headers);
-        let link = format!("{}/uploads/{}", app.base_of(&origin), manifest.id);
-        let (form_token, cookie) = page::form_field(&app, &origin, &headers);
-        let page = reader.upload(&page::View {
-            manifest: &manifest,
-            link: &link,
-            owner,
-            changed: query.as_deref() == Some(page::CHANGED),
-            options: app.ingest.options(),
-            form_token: &form_token,
-        });
-        let mut response = page::answer(page, &reader, query.as_deref());
-        if let Some(cookie) = cookie {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
+    let mut response = match Accept::of(&headers).upload() {
+        Shown::Page => app.page_of(&manifest, &origin, query.as_deref(), &headers),
+        shown => {
+            let mut response = match shown {
+                Shown::Link => record::link(&manifest, &app.base_of(&origin)),
+                _ => app.record(&manifest, &origin).await,
+            };
+            // A deadline can be moved and an upload deleted, so no cache may rely on an old answer.
+            let cache = match manifest.max_downloads {
+                Some(_) => "no-store",
+                None => "private, max-age=0",
+            };
+            let cache = HeaderValue::from_static(cache);
+            response.headers_mut().insert(header::CACHE_CONTROL, cache);
+            response
         }
-        response
-    } else {
-        let json = upload_json::show(&manifest, &app.base_of(&origin));
-        let mut response = axum::Json(json).into_response();
-        // A deadline can be moved and an upload deleted, so no cache may rely on an old answer.
-        let cache = if manifest.max_downloads.is_some() {
-            "no-store"
-        } else {
-            "private, max-age=0"
-        };
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-        response
     };
     response
         .headers_mut()
@@ -132,8 +115,13 @@ pub async fn prolong(
     let manifest = app
         .set_lifetime(&permit, &text, OptionPlace::Member)
         .await?;
-    let mut response =
-        axum::Json(upload_json::show(&manifest, &app.base_of(&origin))).into_response();
+    let mut response = if prefer::minimal(&headers) {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        prefer::apply_minimal(response.headers_mut());
+        response
+    } else {
+        app.record(&manifest, &origin).await
+    };
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -141,6 +129,33 @@ pub async fn prolong(
 }
 
 impl AppState {
+    /// The page of an upload.
+    fn page_of(
+        &self,
+        manifest: &Manifest,
+        origin: &Origin,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Response {
+        let token = cookies::delete_token(headers);
+        let reader = page::PageReader::of(&self.options.base_path, query, headers);
+        let link = record::upload_url(&manifest.id, &self.base_of(origin));
+        let (form_token, cookie) = page::form_field(self, origin, headers);
+        let page = reader.upload(&page::View {
+            manifest,
+            link: &link,
+            owner: token.is_some_and(|token| manifest.delete_token.matches(&token)),
+            changed: query == Some(page::CHANGED),
+            options: self.ingest.options(),
+            form_token: &form_token,
+        });
+        let mut response = page::answer(page, &reader, query);
+        if let Some(cookie) = cookie {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+
     /// The permission to change an upload: for its delete token or key, given as the secret, in
     /// `Wharf-Token` or in `cookie`; or for `admin`.
     pub(super) async fn permit(

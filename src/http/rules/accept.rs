@@ -7,7 +7,19 @@ use http::{HeaderMap, header};
 pub struct Accept {
     html: f32,
     json: f32,
+    plain: f32,
     problem: f32,
+}
+
+/// How an upload is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Its record, to programs.
+    Record,
+    /// Its page, to people.
+    Page,
+    /// Its share link alone, to scripts.
+    Link,
 }
 
 impl Accept {
@@ -18,6 +30,7 @@ impl Accept {
         Accept {
             html: weight("text/html"),
             json: weight("application/json"),
+            plain: weight("text/plain"),
             problem: weight("application/problem+json"),
         }
     }
@@ -25,6 +38,18 @@ impl Accept {
     /// Whether HTML ranks above JSON: a browser that follows a link or sends a form.
     pub fn prefers_html(&self) -> bool {
         self.html > self.json
+    }
+
+    /// How the client wants an upload: what ranks above JSON is meant, and of these a page, where
+    /// they rank the same.
+    pub fn upload(&self) -> Shown {
+        if self.prefers_html() && self.html >= self.plain {
+            Shown::Page
+        } else if self.plain > self.json {
+            Shown::Link
+        } else {
+            Shown::Record
+        }
     }
 
     /// The media type for a problem document.
@@ -107,6 +132,24 @@ mod tests {
             assert_eq!(accept(value).prefers_html(), html, "{value}");
         }
         assert!(!Accept::of(&HeaderMap::new()).prefers_html());
+    }
+
+    #[test]
+    fn an_upload_is_a_link_to_a_client_that_ranks_plain_text_highest() {
+        for (value, shown) in [
+            ("text/plain", Shown::Link),
+            ("text/plain;q=0.9, application/json;q=0.5", Shown::Link),
+            ("text/plain, text/html;q=0.9", Shown::Link),
+            // axios and Angular send this.
+            ("application/json, text/plain, */*", Shown::Record),
+            ("text/plain, */*", Shown::Record),
+            ("*/*", Shown::Record),
+            ("text/*", Shown::Page),
+            ("text/html, text/plain", Shown::Page),
+        ] {
+            assert_eq!(accept(value).upload(), shown, "{value}");
+        }
+        assert_eq!(Accept::of(&HeaderMap::new()).upload(), Shown::Record);
     }
 
     #[test]

@@ -132,12 +132,19 @@ pub fn all() -> impl Iterator<Item = Operation> {
     described.flatten().map(|described| described.0)
 }
 
+/// The answer to an upload.
+const STORED: &str = "Stored; text/plain is the share link alone. With Prefer: return=minimal there is no body: Wharf-Delete-Token, Location and Link say what is needed";
+
 fn uploading() -> Vec<Described> {
     let limits = [401, 403, 408, 413, 415, 429, 507];
+    let created = [
+        ("application/json", reference("Created")),
+        ("text/plain", json!({ "type": "string" })),
+    ];
     let stored = |described: Described| {
         let page = "Stored; for a client that prefers HTML, the upload's page";
         described
-            .answers(201, "Stored", &[("application/json", reference("Created"))])
+            .answers(201, STORED, &created)
             .answers(303, page, &[])
             .problems(&limits)
             .guarded()
@@ -279,6 +286,7 @@ fn records() -> Vec<Described> {
     let upload = || {
         [
             ("application/json", reference("Upload")),
+            ("text/plain", json!({ "type": "string" })),
             ("text/html", json!({ "type": "string" })),
         ]
     };
@@ -302,7 +310,7 @@ fn records() -> Vec<Described> {
             "get",
             "/uploads/{id}",
             "show",
-            "The record of an upload, or its page",
+            "The record of an upload, its page, or its share link",
         )
         .answers(200, "It", &upload())
         .problems(&[401, 403, 404])
@@ -319,6 +327,7 @@ fn records() -> Vec<Described> {
             "The upload with its new deadline",
             &[("application/json", reference("Upload"))],
         )
+        .answers(204, "The same with Prefer: return=minimal", &[])
         .problems(&[401, 403, 404])
         .secured(),
         Described::new(

@@ -76,6 +76,8 @@ pub fn all() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
     let digest = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
     let text = json!({ "type": "string" });
+    let address = |description: &str| json!({ "type": "string", "format": "uri", "description": description });
+    let protected = json!({ "type": "boolean", "description": "Whether it asks for a password; none does in this version" });
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     let mut schemas = json!({
         "Id": {
@@ -85,7 +87,7 @@ pub fn all() -> Value {
         },
         "File": {
             "type": "object",
-            "required": ["field", "name", "size", "type", "sha256", "url"],
+            "required": ["field", "name", "size", "type", "sha256", "url", "downloads_left"],
             "properties": {
                 "field": { "type": "string", "description": "The name of the form's field" },
                 "name": { "type": "string", "description": "The name it is stored under" },
@@ -98,13 +100,16 @@ pub fn all() -> Value {
         },
         "Upload": {
             "type": "object",
-            "required": ["id", "url", "name", "size", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left"],
-            "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, size, type and sha256 are the first file's; url is the file's when there is just one, else the form's",
+            "required": ["id", "url", "upload_url", "form_url", "size", "file_count", "name", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, type and sha256 are the file's where there is exactly one, else null",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
-                "url": { "type": "string", "format": "uri-reference" },
+                "url": address("The bytes of its file, where there is exactly one; else upload_url"),
+                "upload_url": address("This record for programs, a page for people"),
+                "form_url": address("All of it as multipart/form-data"),
+                "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
+                "file_count": count,
                 "name": nullable(text.clone()),
-                "size": nullable(count.clone()),
                 "type": nullable(text.clone()),
                 "sha256": nullable(digest),
                 "title": nullable(json!({ "type": "string", "description": "What its sender calls it" })),
@@ -117,22 +122,26 @@ pub fn all() -> Value {
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
                 "downloads_left": nullable(count.clone()),
+                "protected": protected,
             },
         },
         "Summary": {
             "type": "object",
-            "required": ["id", "url", "name", "size", "file_count", "created_at", "expires_at", "max_downloads", "downloads_left"],
-            "description": "What a listing says of an upload; the address of the upload says all of it. name and url are the file's when there is just one, else name is null and url the form's",
+            "required": ["id", "url", "upload_url", "form_url", "size", "file_count", "name", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "description": "What the index knows of an upload, in the words of Upload; upload_url says all of it",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
-                "url": { "type": "string", "format": "uri-reference" },
-                "name": nullable(text.clone()),
-                "size": { "type": "integer", "description": "Bytes of all its files" },
+                "url": address("The bytes of its file, where there is exactly one; else upload_url"),
+                "upload_url": address("Its record for programs, a page for people"),
+                "form_url": address("All of it as multipart/form-data"),
+                "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
                 "file_count": count,
+                "name": nullable(text.clone()),
                 "created_at": time,
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
                 "downloads_left": nullable(count.clone()),
+                "protected": protected,
             },
         },
         "Listing": {

@@ -193,7 +193,8 @@ fn put_stores_one_file() {
     assert_eq!(json["name"], "a b.txt");
     assert_eq!(json["max_downloads"], 2);
     assert!(json["url"].as_str().unwrap().ends_with("/a%20b.txt"));
-    assert_eq!(server.get("/files/a%20b.txt").text(), "put\n");
+    let path = format!("/files/{}/a%20b.txt", json["id"].as_str().unwrap());
+    assert_eq!(server.get(&path).text(), "put\n");
     let partial = server.request(
         "PUT",
         "/files/x",

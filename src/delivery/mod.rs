@@ -7,7 +7,6 @@ mod error;
 mod listing;
 mod memory;
 mod outline;
-mod record;
 mod representation;
 mod resolve;
 mod selected;
@@ -23,11 +22,10 @@ use crate::store::PresignRequest;
 
 use memory::ManifestBudget;
 
-pub use crate::catalog::Listed;
+pub use crate::catalog::{ListFilter, Listed};
 pub use body::BodyContent;
 pub use error::{DeliveryError, Missing};
-pub use listing::{Listing, ListingCursor, NoCursor, Summary};
-pub use record::{ManifestReader, ReadAgainError};
+pub use listing::{ListQuery, Listing, ListingCursor, NoCursor, Summary};
 pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
 pub use resolve::Lookup;
 pub use selected::Selected;

@@ -7,13 +7,13 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::uploads::parse_id;
 use crate::http::AppState;
 use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::{Code, Problem};
-use crate::manage;
+use crate::manage::{self, MeantVersions};
 
 /// The most bytes of an identity.
 const LIMIT: usize = 256;
@@ -31,7 +31,8 @@ pub async fn process(
         .await?;
     let identity = manage::key(&receipt.manifest.id, &receipt.delete_token);
     let mut response = (StatusCode::CREATED, identity).into_response();
-    app.describe_created(&mut response, &receipt);
+    let fields = response.headers_mut();
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
 }
 
@@ -48,6 +49,6 @@ pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCod
     let permit = app
         .permit(&id, &HeaderMap::new(), Some(text.to_owned()))
         .await?;
-    app.delete(&permit).await?;
+    app.delete(&permit, MeantVersions::default()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

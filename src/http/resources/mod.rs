@@ -3,17 +3,19 @@
 #[macro_use]
 mod embed;
 
+mod about;
 pub(super) mod api;
-mod document;
+pub(super) mod change;
 pub(super) mod download;
 pub(super) mod filepond;
 pub(super) mod health;
 pub(super) mod listing;
 pub(super) mod manage;
 pub(super) mod page;
-mod record;
+pub(super) mod places;
 pub(super) mod reindex;
 mod respond;
 mod timed_body;
 pub(super) mod upload;
+mod upload_json;
 pub(super) mod uploads;

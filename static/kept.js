@@ -26,9 +26,8 @@ function keep(list) {
 
 /** Keeps what the server answered to an upload. */
 export function add(stored) {
-  const { id, delete_token: token, created_at: created, expires_at: expires, files, title } = stored;
-  const bytes = files.reduce((sum, file) => sum + file.size, 0);
-  keep([{ id, token, created, expires, bytes, title, name: files[0]?.name, files: files.length }, ...all()]);
+  const { id, delete_token: token, created_at: created, expires_at: expires, size: bytes, file_count: files, title } = stored;
+  keep([{ id, token, created, expires, bytes, title, name: stored.files[0]?.name, files }, ...all()]);
 }
 
 export const forget = id => keep(all().filter(upload => upload.id !== id));

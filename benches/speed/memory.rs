@@ -57,6 +57,8 @@ enum Stored {
     Text(u64),
     /// A file of so many bytes.
     File(u64),
+    /// A form of so many files whose field names are 8,000 control characters each.
+    Controls(usize),
 }
 
 fn cases(options: &Options) -> Vec<Case> {
@@ -83,6 +85,13 @@ fn cases(options: &Options) -> Vec<Case> {
             connections: many,
             streams: None,
             answered: many,
+        },
+        Case {
+            title: "a record of 6 MB, of a form of 1 MB, on 100 connections",
+            stored: Stored::Controls(125),
+            connections: options.scale(100, 20),
+            streams: None,
+            answered: options.scale(100, 20),
         },
         Case {
             title: "a file of 64 MiB, on 1,000 connections",
@@ -154,19 +163,18 @@ fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
             }
             Ok(format!("/uploads?limit={count}"))
         }
-        Stored::File(size) => {
-            let name = FileName::from_upload(b"large.bin");
-            let file = StoredFile {
-                original: b"large.bin"[..].into(),
-                name: name.clone(),
-                size: *size,
-                extended: None,
-                media_type: "application/octet-stream".to_owned(),
-                given_type: None,
-                sha256: None,
-                used: None,
-                rest: Default::default(),
+        Stored::Controls(count) => {
+            let file = |i: usize| Part::File {
+                field: vec![1; 8000].into(),
+                file: file_of(&format!("{i}.bin"), 0),
             };
+            let manifest = upload(0, (0..*count).map(file).collect())?;
+            stored::store(files, &manifest)?;
+            Ok(format!("/uploads/{}", manifest.id))
+        }
+        Stored::File(size) => {
+            let file = file_of("large.bin", *size);
+            let name = file.name.clone();
             let field = b"f"[..].into();
             let manifest = upload(0, vec![Part::File { field, file }])?;
             let id = manifest.id;
@@ -178,6 +186,21 @@ fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
             std::fs::hard_link(work.original(0, *size)?, path)?;
             Ok(format!("/files/{id}/{name}"))
         }
+    }
+}
+
+/// A file of that name and of `size` bytes.
+fn file_of(name: &str, size: u64) -> StoredFile {
+    StoredFile {
+        original: name.as_bytes().to_vec().into(),
+        name: FileName::from_upload(name.as_bytes()),
+        size,
+        extended: None,
+        media_type: "application/octet-stream".to_owned(),
+        given_type: None,
+        sha256: None,
+        used: None,
+        rest: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 mod listing;
 mod memory;
 mod outline;
+mod record;
 mod representation;
 mod resolve;
 mod selected;
@@ -22,10 +23,11 @@ use crate::store::PresignRequest;
 
 use memory::ManifestBudget;
 
-pub use crate::catalog::{ListFilter, Listed};
+pub use crate::catalog::Listed;
 pub use body::BodyContent;
 pub use error::{DeliveryError, Missing};
-pub use listing::{ListQuery, Listing, ListingCursor, NoCursor, Summary};
+pub use listing::{Listing, ListingCursor, NoCursor, Summary};
+pub use record::{ManifestReader, ReadAgainError};
 pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
 pub use resolve::Lookup;
 pub use selected::Selected;

@@ -52,6 +52,45 @@ fn text_that_does_not_end_is_bounded_and_given_back() {
     });
 }
 
+/// Each client asks for the record of a form whose names are six times as long in JSON, and reads
+/// nothing of it: 6 MB for each, were they written at once.
+#[test]
+fn records_that_are_not_read_are_bounded_and_given_back() {
+    const READERS: usize = 100;
+    let server = Server::start();
+    let name = "\u{1}".repeat(8000);
+    let form = (0..125).fold(Form::new(), |form, i| {
+        form.file(&name, &format!("{i}.txt"), b"")
+    });
+    let id = server.upload(&form)["id"].as_str().unwrap().to_owned();
+    let rest = server.anonymous();
+    let head = format!("GET /uploads/{id} HTTP/1.1\r\nHost: localhost\r\n");
+    for accept in ["application/json", "text/html"] {
+        let clients: Vec<TcpStream> = (0..READERS)
+            .map(|_| {
+                let mut stream = TcpStream::connect(server.address).unwrap();
+                let request = format!("{head}Accept: {accept}\r\n\r\n");
+                stream.write_all(request.as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        for mut stream in &clients {
+            let mut first = [0; 12];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(&first, b"HTTP/1.1 200");
+        }
+        let most = server.most_anonymous();
+        assert!(
+            most < rest + (80 << 10),
+            "{accept}: {rest} KiB, then {most} KiB"
+        );
+        drop(clients);
+        wait_until("the memory is given back", || {
+            server.anonymous() < rest + STAYS
+        });
+    }
+}
+
 /// Each client asks for a large file and reads nothing of it.
 #[test]
 fn answers_that_are_not_read_are_bounded_and_given_back() {

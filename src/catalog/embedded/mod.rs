@@ -44,9 +44,7 @@ use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
-use super::{
-    Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, ListFilter, Stats, Stretch,
-};
+use super::{Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Listed, Stats, Stretch};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use file::IndexFile;
 use in_memory::InMemory;
@@ -321,11 +319,10 @@ impl Index for EmbeddedCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        filter: &ListFilter,
+        listed: Listed,
     ) -> Result<Stretch, CatalogError> {
         self.require_complete()?;
-        let filter = filter.clone();
-        self.read_blocking(move |shared| shared.list(after, limit, now, &filter))
+        self.read_blocking(move |shared| shared.list(after, limit, now, listed))
             .await
     }
 

@@ -7,13 +7,13 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::uploads::parse_id;
 use crate::http::AppState;
 use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::{Code, Problem};
-use crate::manage::{self, MeantVersions};
+use crate::manage;
 
 /// The most bytes of an identity.
 const LIMIT: usize = 256;
@@ -31,8 +31,7 @@ pub async fn process(
         .await?;
     let identity = manage::key(&receipt.manifest.id, &receipt.delete_token);
     let mut response = (StatusCode::CREATED, identity).into_response();
-    let fields = response.headers_mut();
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    app.describe_created(&mut response, &receipt);
     Ok(response)
 }
 
@@ -49,6 +48,6 @@ pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCod
     let permit = app
         .permit(&id, &HeaderMap::new(), Some(text.to_owned()))
         .await?;
-    app.delete(&permit, MeantVersions::default()).await?;
+    app.delete(&permit).await?;
     Ok(StatusCode::NO_CONTENT)
 }

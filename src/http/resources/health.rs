@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
+use super::document;
 use crate::http::AppState;
 use crate::http::metrics::Exposition;
 use crate::http::rules::problem::Problem;
@@ -56,11 +57,7 @@ pub async fn status(State(app): State<AppState>) -> Response {
         "next_expiry": status.next_expiry.map(|time| time.to_string()),
         "warning": status.warning,
     });
-    let mut response = axum::Json(json).into_response();
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    document::json(json, "no-store")
 }
 
 fn plain(content_type: &'static str, text: String) -> Response {

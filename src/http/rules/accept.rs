@@ -1,13 +1,25 @@
 //! What a client wants to be answered with (RFC 9110 section 12.5.1).
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
 /// The preferences that matter here.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Accept {
     html: f32,
     json: f32,
+    plain: f32,
     problem: f32,
+}
+
+/// How an upload is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Its record, to programs.
+    Record,
+    /// Its page, to people.
+    Page,
+    /// Its share link alone, to scripts.
+    Link,
 }
 
 impl Accept {
@@ -18,6 +30,7 @@ impl Accept {
         Accept {
             html: weight("text/html"),
             json: weight("application/json"),
+            plain: weight("text/plain"),
             problem: weight("application/problem+json"),
         }
     }
@@ -25,6 +38,18 @@ impl Accept {
     /// Whether HTML ranks above JSON: a browser that follows a link or sends a form.
     pub fn prefers_html(&self) -> bool {
         self.html > self.json
+    }
+
+    /// How the client wants an upload: what ranks above JSON is meant, and of these a page, where
+    /// they rank the same.
+    pub fn upload(&self) -> Shown {
+        if self.prefers_html() && self.html >= self.plain {
+            Shown::Page
+        } else if self.plain > self.json {
+            Shown::Link
+        } else {
+            Shown::Record
+        }
     }
 
     /// The media type for a problem document.
@@ -41,24 +66,6 @@ impl Accept {
 pub fn prefers(headers: &HeaderMap, one: &str, other: &str) -> bool {
     let fields = fields(headers);
     weight(&fields, one) > weight(&fields, other)
-}
-
-/// Whether a person opens the address in a browser: HTML is preferred, and a browser that says what
-/// for (Fetch Metadata) says that it goes there.
-pub fn opens_page(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(header::ACCEPT).iter();
-    // Most programs name no text at all, and their fields are not read any further.
-    let text = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .windows(5)
-            .any(|it| it.eq_ignore_ascii_case(b"text/"))
-    };
-    accepted.any(text)
-        && headers
-            .get("sec-fetch-mode")
-            .is_none_or(|mode| mode == "navigate")
-        && Accept::of(headers).prefers_html()
 }
 
 fn fields(headers: &HeaderMap) -> Vec<&str> {
@@ -128,23 +135,21 @@ mod tests {
     }
 
     #[test]
-    fn people_open_pages_and_scripts_and_pictures_do_not() {
-        for (accepted, mode, opens) in [
-            ("text/html,*/*;q=0.8", Some("navigate"), true),
-            ("text/html,*/*;q=0.8", None, true),
-            ("TEXT/HTML", None, true),
-            ("text/html,*/*;q=0.8", Some("no-cors"), false),
-            ("*/*", Some("navigate"), false),
-            ("text/plain", None, false),
+    fn an_upload_is_a_link_to_a_client_that_ranks_plain_text_highest() {
+        for (value, shown) in [
+            ("text/plain", Shown::Link),
+            ("text/plain;q=0.9, application/json;q=0.5", Shown::Link),
+            ("text/plain, text/html;q=0.9", Shown::Link),
+            // axios and Angular send this.
+            ("application/json, text/plain, */*", Shown::Record),
+            ("text/plain, */*", Shown::Record),
+            ("*/*", Shown::Record),
+            ("text/*", Shown::Page),
+            ("text/html, text/plain", Shown::Page),
         ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT, accepted.parse().unwrap());
-            if let Some(mode) = mode {
-                headers.insert("sec-fetch-mode", HeaderValue::from_static(mode));
-            }
-            assert_eq!(opens_page(&headers), opens, "{accepted} {headers:?}");
+            assert_eq!(accept(value).upload(), shown, "{value}");
         }
-        assert!(!opens_page(&HeaderMap::new()));
+        assert_eq!(Accept::of(&HeaderMap::new()).upload(), Shown::Record);
     }
 
     #[test]

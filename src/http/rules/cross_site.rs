@@ -120,7 +120,7 @@ mod tests {
             "/uploads/x",
             "/uploads/delete",
             "/uploads/x/y/delete",
-            "/admin/reindex",
+            "/reindex",
         ] {
             assert!(!is_of_page(path), "{path}");
         }

@@ -13,6 +13,7 @@ pub mod hosts;
 pub mod locality;
 pub mod options;
 pub mod origin;
+pub(super) mod prefer;
 pub(super) mod problem;
 pub(super) mod query;
 pub mod range;

@@ -26,8 +26,7 @@ pub fn records() -> BTreeSet<String> {
             body.as_bytes(),
         )
     };
-    let allowed = ["expires_in", "expires_at", "max_downloads", "title"];
-    let unknown = json!({"option": "expires", "allowed": allowed});
+    let unknown = json!({"option": "expires", "allowed": ["expires_in"]});
     given.take(&patch("{\"expires\": 1}"), 400, "unknown-option", unknown);
     given.take(&patch("{"), 400, "invalid-json", json!({}));
     let option = json!({"option": "expires_in"});

@@ -6,10 +6,10 @@ mod schemas;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::document;
 use crate::http::AppState;
 use crate::http::rules::origin::Origin;
 
@@ -17,13 +17,15 @@ const COLLECTION: &str = static_file!("wharf.postman_collection.json");
 /// The server's address in the collection, to be replaced.
 const ADDRESS: &str = "http://localhost:8080";
 
+/// The next version has others.
+const FRESH: &str = "no-cache";
+
 /// `GET /openapi.json`
 pub async fn openapi(
     State(app): State<AppState>,
     Extension(origin): Extension<Origin>,
 ) -> Response {
-    let document = document(&app.base_of(&origin));
-    json_document(document.to_string())
+    document::json(described(&app.base_of(&origin)), FRESH)
 }
 
 /// `GET /postman.json`
@@ -31,20 +33,12 @@ pub async fn postman(
     State(app): State<AppState>,
     Extension(origin): Extension<Origin>,
 ) -> Response {
-    json_document(COLLECTION.replace(ADDRESS, &app.base_of(&origin)))
-}
-
-fn json_document(text: String) -> Response {
-    let mut response = text.into_response();
-    let fields = response.headers_mut();
-    let json = HeaderValue::from_static("application/json");
-    fields.insert(header::CONTENT_TYPE, json);
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    response
+    let collection = COLLECTION.replace(ADDRESS, &app.base_of(&origin));
+    document::json(collection.trim_end(), FRESH)
 }
 
 /// The interface as an OpenAPI 3.1 document; the server is at `address`.
-fn document(address: &str) -> Value {
+fn described(address: &str) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for operation in operations::all() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -89,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_route_is_described_and_nothing_else() {
-        let document = document(ADDRESS);
+        let document = described(ADDRESS);
         let paths = document["paths"].as_object().unwrap();
         let described: BTreeSet<(String, String)> = paths
             .iter()

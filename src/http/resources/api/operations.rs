@@ -1,7 +1,6 @@
 //! What can be asked of the server, operation by operation.
 
 mod problems;
-mod running;
 
 use serde_json::{Map, Value, json};
 
@@ -55,22 +54,6 @@ impl Described {
         self.0.value["requestBody"] =
             json!({ "required": true, "content": content(media_type, schema) });
         self
-    }
-
-    /// The body may also be of another type.
-    fn or_body(mut self, media_type: &str, schema: Value) -> Self {
-        self.0.value["requestBody"]["content"][media_type] = json!({ "schema": schema });
-        self
-    }
-
-    /// The preconditions on the entity tag of a record.
-    fn preconditions(self) -> Self {
-        let field = |name: &str, description: &str| json!({ "name": name, "in": "header", "schema": { "type": "string" }, "description": description });
-        self.parameter(field(
-            "If-Match",
-            "Only if its ETag is one of these; else 412",
-        ))
-        .parameter(field("If-None-Match", "Only if its ETag is none of these"))
     }
 
     /// The body may be missing, which is as good as an empty one.
@@ -134,10 +117,6 @@ fn in_path(name: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } })
 }
 
-fn time() -> Value {
-    json!({ "type": "string", "format": "date-time" })
-}
-
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
@@ -148,23 +127,24 @@ fn content(media_type: &str, schema: Value) -> Value {
 
 /// All operations.
 pub fn all() -> impl Iterator<Item = Operation> {
-    let described = [
-        uploading(),
-        downloading(),
-        records(),
-        running::all(),
-        pages(),
-    ];
+    let described = [uploading(), downloading(), records(), operation(), pages()];
     let described = described.into_iter().chain([problems::all()]);
     described.flatten().map(|described| described.0)
 }
 
+/// The answer to an upload.
+const STORED: &str = "Stored; text/plain is the share link alone. With Prefer: return=minimal there is no body: Wharf-Delete-Token, Location and Link say what is needed";
+
 fn uploading() -> Vec<Described> {
     let limits = [401, 403, 408, 413, 415, 429, 507];
+    let created = [
+        ("application/json", reference("Created")),
+        ("text/plain", json!({ "type": "string" })),
+    ];
     let stored = |described: Described| {
         let page = "Stored; for a client that prefers HTML, the upload's page";
         described
-            .answers(201, "Stored", &[("application/json", reference("Created"))])
+            .answers(201, STORED, &created)
             .answers(303, page, &[])
             .problems(&limits)
             .guarded()
@@ -306,6 +286,7 @@ fn records() -> Vec<Described> {
     let upload = || {
         [
             ("application/json", reference("Upload")),
+            ("text/plain", json!({ "type": "string" })),
             ("text/html", json!({ "type": "string" })),
         ]
     };
@@ -315,21 +296,9 @@ fn records() -> Vec<Described> {
             .query("limit", limit, "How many")
             .query(
                 "after",
-                json!({ "type": "string", "pattern": "^AQ[A-Za-z0-9_-]{45}$" }),
-                "The `next_cursor` of the page before",
+                json!({ "type": "string", "pattern": format!("^[0-9]{{1,14}}-{ID}$") }),
+                "The `next` of the page before",
             )
-            .query(
-                "name",
-                json!({ "type": "string" }),
-                "Those with a file of this name",
-            )
-            .query(
-                "id",
-                json!({ "type": "string", "pattern": "^[0-9A-TV-Za-tv-z]{4,26}$" }),
-                "Those whose ids begin so",
-            )
-            .query("created_after", time(), "Those stored later")
-            .query("created_before", time(), "Those stored earlier")
             .answers(
                 200,
                 "A page of them",
@@ -341,28 +310,25 @@ fn records() -> Vec<Described> {
             "get",
             "/uploads/{id}",
             "show",
-            "The record of an upload, or its page",
+            "The record of an upload, its page, or its share link",
         )
-        .preconditions()
         .answers(200, "It", &upload())
-        .answers(304, "The client has it", &[])
-        .problems(&[401, 403, 404, 412])
+        .problems(&[401, 403, 404])
         .guarded(),
         Described::new(
             "patch",
             "/uploads/{id}",
-            "updateUpload",
-            "Change deadline, limit of downloads or title; null takes them away (RFC 7396)",
+            "prolong",
+            "Set the deadline anew, counted from now",
         )
-        .preconditions()
-        .body("application/merge-patch+json", reference("Change"))
-        .or_body("application/json", reference("Change"))
+        .body("application/json", reference("Change"))
         .answers(
             200,
-            "The upload as it is now",
+            "The upload with its new deadline",
             &[("application/json", reference("Upload"))],
         )
-        .problems(&[401, 403, 404, 412, 413, 415])
+        .answers(204, "The same with Prefer: return=minimal", &[])
+        .problems(&[401, 403, 404])
         .secured(),
         Described::new(
             "delete",
@@ -370,10 +336,73 @@ fn records() -> Vec<Described> {
             "delete",
             "Delete an upload: 404 where nothing is left of it, and for a token that is not its",
         )
-        .preconditions()
         .answers(204, "It is gone", &[])
-        .problems(&[401, 403, 404, 412])
+        .problems(&[401, 403, 404])
         .secured(),
+    ]
+}
+
+fn operation() -> Vec<Described> {
+    let text = || [("text/plain", json!({ "type": "string" }))];
+    let metrics = [
+        ("text/plain", json!({ "type": "string" })),
+        ("application/openmetrics-text", json!({ "type": "string" })),
+    ];
+    vec![
+        Described::new("get", "/healthz", "alive", "Whether the process lives")
+            .answers(200, "It does", &text())
+            .problems(&[]),
+        Described::new("get", "/readyz", "ready", "Whether it can store")
+            .answers(200, "It can", &text())
+            .problems(&[]),
+        Described::new("get", "/status", "status", "Who this is, and what it holds")
+            .answers(
+                200,
+                "This instance",
+                &[("application/json", reference("Status"))],
+            )
+            .problems(&[401, 403])
+            .guarded(),
+        Described::new("get", "/metrics", "metrics", "Counters for Prometheus")
+            .answers(
+                200,
+                "Text, or OpenMetrics when `Accept` ranks it higher",
+                &metrics,
+            )
+            .problems(&[401, 403])
+            .guarded(),
+        Described::new(
+            "post",
+            "/reindex",
+            "reindex",
+            "Compare the index with the records",
+        )
+        .answers(
+            200,
+            "What was found",
+            &[("application/json", reference("Comparison"))],
+        )
+        .problems(&[401, 403])
+        .secured(),
+        Described::new("get", "/openapi.json", "openapi", "This document")
+            .answers(
+                200,
+                "OpenAPI 3.1",
+                &[("application/json", json!({ "type": "object" }))],
+            )
+            .problems(&[]),
+        Described::new(
+            "get",
+            "/postman.json",
+            "postman",
+            "A collection for Postman",
+        )
+        .answers(
+            200,
+            "Collection 2.1",
+            &[("application/json", json!({ "type": "object" }))],
+        )
+        .problems(&[]),
     ]
 }
 
@@ -386,15 +415,8 @@ fn pages() -> Vec<Described> {
         ("image/svg+xml", json!({})),
     ];
     vec![
-        Described::new("get", "/", "page", "The page with the form; for programs, what the server is and takes")
-            .answers(
-                200,
-                "A page, or what the server is",
-                &[
-                    ("text/html", json!({ "type": "string" })),
-                    ("application/json", reference("About")),
-                ],
-            )
+        Described::new("get", "/", "page", "The page with the form")
+            .answers(200, "A page", &html())
             .answers(303, "The secret is right: the path of sign-in", &[])
             .problems(&[401]),
         Described::new(

@@ -76,6 +76,8 @@ pub fn all() -> Value {
     let time = json!({ "type": "string", "format": "date-time" });
     let digest = json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" });
     let text = json!({ "type": "string" });
+    let address = |description: &str| json!({ "type": "string", "format": "uri", "description": description });
+    let protected = json!({ "type": "boolean", "description": "Whether it asks for a password; none does in this version" });
     let codes: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
     let mut schemas = json!({
         "Id": {
@@ -85,7 +87,7 @@ pub fn all() -> Value {
         },
         "File": {
             "type": "object",
-            "required": ["field", "name", "size", "type", "sha256", "url"],
+            "required": ["field", "name", "size", "type", "sha256", "url", "downloads_left"],
             "properties": {
                 "field": { "type": "string", "description": "The name of the form's field" },
                 "name": { "type": "string", "description": "The name it is stored under" },
@@ -98,13 +100,16 @@ pub fn all() -> Value {
         },
         "Upload": {
             "type": "object",
-            "required": ["id", "url", "name", "size", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left"],
-            "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, size, type and sha256 are the first file's; url is the file's when there is just one, else the form's",
+            "required": ["id", "url", "upload_url", "form_url", "size", "file_count", "name", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, type and sha256 are the file's where there is exactly one, else null",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
-                "url": { "type": "string", "format": "uri-reference" },
+                "url": address("The bytes of its file, where there is exactly one; else upload_url"),
+                "upload_url": address("This record for programs, a page for people"),
+                "form_url": address("All of it as multipart/form-data"),
+                "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
+                "file_count": count,
                 "name": nullable(text.clone()),
-                "size": nullable(count.clone()),
                 "type": nullable(text.clone()),
                 "sha256": nullable(digest),
                 "title": nullable(json!({ "type": "string", "description": "What its sender calls it" })),
@@ -117,49 +122,47 @@ pub fn all() -> Value {
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
                 "downloads_left": nullable(count.clone()),
+                "protected": protected,
             },
         },
         "Summary": {
             "type": "object",
-            "required": ["id", "url", "name", "size", "file_count", "created_at", "expires_at", "max_downloads", "downloads_left"],
-            "description": "What a listing says of an upload; the address of the upload says all of it. name and url are the file's when there is just one, else name is null and url the form's",
+            "required": ["id", "url", "upload_url", "form_url", "size", "file_count", "name", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "description": "What the index knows of an upload, in the words of Upload; upload_url says all of it",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
-                "url": { "type": "string", "format": "uri-reference" },
-                "name": nullable(text.clone()),
-                "size": { "type": "integer", "description": "Bytes of all its files" },
+                "url": address("The bytes of its file, where there is exactly one; else upload_url"),
+                "upload_url": address("Its record for programs, a page for people"),
+                "form_url": address("All of it as multipart/form-data"),
+                "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
                 "file_count": count,
+                "name": nullable(text.clone()),
                 "created_at": time,
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
                 "downloads_left": nullable(count.clone()),
+                "protected": protected,
             },
         },
         "Listing": {
             "type": "object",
-            "required": ["uploads", "next_cursor"],
+            "required": ["uploads", "next"],
             "properties": {
                 "uploads": { "type": "array", "items": { "$ref": "#/components/schemas/Summary" } },
-                "next_cursor": nullable(json!({ "type": "string", "description": "What `after` is for the next page, which may have uploads even if this one has none" })),
+                "next": nullable(json!({ "type": "string", "description": "What `after` is on the next page" })),
             },
         },
         "Change": {
             "type": "object",
+            "required": ["expires_in"],
             "additionalProperties": false,
-            "description": "What is left out stays as it is; expires_in and expires_at exclude each other",
-            "properties": {
-                "expires_in": {
-                    "description": "From now: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never; null is never",
-                    "anyOf": [
-                        lifetime(),
-                        { "type": "integer", "minimum": 1, "maximum": u64::MAX },
-                        { "type": "null" },
-                    ],
-                },
-                "expires_at": nullable(time.clone()),
-                "max_downloads": nullable(json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX, "description": "Downloads that were counted count; null is any number" })),
-                "title": nullable(text.clone()),
-            },
+            "properties": { "expires_in": {
+                "description": "From now: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never",
+                "anyOf": [
+                    lifetime(),
+                    { "type": "integer", "minimum": 1, "maximum": u64::MAX },
+                ],
+            } },
         },
         "Prolonging": {
             "type": "object",
@@ -219,13 +222,9 @@ pub fn all() -> Value {
         },
         "Comparison": {
             "type": "object",
-            "required": ["state"],
-            "properties": {
-                "state": { "enum": ["none", "running", "done", "failed"] },
-                "uploads": count, "forgotten": count, "damaged": count,
-            },
+            "required": ["uploads", "forgotten", "damaged"],
+            "properties": { "uploads": count, "forgotten": count, "damaged": count },
         },
-        "About": about(&count),
         "Status": {
             "type": "object",
             "required": ["instance", "version", "role", "epoch", "uploads", "next_expiry", "warning"],
@@ -242,43 +241,6 @@ pub fn all() -> Value {
     });
     schemas["Created"] = created(&schemas["Upload"]);
     schemas
-}
-
-/// What the server is and takes.
-fn about(count: &Value) -> Value {
-    let limits = [
-        "max_request_size",
-        "max_file_size",
-        "max_files",
-        "max_fields",
-        "max_field_size",
-        "max_fields_size",
-        "max_expires_in",
-        "default_expires_in",
-    ];
-    let limit = |name: &&str| ((*name).to_owned(), nullable(count.clone()));
-    let closed = json!({ "type": "boolean" });
-    json!({
-        "type": "object",
-        "required": ["name", "version", "limits", "features", "needs_secret"],
-        "properties": {
-            "name": { "const": "wharf" },
-            "version": { "type": "string" },
-            "limits": {
-                "type": "object",
-                "description": "null is no limit; sizes are bytes, times seconds",
-                "required": limits,
-                "properties": limits.iter().map(limit).collect::<serde_json::Map<_, _>>(),
-            },
-            "features": { "type": "array", "items": { "type": "string" }, "description": "names: files are found by name; digests: every file gets its sha256. Later versions may have more" },
-            "needs_secret": {
-                "type": "object",
-                "description": "Which scopes a client without a secret does not have",
-                "required": ["upload", "download", "list", "admin"],
-                "properties": { "upload": closed, "download": closed, "list": closed, "admin": closed },
-            },
-        },
-    })
 }
 
 /// An upload as it is told once: with its secret.

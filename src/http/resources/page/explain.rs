@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 
 use super::{Language, PageReader, answer};
 use crate::http::AppState;
+use crate::http::resources::document;
 use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem, type_of};
@@ -61,10 +62,7 @@ fn explained(
     let mut response = if Accept::of(headers).prefers_html() {
         answer(reader.page(page, values), reader, query)
     } else {
-        let mut response = format!("{values}\n").into_response();
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
+        document::json(values, "no-cache")
     };
     let fields = response.headers_mut();
     let language = HeaderValue::from_static(reader.language.code());

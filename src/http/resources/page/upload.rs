@@ -4,16 +4,19 @@ use serde_json::{Value, json};
 
 use super::{PageReader, qr, words};
 use crate::form::display_name;
+use crate::http::resources::record;
 use crate::http::resources::respond::{is_inert, is_json_lines};
-use crate::http::resources::upload_json;
 use crate::ingest;
 use crate::model::media_type::essence;
-use crate::model::{Manifest, StoredFile};
+use crate::model::{Manifest, Portion, StoredFile};
 
 /// The largest picture that is loaded to be shown small, in bytes.
 const MAX_THUMBNAIL: u64 = 8 << 20;
 /// The longest text that is shown, in bytes: a browser lays out all of it.
 const MAX_TEXT: u64 = 2 << 20;
+
+/// The bytes of all text fields that a page shows: a page is made at once, for each of its readers.
+const MAX_TEXTS: usize = 64 << 10;
 
 /// An upload as its page shows it.
 pub struct View<'a> {
@@ -66,19 +69,20 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
     let View { manifest, link, .. } = *view;
     // To look at a file would take one of its downloads.
     let free = manifest.max_downloads.is_none();
+    let is_left = |file| manifest.downloads_left_of(file) != Some(0);
     let files: Vec<Value> = manifest
         .files()
-        .map(|(field, file)| {
+        .map(|(_, file)| {
             let preview = preview(file).filter(|_| free);
             let name = file.name.as_str();
             json!({
                 "name": name,
-                "field": text(field.as_bytes()),
                 "size": words::size(file.size),
                 "bytes": file.size,
                 "type": file.served_type(),
                 "sha256": file.sha256,
-                "url": upload_json::file_url(manifest, file, base),
+                // One that is used up would be a dead end.
+                "url": is_left(file).then(|| record::file_url(manifest, file, base)),
                 "ending": ending(name),
                 "preview": preview,
                 "thumbnail": preview == Some("image") && file.size <= MAX_THUMBNAIL,
@@ -87,12 +91,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
             })
         })
         .collect();
-    let fields: Vec<Value> = manifest
-        .fields()
-        .map(
-            |field| json!({ "name": text(field.field.as_bytes()), "value": field.value.to_text() }),
-        )
-        .collect();
+    let (fields, text_cut) = texts(manifest);
     let own = manifest.title.as_ref().map(ToString::to_string);
     let title = own.unwrap_or_else(|| match files.as_slice() {
         [] if fields.is_empty() => language.say("nothing", &[]),
@@ -116,6 +115,9 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         "qr": qr::path(link),
         "files": files,
         "fields": fields,
+        "text_cut": text_cut,
+        // All files can be had at once.
+        "whole": manifest.allows(Portion::Form),
         "size": words::size(manifest.size()),
         "created_at": manifest.created_at.to_string(),
         "created": words::minute(manifest.created_at),
@@ -131,14 +133,65 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
     })
 }
 
-fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(&display_name(name)).into_owned()
+/// The text fields, as many bytes of them as a page shows; and whether that is not all.
+fn texts(manifest: &Manifest) -> (Vec<Value>, bool) {
+    let mut room = MAX_TEXTS;
+    let mut fields = Vec::new();
+    for field in manifest.fields() {
+        let name = display_name(field.field.as_bytes());
+        let (name, value) = (String::from_utf8_lossy(&name), field.value.to_text());
+        let (name, whole_name) = beginning(&name, &mut room);
+        let (value, whole_value) = beginning(&value, &mut room);
+        fields.push(json!({ "name": name, "value": value }));
+        if !whole_name || !whole_value {
+            return (fields, true);
+        }
+    }
+    (fields, false)
+}
+
+/// As much of a text as there is `room` for, which is less then; and whether that is all of it.
+fn beginning<'a>(text: &'a str, room: &mut usize) -> (&'a str, bool) {
+    let mut end = text.len().min(*room);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    *room -= end;
+    (&text[..end], end == text.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::FileName;
+    use crate::model::{Field, FileName, Part};
+
+    #[test]
+    fn a_page_shows_the_beginning_of_long_texts() {
+        let field = |value: &str| {
+            Part::Field(Field {
+                field: b"f%22"[..].into(),
+                value: value.to_owned().into(),
+                media_type: None,
+                rest: Default::default(),
+            })
+        };
+        let short = Manifest::sample(vec![field("a"), field("")]);
+        assert_eq!(
+            texts(&short),
+            (
+                vec![
+                    json!({ "name": "f\"", "value": "a" }),
+                    json!({ "name": "f\"", "value": "" })
+                ],
+                false
+            )
+        );
+        let long = "\u{4e2d}".repeat(MAX_TEXTS);
+        let (fields, cut) = texts(&Manifest::sample(vec![field(&long); 3]));
+        assert_eq!((fields.len(), cut), (1, true));
+        let shown = fields[0]["value"].as_str().unwrap();
+        assert!(shown.len() <= MAX_TEXTS && shown.len() > MAX_TEXTS - 9);
+    }
 
     #[test]
     fn only_what_runs_nothing_is_shown() {

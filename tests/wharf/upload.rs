@@ -31,13 +31,13 @@ fn the_command_of_the_readme_stores_a_form() {
         json["fields"],
         serde_json::json!({"name": ["tony bai"], "age": ["23"]})
     );
-    assert_eq!(json["url"], server.url(&format!("/uploads/{id}")));
+    assert_eq!(json["url"], server.url(&format!("/download/{id}")));
     assert_eq!(
         json["files"][0]["url"],
         server.url(&format!("/files/{id}/part1.txt"))
     );
-    assert_eq!(json["files"][0]["name"], "part1.txt");
-    assert_eq!(json["files"][0]["sha256"], sha256(b"hello from part1\n"));
+    assert_eq!(json["name"], "part1.txt");
+    assert_eq!(json["sha256"], sha256(b"hello from part1\n"));
     assert_eq!(json["files"][1]["field"], "file3");
     assert_eq!(json["expires_at"], serde_json::Value::Null);
     assert!(json["delete_token"].as_str().unwrap().len() >= 22);
@@ -67,7 +67,7 @@ fn forms_without_files_or_without_anything_are_uploads() {
     assert_eq!(json["name"], serde_json::Value::Null);
     let json = server.upload(&Form::new());
     assert_eq!(json["files"], serde_json::json!([]));
-    assert!(json["url"].as_str().unwrap().contains("/uploads/"));
+    assert!(json["url"].as_str().unwrap().contains("/download/"));
 }
 
 #[test]
@@ -192,9 +192,11 @@ fn put_stores_one_file() {
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(json["name"], "a b.txt");
     assert_eq!(json["max_downloads"], 2);
-    assert!(json["url"].as_str().unwrap().ends_with("/a%20b.txt"));
-    let path = format!("/files/{}/a%20b.txt", json["id"].as_str().unwrap());
-    assert_eq!(server.get(&path).text(), "put\n");
+    let url = json["url"].as_str().unwrap();
+    assert!(url.ends_with("/a%20b.txt"));
+    assert_eq!(server.curl(&[url]), b"put\n");
+    // An upload with limited downloads is no answer to a name.
+    assert_eq!(server.get("/files/a%20b.txt").status, 404);
     let partial = server.request(
         "PUT",
         "/files/x",

@@ -2,11 +2,12 @@
 
 mod causes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::openapi::recorded;
 use crate::support::{Connection, Form, Response, Server, Setup, try_request};
 
 /// How long an answer may take.
@@ -17,15 +18,18 @@ fn small() -> Form {
     Form::new().file("f", "a.txt", b"content")
 }
 
-/// The codes that were given.
+/// Codes that were given, each with its last document.
+type Codes = BTreeMap<String, Value>;
+
+/// What a server has given.
 struct Given<'a> {
     server: &'a Server,
-    codes: BTreeSet<String>,
+    codes: Codes,
 }
 
 impl<'a> Given<'a> {
     fn by(server: &'a Server) -> Self {
-        let codes = BTreeSet::new();
+        let codes = Codes::new();
         Given { server, codes }
     }
 
@@ -101,7 +105,8 @@ impl<'a> Given<'a> {
                 );
             }
         }
-        self.codes.insert(code.to_owned());
+        let example = recorded::normal(document.clone(), self.server.address.port());
+        self.codes.insert(code.to_owned(), example);
     }
 }
 
@@ -109,7 +114,7 @@ impl<'a> Given<'a> {
 fn every_code_is_given_for_a_real_cause() {
     use causes::{answers, components, crowds, forms, heads, records, scopes};
     let causes = [records, heads, forms, scopes, crowds, answers, components];
-    let given: BTreeSet<String> = std::thread::scope(|scope| {
+    let given: Codes = std::thread::scope(|scope| {
         let running: Vec<_> = causes.iter().map(|cause| scope.spawn(cause)).collect();
         let ended = running.into_iter().map(|cause| cause.join());
         ended
@@ -121,7 +126,10 @@ fn every_code_is_given_for_a_real_cause() {
     let all: BTreeSet<String> = all
         .map(|known| known["code"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(given, all);
+    let codes: BTreeSet<String> = given.keys().cloned().collect();
+    assert_eq!(codes, all);
+    // These are the examples of the OpenAPI document.
+    recorded::compare("problems.json", &json!(given));
 }
 
 #[test]

@@ -10,8 +10,13 @@ const CLUSTER: &str = "deploy/cluster.sh";
 
 /// The commands of the README, block by block.
 fn blocks() -> Vec<Vec<String>> {
-    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
-    let blocks = readme.split("```sh\n").skip(1);
+    blocks_of("README.md")
+}
+
+/// The commands of a page.
+fn blocks_of(page: &str) -> Vec<Vec<String>> {
+    let page = std::fs::read_to_string(Path::new(ROOT).join(page)).unwrap();
+    let blocks = page.split("```sh\n").skip(1);
     let lines = |block: &str| {
         let block = block.split("```").next().unwrap();
         let lines = block.lines().filter(|line| !line.is_empty());
@@ -78,6 +83,50 @@ fn every_command_works() {
         }
     }
     assert_eq!(std::fs::read("/tmp/part1.txt").unwrap(), b"hello wharf\n");
+}
+
+/// Runs every command of the page on the interface, one after the other; a comment says which error
+/// is meant.
+#[test]
+fn the_interface_is_as_its_page_says() {
+    let server = Server::start();
+    let commands = blocks_of("docs/http.md").concat();
+    assert!(commands.len() > 30);
+    for line in commands {
+        let command = line.replace("localhost:8080", &server.address.to_string());
+        // What one command has found out, the next ones use.
+        let script = format!(
+            "if [ -e vars ]; then . ./vars; fi\n{command}\ndeclare -p id token etag once >vars 2>/dev/null || true"
+        );
+        let out = run(&script, server.dir());
+        let meant = line.split_once("     # ").map(|(_, meant)| meant);
+        match meant.map(|meant| meant.split_once(' ').unwrap_or((meant, ""))) {
+            None => {
+                let failed = ["\"status\":4", "\"status\":5"];
+                let failed = failed.iter().any(|status| out.contains(status));
+                assert!(!failed, "{line}\n{out}");
+            }
+            Some((status, "")) => assert_eq!(out.trim(), status, "{line}"),
+            Some((status, code)) => {
+                let status = out.contains(&format!("\"status\":{status},"));
+                let code = out.contains(&format!("\"code\":\"{code}\""));
+                assert!(status && code, "{line}\n{out}");
+            }
+        }
+    }
+}
+
+/// Every code that the page names is one.
+#[test]
+fn the_page_on_the_interface_names_codes_that_there_are() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/http.md")).unwrap();
+    let problems = std::fs::read_to_string(Path::new(ROOT).join("docs/problems.md")).unwrap();
+    let links = page.split("(problems.md#").skip(1);
+    let links: Vec<&str> = links.filter_map(|rest| rest.split(')').next()).collect();
+    assert!(links.len() > 30);
+    for code in links {
+        assert!(problems.contains(&format!("\n## {code}\n")), "{code}");
+    }
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! The causes, each met as a client meets it.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
-use super::{Given, small};
+use super::{Codes, Given, small};
 use crate::slow::over_http_2;
 use crate::support::{Connection, Form, Redis, Server, Setup, Unread, noise, sha256, wait_until};
 
-pub fn records() -> BTreeSet<String> {
+pub fn records() -> Codes {
     let server = Server::start();
     let stored = server.upload(&small());
     let (id, token) = (
@@ -110,7 +108,7 @@ pub fn records() -> BTreeSet<String> {
     given.codes
 }
 
-pub fn heads() -> BTreeSet<String> {
+pub fn heads() -> Codes {
     let server = Server::start();
     server.upload(&small());
     let mut given = Given::by(&server);
@@ -178,7 +176,7 @@ pub fn heads() -> BTreeSet<String> {
     given.codes
 }
 
-pub fn forms() -> BTreeSet<String> {
+pub fn forms() -> Codes {
     let server = Server::with(&[
         "--max-file-size",
         "100",
@@ -259,7 +257,7 @@ pub fn forms() -> BTreeSet<String> {
     given.codes
 }
 
-pub fn scopes() -> BTreeSet<String> {
+pub fn scopes() -> Codes {
     let server = Server::with(&[
         "--access",
         "upload:up",
@@ -282,7 +280,7 @@ pub fn scopes() -> BTreeSet<String> {
     given.codes
 }
 
-pub fn crowds() -> BTreeSet<String> {
+pub fn crowds() -> Codes {
     let server = Server::with(&["--max-uploads", "1"]);
     let mut given = Given::by(&server);
     let big = Form::new().file("f", "big.bin", &noise(8 << 20, 1));
@@ -326,7 +324,7 @@ pub fn crowds() -> BTreeSet<String> {
     given.codes
 }
 
-pub fn answers() -> BTreeSet<String> {
+pub fn answers() -> Codes {
     let server = Server::start();
     let mut given = Given::by(&server);
     server.upload(&Form::new().file("f", "big.bin", &noise(16 << 20, 4)));
@@ -347,7 +345,7 @@ pub fn answers() -> BTreeSet<String> {
     given.codes
 }
 
-pub fn components() -> BTreeSet<String> {
+pub fn components() -> Codes {
     let mut redis = Redis::start();
     let server = Setup::new().args(&["--redis", &redis.url()]).start();
     let mut given = Given::by(&server);

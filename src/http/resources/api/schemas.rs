@@ -14,8 +14,16 @@ pub const ID: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
 
 /// How long something is kept.
 pub fn lifetime() -> Value {
-    // The largest number that is sure to fit, in days: more is more than time has.
-    json!({ "type": "string", "pattern": "^([1-9][0-9]{0,13}[smhd]?|never)$" })
+    // A number that is sure to fit: more is more than time has.
+    const NUMBER: &str = "[1-9][0-9]{0,9}";
+    let units = ["w", "d", "h", "m", "s"];
+    let sums = units.iter().enumerate().map(|(place, largest)| {
+        let rest = units[place + 1..].iter();
+        let rest: String = rest.map(|unit| format!("({NUMBER}{unit})?")).collect();
+        format!("{NUMBER}{largest}{rest}")
+    });
+    let sums = sums.collect::<Vec<_>>().join("|");
+    json!({ "type": "string", "pattern": format!("^(never|{NUMBER}|{sums})$") })
 }
 
 /// The options of an upload, as parameters of the query.
@@ -59,12 +67,17 @@ pub fn options() -> [Value; 4] {
 pub fn form() -> Value {
     json!({
         "type": "object",
-        "description": "Any number of files and text fields of any name. Those that begin with wharf_ are options: wharf_expires_in, wharf_expires_at, wharf_max_downloads and wharf_title, as in the query",
-        // What is no file is text, whatever it looks like.
-        "properties": { "file": { "anyOf": [
-            { "type": "array", "items": { "type": "string", "contentMediaType": "application/octet-stream" } },
-            {},
-        ] } },
+        "description": "Any number of files and text fields of any name. Those whose names begin with wharf_ are options: wharf_expires_in, wharf_expires_at, wharf_max_downloads and wharf_title, as in the query",
+        "properties": {
+            // Both are said: the first is that of OpenAPI 3.1, the second what generators know.
+            "file": { "type": "array", "items": {
+                "type": "string", "contentMediaType": "application/octet-stream", "format": "binary",
+            } },
+            "wharf_expires_in": lifetime(),
+            "wharf_max_downloads": { "type": "integer", "minimum": 1 },
+            "wharf_title": { "type": "string", "maxLength": 50 },
+        },
+        "additionalProperties": true,
         // No header of a part may hold NUL, and only options begin with wharf_.
         "propertyNames": { "pattern": "^(?!wharf_(?!(expires_in|expires_at|max_downloads|title)$))[^\\u0000]*$" },
     })
@@ -231,7 +244,7 @@ pub fn all() -> Value {
             "properties": {
                 "instance": { "type": "string" },
                 "version": { "type": "string" },
-                "role": { "enum": ["leader", "follower"] },
+                "role": { "type": "string", "enum": ["leader", "follower"] },
                 "epoch": count,
                 "uploads": nullable(count.clone()),
                 "next_expiry": nullable(time.clone()),

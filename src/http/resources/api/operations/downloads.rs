@@ -1,0 +1,135 @@
+//! What gives back what was stored.
+
+use serde_json::{Value, json};
+
+use super::{Described, Tag};
+use crate::http::resources::download::MAX_NAMES;
+use crate::http::rules::problem::Code;
+
+/// What a download may end in.
+const DOWNLOADING: &[Code] = &[
+    Code::LastDownloadInProgress,
+    Code::PreconditionFailed,
+    Code::RangeNotSatisfiable,
+    Code::PrefetchRefused,
+    Code::StorageUnavailable,
+];
+/// What one by name may end in beside; a name that has the form of an id is looked up as one too.
+const BY_NAME: &[Code] = &[
+    Code::NameNotFound,
+    Code::UploadNotFound,
+    Code::IndexUnavailable,
+];
+const BY_ID: &[Code] = &[Code::UploadNotFound, Code::FileNotFound];
+
+pub fn all() -> Vec<Described> {
+    let names = json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "uniqueItems": true, "minItems": 1, "maxItems": MAX_NAMES });
+    vec![
+        form(
+            Described::new(
+                Tag::Downloads,
+                ("get", "/download"),
+                "downloadForms",
+                "Several names or ids in one form, in the order asked",
+            )
+            .head("headForms")
+            .parameter(json!({
+                "name": "name", "in": "query", "required": true, "schema": names,
+                "description": "A name or an id; once for each", "example": ["part1.txt", "part3.json"],
+            }))
+            .problems(&[BY_NAME, &[Code::InvalidParameter]]),
+        ),
+        form(
+            Described::new(
+                Tag::Downloads,
+                ("get", "/download/{name}"),
+                "downloadForm",
+                "The form of an id, or the newest file of a name as a form",
+            )
+            .says("The form has the parts that came, in their order, with their names and types, and is the same bytes each time: one that broke off goes on with `Range` and `If-Range`")
+            .head("headForm")
+            .problems(&[BY_NAME]),
+        ),
+        form(
+            Described::new(
+                Tag::Downloads,
+                ("get", "/download/{id}/{name}"),
+                "downloadFile",
+                "One file of an upload as a form",
+            )
+            .head("headFileForm")
+            .problems(&[BY_ID]),
+        ),
+        raw(
+            Described::new(
+                Tag::Downloads,
+                ("get", "/files/{name}"),
+                "getFileByName",
+                "The newest file of a name as it is",
+            )
+            .head("headFileByName")
+            .problems(&[BY_NAME]),
+        ),
+        raw(
+            Described::new(
+                Tag::Downloads,
+                ("get", "/files/{id}/{name}"),
+                "getFile",
+                "One file of an upload as it is",
+            )
+            .head("headFile")
+            .problems(&[BY_ID]),
+        ),
+    ]
+}
+
+fn form(described: Described) -> Described {
+    let types = [
+        ("multipart/form-data", json!({})),
+        ("multipart/byteranges", json!({})),
+    ];
+    read(described, &types, &[])
+}
+
+fn raw(described: Described) -> Described {
+    let shown = "1 to look at it in a browser, where its type cannot run script";
+    let described = described.query("inline", json!({ "type": "string" }), shown);
+    let always = [
+        "Content-Disposition",
+        "Content-Security-Policy",
+        "Cross-Origin-Resource-Policy",
+    ];
+    read(described, &[("*/*", json!({}))], &always)
+        .answers(
+            307,
+            "The file is in a bucket, for a short time at this address (`s3_redirect`)",
+            &[],
+        )
+        .always(&["Location", "Cache-Control"])
+}
+
+fn read(described: Described, types: &[(&str, Value)], always: &[&str]) -> Described {
+    // Of a limited upload the other two say less than they might.
+    let validators = ["ETag", "Cache-Control", "Accept-Ranges"];
+    let at_times: &[&str] = match always {
+        [] => &["Last-Modified"],
+        _ => &["Last-Modified", "Repr-Digest"],
+    };
+    described
+        .answers(200, "All of it", types)
+        .always(&validators)
+        .always(&["Content-Length"])
+        .always(always)
+        .at_times(at_times)
+        .answers(206, "The ranges that were asked for", types)
+        .always(&validators)
+        .always(&["Content-Length"])
+        .always(always)
+        .at_times(at_times)
+        .at_times(&["Content-Range"])
+        .answers(304, "The client has it", &[])
+        .always(&validators)
+        .at_times(&["Last-Modified"])
+        .problems(&[DOWNLOADING])
+        .guarded()
+}

@@ -1,0 +1,75 @@
+//! What operators and their tools ask.
+
+use serde_json::json;
+
+use super::{Described, Tag, document, text};
+use crate::http::rules::problem::Code;
+
+pub fn all() -> Vec<Described> {
+    let metrics = [
+        ("text/plain", json!({ "type": "string" })),
+        ("application/openmetrics-text", json!({ "type": "string" })),
+    ];
+    let unready = [
+        Code::ShuttingDown,
+        Code::IndexUnavailable,
+        Code::StorageUnavailable,
+    ];
+    vec![
+        Described::new(
+            Tag::Operators,
+            ("get", "/healthz"),
+            "getHealth",
+            "Whether the process lives",
+        )
+        .head("headHealth")
+        .answers(200, "It does", &[text()])
+        .always(&["Cache-Control", "Content-Length"])
+        .probe(),
+        Described::new(
+            Tag::Operators,
+            ("get", "/readyz"),
+            "getReadiness",
+            "Whether it can store",
+        )
+        .head("headReadiness")
+        .answers(200, "It can", &[text()])
+        .always(&["Cache-Control", "Content-Length"])
+        .problems(&[&unready])
+        .probe(),
+        Described::new(
+            Tag::Operators,
+            ("get", "/status"),
+            "getStatus",
+            "The instance, its role, and how much there is",
+        )
+        .head("headStatus")
+        .answers(200, "The status", &[document("Status")])
+        .always(&["Cache-Control", "Content-Length"])
+        .guarded(),
+        Described::new(
+            Tag::Operators,
+            ("get", "/metrics"),
+            "getMetrics",
+            "Counters for Prometheus",
+        )
+        .head("headMetrics")
+        .answers(
+            200,
+            "Text, or OpenMetrics when `Accept` ranks it higher",
+            &metrics,
+        )
+        .always(&["Cache-Control", "Content-Length", "Vary"])
+        .guarded(),
+        Described::new(
+            Tag::Operators,
+            ("post", "/reindex"),
+            "reindex",
+            "Compare the index with the records",
+        )
+        .answers(200, "What was found", &[document("Comparison")])
+        .always(&["Cache-Control", "Content-Length"])
+        .problems(&[&unready])
+        .administered(),
+    ]
+}

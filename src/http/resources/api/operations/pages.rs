@@ -1,0 +1,85 @@
+//! What browsers ask for the pages.
+
+use serde_json::json;
+
+use super::super::describe::reference;
+use super::{Described, Tag, html};
+use crate::http::rules::problem::Code;
+
+/// The fields of every page.
+const PAGE: [&str; 5] = [
+    "Cache-Control",
+    "Content-Length",
+    "Content-Security-Policy",
+    "Referrer-Policy",
+    "Cross-Origin-Opener-Policy",
+];
+/// What a form of a page may end in.
+const CHANGING: &[Code] = &[
+    Code::MalformedForm,
+    Code::UnknownOption,
+    Code::IndexUnavailable,
+    Code::StorageUnavailable,
+];
+
+pub fn all() -> Vec<Described> {
+    let token = json!({ "type": "object", "properties": { "token": { "type": "string" } } });
+    let assets = [
+        ("text/css", json!({})),
+        ("text/javascript", json!({})),
+        ("image/svg+xml", json!({})),
+    ];
+    let sign_in = "A browser is asked for a secret, and then led to this path";
+    vec![
+        Described::new(
+            Tag::Pages,
+            ("get", "/"),
+            "getPage",
+            "The page with the form",
+        )
+        .head("headPage")
+        .query("sign-in", json!({ "type": "string" }), sign_in)
+        .answers(200, "The page", &[html()])
+        .always(&PAGE)
+        .at_times(&["Set-Cookie"])
+        .answers(303, "The secret is right: the path of sign-in", &[])
+        .always(&["Location", "Cache-Control"])
+        .problems(&[&[Code::MissingSecret, Code::BadSecret]])
+        .open(),
+        Described::new(
+            Tag::Pages,
+            ("get", "/static/{version}/{name}"),
+            "getAsset",
+            "What the pages load",
+        )
+        .head("headAsset")
+        .answers(200, "The file", &assets)
+        .always(&["Cache-Control", "Content-Length"])
+        .problems(&[&[Code::NoSuchRoute]])
+        .open(),
+        Described::new(
+            Tag::Pages,
+            ("post", "/uploads/{id}/delete"),
+            "deleteFromPage",
+            "Delete an upload with the form of its page",
+        )
+        .says("The token is in the form, or in the page's cookie")
+        .body("application/x-www-form-urlencoded", token)
+        .or_none()
+        .answers(200, "A page that says so", &[html()])
+        .always(&PAGE)
+        .problems(&[CHANGING])
+        .owned(),
+        Described::new(
+            Tag::Pages,
+            ("post", "/uploads/{id}/prolong"),
+            "prolongFromPage",
+            "Set the deadline of an upload anew with the same form",
+        )
+        .body("application/x-www-form-urlencoded", reference("Prolonging"))
+        .answers(303, "Its page", &[])
+        .always(&["Location", "Cache-Control"])
+        .problems(&[CHANGING, &[Code::InvalidOption]])
+        .owned(),
+    ]
+}

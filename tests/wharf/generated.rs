@@ -51,6 +51,14 @@ fn typescript_uploads_lists_prolongs_and_deletes() {
         dir.join("client.ts"),
     )
     .unwrap();
+    let options = serde_json::json!({
+        "compilerOptions": {
+            "strict": true, "target": "es2022", "module": "nodenext",
+            "lib": ["es2022", "dom", "dom.iterable"], "types": [],
+        },
+        "files": ["client.ts"],
+    });
+    std::fs::write(dir.join("tsconfig.json"), options.to_string()).unwrap();
     let node = |program: &str, args: &[&str]| {
         run(Command::new("node").arg(npm(program)).args(args), dir);
     };
@@ -58,21 +66,7 @@ fn typescript_uploads_lists_prolongs_and_deletes() {
         "openapi-typescript/bin/cli.js",
         &["openapi.json", "--output", "schema.d.ts"],
     );
-    node(
-        "typescript/bin/tsc",
-        &[
-            "--strict",
-            "--target",
-            "es2022",
-            "--module",
-            "nodenext",
-            "--lib",
-            "es2022,dom,dom.iterable",
-            "--types",
-            "",
-            "client.ts",
-        ],
-    );
+    node("typescript/bin/tsc", &[]);
     let mut client = Command::new("node");
     run(client.args(["client.js", &server.url("")]), dir);
     assert_eq!(server.files(), [""; 0]);

@@ -343,7 +343,6 @@ fn problem(method: &str, status: u16, codes: &[Code]) -> Value {
     response["content"] = json!({
         "application/problem+json": { "schema": schema, "examples": examples },
         "application/json": { "schema": schema },
-        "text/html": { "schema": { "type": "string" } },
     });
     response
 }

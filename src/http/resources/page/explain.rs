@@ -83,7 +83,6 @@ impl PageReader<'_> {
             Language::Chinese => &CHINESE,
         };
         let words = &self.language.words()["problems"][code.name()];
-        let statuses: Vec<String> = code.statuses().iter().map(u16::to_string).collect();
         json!({
             "type": type_of(self.base, code),
             "code": code.name(),
@@ -91,7 +90,6 @@ impl PageReader<'_> {
             "advice": words["advice"],
             "means": meanings[code.name()],
             "statuses": code.statuses(),
-            "shown_statuses": statuses.join(" · "),
             "settings": code.settings(),
             "members": code.members(),
         })
@@ -124,7 +122,6 @@ mod tests {
             words.collect::<Vec<_>>().join(", ")
         };
         for code in Code::ALL {
-            let statuses: Vec<String> = code.statuses().iter().map(u16::to_string).collect();
             text += &format!(
                 "| [`{name}`](#{name}) | {} | {} | {} |\n",
                 statuses.join(", "),

@@ -91,7 +91,9 @@ for name, (_, _, operation) in operations.items():
         if (name, status) not in seen and not (anywhere and (status in statuses or status == "307")):
             faults.append(f"{name}: {status} was not met")
         for field in response["headers"]:
-            if field.lower() not in fields_seen[status] and status != "307":
+            # One that was too slow is told when to come again: crowded.rs has such a crowd.
+            elsewhere = status == "307" or (status, field) == ("408", "Retry-After")
+            if field.lower() not in fields_seen[status] and not elsewhere:
                 faults.append(f"{name} {status}: {field} was not met")
 
 print("\n".join(sorted(set(faults))))

@@ -98,10 +98,14 @@ fn set(
     set.map_err(|invalid| IngestError::from(invalid).into())
 }
 
+/// What parameters begin with that mails, sites, scripts and upload widgets (resumable.js, flow.js)
+/// add to every address.
+const FOREIGN: [&str; 4] = ["_", "utm_", "resumable", "flow"];
+
 /// Whether a parameter of the query is none of wharf's options by its name: the language of a page,
-/// or what mails, sites and scripts add to addresses.
+/// or what others add.
 fn is_foreign(name: &str) -> bool {
-    name == "lang" || name == "fbclid" || name.starts_with("utm_") || name.starts_with('_')
+    name == "lang" || name == "fbclid" || FOREIGN.iter().any(|start| name.starts_with(start))
 }
 
 /// The names of headers that look like options: also those of options with an `X-`, which would
@@ -162,6 +166,7 @@ mod tests {
             ("x", &[], Err("unknown-option")),
             ("=", &[], Err("unknown-option")),
             ("&_=17&utm_source=x&fbclid=y&_x&lang=zh", &[], Ok(None)),
+            ("resumableChunkNumber=1&flowChunkSize=9", &[], Ok(None)),
             ("password=x", &[], Err("unknown-option")),
             ("", &[("wharf-password", "x")], Err("unknown-option")),
         ] {

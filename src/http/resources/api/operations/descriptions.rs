@@ -24,8 +24,8 @@ pub fn all() -> Vec<Described> {
             ])
             .query(
                 "lang",
-                json!({ "enum": ["en", "zh"], "type": "string" }),
-                "The language; else that of `Accept-Language`",
+                json!({ "type": "string" }),
+                "The language, en or zh; else that of `Accept-Language`",
             )
             .open()
     };

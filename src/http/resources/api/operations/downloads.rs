@@ -23,7 +23,7 @@ const BY_NAME: &[Code] = &[
 const BY_ID: &[Code] = &[Code::UploadNotFound, Code::FileNotFound];
 
 pub fn all() -> Vec<Described> {
-    let names = json!({ "type": "array", "items": { "type": "string", "minLength": 1 }, "uniqueItems": true, "minItems": 1, "maxItems": MAX_NAMES });
+    let names = json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true, "minItems": 1, "maxItems": MAX_NAMES });
     vec![
         form(
             Described::new(

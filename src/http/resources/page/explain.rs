@@ -122,6 +122,7 @@ mod tests {
             words.collect::<Vec<_>>().join(", ")
         };
         for code in Code::ALL {
+            let statuses: Vec<String> = code.statuses().iter().map(u16::to_string).collect();
             text += &format!(
                 "| [`{name}`](#{name}) | {} | {} | {} |\n",
                 statuses.join(", "),

@@ -51,9 +51,9 @@ def validate(pointer, value, where):
 def compare_body(answer, response, pointer, where):
     media_type = dict(answer["headers"]).get("content-type", "").split(";")[0]
     content = response.get("content")
-    if content is None:
-        if answer["body"]:
-            faults.append(f"{where}: it has a body")
+    if content is None and answer["body"]:
+        faults.append(f"{where}: it has a body")
+    if content is None or not answer["body"]:
         return
     described = media_type if media_type in content else "*/*"
     if described not in content:

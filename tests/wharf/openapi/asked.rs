@@ -140,6 +140,8 @@ impl Operation<'_> {
         };
         ask(&[ROOT]);
         ask(&[ROOT, ("Accept", "text/html")]);
+        ask(&[ROOT, ("Accept", "text/plain")]);
+        ask(&[ROOT, ("Prefer", "return=minimal")]);
         ask(&[("Host", "a b")]);
         let foreign = format!("evil.example:{}", self.server.address.port());
         let ways: &[(u16, &[&[(&str, &str)]])] = &[

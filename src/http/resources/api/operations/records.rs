@@ -67,7 +67,11 @@ fn change() -> Described {
     .body("application/json", reference("Change"))
     .answers(200, "The upload as it is now", &[document("Upload")])
     .always(&["Cache-Control", "Content-Length"])
-    .answers(204, "It is changed; the client wanted no body (`Prefer: return=minimal`)", &[])
+    .answers(
+        204,
+        "It is changed; the client wanted no body (`Prefer: return=minimal`)",
+        &[],
+    )
     .always(&["Cache-Control", "Preference-Applied"])
     .problems(&[
         PARTS,

@@ -23,7 +23,7 @@ serve() { # serve NAME FLAG...: a server, whose address is then in url.NAME
 }
 serve digest
 serve none --digest none
-export WHARF_TOKEN=bench
+export WHARF_TOKEN=bench XDG_STATE_HOME=$dir/state
 cd "$dir"
 WHARF_URL=$(cat url.digest)
 export WHARF_URL
@@ -37,15 +37,15 @@ timed() { # timed NAME COMMAND...: what it took, into a file of that name
 delete() { "$wharf" delete -q "$(grep -o "[0-9a-z]\{26\}" answer | head -1)"; }
 download() { # download NAME SERVER ID
     mkdir got
-    timed "$1" "$wharf" download -q "$3" --from "$2" -o got
+    timed "$1" "$wharf" download -q "$3" -s "$2" -d got
     cmp file.bin got/file.bin
     rm -r got
 }
 
 # Those that are downloaded; a round brings everything into the page cache.
 bare=$(cat url.none)
-id=$("$wharf" upload -q file.bin)
-bare_id=$("$wharf" upload -q file.bin --to "$bare")
+id=$("$wharf" upload --print id file.bin)
+bare_id=$("$wharf" upload --print id file.bin --server "$bare")
 for ((round = 0; round <= rounds; round++)); do
     timed curl-upload curl -sS --form file=@file.bin "$WHARF_URL/upload" >answer
     delete

@@ -28,6 +28,11 @@
 //! - [`config`]: settings, checked into the options of the parts.
 //! - [`cli`]: the commands.
 //!
+//! # The features
+//!
+//! `cli` (the default) is all of it: the command. `server` is everything below [`cli`] but the client,
+//! `client` is [`client`] and what it stands on: [`model`], [`form`], [`buffers`], [`hashing`].
+//!
 //! # One uploaded byte
 //!
 //! A connection stays on one thread, which has a runtime of its own. A frame comes from hyper to
@@ -71,25 +76,43 @@
 // They panic where the output is closed: a log line goes through `tracing`, the rest by `writeln!`.
 #![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
+#[cfg(feature = "server")]
 pub mod app;
 pub mod buffers;
+#[cfg(feature = "server")]
 pub mod catalog;
+#[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
 pub mod coordination;
+#[cfg(feature = "server")]
 pub mod delivery;
+#[cfg(feature = "server")]
 pub mod expiry;
 pub mod form;
 pub mod hashing;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod ingest;
+#[cfg(feature = "server")]
 pub mod lease;
+#[cfg(feature = "server")]
 pub mod log;
+#[cfg(feature = "server")]
 pub mod manage;
 pub mod model;
+#[cfg(feature = "server")]
 pub mod operate;
+#[cfg(feature = "server")]
 pub mod reconcile;
+#[cfg(feature = "server")]
 pub mod repository;
+#[cfg(feature = "server")]
 pub mod shutdown;
+#[cfg(feature = "server")]
 pub mod store;

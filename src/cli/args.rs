@@ -8,8 +8,21 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use clap_complete::Shell;
 
 use super::client::{self, ClientCommand};
+use super::help;
 use super::settings::Sources;
-use crate::config::{SETTINGS, Setting, SettingKind, SettingShape};
+use crate::config::{SETTINGS, SHARING, STORAGE, Setting, SettingKind, SettingShape};
+
+/// The settings that `-h` shows; `--help` shows all.
+const COMMON: [&str; 8] = [
+    "port",
+    "bind",
+    "store",
+    "dir",
+    "redis",
+    "default_expires_in",
+    "open",
+    "access_file",
+];
 
 /// A command with its arguments.
 #[derive(Debug)]
@@ -88,6 +101,7 @@ fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
     let mut command = clap::Command::new("wharf")
         .version(env!("CARGO_PKG_VERSION"))
         .about("A server for multipart/form-data in both directions, and its client")
+        .after_help(help::below("wharf"))
         .styles(styles);
     command = settings(command, flags);
     let serving = [
@@ -103,7 +117,8 @@ fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
         ("reindex", "Make the index anew from the manifests"),
     ];
     for (name, about) in serving {
-        let mut sub = settings(clap::Command::new(name).about(about), flags);
+        let sub = clap::Command::new(name).about(about);
+        let mut sub = settings(sub.after_help(help::below(name)), flags);
         match name {
             "reindex" => sub = reindex(sub),
             "check" => sub = sub.arg(removal()),
@@ -152,17 +167,17 @@ fn removal() -> Arg {
 }
 
 fn reindex(command: clap::Command) -> clap::Command {
-    let to = Arg::new("to").long("to").value_name("URL").help(
+    let server = client::args::server().help(
         "Ask the server that runs there, with the admin secret in WHARF_TOKEN; without it, no \
          server may run, unless they share the store through Redis",
     );
     let adopt = Arg::new("adopt")
         .long("adopt")
         .action(ArgAction::SetTrue)
-        .conflicts_with("to")
+        .conflicts_with("server")
         .help("Take the store and Redis to belong together, even if they were paired with others before");
     command.args([
-        to,
+        server,
         client::args::token_file(),
         client::args::ca_file(),
         adopt,
@@ -178,7 +193,24 @@ fn settings(command: clap::Command, flags: fn(&'static Setting) -> Vec<Arg>) -> 
             .help("Read settings from this TOML file (also WHARF_CONFIG)")
             .value_parser(value_parser!(PathBuf)),
     );
-    command.args(SETTINGS.iter().flat_map(flags))
+    let name = command.get_name().to_owned();
+    let args = SETTINGS.iter().flat_map(|setting| {
+        let flags = flags(setting).into_iter();
+        flags.map(|arg| shown_in(&name, setting, arg))
+    });
+    command.args(args.collect::<Vec<_>>())
+}
+
+/// The flag as the help of a command shows it: what looks after a store has no use for more than
+/// where that is.
+fn shown_in(command: &str, setting: &Setting, arg: Arg) -> Arg {
+    if arg.is_hide_set() {
+        return arg;
+    }
+    match command {
+        "check" | "reindex" => arg.hide(![STORAGE, SHARING].contains(&setting.group)),
+        _ => arg.hide_short_help(!COMMON.contains(&setting.key)),
+    }
 }
 
 fn flag_of(setting: &'static Setting) -> Arg {

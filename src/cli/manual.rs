@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap_complete::Shell;
 
 use super::args;
-use super::client::{Outcome, print};
+use super::client::{Output, print};
 
 /// Prints the completions for a shell.
 pub fn completions(shell: Shell) -> ExitCode {
@@ -20,14 +20,16 @@ pub fn man(page: Option<&str>) -> ExitCode {
     command.build();
     if let Some(name) = page {
         let Some(sub) = command.find_subcommand(name) else {
-            return Outcome::usage(&format!("there is no command {name:?}")).code();
+            return Output::default()
+                .usage(&format!("there is no command {name:?}"))
+                .code();
         };
         command = sub.clone();
     }
     let mut text = Vec::new();
     match clap_mangen::Man::new(command).render(&mut text) {
         Ok(()) => print(&text),
-        Err(error) => Outcome::failed(&error.to_string()),
+        Err(error) => Output::default().failed_here(&error.to_string()),
     }
     .code()
 }

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod config;
 mod exposure;
+mod help;
 mod manual;
 mod reindex;
 mod reload;
@@ -34,9 +35,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Defaults => return config::defaults(),
         // A client has no settings, and does not read those of a server.
         Command::Client(command) => {
-            if !command.is_quiet() {
-                warn(&warnings);
-            }
+            warnings.iter().for_each(|warning| command.note(warning));
             return Ok(client::run(*command));
         }
         Command::Server(command) => command,

@@ -1,19 +1,20 @@
 //! Downloads: the form that comes, taken apart.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::Url;
 
 use super::place::Directory;
-use super::receive::{Incoming, Place};
+use super::receive::{Checked, Incoming, Place};
 use super::received::{ReceivedFile, shown};
 use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, NoProgress, Progress};
-use crate::form::{Decoder, Event, PartHead, RawFileName, close};
+use crate::form::{Boundary, ContentTypeError, Decoder, Event, PartHead, RawFileName, close};
 use crate::hashing::ThreadHasher;
 use crate::model::{FileName, UniqueNames};
 
@@ -35,6 +36,7 @@ pub struct Download {
 
 enum Destination {
     Directory(PathBuf),
+    File(PathBuf),
     Writer(Box<dyn Write + Send>),
 }
 
@@ -72,10 +74,18 @@ impl Download {
         }
     }
 
-    /// Puts the files into this directory, which is there already.
+    /// Puts the files into this directory, which is made when the server has them and it is
+    /// missing.
     #[must_use]
     pub fn to_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.target = Destination::Directory(path.into());
+        self
+    }
+
+    /// Puts the one file there is at this path, in a directory that is there.
+    #[must_use]
+    pub fn to_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.target = Destination::File(path.into());
         self
     }
 
@@ -122,33 +132,49 @@ impl Client {
     /// The server cannot be reached, refuses, or does not answer with a form; a file cannot be
     /// written. Files that were complete before are kept.
     pub async fn download(&self, download: Download) -> Result<Downloaded, ClientError> {
-        let url = self.download_url(&download.names)?;
-        let progress = Arc::clone(&download.progress);
+        let url = self.named_url("download", &download.names)?;
+        let Download {
+            target,
+            replace,
+            retries,
+            progress,
+            ..
+        } = download;
+        let target = target.look()?;
+        let mut transfer =
+            Transfer::begin(self.clone(), url, retries, Arc::clone(&progress)).await?;
         let directory;
-        let place = match download.target {
-            Destination::Directory(path) => {
-                directory = Directory::open(&path)?;
+        let place = match target {
+            Target::Open(opened, None) => {
+                directory = opened;
                 Place::Directory(&directory)
             }
-            Destination::Writer(writer) => Place::Writer {
+            Target::Open(opened, Some(name)) => {
+                directory = opened;
+                Place::File {
+                    directory: &directory,
+                    name,
+                }
+            }
+            Target::Missing(path) => {
+                directory = Directory::make(&path)?;
+                Place::Directory(&directory)
+            }
+            Target::Writer(writer) => Place::Writer {
                 writer,
                 taken: false,
                 count: 0,
             },
         };
-        let begun = Transfer::begin(self, url, download.retries, &*progress).await?;
-        let (mut transfer, boundary) = begun;
-        let mut receiver = Receiver::new(place, download.replace, &*progress);
-        let mut decoder = Decoder::new(boundary.clone());
-        let mut close_len = close(&boundary, true).len() as u64;
+        let mut receiver = Receiver::new(place, replace, &*progress);
+        let (mut decoder, mut close_len) = reading(&transfer)?;
         progress.begin(transfer.len());
         loop {
             match transfer.next().await? {
                 Next::Bytes(bytes) => decoder.push(bytes),
-                Next::Restarted(boundary) => {
+                Next::Restarted => {
                     receiver.restart()?;
-                    close_len = close(&boundary, true).len() as u64;
-                    decoder = Decoder::new(boundary);
+                    (decoder, close_len) = reading(&transfer)?;
                     progress.begin(transfer.len());
                 }
                 Next::End => break,
@@ -156,23 +182,24 @@ impl Client {
             while let Some(event) = decoder.next()? {
                 let left = transfer.len().map(|len| len - decoder.offset().min(len));
                 if !receiver.take(event, left.map(|left| left.saturating_sub(close_len)))? {
-                    return Ok(receiver.into_done());
+                    return receiver.into_done();
                 }
             }
         }
         decoder.finish()?;
-        Ok(receiver.into_done())
+        receiver.into_done()
     }
 
-    fn download_url(&self, names: &[String]) -> Result<Url, ClientError> {
+    /// The address of these names below `resource`.
+    pub(super) fn named_url(&self, resource: &str, names: &[String]) -> Result<Url, ClientError> {
         if let [name] = names {
             // No path leads to these.
             let dots = |name: &str| matches!(name, "" | "." | "..");
             match name.split_once('/') {
                 Some((id, file)) if !dots(id) && !dots(file) => {
-                    return Ok(self.url(&["download", id, file]));
+                    return Ok(self.url(&[resource, id, file]));
                 }
-                None if !dots(name) => return Ok(self.url(&["download", name])),
+                None if !dots(name) => return Ok(self.url(&[resource, name])),
                 _ => {}
             }
         }
@@ -180,11 +207,55 @@ impl Client {
             let reason = format!("{name:?} names one file of an upload, which has to stand alone");
             return Err(ClientError::Setup(reason));
         }
-        let mut url = self.url(&["download"]);
+        let mut url = self.url(&[resource]);
         let pairs = names.iter().map(|name| ("name", name));
         url.query_pairs_mut().extend_pairs(pairs);
         Ok(url)
     }
+}
+
+/// What there is at a destination, before anything is asked for.
+enum Target {
+    /// A directory, and the name of the one file in it where that is fixed.
+    Open(Directory, Option<OsString>),
+    /// A directory that is to be made.
+    Missing(PathBuf),
+    Writer(Box<dyn Write + Send>),
+}
+
+impl Destination {
+    fn look(self) -> Result<Target, ClientError> {
+        match self {
+            Destination::Directory(path) => match Directory::open(&path) {
+                Err(ClientError::File { error, .. })
+                    if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() =>
+                {
+                    Ok(Target::Missing(path))
+                }
+                opened => Ok(Target::Open(opened?, None)),
+            },
+            Destination::File(path) => match path.file_name() {
+                Some(name) if !path.is_dir() => {
+                    let parent = path.parent().unwrap_or(Path::new(""));
+                    Ok(Target::Open(
+                        Directory::open(parent)?,
+                        Some(name.to_owned()),
+                    ))
+                }
+                _ => Err(ClientError::NotAFile(path)),
+            },
+            Destination::Writer(writer) => Ok(Target::Writer(writer)),
+        }
+    }
+}
+
+/// What reads the form that comes, and the length of its close delimiter.
+fn reading(transfer: &Transfer) -> Result<(Decoder, u64), ClientError> {
+    let content_type = transfer.header("content-type");
+    let content_type = content_type.ok_or(ContentTypeError::NotFormData)?;
+    let boundary = Boundary::from_content_type(content_type.as_bytes())?;
+    let close_len = close(&boundary, true).len() as u64;
+    Ok((Decoder::new(boundary), close_len))
 }
 
 /// Takes a form apart.
@@ -196,6 +267,8 @@ struct Receiver<'a> {
     /// The files of forms before this one, under the names that this download may give again.
     before: HashMap<FileName, ReceivedFile>,
     part: CurrentPart<'a>,
+    /// The one file that goes to a path of its own: it gets its name when no other has come.
+    only: Option<Checked<'a>>,
     hasher: ThreadHasher,
     /// How many bytes are kept of the form.
     kept: usize,
@@ -222,6 +295,7 @@ impl<'a> Receiver<'a> {
             names: UniqueNames::default(),
             before: HashMap::new(),
             part: CurrentPart::Dropped,
+            only: None,
             hasher: ThreadHasher::default(),
             kept: 0,
             done: Downloaded::default(),
@@ -232,6 +306,7 @@ impl<'a> Receiver<'a> {
     fn restart(&mut self) -> Result<(), ClientError> {
         self.place.restart()?;
         self.part = CurrentPart::Dropped;
+        self.only = None;
         self.names = UniqueNames::default();
         self.kept = 0;
         let done = std::mem::take(&mut self.done);
@@ -242,10 +317,20 @@ impl<'a> Receiver<'a> {
     }
 
     /// The result, when nothing more comes.
-    fn into_done(mut self) -> Downloaded {
+    fn into_done(mut self) -> Result<Downloaded, ClientError> {
+        if let Some(only) = self.only.take() {
+            let received = only.publish(&mut self.place)?;
+            self.keep_received(received);
+        }
         self.done.outdated = self.before.into_values().collect();
         self.done.outdated.sort_by(|a, b| a.path.cmp(&b.path));
-        self.done
+        Ok(self.done)
+    }
+
+    fn keep_received(&mut self, received: ReceivedFile) {
+        self.before.remove(&received.name);
+        self.progress.received(&received);
+        self.done.files.push(received);
     }
 
     /// Takes the next event; `left` bytes of parts are to come. False when none of them is of use.
@@ -266,6 +351,9 @@ impl<'a> Receiver<'a> {
             self.part = CurrentPart::Field { name, value };
             return Ok(true);
         };
+        if self.only.is_some() {
+            return Err(ClientError::SeveralFiles);
+        }
         let media_type = head.content_type.as_ref().map_or(0, |text| text.len());
         self.keep(PART_SIZE + head.name.len() + media_type)?;
         let name = self.names.assign(file_name(file, &head.name));
@@ -318,12 +406,16 @@ impl<'a> Receiver<'a> {
             }
             CurrentPart::File(incoming) => {
                 self.progress.file_end();
-                match incoming.finish(&mut self.place, &mut self.hasher) {
-                    Ok(received) => {
-                        self.before.remove(&received.name);
-                        self.progress.received(&received);
-                        self.done.files.push(received);
+                let checked = incoming.check(&mut self.hasher);
+                let published = match (checked, &mut self.place) {
+                    (Ok(only), Place::File { .. }) => {
+                        self.only = Some(only);
+                        return Ok(());
                     }
+                    (checked, place) => checked.and_then(|checked| checked.publish(place)),
+                };
+                match published {
+                    Ok(received) => self.keep_received(received),
                     Err(error @ (ClientError::Exists(_) | ClientError::Damaged { .. })) => {
                         self.done.failures.push(error);
                     }

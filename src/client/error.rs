@@ -4,8 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::StatusCode;
-
+use super::Problem;
 use crate::form::{ContentTypeError, DecodeError};
 
 /// Why something asked of a server, or of the disk beside it, was not done.
@@ -43,15 +42,8 @@ pub enum ClientError {
         reason: String,
     },
     /// The server refused.
-    #[error("the server answers {status}: {detail}")]
-    Refused {
-        /// The status.
-        status: StatusCode,
-        /// The `code` of its problem document, if it is one of wharf.
-        code: Option<String>,
-        /// The `detail` of its problem document (RFC 9457), or the beginning of its text.
-        detail: String,
-    },
+    #[error("the server answers {0}")]
+    Refused(Box<Problem>),
     /// The server's answer is not of the kind that was asked for.
     #[error("the server's answer cannot be used: {0}")]
     Answer(String),
@@ -72,6 +64,9 @@ pub enum ClientError {
     /// A directory was given as a file.
     #[error("{path} is a directory: name the files in it", path = .0.display())]
     Directory(PathBuf),
+    /// The path of one file is a directory, or ends as one.
+    #[error("{path} is no path of a file", path = .0.display())]
+    NotAFile(PathBuf),
     /// A file changed while it was being read, so that nothing was uploaded.
     #[error("{path} changed while it was being read: {how}", path = path.display())]
     Changed {
@@ -93,7 +88,7 @@ pub enum ClientError {
     },
     /// One writer can take one file only.
     #[error(
-        "there is more than one file in the form: one can go to standard output, named as ID/FILE"
+        "there is more than one file in the form, and one can be written here: name it as ID/FILE"
     )]
     SeveralFiles,
     /// A file was partly written out, and has changed on the server since.
@@ -119,12 +114,17 @@ impl ClientError {
         }
     }
 
-    /// The code of the server's refusal, where it is wharf.
-    pub fn code(&self) -> Option<&str> {
+    /// The server's refusal, if it is one.
+    pub fn problem(&self) -> Option<&Problem> {
         match self {
-            ClientError::Refused { code, .. } => code.as_deref(),
+            ClientError::Refused(problem) => Some(problem),
             _ => None,
         }
+    }
+
+    /// The code of the server's refusal, where it is wharf.
+    pub fn code(&self) -> Option<&str> {
+        self.problem()?.code.as_deref()
     }
 
     /// Whether the server has nothing of what was asked for. An address that is none of wharf's is
@@ -134,7 +134,7 @@ impl ClientError {
             (_, Some(code)) => {
                 ["upload-not-found", "file-not-found", "name-not-found"].contains(&code)
             }
-            (ClientError::Refused { status, .. }, None) => matches!(status.as_u16(), 404 | 410),
+            (ClientError::Refused(problem), None) => matches!(problem.status, 404 | 410),
             _ => false,
         }
     }
@@ -146,9 +146,15 @@ impl ClientError {
             ClientError::Unreachable { .. }
             | ClientError::Timeout { .. }
             | ClientError::Broken { .. } => true,
-            ClientError::Refused { status, .. } => matches!(status.as_u16(), 409 | 429 | 502..=504),
+            ClientError::Refused(problem) => matches!(problem.status, 409 | 429 | 502..=504),
             _ => false,
         }
+    }
+}
+
+impl From<Problem> for ClientError {
+    fn from(problem: Problem) -> Self {
+        ClientError::Refused(Box::new(problem))
     }
 }
 

@@ -1,15 +1,25 @@
 //! The same forms from the other end: `wharf upload`, `wharf download` and their kin as a library for
 //! Rust programs. Files of any size are streamed in constant memory, both ways.
 //!
-//! - [`Client`]: a server, and how to talk to it: over TCP, TLS, a proxy or a unix socket.
+//! - [`Client`]: a server, and how to talk to it: over TCP, TLS, a proxy or a unix socket. Its TLS is
+//!   its own: no provider of the process is used or installed.
 //! - [`Upload`] and [`FilePart`]: a form to be sent, to this server or any other that reads
-//!   `multipart/form-data` at `/upload`.
+//!   `multipart/form-data` at `/upload`; a file may be a stream.
+//! - [`UploadRecord`]: an upload as the server shows it; [`Lifetime`] and [`Change`]: how long it is
+//!   kept, and what can be changed of it.
 //! - [`Download`]: names to be fetched as one form; its files are checked and then named, and a
-//!   transfer that breaks goes on where it broke.
+//!   transfer that breaks goes on where it broke. [`FileStream`]: one file as a stream.
+//! - [`ClientError`] and [`Problem`]: what went wrong, with the facts of the server.
 //! - [`Progress`]: told how a transfer goes.
 //!
+//! A program that needs no more than this depends on wharf with `default-features = false` and
+//! `features = ["client"]`: the server is not built then. `examples/share.rs` is a program of its own.
+//!
 //! ```
-//! use wharf::client::{Client, Download, FilePart, Token, Upload};
+//! # #[cfg(feature = "server")] mod example {
+//! use std::time::Duration;
+//!
+//! use wharf::client::{Change, Client, Download, FilePart, Lifetime, Upload};
 //!
 //! # use wharf::{app, config, http::server::listen_tcp, shutdown::Shutdown};
 //! # async fn example(
@@ -21,26 +31,29 @@
 //!     .field("name", "tony bai")
 //!     .file(FilePart::open(dir.join("part1.txt"))?)
 //!     .file(FilePart::reader("-", &b"1,2\n"[..]).name("numbers.csv").media_type("text/csv")?)
-//!     .expires_in("7d");
+//!     .lifetime(Lifetime::For(Duration::from_secs(7 * 86_400)));
 //! let stored = client.upload(upload).await?;
-//! let id = stored["id"].as_str().expect("wharf gives an id");
-//! assert_eq!(stored["files"][1]["type"], "text/csv");
+//! assert_eq!(stored.files[1].media_type, "text/csv");
 //!
 //! let copies = dir.join("copies");
-//! let got = client.download(Download::new(id).to_directory(&copies)).await?;
+//! let got = client.download(Download::new(&stored.id).to_directory(&copies)).await?;
 //! assert_eq!(got.files[0].path, Some(copies.join("part1.txt")));
 //! assert!(got.files.iter().all(|file| file.sha256.is_some()));
 //! assert_eq!(got.fields, [("name".to_owned(), "tony bai".to_owned())]);
 //!
-//! let token = Token::new(stored["delete_token"].as_str().expect("wharf gives a token"));
-//! Client::builder(address).token(token).build()?.delete(id).await?;
-//! assert!(client.show(id).await.is_err());
+//! let mut numbers = client.open(&format!("{}/numbers.csv", stored.id)).await?;
+//! assert_eq!(numbers.chunk().await?.as_deref(), Some(&b"1,2\n"[..]));
+//!
+//! let owner = client.with_upload_token(&stored.delete_token.expect("wharf gives a token"))?;
+//! let kept = owner.update(&stored.id, &Change::new().lifetime(Lifetime::Never)).await?;
+//! assert_eq!(kept.expires_at, None);
+//! owner.delete(&stored.id).await?;
+//! assert!(client.show(&stored.id).await.is_err_and(|error| error.is_not_found()));
 //! # Ok(())
 //! # }
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let dir = tempfile::tempdir()?;
 //! # std::fs::write(dir.path().join("part1.txt"), "hello wharf\n")?;
-//! # std::fs::create_dir(dir.path().join("copies"))?;
 //! # let store = dir.path().join("upload").display().to_string();
 //! # let flags = vec![("dir".to_owned(), vec![store])];
 //! # let loaded = config::Loaded::from(config::GivenSettings { flags, ..Default::default() })?;
@@ -62,31 +75,49 @@
 //! #     asked
 //! # })
 //! # }
+//! # }
+//! # #[cfg(feature = "server")] fn main() -> Result<(), Box<dyn std::error::Error>> { example::main() }
+//! # #[cfg(not(feature = "server"))] fn main() {}
 //! ```
 //!
 //! Files are read and written a block at a time on the task that transfers; on a runtime of
 //! several threads its other tasks move over meanwhile ([`tokio::task::block_in_place`]).
 
+mod address;
 mod body;
 mod download;
 mod error;
+mod lifetime;
+mod open;
 mod place;
+mod problem;
 mod progress;
 mod receive;
 mod received;
+mod record;
 mod records;
 mod server;
 mod source;
+mod tls;
 mod transfer;
 mod upload;
 
 pub use download::{Download, Downloaded, RETRIES};
 pub use error::ClientError;
+pub use lifetime::{Change, Lifetime, LifetimeError};
+pub use open::FileStream;
+pub use problem::Problem;
 pub use progress::{NoProgress, Progress};
 pub use received::ReceivedFile;
+pub use record::{StoredFile, UploadRecord};
 pub use server::{Client, ClientBuilder, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Token};
 pub use source::FilePart;
 pub use upload::{BLOCK, Upload};
+
+#[cfg(feature = "cli")]
+pub(crate) use address::server_name;
+
+pub use crate::model::{Digest, FileName, Timestamp};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 

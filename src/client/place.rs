@@ -1,5 +1,6 @@
 //! Where downloaded files go: under a temporary name first, and never over another file.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
@@ -9,7 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{ClientError, blocking};
-use crate::model::{FileName, UploadId};
+use crate::model::UploadId;
 
 /// A directory that files are written into. It is held open: names are looked up in it, wherever
 /// its path leads meanwhile.
@@ -42,17 +43,24 @@ impl Directory {
         Ok(Directory { path, fd })
     }
 
+    /// Makes it, with those above it that are missing.
+    pub fn make(path: &Path) -> Result<Self, ClientError> {
+        let made = blocking(|| std::fs::create_dir_all(path));
+        made.map_err(|error| ClientError::file(path, error))?;
+        Self::open(path)
+    }
+
     /// Where a file of this name is, or would be.
-    pub fn path(&self, name: &FileName) -> PathBuf {
+    pub fn path(&self, name: &OsStr) -> PathBuf {
         match self.path.to_str() {
-            Some(".") => PathBuf::from(name.as_str()),
-            _ => self.path.join(name.as_str()),
+            Some(".") => PathBuf::from(name),
+            _ => self.path.join(name),
         }
     }
 
     /// Whether anything has this name, be it a symbolic link to nowhere.
-    pub fn has(&self, name: &FileName) -> bool {
-        let found = || rustix::fs::statat(&self.fd, name.as_str(), AtFlags::SYMLINK_NOFOLLOW);
+    pub fn has(&self, name: &OsStr) -> bool {
+        let found = || rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         blocking(found).is_ok()
     }
 
@@ -81,9 +89,9 @@ impl DraftFile<'_> {
 
     /// Gives it its name: in place of another file of that name, if `replace`, and else only if
     /// there is none.
-    pub fn publish(mut self, name: &FileName, replace: bool) -> Result<PathBuf, ClientError> {
+    pub fn publish(mut self, name: &OsStr, replace: bool) -> Result<PathBuf, ClientError> {
         let path = self.directory.path(name);
-        match blocking(|| self.rename(name.as_str(), replace)) {
+        match blocking(|| self.rename(name, replace)) {
             Ok(()) => {
                 self.published = true;
                 Ok(path)
@@ -93,7 +101,7 @@ impl DraftFile<'_> {
         }
     }
 
-    fn rename(&self, name: &str, replace: bool) -> Result<(), Errno> {
+    fn rename(&self, name: &OsStr, replace: bool) -> Result<(), Errno> {
         let (dir, from) = (&self.directory.fd, self.temporary.as_str());
         if replace {
             return rustix::fs::renameat(dir, from, dir, name);
@@ -123,8 +131,8 @@ impl Drop for DraftFile<'_> {
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> FileName {
-        FileName::parse(text).unwrap()
+    fn name(text: &str) -> &OsStr {
+        OsStr::new(text)
     }
 
     fn entries(path: &Path) -> Vec<String> {
@@ -144,13 +152,13 @@ mod tests {
         draft.write(b"new").unwrap();
         assert!(entries(dir.path())[0].starts_with(".wharf-"));
         assert_eq!(
-            draft.publish(&name("a"), false).unwrap(),
+            draft.publish(name("a"), false).unwrap(),
             dir.path().join("a")
         );
         let refused = target
             .draft()
             .unwrap()
-            .publish(&name("a"), false)
+            .publish(name("a"), false)
             .unwrap_err();
         assert!(matches!(refused, ClientError::Exists(path) if path == dir.path().join("a")));
         drop(target.draft().unwrap());
@@ -164,9 +172,9 @@ mod tests {
         let victim = elsewhere.path().join("victim");
         std::os::unix::fs::symlink(&victim, dir.path().join("a")).unwrap();
         let target = Directory::open(dir.path()).unwrap();
-        assert!(target.has(&name("a")));
-        assert!(target.draft().unwrap().publish(&name("a"), false).is_err());
-        target.draft().unwrap().publish(&name("a"), true).unwrap();
+        assert!(target.has(name("a")));
+        assert!(target.draft().unwrap().publish(name("a"), false).is_err());
+        target.draft().unwrap().publish(name("a"), true).unwrap();
         assert!(!victim.exists());
         assert!(
             std::fs::symlink_metadata(dir.path().join("a"))

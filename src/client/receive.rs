@@ -1,5 +1,6 @@
 //! One file that comes: written, hashed where there is a digest to compare, checked.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,11 @@ const OUTPUT: &str = "the output";
 pub(super) enum Place<'a> {
     /// Into a directory, each under its name.
     Directory(&'a Directory),
+    /// One, into a directory under this name.
+    File {
+        directory: &'a Directory,
+        name: OsString,
+    },
     /// One, to a writer, which has been given so many bytes.
     Writer {
         writer: Box<dyn Write + Send>,
@@ -28,9 +34,19 @@ pub(super) enum Place<'a> {
     },
 }
 
+/// A file that has come as the server has it, and waits for its name.
+pub(super) struct Checked<'a> {
+    draft: Option<DraftFile<'a>>,
+    target: OsString,
+    replace: bool,
+    received: ReceivedFile,
+}
+
 /// A file that is coming.
 pub(super) struct Incoming<'a> {
     name: FileName,
+    /// Its name in the directory.
+    target: OsString,
     replace: bool,
     /// Where it waits for its name; `None` when it goes to the writer.
     draft: Option<DraftFile<'a>>,
@@ -55,7 +71,7 @@ impl Place<'_> {
                     written => Err(ClientError::ChangedOnServer(*written)),
                 }
             }
-            Place::Directory(_) => Ok(()),
+            Place::Directory(_) | Place::File { .. } => Ok(()),
         }
     }
 }
@@ -72,10 +88,14 @@ impl<'a> Incoming<'a> {
         replace: bool,
         hasher: &mut ThreadHasher,
     ) -> Result<Self, ClientError> {
+        let target = match place {
+            Place::File { name, .. } => name.clone(),
+            _ => name.as_str().into(),
+        };
         let draft = match place {
-            Place::Directory(directory) => {
-                if !replace && directory.has(&name) {
-                    return Err(ClientError::Exists(directory.path(&name)));
+            Place::Directory(directory) | Place::File { directory, .. } => {
+                if !replace && directory.has(&target) {
+                    return Err(ClientError::Exists(directory.path(&target)));
                 }
                 Some(directory.draft()?)
             }
@@ -90,6 +110,7 @@ impl<'a> Incoming<'a> {
         hasher.begin();
         Ok(Incoming {
             name,
+            target,
             replace,
             draft,
             size: 0,
@@ -118,22 +139,19 @@ impl<'a> Incoming<'a> {
                     *count += data.len() as u64;
                     writer.write_all(data)
                 }
-                (None, Place::Directory(_)) => unreachable!("a file in a directory has a draft"),
+                (None, Place::Directory(_) | Place::File { .. }) => {
+                    unreachable!("a file in a directory has a draft")
+                }
             }
         });
         written.map_err(|error| ClientError::file(&self.destination(place), error))
     }
 
-    /// Checks the file, and gives it its name.
+    /// Checks the file.
     ///
     /// # Errors
-    /// [`ClientError::Damaged`] when length or digest differ from those of the head, [`ClientError::Exists`]
-    /// when something has got its name meanwhile.
-    pub fn finish(
-        self,
-        place: &mut Place<'a>,
-        hasher: &mut ThreadHasher,
-    ) -> Result<ReceivedFile, ClientError> {
+    /// [`ClientError::Damaged`] when length or digest differ from those of the head.
+    pub fn check(self, hasher: &mut ThreadHasher) -> Result<Checked<'a>, ClientError> {
         let damaged = |how: String| ClientError::Damaged {
             name: self.name.to_string(),
             how,
@@ -156,30 +174,46 @@ impl<'a> Incoming<'a> {
                 )));
             }
         }
-        let path = match self.draft {
-            Some(draft) => Some(draft.publish(&self.name, self.replace)?),
-            None => {
-                if let Place::Writer { writer, .. } = place {
-                    let flushed = writer.flush();
-                    flushed.map_err(|error| ClientError::file(Path::new(OUTPUT), error))?;
-                }
-                None
-            }
-        };
-        Ok(ReceivedFile {
-            field: self.field,
-            name: self.name,
-            path,
-            size: self.size,
-            media_type: self.media_type,
-            sha256,
+        Ok(Checked {
+            draft: self.draft,
+            target: self.target,
+            replace: self.replace,
+            received: ReceivedFile {
+                field: self.field,
+                name: self.name,
+                path: None,
+                size: self.size,
+                media_type: self.media_type,
+                sha256,
+            },
         })
     }
 
     fn destination(&self, place: &Place<'a>) -> PathBuf {
         match place {
-            Place::Directory(directory) => directory.path(&self.name),
+            Place::Directory(directory) | Place::File { directory, .. } => {
+                directory.path(&self.target)
+            }
             Place::Writer { .. } => PathBuf::from(OUTPUT),
         }
+    }
+}
+
+impl Checked<'_> {
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// [`ClientError::Exists`] when something has got that name meanwhile.
+    pub fn publish(self, place: &mut Place<'_>) -> Result<ReceivedFile, ClientError> {
+        let mut received = self.received;
+        match (self.draft, place) {
+            (Some(draft), _) => received.path = Some(draft.publish(&self.target, self.replace)?),
+            (None, Place::Writer { writer, .. }) => {
+                let flushed = writer.flush();
+                flushed.map_err(|error| ClientError::file(Path::new(OUTPUT), error))?;
+            }
+            (None, _) => {}
+        }
+        Ok(received)
     }
 }

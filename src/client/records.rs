@@ -1,4 +1,4 @@
-//! Uploads as records: shown, listed, deleted; and the requests of an admin.
+//! Uploads as records: shown, listed, changed, deleted; and the requests of an admin.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use backon::{ExponentialBuilder, Retryable as _};
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 
-use super::{Client, ClientError};
+use super::problem::Problem;
+use super::{Change, Client, ClientError, UploadRecord};
 
 /// The most uploads that a server lists at once.
 const PAGE_SIZE: usize = 1000;
@@ -24,9 +25,9 @@ impl Client {
     ///
     /// # Errors
     /// There is none of this id, or the server cannot be asked.
-    pub async fn show(&self, id: &str) -> Result<Value, ClientError> {
-        self.fetch_json(Method::GET, &["uploads", sent(id)?], &[])
-            .await
+    pub async fn show(&self, id: &str) -> Result<UploadRecord, ClientError> {
+        let path = ["uploads", sent(id)?];
+        UploadRecord::from_json(self.fetch_json(Method::GET, &path, &[]).await?)
     }
 
     /// The uploads of the server, newest first, up to `limit`; each goes to `each` as soon as its
@@ -37,7 +38,7 @@ impl Client {
     pub async fn list(
         &self,
         limit: usize,
-        mut each: impl FnMut(Value) -> ControlFlow<()>,
+        mut each: impl FnMut(UploadRecord) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
         let mut left = limit;
         let mut after: Option<String> = None;
@@ -51,8 +52,10 @@ impl Client {
             };
             left = left.saturating_sub(uploads.len());
             empty = if uploads.is_empty() { empty + 1 } else { 0 };
-            if uploads.into_iter().try_for_each(&mut each).is_break() {
-                return Ok(());
+            for upload in uploads {
+                if each(UploadRecord::from_json(upload)?).is_break() {
+                    return Ok(());
+                }
             }
             match page.get_mut("next").map(Value::take) {
                 Some(Value::String(next)) if after.as_ref() == Some(&next) => {
@@ -64,6 +67,23 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Changes an upload, with its delete token or as an admin; answers with the upload as it is
+    /// then.
+    ///
+    /// # Errors
+    /// There is none of this id, the token is not its, a setting of the server forbids the change,
+    /// or the server cannot be asked.
+    pub async fn update(&self, id: &str, change: &Change) -> Result<UploadRecord, ClientError> {
+        let url = self.url(&["uploads", sent(id)?]);
+        let request = self
+            .request(Method::PATCH, url)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(change.patch().to_string());
+        let answer = self.send(request).await?;
+        UploadRecord::from_json(self.json(answer).await?)
     }
 
     /// Deletes an upload, with its delete token or as an admin. A try that breaks before its
@@ -129,11 +149,8 @@ impl Client {
 /// An id as it can be sent. No path leads to the few texts that would mean another resource.
 fn sent(id: &str) -> Result<&str, ClientError> {
     if matches!(id, "" | "." | "..") {
-        return Err(ClientError::Refused {
-            status: StatusCode::NOT_FOUND,
-            code: None,
-            detail: format!("there is no upload {id:?}"),
-        });
+        let detail = format!("there is no upload {id:?}");
+        return Err(Problem::local(StatusCode::NOT_FOUND, detail).into());
     }
     Ok(id)
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, Url, header};
+use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde_json::Value;
 
-use super::ClientError;
+use super::address::{parse_address, proxy_has_tls, server_name};
+use super::problem::Problem;
+use super::{ClientError, tls};
 
 /// Where a server listens by default.
 pub const DEFAULT_ADDRESS: &str = "http://localhost:8080";
@@ -16,9 +18,10 @@ pub const DEFAULT_ADDRESS: &str = "http://localhost:8080";
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most bytes of a JSON answer. A page of a listing may hold a thousand large forms.
 const JSON_LIMIT: usize = 256 << 20;
-/// The most bytes of an error that are read, and shown where it is no problem document.
+/// The most bytes of an error that are read.
 const PROBLEM_LIMIT: usize = 64 * 1024;
-const SHOWN_LIMIT: usize = 300;
+/// The field of the token of an upload, beside the secret of the server in `Authorization`.
+const UPLOAD_TOKEN: header::HeaderName = header::HeaderName::from_static("wharf-token");
 
 /// A secret: an access secret or a delete token. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +31,11 @@ impl Token {
     /// The token in `text`, without white space around it.
     pub fn new(text: &str) -> Self {
         Token(text.trim().to_owned())
+    }
+
+    /// The token as it is, to be kept where nobody else reads it.
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -47,6 +55,8 @@ pub struct Client {
     /// The server as errors name it.
     name: String,
     timeout: Duration,
+    /// The token of the upload that is to be changed.
+    upload_token: Option<header::HeaderValue>,
 }
 
 /// Makes a [`Client`].
@@ -59,7 +69,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Sends this token with every request.
+    /// Sends this secret with every request; a delete token may stand in its place.
     #[must_use]
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
@@ -88,16 +98,12 @@ impl ClientBuilder {
     /// The address, the token or the certificates cannot be used.
     pub fn build(self) -> Result<Client, ClientError> {
         let (base, socket) = parse_address(&self.address)?;
-        // A provider that was installed before is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = header::HeaderMap::new();
         if let Some(token) = &self.token {
-            let value = header::HeaderValue::from_str(&format!("Bearer {}", token.0));
-            let mut value = value.map_err(|_| {
-                ClientError::Setup("the token holds characters that no header may".to_owned())
-            })?;
-            value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
+            headers.insert(
+                header::AUTHORIZATION,
+                secret(&format!("Bearer {}", token.0))?,
+            );
         }
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
@@ -108,20 +114,10 @@ impl ClientBuilder {
             // A peer that takes no bytes, or is gone (tcp(7)).
             .tcp_user_timeout(self.timeout)
             .tcp_keepalive(self.timeout);
-        let certificates = match &self.ca_file {
-            Some(path) => read_certificates(path)?,
-            None => Vec::new(),
-        };
-        builder = if base.scheme() == "https" || (socket.is_none() && proxy_has_tls()) {
-            builder.tls_certs_merge(certificates)
-        } else {
-            // No certificate is verified: those of the system need not be read.
-            builder.tls_certs_only(certificates)
-        };
-        let name = match &socket {
-            Some(path) => format!("unix:{}", path.display()),
-            None => base.as_str().trim_end_matches('/').to_owned(),
-        };
+        let verified = base.scheme() == "https" || (socket.is_none() && proxy_has_tls());
+        let tls = tls::configuration(verified, self.ca_file.as_deref())?;
+        builder = builder.tls_backend_preconfigured(tls);
+        let name = server_name(&self.address)?;
         let local = socket.is_some();
         if let Some(path) = socket {
             builder = builder.unix_socket(path).no_proxy();
@@ -134,8 +130,18 @@ impl ClientBuilder {
             local,
             name,
             timeout: self.timeout,
+            upload_token: None,
         })
     }
+}
+
+/// The value of a header that is shown nowhere.
+fn secret(text: &str) -> Result<header::HeaderValue, ClientError> {
+    let mut value = header::HeaderValue::from_str(text).map_err(|_| {
+        ClientError::Setup("the token holds characters that no header may".to_owned())
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl Client {
@@ -158,6 +164,22 @@ impl Client {
         }
     }
 
+    /// The same client with the delete token of an upload (or its manage key), beside the secret
+    /// that it has.
+    ///
+    /// # Errors
+    /// The token holds characters that no header may.
+    pub fn with_upload_token(&self, token: &Token) -> Result<Client, ClientError> {
+        let mut client = self.clone();
+        client.upload_token = Some(secret(&token.0)?);
+        Ok(client)
+    }
+
+    /// The address of the server as messages name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The address of a resource, given the segments of its path.
     pub(super) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -169,11 +191,11 @@ impl Client {
     }
 
     pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
-        self.http.request(method, url)
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
+        let request = self.http.request(method, url);
+        match &self.upload_token {
+            Some(token) => request.header(UPLOAD_TOKEN, token.clone()),
+            None => request,
+        }
     }
 
     /// Whether the server is at a unix socket, where no kernel notices a peer that takes nothing.
@@ -241,21 +263,13 @@ impl Client {
                 Some(to) => format!("it has moved to {to}: name that server"),
                 None => "it has moved".to_owned(),
             };
-            let code = None;
-            return Err(ClientError::Refused {
-                status,
-                code,
-                detail,
-            });
+            return Err(Problem::local(status, detail).into());
         }
+        let headers = response.headers().clone();
         // An error while the reason is read is not the reason.
         let body = self.read(&mut response, PROBLEM_LIMIT).await;
-        let (code, detail) = explain(status, &body.unwrap_or_default().0);
-        Err(ClientError::Refused {
-            status,
-            code,
-            detail,
-        })
+        let (body, _) = body.unwrap_or_default();
+        Err(Problem::read(status, &headers, &body).into())
     }
 
     /// The body, up to `limit` bytes, and whether that is all.
@@ -276,110 +290,12 @@ impl Client {
     }
 }
 
-/// The reason in an error's body: the `code` and the `detail` of a problem document, else its own
-/// text on one line.
-fn explain(status: StatusCode, body: &[u8]) -> (Option<String>, String) {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    let code = json.as_ref().and_then(|json| json["code"].as_str());
-    let code = code.map(str::to_owned);
-    let detail = json.as_ref().and_then(|json| json["detail"].as_str());
-    let text = detail.map_or_else(|| String::from_utf8_lossy(body), Into::into);
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    // Control characters could command the terminal.
-    let shown: String = line
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(SHOWN_LIMIT)
-        .collect();
-    if shown.is_empty() || (detail.is_none() && shown.starts_with('<')) {
-        let reason = status.canonical_reason().unwrap_or("without a word");
-        return (code, reason.to_owned());
-    }
-    (code, shown)
-}
-
-fn parse_address(address: &str) -> Result<(Url, Option<PathBuf>), ClientError> {
-    if let Some(path) = address.strip_prefix("unix:") {
-        if !path.starts_with('/') {
-            let reason = format!("{address:?} is not of the form unix:/PATH");
-            return Err(ClientError::Address(reason));
-        }
-        let base = Url::parse("http://localhost/").expect("it is a URL");
-        return Ok((base, Some(PathBuf::from(path))));
-    }
-    let full = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    };
-    let url = Url::parse(&full).ok();
-    if let Some(url) = &url
-        && (!url.username().is_empty() || url.password().is_some())
-    {
-        let reason = "the server's address holds a secret: give that as WHARF_TOKEN or in a file";
-        return Err(ClientError::Address(reason.to_owned()));
-    }
-    let usable = |url: &Url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.has_host()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    };
-    url.filter(usable).map(|url| (url, None)).ok_or_else(|| {
-        // Half a URL may hold a secret as well.
-        let shown = address.rsplit('@').next().unwrap_or_default();
-        ClientError::Address(format!(
-            "{shown:?} is not an address such as http://HOST:PORT, https://HOST or unix:/PATH"
-        ))
-    })
-}
-
-/// Whether the environment names a proxy for `http` that is itself asked over TLS.
-fn proxy_has_tls() -> bool {
-    let names = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-    let mut values = names.iter().filter_map(std::env::var_os);
-    values.any(|value| value.as_encoded_bytes().starts_with(b"https:"))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<Certificate>, ClientError> {
-    let pem = std::fs::read(path).map_err(|error| ClientError::file(path, error))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(ClientError::Setup(format!(
-            "there are no PEM certificates in {}",
-            path.display()
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
-        let base = |text: &str| parse_address(text).map(|(url, _)| url.to_string());
-        assert_eq!(base("localhost:8080").unwrap(), "http://localhost:8080/");
-        assert_eq!(base("https://a.example/w").unwrap(), "https://a.example/w");
-        assert_eq!(base("[::1]:81").unwrap(), "http://[::1]:81/");
-        let (_, socket) = parse_address("unix:/run/wharf.sock").unwrap();
-        assert_eq!(socket, Some(PathBuf::from("/run/wharf.sock")));
-        for bad in [
-            "",
-            "ftp://a",
-            "http://",
-            "unix:run",
-            "http://a/?b",
-            "http://a/#b",
-        ] {
-            let error = base(bad).unwrap_err().to_string();
-            assert!(error.contains(&format!("{bad:?}")), "{error}");
-        }
-        for secret in ["http://u:hush@a", "hush@a", "ftp://u:hush@a/"] {
-            let error = base(secret).unwrap_err().to_string();
-            assert!(!error.contains("hush"), "{error}");
-        }
+    fn a_token_is_not_shown() {
         assert_eq!(format!("{:?}", Token::new("hush")), "***");
     }
 
@@ -391,14 +307,5 @@ mod tests {
             url.as_str(),
             "http://a.example/w/download/a%20b%2F%C3%A9%3F%23.txt"
         );
-    }
-
-    #[test]
-    fn refusals_are_one_line() {
-        let detail = |body: &str| explain(StatusCode::BAD_GATEWAY, body.as_bytes()).1;
-        assert_eq!(detail("{\"detail\":\"no\\nroom\"}"), "no room");
-        assert_eq!(detail("a\r\n\u{1b}[31mb"), "a [31mb");
-        assert_eq!(detail("<html>"), "Bad Gateway");
-        assert_eq!(detail(""), "Bad Gateway");
     }
 }

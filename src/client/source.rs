@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::sync::mpsc;
 
 use super::{ClientError, blocking};
@@ -31,7 +33,9 @@ pub(super) enum FileSource {
     Regular(PathBuf, Stamp),
     /// Something that is read to its end: a pipe, a device, a reader. The lock is never held; it
     /// lets the form be shared between threads, as a request has to be.
-    Stream(PathBuf, Mutex<Box<dyn Read + Send>>),
+    Reader(PathBuf, Mutex<Box<dyn Read + Send>>),
+    /// Blocks that a task makes. The lock is as above.
+    Stream(PathBuf, Mutex<BoxStream<'static, io::Result<Bytes>>>),
 }
 
 /// Tells whether a file was changed since.
@@ -62,7 +66,7 @@ impl FilePart {
         let source = if metadata.is_file() && !unsized_file {
             FileSource::Regular(path, Stamp::of(&metadata))
         } else {
-            FileSource::Stream(path, Mutex::new(Box::new(file)))
+            FileSource::Reader(path, Mutex::new(Box::new(file)))
         };
         Ok(Self::new(source, name))
     }
@@ -70,7 +74,17 @@ impl FilePart {
     /// The content of a reader, to its end, sent as a file of this name. It is read on a thread of
     /// its own.
     pub fn reader(name: &str, reader: impl Read + Send + 'static) -> Self {
-        let source = FileSource::Stream(PathBuf::from(name), Mutex::new(Box::new(reader)));
+        let source = FileSource::Reader(PathBuf::from(name), Mutex::new(Box::new(reader)));
+        Self::new(source, name.as_bytes().to_vec())
+    }
+
+    /// The blocks of a stream, to its end, sent as a file of this name. An error of it breaks the
+    /// upload off, and nothing is stored.
+    pub fn stream(
+        name: &str,
+        stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Self {
+        let source = FileSource::Stream(PathBuf::from(name), Mutex::new(stream.boxed()));
         Self::new(source, name.as_bytes().to_vec())
     }
 
@@ -114,7 +128,7 @@ impl FilePart {
     pub fn size(&self) -> Option<u64> {
         match &self.source {
             FileSource::Regular(_, stamp) => Some(stamp.size),
-            FileSource::Stream(..) => None,
+            FileSource::Reader(..) | FileSource::Stream(..) => None,
         }
     }
 
@@ -148,7 +162,8 @@ impl Stamp {
 /// The blocks of one file.
 pub(super) enum FileBlocks {
     Regular(Regular),
-    Stream(PathBuf, mpsc::Receiver<io::Result<Bytes>>),
+    Reader(PathBuf, mpsc::Receiver<io::Result<Bytes>>),
+    Stream(PathBuf, BoxStream<'static, io::Result<Bytes>>),
 }
 
 /// A regular file being read.
@@ -182,7 +197,12 @@ impl FileBlocks {
                 regular.check()?;
                 Ok(FileBlocks::Regular(regular))
             }
-            FileSource::Stream(path, reader) => {
+            FileSource::Stream(path, stream) => {
+                let stream = stream.into_inner();
+                let stream = stream.unwrap_or_else(|poisoned| poisoned.into_inner());
+                Ok(FileBlocks::Stream(path, stream))
+            }
+            FileSource::Reader(path, reader) => {
                 let reader = reader
                     .into_inner()
                     .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -192,7 +212,7 @@ impl FileBlocks {
                 thread
                     .spawn(move || read_all(reader, block, &sender))
                     .map_err(|error| ClientError::file(&path, error))?;
-                Ok(FileBlocks::Stream(path, receiver))
+                Ok(FileBlocks::Reader(path, receiver))
             }
         }
     }
@@ -204,11 +224,14 @@ impl FileBlocks {
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         match self {
             FileBlocks::Regular(regular) => blocking(|| regular.next()),
-            FileBlocks::Stream(path, receiver) => match receiver.recv().await {
-                Some(Ok(block)) => Ok(Some(block)),
-                Some(Err(error)) => Err(ClientError::file(path, error)),
-                None => Ok(None),
-            },
+            FileBlocks::Reader(path, receiver) => {
+                let block = receiver.recv().await.transpose();
+                block.map_err(|error| ClientError::file(path, error))
+            }
+            FileBlocks::Stream(path, stream) => {
+                let block = stream.next().await.transpose();
+                block.map_err(|error| ClientError::file(path, error))
+            }
         }
     }
 }
@@ -271,7 +294,9 @@ fn read_all(mut reader: impl Read, block: usize, sender: &mpsc::Sender<io::Resul
 impl std::fmt::Debug for FilePart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let path: &Path = match &self.source {
-            FileSource::Regular(path, _) | FileSource::Stream(path, _) => path,
+            FileSource::Regular(path, _)
+            | FileSource::Reader(path, _)
+            | FileSource::Stream(path, _) => path,
         };
         f.debug_struct("FilePart")
             .field("path", &path)

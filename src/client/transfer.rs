@@ -1,5 +1,6 @@
 //! The body of a download as one stream, over as many connections as it takes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
@@ -7,7 +8,6 @@ use bytes::{Buf as _, Bytes};
 use reqwest::{Method, Response, StatusCode, Url, header};
 
 use super::{Client, ClientError, Progress};
-use crate::form::{Boundary, ContentTypeError};
 
 /// The pause before the first reconnection, doubled each time, and the longest.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(250);
@@ -17,10 +17,10 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// A representation being read. Where a connection breaks, another goes on at that byte (RFC 9110
 /// sections 13.1.5 and 14.2), as long as the representation is the same.
-pub(super) struct Transfer<'a> {
-    client: &'a Client,
+pub(super) struct Transfer {
+    client: Client,
     url: Url,
-    progress: &'a dyn Progress,
+    progress: Arc<dyn Progress>,
     /// The pauses before the reconnections that may still fail in a row without a new byte.
     delays: ExponentialBackoff,
     /// Makes them anew after a new byte.
@@ -41,30 +41,47 @@ pub(super) struct Transfer<'a> {
 
 /// The next event of a transfer.
 pub(super) enum Next {
-    /// The next bytes of the form.
+    /// The next bytes.
     Bytes(Bytes),
-    /// Another form begins, under this boundary: all bytes before are void.
-    Restarted(Boundary),
-    /// The form is complete.
+    /// Another representation begins: all bytes before are void.
+    Restarted,
+    /// It is complete.
     End,
 }
 
-impl<'a> Transfer<'a> {
-    /// Asks for `url`. The boundary of the form that comes is the second of the two.
+impl Transfer {
+    /// Asks for `url`. A server that refuses for now and says for how long is asked again then; one
+    /// that cannot be reached is not.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
     pub async fn begin(
-        client: &'a Client,
+        client: Client,
         url: Url,
         retries: u32,
-        progress: &'a dyn Progress,
-    ) -> Result<(Self, Boundary), ClientError> {
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self, ClientError> {
         let policy = ExponentialBuilder::new()
             .with_min_delay(MIN_RETRY_DELAY)
             .with_max_delay(MAX_RETRY_DELAY)
             .with_max_times(retries as usize);
-        let answer = client
-            .send(client.request(Method::GET, url.clone()))
-            .await?;
-        let response = client.accepted(answer).await?;
+        let mut delays = policy.build();
+        let response = loop {
+            let answer = client
+                .send(client.request(Method::GET, url.clone()))
+                .await?;
+            let error = match client.accepted(answer).await {
+                Ok(response) => break response,
+                Err(error) => error,
+            };
+            let asked = asked_pause(&error).filter(|_| error.is_transient());
+            let (Some(asked), Some(delay)) = (asked, delays.next()) else {
+                return Err(error);
+            };
+            let wait = delay.max(asked);
+            progress.retry(&error, 0, wait);
+            tokio::time::sleep(wait).await;
+        };
         let mut transfer = Transfer {
             client,
             url,
@@ -78,11 +95,21 @@ impl<'a> Transfer<'a> {
             farthest: 0,
             skip: 0,
         };
-        let boundary = transfer.take_over()?;
-        Ok((transfer, boundary))
+        transfer.take_over();
+        Ok(transfer)
     }
 
-    /// The length of the form in bytes, where it is known.
+    /// A field of the head of the representation that comes.
+    pub fn header(&self, name: &str) -> Option<&header::HeaderValue> {
+        self.response.headers().get(name)
+    }
+
+    /// How many bytes of the representation were given out.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The length of the representation in bytes, where it is known.
     pub fn len(&self) -> Option<u64> {
         self.len
     }
@@ -155,7 +182,6 @@ impl<'a> Transfer<'a> {
                     continue;
                 }
             };
-            pause = retry_after(&answer);
             if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 // More bytes have come than the form has now.
                 self.etag = None;
@@ -163,7 +189,10 @@ impl<'a> Transfer<'a> {
             }
             match self.client.accepted(answer).await {
                 Ok(answer) => return self.resume(answer),
-                Err(next) => error = next,
+                Err(next) => {
+                    pause = asked_pause(&next).unwrap_or_default();
+                    error = next;
+                }
             }
         }
     }
@@ -189,19 +218,16 @@ impl<'a> Transfer<'a> {
         }
         self.at = 0;
         self.skip = 0;
-        let boundary = self.take_over()?;
-        Ok(Some(Next::Restarted(boundary)))
+        self.take_over();
+        Ok(Some(Next::Restarted))
     }
 
     /// Takes the response for the whole of a representation.
-    fn take_over(&mut self) -> Result<Boundary, ClientError> {
+    fn take_over(&mut self) {
         let headers = self.response.headers();
         let strong = |etag: &&header::HeaderValue| etag.as_bytes().starts_with(b"\"");
         self.etag = headers.get(header::ETAG).filter(strong).cloned();
         self.len = self.response.content_length();
-        let content_type = headers.get(header::CONTENT_TYPE);
-        let content_type = content_type.ok_or(ContentTypeError::NotFormData)?;
-        Ok(Boundary::from_content_type(content_type.as_bytes())?)
     }
 }
 
@@ -211,11 +237,10 @@ fn first_byte(value: &[u8]) -> Option<u64> {
     range.split('-').next()?.parse().ok()
 }
 
-/// The pause that a server asks for, in seconds, up to a limit.
-fn retry_after(answer: &Response) -> Duration {
-    let value = answer.headers().get(header::RETRY_AFTER);
-    let seconds = value.and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(0)).min(MAX_RETRY_AFTER)
+/// The pause that a server asks for with its refusal, up to a limit.
+fn asked_pause(refusal: &ClientError) -> Option<Duration> {
+    let asked = refusal.problem()?.retry_after?;
+    Some(asked.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]

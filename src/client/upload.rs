@@ -9,7 +9,7 @@ use reqwest::{Body, Method, Url, header};
 use serde_json::Value;
 
 use super::body::{FormBody, FormPiece, Sent, lock};
-use super::{Client, ClientError, FilePart, NoProgress, Progress};
+use super::{Client, ClientError, FilePart, Lifetime, NoProgress, Progress, UploadRecord};
 use crate::form::{self, Boundary};
 use crate::model::UploadId;
 
@@ -61,17 +61,27 @@ impl Upload {
         self
     }
 
-    /// How long the server keeps it: `90s`, `15m`, `12h`, `7d`, seconds, or `never`.
+    /// How long the server keeps it; otherwise as long as its settings say.
     #[must_use]
-    pub fn expires_in(mut self, span: &str) -> Self {
-        self.options.push(("expires_in", span.to_owned()));
-        self
+    pub fn lifetime(self, lifetime: Lifetime) -> Self {
+        let (name, value) = lifetime.option();
+        self.option(name, value)
     }
 
-    /// How many complete downloads there may be.
+    /// How many complete downloads of each file there may be.
     #[must_use]
-    pub fn max_downloads(mut self, count: u64) -> Self {
-        self.options.push(("max_downloads", count.to_string()));
+    pub fn max_downloads(self, count: u64) -> Self {
+        self.option("max_downloads", count.to_string())
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn title(self, title: &str) -> Self {
+        self.option("title", title.to_owned())
+    }
+
+    fn option(mut self, name: &'static str, value: String) -> Self {
+        self.options.push((name, value));
         self
     }
 
@@ -134,17 +144,25 @@ fn add(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
 }
 
 impl Client {
-    /// Sends a form to `/upload`, with its exact `Content-Length` where all files are regular
-    /// ones. Answers with the server's object; from a server that does not answer with JSON, with
-    /// its text.
+    /// Stores a form, all of it or nothing.
     ///
     /// When it fails nothing is stored, unless the connection broke after the last byte: then the
     /// server may have stored it and could not say so.
     ///
     /// # Errors
     /// A file cannot be read or has changed since it was named, the server cannot be reached, is
-    /// silent, or refuses.
-    pub async fn upload(&self, upload: Upload) -> Result<Value, ClientError> {
+    /// silent, refuses, or is none of wharf's.
+    pub async fn upload(&self, upload: Upload) -> Result<UploadRecord, ClientError> {
+        UploadRecord::from_json(self.send_form(upload).await?)
+    }
+
+    /// Sends a form to `/upload` of any server, with its exact `Content-Length` where all files are
+    /// regular ones. Answers with the server's JSON; where it does not answer with that, with its
+    /// text, or null where there is none.
+    ///
+    /// # Errors
+    /// As those of [`upload`](Self::upload), but that any answer will do.
+    pub async fn send_form(&self, upload: Upload) -> Result<Value, ClientError> {
         let id = UploadId::generate().map_err(|error| ClientError::Setup(error.to_string()))?;
         let boundary = Boundary::new(&format!("wharf-{id}"))?;
         let mut url = self.url(&["upload"]);

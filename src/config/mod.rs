@@ -15,5 +15,5 @@ pub use listen::ListenAddress;
 pub use load::{
     ConfigError, GivenSettings, Loaded, ReadFile, SettingOrigin, SettingValue, unknown_variables,
 };
-pub use settings::{SETTINGS, Setting, SettingKind, SettingShape, find};
+pub use settings::{SETTINGS, SHARING, STORAGE, Setting, SettingKind, SettingShape, find};
 pub use typed::Config;

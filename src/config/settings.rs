@@ -142,8 +142,10 @@ pub fn find(key: &str) -> Option<&'static Setting> {
 pub const ACCESS: &str = "Access";
 
 const NETWORK: &str = "Network";
-const STORAGE: &str = "Storage";
-const SHARING: &str = "Several instances";
+/// The heading of the settings that say where uploads are.
+pub const STORAGE: &str = "Storage";
+/// The heading of the settings that instances with one store have in common.
+pub const SHARING: &str = "Several instances";
 const EXPIRY: &str = "Names and expiry";
 const LIMITS: &str = "Limits";
 const RUNNING: &str = "Running and logging";

@@ -38,13 +38,14 @@ fn text_fields_and_files_in_one_command() {
     assert_eq!(upload["files"][1]["name"], "part3.json");
 
     let text = Wharf::of(&server).done(&["upload", "part1.txt"]);
-    let id = text.lines().next().unwrap();
+    let id = text.trim_end().rsplit(' ').next().unwrap();
+    let link = server.url(&format!("/uploads/{id}"));
+    assert_eq!(text.lines().next(), Some(link.as_str()), "{text}");
     assert!(
-        text.contains(&server.url(&format!("/files/{id}/part1.txt"))),
+        text.contains(&format!("delete it: wharf delete {id}\n")),
         "{text}"
     );
-    assert!(text.contains("delete token: "), "{text}");
-    let quiet = Wharf::of(&server).done(&["upload", "-q", "-F", "only=text"]);
+    let quiet = Wharf::of(&server).done(&["upload", "--print", "id", "-F", "only=text"]);
     let shown: Value = server.get(&format!("/uploads/{}", quiet.trim_end())).json();
     assert_eq!(
         (&shown["fields"]["only"][0], &shown["files"]),
@@ -78,10 +79,15 @@ fn type_name_field_and_options_are_set_by_hand() {
         "7d",
         "--max-downloads",
         "3",
+        "--title",
+        "Notes of mine",
     ];
     let upload_2 = upload(&more);
     assert_eq!(upload_2["files"][0]["field"], "file1");
-    assert_eq!(upload_2["max_downloads"], 3);
+    assert_eq!(
+        (&upload_2["max_downloads"], &upload_2["title"]),
+        (&json!(3), &json!("Notes of mine"))
+    );
     assert!(upload_2["expires_at"].is_string());
     for (args, part) in [
         (&["--type", "text plain"][..], "text plain"),
@@ -91,15 +97,28 @@ fn type_name_field_and_options_are_set_by_hand() {
         (&["--max-downloads", "0"], "max-downloads"),
         (&["--name", "x", "notes"], "--name is for one file"),
         (&["-", "-"], "standard input can be sent once"),
+        (&["--expires-in", "soon"], "\"soon\""),
+        (&["--expires-at", "7d"], "2026-12-31T18:00:00Z"),
+        (
+            &["--expires-in", "7d", "--expires-at", "2030-12-31T18:00:00Z"],
+            "cannot be used with",
+        ),
+        (
+            &["--print", "all"],
+            "[possible values: url, id, token, json]",
+        ),
     ] {
         let said = Wharf::of(&server).run(&[&["upload", "notes"], args].concat());
         assert_eq!(said.code, Some(2), "{args:?}: {said:?}");
         assert!(said.err.contains(part), "{args:?}: {said:?}");
     }
-    let refused = Wharf::of(&server).run(&["upload", "notes", "--expires-in", "soon"]);
+    let until = upload(&["--expires-at", "2030-12-31T18:00:00+01:00"]);
+    assert_eq!(until["expires_at"], "2030-12-31T17:00:00.000Z");
+    let refused =
+        Wharf::of(&server).run(&["upload", "notes", "--expires-at", "2020-01-01T00:00:00Z"]);
     assert_eq!(refused.code, Some(1));
     assert!(
-        refused.err.contains("400") && refused.err.contains("\"soon\""),
+        refused.err.contains("400") && refused.err.contains("2020-01-01"),
         "{refused:?}"
     );
 }
@@ -189,10 +208,14 @@ fn uploads_are_listed_shown_and_deleted() {
         list(&["-q", "--all"]).lines().collect::<Vec<_>>(),
         newest(5)
     );
-    assert!(
-        list(&[]).lines().next().unwrap().ends_with("1 B  f4.txt"),
-        "{}",
-        list(&[])
+    let table = list(&[]);
+    let mut lines = table.lines();
+    let header: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(header, ["ID", "CREATED", "EXPIRES", "SIZE", "LEFT", "NAME"]);
+    let first: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    assert_eq!(
+        (first[0], &first[2..]),
+        (ids[4].0.as_str(), &["never", "1", "B", "-", "f4.txt"][..])
     );
     let lines = list(&["--json", "--limit", "1"]);
     let first: Value = serde_json::from_str(&lines).unwrap();
@@ -208,14 +231,17 @@ fn uploads_are_listed_shown_and_deleted() {
     );
 
     let code = |said: Said| said.code;
+    // Who has kept no token.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = || {
+        let wharf = Wharf::of(&server);
+        wharf.env("XDG_STATE_HOME", elsewhere.path().to_str().unwrap())
+    };
     let delete = |token: &str, ids: &[&str]| {
-        let wharf = Wharf::of(&server).env("WHARF_TOKEN", token);
+        let wharf = stranger().env("WHARF_TOKEN", token);
         wharf.run(&[&["delete"], ids].concat())
     };
-    assert_eq!(
-        code(Wharf::of(&server).run(&["delete", &ids[0].0])),
-        Some(4)
-    );
+    assert_eq!(code(stranger().run(&["delete", &ids[0].0])), Some(4));
     let wrong = delete("nope", &[&ids[0].0]);
     assert_eq!(wrong.code, Some(5), "{wrong:?}");
     assert!(wrong.err.contains("was not there"), "{wrong:?}");
@@ -259,7 +285,7 @@ fn a_file_of_any_size_takes_the_same_memory_both_ways() {
     for args in [
         &["upload", "-q", "sparse.bin"][..],
         &["upload", "-q", "sparse.bin", "--chunk", "4MiB"],
-        &["download", "-q", "sparse.bin", "-o", "out"],
+        &["download", "-q", "sparse.bin", "-d", "out"],
     ] {
         let peak = peak(&server, args);
         assert!(peak < MEMORY, "{args:?} took {peak} KiB");

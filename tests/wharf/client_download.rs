@@ -23,13 +23,12 @@ fn stored() -> (Server, String, Vec<u8>) {
 fn a_whole_form_comes_back() {
     let (server, id, content) = stored();
     let out = server.dir().join("out");
-    std::fs::create_dir(&out).unwrap();
-    let said = Wharf::of(&server).done(&["download", &id, "-o", "out"]);
+    let said = Wharf::of(&server).done(&["download", &id, "-d", "out"]);
     assert_eq!(said, "out/big file.bin\nout/small.txt\n");
     assert_eq!(entries(&out), ["big file.bin", "small.txt"]);
     assert!(std::fs::read(out.join("big file.bin")).unwrap() == content);
 
-    let said = Wharf::of(&server).run(&["download", &id, "-o", "out", "-f", "--json", "--fields"]);
+    let said = Wharf::of(&server).run(&["download", &id, "-d", "out", "-f", "--json", "--fields"]);
     let lines: Vec<Value> = said
         .out
         .lines()
@@ -46,7 +45,7 @@ fn a_whole_form_comes_back() {
         lines[2],
         json!({"fields": {"name": ["tony bai"], "age": ["23"]}})
     );
-    let said = Wharf::of(&server).done(&["download", &id, "-o", "out", "-fq"]);
+    let said = Wharf::of(&server).done(&["download", &id, "-d", "out", "-fq"]);
     assert_eq!(said, "");
 }
 
@@ -123,15 +122,87 @@ fn what_is_there_is_kept_unless_forced() {
 fn a_directory_that_is_none_is_named_before_anything_is_asked() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "x").unwrap();
-    for (target, reason) in [("nowhere", "No such file"), ("file", "Not a directory")] {
+    std::fs::create_dir(dir.path().join("folder")).unwrap();
+    let download = |args: &[&str]| {
         let wharf = Wharf::at(dir.path()).env("WHARF_URL", "http://127.0.0.1:1");
-        let said = wharf.run(&["download", "x", "-o", target]);
-        assert_eq!(said.code, Some(1));
-        assert!(
-            said.err.contains(&format!("{target}: {reason}")),
-            "{said:?}"
-        );
+        wharf.run(&[&["download", "x"], args].concat())
+    };
+    for (args, reason) in [
+        (["-d", "file"], "file: Not a directory"),
+        (["-d", "file/x"], "file/x: Not a directory"),
+        (["-o", "folder"], "folder is no path of a file"),
+        (["-o", "nowhere/x"], "nowhere: No such file"),
+        (["-o", "folder/.."], "folder/.. is no path of a file"),
+    ] {
+        let said = download(&args);
+        assert_eq!(said.code, Some(1), "{args:?}: {said:?}");
+        assert!(said.err.contains(reason), "{args:?}: {said:?}");
     }
+    // One that is missing is made when there is something to put into it.
+    assert_eq!(download(&["-d", "a/b"]).code, Some(6));
+    assert_eq!(entries(dir.path()), ["file", "folder"]);
+}
+
+#[test]
+fn one_file_goes_to_a_path_of_its_own() {
+    let (server, id, content) = stored();
+    let get = |args: &[&str]| Wharf::of(&server).run(&[&["get"], args].concat());
+    let said = get(&[&format!("{id}/big file.bin"), "-o", "odd:name.bin"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "odd:name.bin\n"));
+    assert!(std::fs::read(server.dir().join("odd:name.bin")).unwrap() == content);
+    let said = get(&["small.txt", "-o", "odd:name.bin"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("odd:name.bin exists already"), "{said:?}");
+    assert_eq!(
+        get(&["small.txt", "-o", "odd:name.bin", "-f"]).code,
+        Some(0)
+    );
+    assert_eq!(
+        std::fs::read(server.dir().join("odd:name.bin")).unwrap(),
+        b"small"
+    );
+    // Of several files none is left there.
+    let said = get(&[&id, "-o", "several"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("more than one file"), "{said:?}");
+    let left = entries(server.dir());
+    assert!(!left.contains(&"several".to_owned()), "{left:?}");
+    assert!(
+        left.iter().all(|name| !name.starts_with(".wharf-")),
+        "{left:?}"
+    );
+    assert_eq!(get(&[&id, "-o", "x", "-d", "y"]).code, Some(2));
+}
+
+#[test]
+fn a_link_is_a_name() {
+    let (server, id, content) = stored();
+    let elsewhere = tempfile::tempdir().unwrap();
+    // Whatever server is the usual one, the link says which is meant: it gets no secret of that one.
+    let wharf = || {
+        let wharf = Wharf::at(elsewhere.path()).env("WHARF_URL", "http://127.0.0.1:1");
+        wharf.env("WHARF_TOKEN", "hush")
+    };
+    let file = format!("/files/{id}/big%20file.bin?inline=1");
+    for path in [format!("/uploads/{id}"), format!("/download/{id}"), file] {
+        let link = server.url(&path);
+        wharf().done(&["download", &link, "-d", "out", "-f"]);
+        let out = elsewhere.path().join("out");
+        assert!(
+            std::fs::read(out.join("big file.bin")).unwrap() == content,
+            "{link}"
+        );
+        let expected = if path.starts_with("/files") { 1 } else { 2 };
+        assert_eq!(entries(&out).len(), expected, "{link}");
+        std::fs::remove_dir_all(out).unwrap();
+    }
+    let links = [
+        server.url(&format!("/uploads/{id}")),
+        "http://127.0.0.1:1/uploads/x".to_owned(),
+    ];
+    let said = wharf().run(&["download", &links[0], &links[1]]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(!server.log().contains("bad-secret"), "{}", server.log());
 }
 
 #[test]

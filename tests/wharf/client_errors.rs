@@ -170,8 +170,9 @@ fn no_server_is_named() {
         &["list"],
         &["show", "a"],
         &["delete", "a"],
+        &["update", "a", "--title", "b"],
     ] {
-        let args = [args, &["--from", "127.0.0.1:1"]].concat();
+        let args = [args, &["-s", "127.0.0.1:1"]].concat();
         let said = Wharf::at(dir.path()).run(&args);
         assert_eq!(said.code, Some(6), "{args:?}: {said:?}");
         let expected =

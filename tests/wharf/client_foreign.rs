@@ -138,7 +138,7 @@ fn names_from_a_server_stay_in_the_directory() {
     std::fs::write(&victim, "untouched").unwrap();
     std::os::unix::fs::symlink(&victim, dir.join("link")).unwrap();
     let wharf = || Wharf::at(root.path()).env("WHARF_URL", &server.address);
-    let said = wharf().run(&["download", "hostile", "-o", "a/b/c"]);
+    let said = wharf().run(&["download", "hostile", "-d", "a/b/c"]);
     assert_eq!(said.code, Some(3));
     assert!(said.err.contains("a/b/c/link exists already"), "{said:?}");
     let long = format!("{}l.txt", "long ".repeat(39));
@@ -167,7 +167,7 @@ fn names_from_a_server_stay_in_the_directory() {
             .unwrap()
             .is_symlink()
     );
-    let said = wharf().run(&["download", "hostile", "-o", "a/b/c", "--force"]);
+    let said = wharf().run(&["download", "hostile", "-d", "a/b/c", "--force"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(entries(&dir), expected);
     assert!(

@@ -306,7 +306,10 @@ fn what_is_left_of_the_form_before_is_said() {
 fn a_listing_ends_with_its_reader_and_goes_nowhere_twice() {
     let dir = tempfile::tempdir().unwrap();
     let page = |n: u64| {
-        let body = format!("{{\"uploads\":[{{\"id\":\"u{n}\"}}],\"next\":\"c{n}\"}}");
+        let upload =
+            format!("\"id\":\"u{n}\",\"url\":\"x\",\"created_at\":\"2026-01-01T00:00:00Z\"");
+        let body =
+            format!("{{\"uploads\":[{{{upload}}}],\"next\":\"c{n}\",\"next_cursor\":\"c{n}\"}}");
         answer("200 OK", "Connection: close\r\n", &body, body.len())
     };
     let wharf = |url: &str| Wharf::at(dir.path()).env("WHARF_URL", url);
@@ -363,4 +366,31 @@ fn what_is_kept_of_an_endless_form_has_a_limit() {
         );
         assert_eq!(entries(dir.path()), [""; 0]);
     }
+}
+
+#[test]
+fn a_server_that_asks_for_time_is_given_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = answer("200 OK", "", &form("one", "two"), 999);
+    let busy = |headers: &str| answer("503 Service Unavailable", headers, "busy", 999);
+    let run = |answers: Vec<Vec<u8>>, args: &[&str]| {
+        let url = scripted(answers);
+        let wharf = Wharf::at(dir.path()).env("WHARF_URL", &url);
+        wharf.run(&[&["download", "x", "-f"], args].concat())
+    };
+    let before = std::time::Instant::now();
+    let said = run(vec![busy("Retry-After: 1\r\n"), whole.clone()], &[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(before.elapsed() >= std::time::Duration::from_secs(1));
+    assert!(said.err.contains("trying again in 1s"), "{said:?}");
+    // One that says nothing of a later time is asked once, and nobody for ever.
+    let said = run(vec![busy(""), whole], &[]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let all = vec![busy("Retry-After: 0\r\n"); 3];
+    let said = run(all, &["--retries", "2"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err.contains("503 Service Unavailable: busy"),
+        "{said:?}"
+    );
 }

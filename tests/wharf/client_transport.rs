@@ -253,7 +253,7 @@ fn a_unix_socket_is_a_server() {
             .env("WHARF_URL", &address)
             .env("http_proxy", "http://127.0.0.1:1")
     };
-    let id = wharf().done(&["upload", "-q", "a.bin"]);
+    let id = wharf().done(&["upload", "--print", "id", "a.bin"]);
     let out = wharf().run(&["download", id.trim_end(), "-o", "-"]);
     assert!(out.bytes == content);
     assert_eq!(

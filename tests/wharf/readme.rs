@@ -43,6 +43,7 @@ fn run(command: &str, dir: &Path) -> String {
     let output = Command::new("bash")
         .args(["-ec", command])
         .env("PATH", &path)
+        .env("XDG_STATE_HOME", dir.join(".state"))
         .current_dir(dir)
         .output()
         .unwrap();

@@ -10,9 +10,9 @@ use std::time::Duration;
 use indicatif::{BinaryBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Output;
-use crate::cli::stderr::say;
 use crate::client::{ClientError, Progress, ReceivedFile};
 use crate::model::plain;
+use crate::model::units::format_duration;
 
 /// How often a second the bars are drawn.
 const RATE: u8 = 10;
@@ -21,7 +21,7 @@ const RATE: u8 = 10;
 /// that a person has to see. It keeps the list of complete files.
 pub struct Bars {
     bars: Option<Drawn>,
-    quiet: bool,
+    output: Output,
     /// The files that have come. The lock is held for the length of a call.
     received: Mutex<Complete>,
     sent: AtomicBool,
@@ -44,10 +44,10 @@ struct Drawn {
 
 impl Bars {
     pub fn new(output: Output) -> Arc<Self> {
-        let drawn = !output.quiet && io::stderr().is_terminal();
+        let drawn = !output.quiet && !output.json && io::stderr().is_terminal();
         Arc::new(Bars {
             bars: drawn.then(Drawn::new),
-            quiet: output.quiet,
+            output,
             received: Mutex::default(),
             sent: AtomicBool::new(false),
         })
@@ -80,8 +80,7 @@ impl Bars {
             Some(bars) => {
                 let _ = bars.multi.println(format!("wharf: {}", plain(text)));
             }
-            None if !self.quiet => say(text),
-            None => {}
+            None => self.output.note(text),
         }
     }
 }
@@ -189,9 +188,10 @@ impl Progress for Bars {
     }
 
     fn retry(&self, error: &ClientError, at: u64, wait: Duration) {
-        self.say(&format!(
-            "{error}; going on from byte {at} in {} ms",
-            wait.as_millis()
-        ));
+        let wait = format_duration(wait);
+        self.say(&match at {
+            0 => format!("{error}; trying again in {wait}"),
+            at => format!("{error}; going on from byte {at} in {wait}"),
+        });
     }
 }

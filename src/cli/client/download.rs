@@ -9,29 +9,28 @@ use serde_json::{Map, Value, json};
 
 use super::bars::Bars;
 use super::outcome::Outcome;
-use super::{Fetch, Output, interrupted, json_line, print};
-use crate::cli::stderr::say;
+use super::{Fetch, Output, Target, interrupted, json_line, print};
 use crate::client::{Client, Download, Downloaded, ReceivedFile};
 use crate::model::plain;
 
 pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
-    let to_stdout = fetch.output.as_os_str() == "-";
+    let to_stdout = matches!(fetch.target, Target::Stdout);
     if to_stdout && (output.json || fetch.fields) {
-        return Outcome::usage("standard output takes the file, and nothing beside it");
+        return output.usage("standard output takes the file, and nothing beside it");
     }
     let bars = Bars::new(output);
     let mut download = Download::all(fetch.names.iter().map(String::as_str))
         .replace(fetch.force)
         .retries(fetch.retries)
         .progress(bars.clone());
-    download = if to_stdout {
-        match io::stdout().as_fd().try_clone_to_owned() {
+    download = match &fetch.target {
+        Target::Directory(path) => download.to_directory(path),
+        Target::File(path) => download.to_file(path),
+        Target::Stdout => match io::stdout().as_fd().try_clone_to_owned() {
             // As it is: the standard library would look for lines in it.
             Ok(stdout) => download.to_writer(File::from(stdout)),
-            Err(error) => return Outcome::failed(&format!("standard output: {error}")),
-        }
-    } else {
-        download.to_directory(&fetch.output)
+            Err(error) => return output.failed_here(&format!("standard output: {error}")),
+        },
     };
     // Standard output needs no tidying up, and a write to a pipe without a reader is interrupted by
     // no signal but one that ends the process.
@@ -47,8 +46,7 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
             bars.clear();
             let done = bars.received();
             print_files(&done, output, fetch.fields || to_stdout);
-            say(&format!("interrupted; {}", count(done.len())));
-            return Outcome::Interrupted;
+            return output.interrupted(&format!("interrupted; {}", count(done.len())));
         }
     };
     bars.clear();
@@ -57,9 +55,9 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
         Err(error) => {
             let done = bars.received();
             print_files(&done, output, fetch.fields || to_stdout);
-            let outcome = Outcome::of(&error).after(!done.is_empty());
+            let outcome = output.failed(&error).after(!done.is_empty());
             if outcome == Outcome::Partly {
-                say(&count(done.len()));
+                output.note(&count(done.len()));
             }
             outcome
         }
@@ -86,13 +84,16 @@ fn report(downloaded: &Downloaded, fields: bool, to_stdout: bool, output: Output
         outcome = print(json_line(&line).as_bytes());
     }
     for failure in &downloaded.failures {
-        outcome = Outcome::of(failure);
+        outcome = output.failed(failure);
     }
     for file in &downloaded.outdated {
         let path = shown(file.path.as_deref());
-        say(&format!(
+        output.note(&format!(
             "{path} is of the form as it was before it changed on the server"
         ));
+    }
+    if downloaded.files.is_empty() && downloaded.failures.is_empty() && !fields {
+        output.note("it has no files; --fields prints its text fields");
     }
     outcome.after(!downloaded.files.is_empty())
 }

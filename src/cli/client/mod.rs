@@ -2,10 +2,14 @@
 
 pub mod args;
 mod bars;
+mod changes;
 mod download;
+mod kept;
+mod link;
 mod outcome;
 mod records;
 mod upload;
+mod words;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -14,10 +18,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::{Client, ClientError, DEFAULT_ADDRESS, Token};
+use crate::client::{Change, Client, ClientError, DEFAULT_ADDRESS, Lifetime, Token, server_name};
 use crate::model::plain_json;
 use crate::shutdown::{ignores_hangup, survive_file_limit};
 
+use link::Named;
 pub use outcome::Outcome;
 
 /// A command that asks a server.
@@ -31,6 +36,8 @@ pub enum ClientCommand {
     List(ServerArgs, usize),
     /// Show uploads.
     Show(ServerArgs, Vec<String>),
+    /// Change uploads.
+    Update(ServerArgs, Vec<String>, Change),
     /// Delete uploads.
     Delete(ServerArgs, Vec<String>),
     /// Have the index compared.
@@ -38,16 +45,21 @@ pub enum ClientCommand {
 }
 
 impl ClientCommand {
-    /// Whether only results are printed.
-    pub fn is_quiet(&self) -> bool {
+    fn server(&self) -> &ServerArgs {
         match self {
             ClientCommand::Upload(server, _)
             | ClientCommand::Download(server, _)
             | ClientCommand::List(server, _)
             | ClientCommand::Show(server, _)
+            | ClientCommand::Update(server, ..)
             | ClientCommand::Delete(server, _)
-            | ClientCommand::Reindex(server) => server.output.quiet,
+            | ClientCommand::Reindex(server) => server,
         }
+    }
+
+    /// Tells people something beside the result, where they want to know.
+    pub fn note(&self, what: &str) {
+        self.server().output.note(what);
     }
 }
 
@@ -68,6 +80,20 @@ pub struct Output {
     quiet: bool,
 }
 
+/// What is printed of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Print {
+    /// What a person wants to know, the link first.
+    All,
+    /// The link to give to others.
+    Link,
+    /// The address of its file, where it is one.
+    Url,
+    Id,
+    Token,
+    Json,
+}
+
 /// The arguments of `wharf upload`.
 #[derive(Debug)]
 pub struct Send {
@@ -76,89 +102,160 @@ pub struct Send {
     media_type: Option<String>,
     name: Option<String>,
     file_field: Option<String>,
-    expires_in: Option<String>,
+    lifetime: Option<Lifetime>,
     max_downloads: Option<u64>,
+    title: Option<String>,
     chunk: usize,
+    print: Print,
 }
 
 /// The arguments of `wharf download`.
 #[derive(Debug)]
 pub struct Fetch {
     names: Vec<String>,
-    output: PathBuf,
+    target: Target,
     force: bool,
     fields: bool,
     retries: u32,
 }
 
+/// Where files go.
+#[derive(Debug)]
+pub enum Target {
+    Directory(PathBuf),
+    File(PathBuf),
+    Stdout,
+}
+
 /// Runs a command; its errors have been printed when it returns.
 pub fn run(command: ClientCommand) -> ExitCode {
-    let outcome = match command {
-        ClientCommand::Upload(server, send) => asking(&server, async |client| {
-            upload::run(&client, send, server.output).await
-        }),
-        ClientCommand::Download(server, fetch) => asking(&server, async |client| {
-            download::run(&client, fetch, server.output).await
-        }),
-        ClientCommand::List(server, limit) => asking(&server, async |client| {
-            records::list(&client, limit, server.output).await
-        }),
-        ClientCommand::Show(server, ids) => asking(&server, async |client| {
-            records::show(&client, &ids, server.output).await
-        }),
-        ClientCommand::Delete(server, ids) => asking(&server, async |client| {
-            records::delete(&client, &ids, server.output).await
-        }),
-        ClientCommand::Reindex(server) => {
-            asking(&server, async |client| records::reindex(&client).await)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(async {
+                survive_file_limit();
+                run_on(command).await
+            });
+            // A look-up of a name that hangs is not waited for.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => {
+            let output = command.server().output;
+            output.failed_here(&format!("cannot start: {error}"))
         }
     };
     outcome.code()
 }
 
-/// Does `work` with a client of the server, on this thread alone.
-fn asking(server: &ServerArgs, work: impl AsyncFnOnce(Client) -> Outcome) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return Outcome::failed(&format!("cannot start: {error}")),
+async fn run_on(command: ClientCommand) -> Outcome {
+    let output = command.server().output;
+    let client = |server: &ServerArgs, link: Option<&str>| {
+        let client = server.client_of(link);
+        client.map_err(|error| output.failed(&error))
     };
-    let outcome = match client(server) {
-        Ok(client) => runtime.block_on(async {
-            survive_file_limit();
-            work(client).await
-        }),
-        Err(error) => Outcome::of(&error),
-    };
-    // A look-up of a name that hangs is not waited for.
-    runtime.shutdown_background();
-    outcome
+    match command {
+        ClientCommand::Upload(server, send) => match client(&server, None) {
+            Ok(client) => upload::run(&client, send, output).await,
+            Err(outcome) => outcome,
+        },
+        ClientCommand::Download(server, mut fetch) => match unlinked(&mut fetch.names) {
+            Ok(link) => match client(&server, link.as_deref()) {
+                Ok(client) => download::run(&client, fetch, output).await,
+                Err(outcome) => outcome,
+            },
+            Err(reason) => output.usage(reason),
+        },
+        ClientCommand::List(server, limit) => match client(&server, None) {
+            Ok(client) => records::list(&client, limit, output).await,
+            Err(outcome) => outcome,
+        },
+        ClientCommand::Reindex(server) => match client(&server, None) {
+            Ok(client) => records::reindex(&client, output).await,
+            Err(outcome) => outcome,
+        },
+        ClientCommand::Show(server, ids) => records::show(&server, &ids).await,
+        ClientCommand::Update(server, ids, change) => changes::update(&server, &ids, &change).await,
+        ClientCommand::Delete(server, ids) => changes::delete(&server, &ids).await,
+    }
 }
 
-fn client(server: &ServerArgs) -> Result<Client, ClientError> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let address = server.address.clone().or_else(|| variable("WHARF_URL"));
-    let address = address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-    let mut builder = Client::builder(&address).timeout(server.timeout);
-    let token = match &server.token_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            Some(text.map_err(|error| ClientError::File {
-                path: path.clone(),
-                error,
-            })?)
-        }
-        None => variable("WHARF_TOKEN"),
+/// Takes links for the names they lead to; answers with their server.
+///
+/// # Errors
+/// They lead to several servers.
+fn unlinked(names: &mut [String]) -> Result<Option<String>, &'static str> {
+    let read: Vec<Named> = names.iter().map(|name| Named::read(name)).collect();
+    let Some(server) = read.first().map(|named| named.server.clone()) else {
+        return Ok(None);
     };
-    if let Some(token) = token {
-        builder = builder.token(Token::new(&token));
+    if read.iter().any(|named| named.server != server) {
+        return Err("the links lead to different servers: fetch them one by one");
     }
-    if let Some(path) = &server.ca_file {
-        builder = builder.ca_file(path);
+    for (name, named) in names.iter_mut().zip(read) {
+        *name = named.name;
     }
-    builder.build()
+    Ok(server)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl ServerArgs {
+    /// The address that the user has named.
+    fn named(&self) -> Option<String> {
+        self.address.clone().or_else(|| variable("WHARF_URL"))
+    }
+
+    fn default_address() -> String {
+        DEFAULT_ADDRESS.to_owned()
+    }
+
+    /// A client of the server of a link, or else of the one that the user has named.
+    fn client_of(&self, link: Option<&str>) -> Result<Client, ClientError> {
+        let address = link.map(str::to_owned).or_else(|| self.named());
+        self.client_at(&address.unwrap_or_else(Self::default_address))
+    }
+
+    /// A client of the server at `address`. The secret in the environment goes to the server that
+    /// the environment or the default names, and to one that is given as a flag: not to the
+    /// servers of links, which come from others.
+    fn client_at(&self, address: &str) -> Result<Client, ClientError> {
+        let mut builder = Client::builder(address).timeout(self.timeout);
+        let own = self.named().unwrap_or_else(Self::default_address);
+        let token = match &self.token_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                Some(text.map_err(|error| ClientError::File {
+                    path: path.clone(),
+                    error,
+                })?)
+            }
+            None if server_name(&own).ok() == server_name(address).ok() => variable("WHARF_TOKEN"),
+            None => None,
+        };
+        if let Some(token) = token {
+            builder = builder.token(Token::new(&token));
+        }
+        if let Some(path) = &self.ca_file {
+            builder = builder.ca_file(path);
+        }
+        builder.build()
+    }
+}
+
+/// The result of `work`, unless it is interrupted.
+async fn uninterrupted<T>(
+    work: impl Future<Output = Result<T, ClientError>>,
+    output: Output,
+) -> Result<T, Outcome> {
+    tokio::select! {
+        result = work => result.map_err(|error| output.failed(&error)),
+        () = interrupted() => Err(output.interrupted("interrupted")),
+    }
 }
 
 /// Ends with the first signal that asks for an end: a closed terminal does, unless `nohup` had it
@@ -202,6 +299,6 @@ fn write(text: &[u8]) -> io::Result<()> {
 fn unprinted(error: &io::Error) -> Outcome {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Outcome::Done,
-        _ => Outcome::failed(&format!("standard output: {error}")),
+        _ => Output::default().failed_here(&format!("standard output: {error}")),
     }
 }

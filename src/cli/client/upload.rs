@@ -7,10 +7,10 @@ use indicatif::BinaryBytes;
 use serde_json::Value;
 
 use super::bars::Bars;
+use super::kept::KeptTokens;
 use super::outcome::Outcome;
-use super::{Output, Send, interrupted, json_line, print};
-use crate::cli::stderr::say;
-use crate::client::{Client, ClientError, FilePart, Upload};
+use super::{Output, Print, Send, interrupted, json_line, print, words};
+use crate::client::{Client, ClientError, FilePart, Upload, UploadRecord};
 use crate::model::plain;
 
 /// What standard input is called, unless said otherwise.
@@ -18,18 +18,19 @@ const STDIN: &str = "stdin";
 
 pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
     if send.name.is_some() && send.files.len() != 1 {
-        return Outcome::usage("--name is for one file");
+        return output.usage("--name is for one file");
     }
     if send.files.iter().filter(|path| is_stdin(path)).count() > 1 {
-        return Outcome::usage("standard input can be sent once");
+        return output.usage("standard input can be sent once");
     }
     let bars = Bars::new(output);
+    let printed = send.print;
     let upload = match prepare(send) {
         Ok(upload) => upload.progress(bars.clone()),
-        Err(error) => return Outcome::of(&error),
+        Err(error) => return output.failed(&error),
     };
     let answer = tokio::select! {
-        answer = client.upload(upload) => answer,
+        answer = client.send_form(upload) => answer,
         () = interrupted() => {
             bars.clear();
             let stored = if bars.sent_all() {
@@ -37,14 +38,13 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
             } else {
                 "nothing was stored"
             };
-            say(&format!("interrupted; {stored}"));
-            return Outcome::Interrupted;
+            return output.interrupted(&format!("interrupted; {stored}"));
         }
     };
     bars.clear();
     match answer {
-        Ok(answer) => print(report(&answer, output).as_bytes()),
-        Err(error) => Outcome::of(&error),
+        Ok(answer) => report(client, &answer, printed, output),
+        Err(error) => output.failed(&error),
     }
 }
 
@@ -70,11 +70,14 @@ fn prepare(send: Send) -> Result<Upload, ClientError> {
         }
         upload = upload.file(file);
     }
-    if let Some(span) = &send.expires_in {
-        upload = upload.expires_in(span);
+    if let Some(lifetime) = send.lifetime {
+        upload = upload.lifetime(lifetime);
     }
     if let Some(count) = send.max_downloads {
         upload = upload.max_downloads(count);
+    }
+    if let Some(title) = &send.title {
+        upload = upload.title(title);
     }
     Ok(upload)
 }
@@ -83,33 +86,82 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The answer for people, for scripts (the id alone), or as it came; another server's as it came.
-fn report(answer: &Value, output: Output) -> String {
-    let Some(id) = answer["id"].as_str().filter(|_| !output.json) else {
-        return match answer {
-            Value::Null => String::new(),
-            Value::String(text) if !output.json => {
-                let lines = text.trim_end().lines();
-                lines.map(|line| format!("{}\n", plain(line))).collect()
-            }
-            answer => json_line(answer),
-        };
+/// Keeps the token of the upload, and prints the answer; that of another server as it came.
+fn report(client: &Client, answer: &Value, printed: Print, output: Output) -> Outcome {
+    let Ok(upload) = UploadRecord::from_json(answer.clone()) else {
+        return print(foreign(answer, printed).as_bytes());
     };
-    let mut text = format!("{}\n", plain(id));
-    if output.quiet {
-        return text;
+    let kept = keep(client, &upload);
+    if let Err(reason) = &kept
+        && matches!(printed, Print::Url | Print::Id | Print::Link)
+    {
+        output.note(reason);
     }
-    for file in answer["files"].as_array().into_iter().flatten() {
-        let word = |key: &str| plain(file[key].as_str().unwrap_or_default());
-        let size = BinaryBytes(file["size"].as_u64().unwrap_or_default());
-        let (name, media_type, url) = (word("name"), word("type"), word("url"));
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "  {name}  {size}  {media_type}  {url}");
-    }
-    for (label, key) in [("expires", "expires_at"), ("delete token", "delete_token")] {
-        if let Some(value) = answer[key].as_str() {
-            let _ = writeln!(text, "  {label}: {}", plain(value));
+    let line = |text: &str| format!("{}\n", plain(text));
+    let text = match printed {
+        Print::Json => json_line(answer),
+        Print::Link => line(&upload.upload_url),
+        Print::Url => line(&upload.url),
+        Print::Id => line(&upload.id),
+        Print::Token => match &upload.delete_token {
+            Some(token) => line(token.reveal()),
+            None => return output.failed_here("the server has given no delete token"),
+        },
+        Print::All => describe(&upload, kept.is_ok()),
+    };
+    print(text.as_bytes())
+}
+
+/// Keeps the token of the upload for this user.
+///
+/// # Errors
+/// In words, where there was one to keep.
+fn keep(client: &Client, upload: &UploadRecord) -> Result<(), String> {
+    let Some(token) = &upload.delete_token else {
+        return Ok(());
+    };
+    let tokens = KeptTokens::of_user();
+    let tokens = tokens.ok_or("the delete token is not kept: the user has no home")?;
+    tokens.keep(client.name(), token, upload).map_err(|error| {
+        let place = tokens.place().display();
+        format!("cannot keep the delete token in {place}: {error}")
+    })
+}
+
+/// What another server says.
+fn foreign(answer: &Value, printed: Print) -> String {
+    match answer {
+        Value::Null => String::new(),
+        Value::String(text) if printed != Print::Json => {
+            let lines = text.trim_end().lines();
+            lines.map(|line| format!("{}\n", plain(line))).collect()
         }
+        answer => json_line(answer),
     }
+}
+
+/// The upload for people: its link, what it has, and how it is deleted.
+fn describe(upload: &UploadRecord, kept: bool) -> String {
+    let mut text = format!("{}\n", plain(&upload.upload_url));
+    for file in &upload.files {
+        let (name, media_type) = (plain(&file.name), plain(&file.media_type));
+        let size = BinaryBytes(file.size);
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  {name}  {size}  {media_type}");
+        let _ = writeln!(text, "    {}", plain(&file.url));
+    }
+    text += &words::bounds(upload);
+    let id = plain(&upload.id);
+    let _ = match (&upload.delete_token, kept) {
+        (Some(token), false) => {
+            writeln!(
+                text,
+                "  id: {id}\n  delete token: {}",
+                plain(token.reveal())
+            )
+        }
+        (Some(_), true) => writeln!(text, "  delete it: wharf delete {id}"),
+        (None, _) => writeln!(text, "  id: {id}"),
+    };
     text
 }

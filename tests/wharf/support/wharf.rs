@@ -33,11 +33,14 @@ impl Wharf {
         command.args(&line[1..]).current_dir(dir);
         let other = |name: &str| {
             let lower = name.to_lowercase();
-            name.starts_with("WHARF_") || lower.ends_with("_proxy") || name == "NO_COLOR"
+            let own = ["NO_COLOR", "XDG_STATE_HOME"].contains(&name);
+            name.starts_with("WHARF_") || lower.ends_with("_proxy") || own
         };
         for (name, _) in std::env::vars().filter(|(name, _)| other(name)) {
             command.env_remove(name);
         }
+        // Where it keeps tokens: not those of whoever runs the tests.
+        command.env("XDG_STATE_HOME", dir.join(".state"));
         Wharf {
             command,
             stdin: Vec::new(),

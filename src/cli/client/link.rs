@@ -1,0 +1,92 @@
+//! Links as names: what a browser opens, the commands take as well.
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+/// The resources whose addresses people pass on.
+const RESOURCES: [&str; 3] = ["files", "download", "uploads"];
+
+/// What stands on a command line for an upload or a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The server, where it is a link.
+    pub server: Option<String>,
+    /// An id, `ID/FILE` or the name of a file.
+    pub name: String,
+}
+
+impl Named {
+    /// A link of a server, or else a name as it is.
+    pub fn read(text: &str) -> Self {
+        link(text).unwrap_or_else(|| Named {
+            server: None,
+            name: text.to_owned(),
+        })
+    }
+}
+
+fn link(text: &str) -> Option<Named> {
+    if !["http://", "https://"]
+        .iter()
+        .any(|scheme| text.starts_with(scheme))
+    {
+        return None;
+    }
+    let mut url = Url::parse(text).ok()?;
+    let segments: Vec<String> = url.path_segments()?.map(str::to_owned).collect();
+    let at = segments
+        .iter()
+        .rposition(|segment| RESOURCES.contains(&segment.as_str()))?;
+    let (base, [_, names @ ..]) = segments.split_at(at) else {
+        return None;
+    };
+    if !(1..=2).contains(&names.len()) || names.iter().any(String::is_empty) {
+        return None;
+    }
+    let decoded = names
+        .iter()
+        .map(|name| percent_decode_str(name).decode_utf8_lossy());
+    let name = decoded.collect::<Vec<_>>().join("/");
+    url.set_path(&base.join("/"));
+    url.set_query(None);
+    url.set_fragment(None);
+    let server = url.as_str().trim_end_matches('/').to_owned();
+    Some(Named {
+        server: Some(server),
+        name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_taken_apart() {
+        let read = |text: &str| {
+            let named = Named::read(text);
+            (named.server.unwrap_or_default(), named.name)
+        };
+        let pair = |server: &str, name: &str| (server.to_owned(), name.to_owned());
+        let local = "http://localhost:8080";
+        assert_eq!(read("http://localhost:8080/uploads/ID"), pair(local, "ID"));
+        assert_eq!(
+            read("http://localhost:8080/files/ID/a%20b.txt?inline=1#x"),
+            pair(local, "ID/a b.txt")
+        );
+        assert_eq!(
+            read("https://a/w/files/download/x"),
+            pair("https://a/w/files", "x")
+        );
+        for name in [
+            "ID",
+            "ID/a.txt",
+            "http://a/x/y",
+            "http://a/files/",
+            "ftp://a/files/x",
+            "http:",
+        ] {
+            assert_eq!(read(name), pair("", name));
+        }
+    }
+}

@@ -22,7 +22,7 @@ fn assert_refused(answer: &Response, cap: &str) {
     let text = answer.text();
     assert_eq!(
         (answer.status, answer.code().as_str()),
-        (507, "no-space"),
+        (507, "quota-exceeded"),
         "{text}"
     );
     assert!(

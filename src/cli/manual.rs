@@ -11,7 +11,18 @@ use super::client::{Output, print};
 pub fn completions(shell: Shell) -> ExitCode {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut args::completed(), "wharf", &mut text);
+    text.extend_from_slice(from_server(shell).as_bytes());
     print(&text).code()
+}
+
+/// Completions of ids and names, which the server is asked for. What it answers is no program: a
+/// shell that expands lists of words is not given them as such a list.
+fn from_server(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("completions.bash"),
+        Shell::Fish => include_str!("completions.fish"),
+        _ => "",
+    }
 }
 
 /// Prints the manual page of wharf, or of the command `page`.

@@ -146,6 +146,49 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
+fn ids_and_names_are_completed_from_the_server() {
+    let server = Server::start();
+    let strange = "a $(touch owned) b.txt";
+    let mut ids = Vec::new();
+    for name in ["plain.txt", strange] {
+        std::fs::write(server.dir().join(name), "x").unwrap();
+        let id = Wharf::of(&server).done(&["put", "--print", "id", name]);
+        ids.push(id.trim_end().to_owned());
+    }
+    let complete = |words: &str| {
+        let script = format!(
+            "source <(wharf completions bash); COMP_WORDS=({words}); COMP_CWORD=2
+             _wharf_words wharf \"${{COMP_WORDS[2]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        let bin = std::path::Path::new(crate::support::WHARF)
+            .parent()
+            .unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .env("PATH", path)
+            .env("WHARF_URL", server.url(""))
+            .current_dir(server.dir())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(
+        complete(&format!("wharf rm {}", &ids[0][..20])),
+        format!("{}\n", ids[0])
+    );
+    assert_eq!(complete("wharf get pl"), "plain.txt\n");
+    // A name is quoted, and never run.
+    assert_eq!(
+        complete("wharf get a"),
+        "a\\ \\$\\(touch\\ owned\\)\\ b.txt\n"
+    );
+    assert!(!server.dir().join("owned").exists());
+    assert!(complete("wharf get -").contains("--force"));
+}
+
+#[test]
 fn completions_and_manual_pages_are_printed() {
     let dir = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -54,6 +54,12 @@ pub fn commands() -> Vec<clap::Command> {
                 .help("List no more than so many")
                 .value_parser(value_parser!(u64).range(1..)),
             flag("all", "List all of them").conflicts_with("limit"),
+            flag(
+                "words",
+                "Print ids and names alone, one a line, as completions do",
+            )
+            .conflicts_with_all(["json", "quiet"])
+            .hide_short_help(true),
         ]),
         show.arg(ids()),
         update.arg(ids()).args(of_update()).group(
@@ -298,7 +304,7 @@ pub fn read(name: &str, matches: &ArgMatches) -> Option<ClientCommand> {
                 limit
             };
             let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-            ClientCommand::List(server_args(matches), limit)
+            ClientCommand::List(server_args(matches), limit, matches.get_flag("words"))
         }
         "show" => ClientCommand::Show(server_args(matches), texts(matches, "ids")),
         "update" => {

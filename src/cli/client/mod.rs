@@ -32,8 +32,8 @@ pub enum ClientCommand {
     Upload(ServerArgs, Send),
     /// Fetch one.
     Download(ServerArgs, Fetch),
-    /// List so many uploads.
-    List(ServerArgs, usize),
+    /// List so many uploads, in words for completions or in lines.
+    List(ServerArgs, usize, bool),
     /// Show uploads.
     Show(ServerArgs, Vec<String>),
     /// Change uploads.
@@ -49,7 +49,7 @@ impl ClientCommand {
         match self {
             ClientCommand::Upload(server, _)
             | ClientCommand::Download(server, _)
-            | ClientCommand::List(server, _)
+            | ClientCommand::List(server, ..)
             | ClientCommand::Show(server, _)
             | ClientCommand::Update(server, ..)
             | ClientCommand::Delete(server, _)
@@ -168,8 +168,8 @@ async fn run_on(command: ClientCommand) -> Outcome {
             },
             Err(reason) => output.usage(reason),
         },
-        ClientCommand::List(server, limit) => match client(&server, None) {
-            Ok(client) => records::list(&client, limit, output).await,
+        ClientCommand::List(server, limit, words) => match client(&server, None) {
+            Ok(client) => records::list(&client, limit, words, output).await,
             Err(outcome) => outcome,
         },
         ClientCommand::Reindex(server) => match client(&server, None) {

@@ -12,11 +12,12 @@ use crate::cli::reindex;
 use crate::client::{Client, UploadRecord};
 use crate::model::plain;
 
-pub async fn list(client: &Client, limit: usize, output: Output) -> Outcome {
+pub async fn list(client: &Client, limit: usize, words: bool, output: Output) -> Outcome {
     let mut printed = Outcome::Done;
     let mut any = false;
     let each = |upload: UploadRecord| {
         let line = match (output.json, output.quiet) {
+            _ if words => completions(&upload),
             (true, _) => json_line(upload.json()),
             (_, true) => format!("{}\n", plain(&upload.id)),
             _ if any => format!("{}\n", words::row(&upload)),
@@ -33,13 +34,21 @@ pub async fn list(client: &Client, limit: usize, output: Output) -> Outcome {
     };
     match uninterrupted(client.list(limit, each), output).await {
         Ok(()) => {
-            if !any {
+            if !any && !words {
                 output.note("there are no uploads");
             }
             printed
         }
         Err(outcome) => outcome,
     }
+}
+
+/// What can be typed for an upload: its id, and the name of its file.
+fn completions(upload: &UploadRecord) -> String {
+    let name = upload.name.iter().map(|name| format!("{}\n", plain(name)));
+    std::iter::once(format!("{}\n", plain(&upload.id)))
+        .chain(name)
+        .collect()
 }
 
 pub async fn show(server: &ServerArgs, ids: &[String]) -> Outcome {

@@ -31,13 +31,13 @@ fn the_command_of_the_readme_stores_a_form() {
         json["fields"],
         serde_json::json!({"name": ["tony bai"], "age": ["23"]})
     );
-    assert_eq!(json["url"], server.url(&format!("/download/{id}")));
+    assert_eq!(json["url"], server.url(&format!("/uploads/{id}")));
     assert_eq!(
         json["files"][0]["url"],
         server.url(&format!("/files/{id}/part1.txt"))
     );
-    assert_eq!(json["name"], "part1.txt");
-    assert_eq!(json["sha256"], sha256(b"hello from part1\n"));
+    assert_eq!(json["files"][0]["name"], "part1.txt");
+    assert_eq!(json["files"][0]["sha256"], sha256(b"hello from part1\n"));
     assert_eq!(json["files"][1]["field"], "file3");
     assert_eq!(json["expires_at"], serde_json::Value::Null);
     assert!(json["delete_token"].as_str().unwrap().len() >= 22);
@@ -67,7 +67,7 @@ fn forms_without_files_or_without_anything_are_uploads() {
     assert_eq!(json["name"], serde_json::Value::Null);
     let json = server.upload(&Form::new());
     assert_eq!(json["files"], serde_json::json!([]));
-    assert!(json["url"].as_str().unwrap().contains("/download/"));
+    assert!(json["url"].as_str().unwrap().contains("/uploads/"));
 }
 
 #[test]

@@ -87,8 +87,8 @@ proptest! {
         let (files, fields) = content(&manifest, "http://h");
         prop_assert_eq!(&record["files"], &files);
         // The order of the names is that of the form.
-        let same_order = record["fields"].to_string() == fields.to_string();
-        prop_assert!(same_order, "{} for {}", record["fields"], fields);
+        let [found, expected] = [&record["fields"], &fields].map(ToString::to_string);
+        prop_assert!(found == expected, "{found} for {expected}");
         prop_assert_eq!(&record["size"], manifest.size());
         prop_assert_eq!(&record["file_count"], manifest.files().count());
     }

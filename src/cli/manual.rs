@@ -37,6 +37,8 @@ pub fn man(page: Option<&str>) -> ExitCode {
         };
         command = sub.clone();
     }
+    // What `-h` leaves out would stand there without its help.
+    let command = command.mut_args(|arg| arg.hide_short_help(false));
     let mut text = Vec::new();
     match clap_mangen::Man::new(command).render(&mut text) {
         Ok(()) => print(&text),

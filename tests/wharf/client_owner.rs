@@ -225,7 +225,9 @@ fn help_is_short_or_long_and_has_what_the_command_has() {
             );
         }
         assert!(short.contains("-s, --server <URL>"), "{short}");
+        assert!(page.contains("Give up when nothing moves"), "{page}");
     }
+    assert!(say(&["man"]).contains("The memory that all uploads"));
     for command in ["check", "reindex"] {
         let long = say(&[command, "--help"]);
         assert!(

@@ -51,7 +51,7 @@ async fn record_and_find(dir: &Path, manifests: &[Manifest]) {
     for _ in 0..100 {
         assert_eq!(
             catalog
-                .list(None, 1000, now, Listed::All)
+                .list(None, 1000, now, &Listed::All.into())
                 .await
                 .expect("a page")
                 .entries

@@ -139,7 +139,7 @@ fn cases() -> Vec<Case> {
         Case {
             headers: &[("Authorization", "Bearer root")],
             right: |live| live.len() == 1,
-            ..Case::new("POST", "/reindex", 200)
+            ..Case::new("POST", "/admin/reindex", 202)
         },
     ]
 }

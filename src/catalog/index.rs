@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::CatalogError;
-use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+use crate::model::{FileName, IdBeginning, Manifest, Prefix, Timestamp, UploadId};
 
 /// What an index knows of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,27 @@ pub enum Listed {
     Unlimited,
     /// All of them.
     All,
+}
+
+/// Which uploads a listing has, by more than their time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListFilter {
+    /// Whether those with limited downloads are among them.
+    pub listed: Listed,
+    /// Those with a file of one of these names; where there are none, whatever the names.
+    pub names: Vec<FileName>,
+    /// Those whose ids begin so.
+    pub id: Option<IdBeginning>,
+}
+
+impl From<Listed> for ListFilter {
+    fn from(listed: Listed) -> Self {
+        ListFilter {
+            listed,
+            names: Vec::new(),
+            id: None,
+        }
+    }
 }
 
 /// A stretch of the listing.
@@ -124,7 +145,7 @@ pub trait Index: Send + Sync {
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError>;
 
-    /// Up to `limit` of the `listed` uploads not over at `now`, newest first, behind `after`. One call
+    /// Up to `limit` of the uploads of `filter` not over at `now`, newest first, behind `after`. One call
     /// reads a bounded number of uploads: it may answer fewer than `limit`, or none, although more
     /// follow. One that an older version has recorded may have limited downloads all the same. It
     /// reads no disk on the caller's thread.
@@ -136,7 +157,7 @@ pub trait Index: Send + Sync {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
     ) -> Result<Stretch, CatalogError>;
 
     /// All uploads recorded with this prefix, for a comparison with the store.

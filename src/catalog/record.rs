@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Downloads, IndexEntry, Listed};
+use crate::catalog::{Downloads, IndexEntry, ListFilter, Listed};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
 /// The value of an upload in the database, as JSON.
@@ -70,9 +70,16 @@ impl Record {
         self.order.unwrap_or(self.created_at)
     }
 
-    /// Whether it is one of the uploads of such a listing.
-    pub fn is_in(&self, listed: Listed) -> bool {
-        listed == Listed::All || self.downloads.is_none()
+    /// Whether it is one of the uploads of such a listing, being that of `id`.
+    pub fn is_in(&self, filter: &ListFilter, id: &UploadId) -> bool {
+        // The names are in their order.
+        let has = |name: &FileName| self.names.binary_search(name).is_ok();
+        (filter.listed == Listed::All || self.downloads.is_none())
+            && filter
+                .id
+                .as_ref()
+                .is_none_or(|beginning| beginning.is_of(id))
+            && (filter.names.is_empty() || filter.names.iter().any(has))
     }
 
     pub fn is_alive(&self, now: Timestamp) -> bool {

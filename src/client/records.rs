@@ -20,6 +20,11 @@ const DELETE_RETRIES: usize = 2;
 /// The pause before the first of them; the next is four times as long.
 const DELETE_RETRY_DELAY: Duration = Duration::from_millis(250);
 
+/// How often the server is asked whether a comparison has ended.
+const COMPARISON_POLL: Duration = Duration::from_millis(250);
+/// How many answers one after the other may come from instances that compare nothing.
+const MAX_STRANGERS: usize = 100;
+
 impl Client {
     /// An upload as the server shows it.
     ///
@@ -57,7 +62,7 @@ impl Client {
                     return Ok(());
                 }
             }
-            match page.get_mut("next").map(Value::take) {
+            match page.get_mut("next_cursor").map(Value::take) {
                 Some(Value::String(next)) if after.as_ref() == Some(&next) => {
                     let reason = format!("its listing goes on where it was, after {next:?}");
                     return Err(ClientError::Answer(reason));
@@ -118,15 +123,29 @@ impl Client {
         send.retry(delays).when(unanswered).await
     }
 
-    /// Has the server compare its index with its records; answers with its counts.
+    /// Has the server compare its index with its records; answers with its counts. It takes as long
+    /// as it takes: the server reads every record it has.
     ///
     /// # Errors
-    /// The token is no admin's, or the server cannot be asked.
+    /// The token is no admin's, the server cannot be asked, or the comparison broke off.
     pub async fn reindex(&self) -> Result<Value, ClientError> {
-        let url = self.url(&["reindex"]);
-        // It takes as long as it takes: the server reads every record it has.
-        let answer = self.request(Method::POST, url).send().await;
-        self.json(answer.map_err(|error| self.failed(error))?).await
+        let path = ["admin", "reindex"];
+        let mut compared = self.fetch_json(Method::POST, &path, &[]).await?;
+        let mut strange = 0;
+        loop {
+            match compared["state"].as_str() {
+                Some("done") => return Ok(compared),
+                Some("running") => strange = 0,
+                // Behind a balancer another instance may answer, which compares nothing.
+                Some("none") if strange < MAX_STRANGERS => strange += 1,
+                _ => {
+                    let reason = "the comparison broke off; the server's log says why";
+                    return Err(ClientError::Answer(reason.to_owned()));
+                }
+            }
+            tokio::time::sleep(COMPARISON_POLL).await;
+            compared = self.fetch_json(Method::GET, &path, &[]).await?;
+        }
     }
 
     async fn fetch_json(

@@ -183,6 +183,7 @@ pub static SETTINGS: &[Setting] = &[
     row(NETWORK, "trusted_proxies", "", "CIDR", "Believe the Forwarded and X-Forwarded-* headers of these peers; may be repeated").list(),
     row(NETWORK, "hosts", "", "HOST", "Serve requests for this host, for all below a name (*.NAME), and for this machine's own names; may be repeated. Without it any host is served, but for foreign names with the server's own port where it listens for its machine alone").list(),
     row(NETWORK, "cors_origin", "", "ORIGIN", "Let pages of this origin (https://*.NAME for all below a name) use the server from a browser; may be repeated").list(),
+    row(NETWORK, "embed", "false", "BOOL", "Let pages of the origins in cors_origin show files of this server: pictures, audio and video").switch(),
     row(STORAGE, "store", "disk", "WHERE", "Store uploads on disk, in the folder dir, or in an S3 bucket: s3://BUCKET/PREFIX, with the AWS_* variables and files for credentials and region"),
     row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder; with a bucket, the index of an instance without Redis"),
     row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS").mask(Mask::Password),

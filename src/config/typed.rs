@@ -209,6 +209,7 @@ impl SettingReader<'_> {
             })?),
             hosts: self.list("hosts", HostPattern::parse)?,
             cors_origins: self.list("cors_origin", Site::parse)?,
+            embed: self.switch("embed")?,
             access: Access::new(rules.collect()),
             policy: Policy {
                 names: self.choice(

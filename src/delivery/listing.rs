@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::{Delivery, DeliveryError};
-use crate::catalog::{Cursor, Downloads, IndexEntry, Listed};
+use crate::catalog::{Cursor, Downloads, IndexEntry, ListFilter, Listed, Stretch};
 use crate::model::{FileName, Timestamp, UploadId};
 use crate::store::StoreError;
 
 /// How many uploads the index is asked for at once.
-const ASKED: usize = 128;
+const ASKED: usize = 129;
 /// How many are given out at once.
 const GIVEN: usize = 32;
 /// How often the index is asked for one more upload, where all it looks at are over.
@@ -35,72 +38,102 @@ pub struct Summary {
     pub downloads: Option<Downloads>,
 }
 
-/// A place in the listing, as callers get and give it: behind the upload of a time and an id.
+/// A place in the listing, as callers get and give it: behind the upload of a time and an id. The text
+/// says nothing to callers: it begins with the version of its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListingCursor(Cursor);
 
+/// The version of the form of cursors.
+const CURSOR_VERSION: u8 = 1;
+
 impl fmt::Display for ListingCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.0.created_at.as_millis(), self.0.id)
+        let Cursor { created_at, id } = self.0;
+        let millis = created_at.as_millis().to_be_bytes();
+        let bytes = [&[CURSOR_VERSION][..], &millis, id.as_str().as_bytes()].concat();
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
     }
 }
 
 /// A text that is no [`ListingCursor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a time in milliseconds, a dash and an id")]
+#[error("it is no cursor that a listing has given")]
 pub struct NoCursor;
 
 impl FromStr for ListingCursor {
     type Err = NoCursor;
 
     fn from_str(text: &str) -> Result<Self, NoCursor> {
-        let (millis, id) = text.split_once('-').ok_or(NoCursor)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NoCursor)?;
+        let rest = bytes.strip_prefix(&[CURSOR_VERSION]).ok_or(NoCursor)?;
+        let (millis, id) = rest.split_first_chunk().ok_or(NoCursor)?;
+        let id = str::from_utf8(id).map_err(|_| NoCursor)?;
         Ok(ListingCursor(Cursor {
-            created_at: Timestamp::from_millis(millis.parse().map_err(|_| NoCursor)?),
+            created_at: Timestamp::from_millis(i64::from_be_bytes(*millis)),
             id: id.parse().map_err(|_| NoCursor)?,
         }))
     }
 }
 
-/// A listing under way. It holds no more than `ASKED` entries of the index.
+/// What a listing is asked for.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// Behind which place it begins.
+    pub after: Option<ListingCursor>,
+    /// The most uploads.
+    pub limit: usize,
+    /// Which uploads.
+    pub filter: ListFilter,
+    /// Those committed later than that.
+    pub created_after: Option<Timestamp>,
+    /// Those committed earlier than that.
+    pub created_before: Option<Timestamp>,
+}
+
+/// A listing under way. It holds no more than `ASKED` entries of the index. Where it ends is known
+/// before the first upload is given out: the index is walked twice where that is further than it is
+/// asked for at once.
 pub struct Listing {
     delivery: Delivery,
+    filter: ListFilter,
+    created_after: Option<Timestamp>,
     /// The entries that the index gave, and that are not yet given out.
     entries: VecDeque<IndexEntry>,
     /// Behind which upload the index is asked for more; `None` at its end.
     next: Option<Cursor>,
-    /// How many may still be given out.
-    left: usize,
-    /// How many more looks of the index may come back without an upload.
-    looks: usize,
-    /// The last that was given out, or passed over.
-    last: Option<Cursor>,
-    listed: Listed,
+    /// The last place of this listing; `None` where it goes on to the end of the index.
+    end: Option<Cursor>,
 }
 
 impl Delivery {
-    /// Up to `limit` of the `listed` uploads, newest first, behind `after`. It asks the index, and
-    /// reads no manifest.
+    /// The uploads that are asked for, newest first. It asks the index, and reads no manifest. Where
+    /// very many uploads are passed over it may have fewer than `limit`, or none, although more
+    /// follow.
     ///
     /// # Errors
     /// The index is being rebuilt, or does not answer.
-    pub async fn list(
-        &self,
-        after: Option<ListingCursor>,
-        limit: usize,
-        listed: Listed,
-    ) -> Result<Listing, DeliveryError> {
-        let after = after.map(|ListingCursor(cursor)| cursor);
+    pub async fn list(&self, query: ListQuery) -> Result<Listing, DeliveryError> {
+        let before = query.created_before.map(|created_at| Cursor {
+            created_at,
+            id: UploadId::first(),
+        });
+        let after = query.after.map(|ListingCursor(cursor)| cursor);
+        // A smaller place is further behind.
+        let after = after.into_iter().chain(before).min();
         let mut listing = Listing {
             delivery: self.clone(),
+            filter: query.filter,
+            created_after: query.created_after,
             entries: VecDeque::new(),
             next: None,
-            left: limit,
-            looks: LOOKS,
-            last: after,
-            listed,
+            end: None,
         };
-        listing.look(after).await?;
+        let asked = ASKED.min(query.limit + 1);
+        let stretch = listing.look(after, asked).await?;
+        listing.end = listing.find_end(&stretch, query.limit).await?;
+        listing.entries = stretch.entries.into();
+        listing.next = stretch.next;
+        listing.cut();
         Ok(listing)
     }
 }
@@ -112,22 +145,20 @@ impl Listing {
     /// The store or the index fails.
     pub async fn more(&mut self) -> Result<Vec<Summary>, DeliveryError> {
         loop {
-            if self.left == 0 {
-                return Ok(Vec::new());
-            }
             if self.entries.is_empty() {
-                match self.next {
-                    Some(next) if self.looks > 0 => self.look(Some(next)).await?,
-                    _ => return Ok(Vec::new()),
-                }
+                let Some(next) = self.next else {
+                    return Ok(Vec::new());
+                };
+                let stretch = self.look(Some(next), ASKED).await?;
+                self.entries = stretch.entries.into();
+                self.next = stretch.next;
+                self.cut();
                 continue;
             }
-            let count = GIVEN.min(self.left).min(self.entries.len());
+            let count = GIVEN.min(self.entries.len());
             let entries: Vec<IndexEntry> = self.entries.drain(..count).collect();
-            self.last = entries.last().map(place);
             let given = self.summaries(entries).await?;
             if !given.is_empty() {
-                self.left -= given.len();
                 return Ok(given);
             }
         }
@@ -135,37 +166,60 @@ impl Listing {
 
     /// Whether this listing gives no more uploads.
     pub fn is_done(&self) -> bool {
-        let dry = self.next.is_none() || self.looks == 0;
-        self.left == 0 || (self.entries.is_empty() && dry)
+        self.entries.is_empty() && self.next.is_none()
     }
 
-    /// Where the next listing begins, once this one is done; `None` when there is nothing more.
-    ///
-    /// # Errors
-    /// The index fails.
-    pub async fn end(mut self) -> Result<Option<ListingCursor>, DeliveryError> {
-        while let (true, Some(next)) = (self.entries.is_empty() && self.looks > 0, self.next) {
-            self.look(Some(next)).await?;
+    /// Where the next listing begins; `None` when there is nothing more.
+    pub fn next_cursor(&self) -> Option<ListingCursor> {
+        self.end.map(ListingCursor)
+    }
+
+    /// The last place of a listing of `limit` uploads that begins with `first`.
+    async fn find_end(
+        &self,
+        first: &Stretch,
+        limit: usize,
+    ) -> Result<Option<Cursor>, DeliveryError> {
+        let (mut left, mut looks) = (limit, LOOKS);
+        let (mut entries, mut next) = (first.entries.as_slice(), first.next);
+        let mut last = None;
+        let mut stretch;
+        loop {
+            let here = entries.iter().take(left).next_back();
+            last = here.map(place).or(last);
+            if entries.len() > left {
+                return Ok(last);
+            }
+            left -= entries.len();
+            let Some(after) = next else { return Ok(None) };
+            looks -= usize::from(entries.is_empty());
+            if looks == 0 {
+                return Ok(next);
+            }
+            stretch = self.look(Some(after), ASKED.min(left + 1)).await?;
+            (entries, next) = (stretch.entries.as_slice(), stretch.next);
         }
-        let next = match self.entries.is_empty() {
-            // No upload was found up to this place.
-            true => self.next,
-            false => self.last,
-        };
-        Ok(next.map(ListingCursor))
+    }
+
+    /// Forgets what lies behind the end.
+    fn cut(&mut self) {
+        let Some(end) = self.end else { return };
+        while self.entries.back().is_some_and(|entry| place(entry) < end) {
+            self.entries.pop_back();
+        }
+        self.next = self.next.filter(|next| *next > end);
     }
 
     /// Asks the index for those behind `after`.
-    async fn look(&mut self, after: Option<Cursor>) -> Result<(), DeliveryError> {
+    async fn look(&self, after: Option<Cursor>, asked: usize) -> Result<Stretch, DeliveryError> {
         let (uploads, now) = (&self.delivery.uploads, self.delivery.clock.now());
-        let asked = ASKED.min(self.left.max(1));
-        let stretch = uploads.list(after, asked, now, self.listed).await?;
-        if stretch.entries.is_empty() {
-            self.looks -= 1;
+        let mut stretch = uploads.list(after, asked, now, &self.filter).await?;
+        if let Some(bound) = self.created_after {
+            let is_in = |created_at: Timestamp| created_at > bound;
+            stretch.entries.retain(|entry| is_in(entry.created_at));
+            stretch.next = stretch.next.filter(|next| is_in(next.created_at));
         }
-        self.entries = stretch.entries.into();
-        self.next = stretch.next;
-        Ok(())
+        Ok(stretch)
     }
 
     /// The summaries of those uploads that are not over and still in the store.
@@ -210,7 +264,7 @@ impl Listing {
                 }
             },
         };
-        if self.listed == Listed::Unlimited && downloads.is_some() {
+        if self.filter.listed == Listed::Unlimited && downloads.is_some() {
             return Ok(None);
         }
         Ok(Some(Summary {
@@ -229,5 +283,36 @@ fn place(entry: &IndexEntry) -> Cursor {
     Cursor {
         created_at: entry.created_at,
         id: entry.id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_come_back_and_nothing_else_is_one() {
+        let cursor = ListingCursor(Cursor {
+            created_at: Timestamp::from_millis(1_795_396_450_123),
+            id: UploadId::first(),
+        });
+        let text = cursor.to_string();
+        assert_eq!(text.parse(), Ok(cursor));
+        assert!(
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        );
+        let other = URL_SAFE_NO_PAD.encode([2; 35]);
+        for none in [
+            "",
+            "x",
+            "AQ",
+            &text[1..],
+            &format!("{text}A"),
+            &other,
+            "1795-0c",
+        ] {
+            assert_eq!(none.parse::<ListingCursor>(), Err(NoCursor), "{none}");
+        }
     }
 }

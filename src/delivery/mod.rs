@@ -23,10 +23,10 @@ use crate::store::PresignRequest;
 
 use memory::ManifestBudget;
 
-pub use crate::catalog::Listed;
+pub use crate::catalog::{ListFilter, Listed};
 pub use body::BodyContent;
 pub use error::{DeliveryError, Missing};
-pub use listing::{Listing, ListingCursor, NoCursor, Summary};
+pub use listing::{ListQuery, Listing, ListingCursor, NoCursor, Summary};
 pub use record::{ManifestReader, ReadAgainError};
 pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
 pub use resolve::Lookup;

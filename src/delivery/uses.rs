@@ -27,6 +27,7 @@ impl Delivery {
             match self.uploads.reserve_use(limit, RESERVATION_TTL).await? {
                 ReservedUse::Use(reserved) => uses.push(reserved),
                 ReservedUse::Busy => return Err(DeliveryError::Busy(limit.id.to_string())),
+                ReservedUse::Unlimited => {}
                 ReservedUse::Spent => return Err(DeliveryError::no_upload(limit.id)),
             }
         }

@@ -128,7 +128,7 @@ impl Sweeper {
                 Ok(true)
             }
             // The deadline was moved since: the index learns the new one.
-            Removed::Kept => self.uploads.index(id, &[]).await.map(|_| false),
+            Removed::Kept(_) => self.uploads.index(id, &[]).await.map(|_| false),
             Removed::Absent => Ok(false),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::model::UploadId;
 
-/// Counts bytes of a request's body as they are read, and knows the upload that they became.
+/// Counts bytes of a request's body as they are read, and knows the upload that it is about.
 #[derive(Debug, Clone, Default)]
 pub struct BodyMeter(Arc<Meter>);
 
@@ -32,13 +32,13 @@ impl BodyMeter {
         self.0.client
     }
 
-    /// Notes that it has become this upload.
-    pub fn stored(&self, id: UploadId) {
-        // A request stores one.
+    /// Notes that it has become this upload, or that its name has led there.
+    pub fn concerns(&self, id: UploadId) {
+        // A request stores one, and one name leads to one.
         let _ = self.0.upload.set(id);
     }
 
-    /// The upload that it has become.
+    /// The upload that it has become, or to which its name has led.
     pub fn upload(&self) -> Option<UploadId> {
         self.0.upload.get().copied()
     }

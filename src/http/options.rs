@@ -22,6 +22,8 @@ pub struct HttpOptions {
     pub hosts: Vec<HostPattern>,
     /// Sites whose pages may use this server.
     pub cors_origins: Vec<Site>,
+    /// Whether these pages may show files of this server, as pictures for instance.
+    pub embed: bool,
     /// Secrets by scope.
     pub access: Access,
     /// What is open without one.

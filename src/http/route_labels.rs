@@ -1,7 +1,7 @@
 //! Which route of the table a path is of, as the log and the counters say it: a path that a client
 //! invents must not become a label.
 
-use http::Method;
+use http::{Method, Uri};
 
 use crate::model::UploadId;
 
@@ -16,18 +16,26 @@ pub struct RouteLabels {
     templates: Vec<&'static str>,
     /// Those that lie beside the base path as well.
     bare: Vec<&'static str>,
+    methods: RouteMethods,
+}
+
+/// What is known of methods at templates.
+#[derive(Debug, Default)]
+pub struct RouteMethods {
     /// Those that store an upload.
-    uploads: Vec<(Method, &'static str)>,
+    pub uploads: Vec<(Method, &'static str)>,
+    /// Those that take a body, with its media types.
+    pub bodies: Vec<(Method, &'static str, &'static str)>,
 }
 
 impl RouteLabels {
     /// The labels of these `templates`, which lie below `base`; those of `bare` do beside it as
-    /// well, and `uploads` store an upload.
+    /// well; more is known of `methods`.
     pub fn new(
         base: &str,
         templates: impl Iterator<Item = &'static str>,
         bare: impl Iterator<Item = &'static str>,
-        uploads: Vec<(Method, &'static str)>,
+        methods: RouteMethods,
     ) -> Self {
         let mut templates: Vec<&'static str> = templates.collect();
         templates.sort_by_key(|template| (template.matches('{').count(), *template));
@@ -36,7 +44,7 @@ impl RouteLabels {
             base: base.to_owned(),
             templates,
             bare: bare.collect(),
-            uploads,
+            methods,
         }
     }
 
@@ -51,14 +59,38 @@ impl RouteLabels {
 
     /// Whether a request with this method to this label is to store an upload.
     pub fn is_upload(&self, method: &Method, label: &str) -> bool {
-        let mut uploads = self.uploads.iter();
+        let mut uploads = self.methods.uploads.iter();
         uploads.any(|(known, template)| known == method && *template == label)
+    }
+
+    /// The media types that a method of a label takes, where that is said.
+    pub fn takes(&self, method: &Method, label: &str) -> Option<&'static str> {
+        let mut bodies = self.methods.bodies.iter();
+        bodies
+            .find(|(known, template, _)| known == method && *template == label)
+            .map(|(_, _, types)| *types)
     }
 
     /// The upload that a path names: all that do have the id as their second segment.
     pub fn upload(&self, path: &str) -> Option<UploadId> {
         let below = path.strip_prefix(self.base.as_str())?;
         below.split('/').nth(2)?.parse().ok()
+    }
+
+    /// Where a resource is whose address has its id as a person wrote it down. A segment that may be a
+    /// name is not looked at here.
+    pub fn moved(&self, uri: &Uri) -> Option<String> {
+        let path = uri.path();
+        let below = path.strip_prefix(self.base.as_str())?;
+        let written = below.split('/').nth(2)?;
+        let id = UploadId::meant_by(written)?;
+        if !first(&self.templates, below)?.contains("/{id}") {
+            return None;
+        }
+        let at = path.len() - below.len() + below.find(written)?;
+        let (before, rest) = (&path[..at], &path[at + written.len()..]);
+        let query = uri.query().map(|query| format!("?{query}"));
+        Some(format!("{before}{id}{rest}{}", query.unwrap_or_default()))
     }
 }
 
@@ -105,7 +137,8 @@ mod tests {
             "/uploads/{id}/delete",
         ];
         for base in ["", "/w"] {
-            let labels = RouteLabels::new(base, templates.into_iter(), [].into_iter(), Vec::new());
+            let none = RouteMethods::default();
+            let labels = RouteLabels::new(base, templates.into_iter(), [].into_iter(), none);
             for (path, label) in [
                 ("/", "/"),
                 ("/upload", "/upload"),
@@ -127,13 +160,35 @@ mod tests {
             "/w",
             templates.into_iter(),
             ["/healthz"].into_iter(),
-            vec![(Method::POST, "/upload")],
+            RouteMethods {
+                uploads: vec![(Method::POST, "/upload")],
+                bodies: vec![(Method::POST, "/upload", "a/b")],
+            },
         );
+        assert_eq!(labels.takes(&Method::POST, "/upload"), Some("a/b"));
+        assert_eq!(labels.takes(&Method::POST, "/files"), None);
         assert_eq!(labels.of("/upload"), NO_ROUTE);
         assert_eq!(labels.of("/healthz"), "/healthz");
         assert!(labels.is_upload(&Method::POST, "/upload"));
         assert!(!labels.is_upload(&Method::GET, "/upload"));
         let id = "0c8r5v3m9ag7wqk2ht4xz1y6ne";
+        for (asked, place) in [
+            (
+                "/w/uploads/OC8R5V3M9AG7WQK2HT4XZ1Y6NE?a=/b",
+                Some("/w/uploads/{}?a=/b"),
+            ),
+            (
+                "/w/files/0c8r5v3m9ag7wqk2ht4xzly6ne/a%2fb",
+                Some("/w/files/{}/a%2fb"),
+            ),
+            ("/w/files/OC8R5V3M9AG7WQK2HT4XZ1Y6NE", None),
+            ("/uploads/OC8R5V3M9AG7WQK2HT4XZ1Y6NE", None),
+            ("/w/uploads/0c8r5v3m9ag7wqk2ht4xz1y6ne", None),
+            ("/w/other/OC8R5V3M9AG7WQK2HT4XZ1Y6NE", None),
+        ] {
+            let place = place.map(|place| place.replace("{}", id));
+            assert_eq!(labels.moved(&asked.parse().unwrap()), place, "{asked}");
+        }
         let found = |path: String| labels.upload(&path).map(|id| id.to_string());
         assert_eq!(found(format!("/w/files/{id}/a")).as_deref(), Some(id));
         assert_eq!(found("/w/files/a.txt".to_owned()), None);

@@ -11,11 +11,11 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use super::AppState;
 use super::guard::{Guard, Guarded};
 use super::resources::{
-    api, download, filepond, health, listing, manage, page, reindex, upload, uploads,
+    api, change, download, filepond, health, listing, manage, page, reindex, upload, uploads,
 };
-use super::route_labels::RouteLabels;
+use super::route_labels::{RouteLabels, RouteMethods};
 use super::rules::access::Action;
-use super::rules::cors;
+use super::rules::cors::CrossOrigin;
 use super::rules::hosts::{HostSettings, Hosts, is_probe};
 use super::rules::locality::Listening;
 use super::rules::problem::{Code, Problem};
@@ -37,9 +37,9 @@ pub fn service(state: AppState, listening: &Listening) -> Arc<Service> {
             .fallback(outside)
             .method_not_allowed_fallback(wrong_method),
     };
-    let cors = cors::layer(&state.options.cors_origins);
+    let sites = CrossOrigin::of(&state.options.cors_origins);
     let labels = labels(&state.options.base_path, probes());
-    Arc::new(Service::new(state, labels, hosts, based, cors))
+    Arc::new(Service::new(state, labels, hosts, based, sites))
 }
 
 /// The routes for operators without a guard, with and without the base path, for the addresses of
@@ -65,8 +65,8 @@ pub fn admin_service(state: AppState, listening: &Listening) -> Arc<Service> {
         .method_not_allowed_fallback(wrong_method)
         .with_state(state.clone());
     let labels = labels(base, operators());
-    let cors = cors::layer(&[]);
-    Arc::new(Service::new(state, labels, hosts, routes, cors))
+    let sites = CrossOrigin::of(&[]);
+    Arc::new(Service::new(state, labels, hosts, routes, sites))
 }
 
 /// A method at an address.
@@ -74,6 +74,8 @@ pub(super) struct Route {
     pub method: Method,
     pub path: &'static str,
     guard: Guard,
+    /// The media types of its body, where `OPTIONS` says them.
+    takes: Option<&'static str>,
     handler: Box<dyn FnOnce(Guard, MethodFilter) -> MethodRouter<AppState>>,
 }
 
@@ -87,7 +89,16 @@ impl Route {
             method,
             path,
             guard,
+            takes: None,
             handler: Box::new(move |guard, filter| on(filter, Guarded::new(guard, handler))),
+        }
+    }
+
+    /// With a body of these media types.
+    fn takes(self, types: &'static str) -> Self {
+        Route {
+            takes: Some(types),
+            ..self
         }
     }
 
@@ -109,7 +120,7 @@ impl Route {
 #[rustfmt::skip]
 fn aliases() -> Vec<Route> {
     vec![
-        Route::new(Guard::Secret(Action::Upload), Method::POST, "/upload/", upload::form),
+        Route::new(Guard::Secret(Action::Upload), Method::POST, "/upload/", upload::form).takes("multipart/form-data"),
         Route::new(Guard::Open, Method::GET, "/problems/", page::problems),
     ]
 }
@@ -138,10 +149,10 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(OPEN, GET, "/problems/{code}", page::problem),
         Route::new(OPEN, GET, "/healthz", health::alive),
         Route::new(OPEN, GET, "/readyz", health::ready),
-        Route::new(UPLOAD, POST, "/upload", upload::form),
+        Route::new(UPLOAD, POST, "/upload", upload::form).takes("multipart/form-data"),
         Route::new(UPLOAD, PUT, "/files/{name}", upload::raw),
-        Route::new(UPLOAD, POST, "/files", upload::raw_by_query),
-        Route::new(UPLOAD, POST, "/compat/filepond", filepond::process),
+        Route::new(UPLOAD, POST, "/files", upload::raw_by_query).takes("*/*"),
+        Route::new(UPLOAD, POST, "/compat/filepond", filepond::process).takes("multipart/form-data"),
         Route::new(DOWNLOAD, GET, "/download", download::several),
         Route::new(DOWNLOAD, GET, "/download/{name}", download::named),
         Route::new(DOWNLOAD, GET, "/download/{id}/{name}", download::file),
@@ -150,11 +161,12 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(DOWNLOAD, GET, "/uploads/{id}", uploads::show),
         Route::new(LIST, GET, "/uploads", listing::list),
         Route::new(TOKEN, DELETE, "/uploads/{id}", uploads::delete),
-        Route::new(TOKEN, PATCH, "/uploads/{id}", uploads::prolong),
-        Route::new(TOKEN, POST, "/uploads/{id}/delete", manage::delete),
-        Route::new(TOKEN, POST, "/uploads/{id}/prolong", manage::prolong),
+        Route::new(TOKEN, PATCH, "/uploads/{id}", change::change).takes("application/merge-patch+json, application/json"),
+        Route::new(TOKEN, POST, "/uploads/{id}/delete", manage::delete).takes("application/x-www-form-urlencoded"),
+        Route::new(TOKEN, POST, "/uploads/{id}/prolong", manage::prolong).takes("application/x-www-form-urlencoded"),
         Route::new(TOKEN, DELETE, "/compat/filepond", filepond::revert),
-        Route::new(ADMIN, POST, "/reindex", reindex::reindex),
+        Route::new(ADMIN, POST, "/admin/reindex", reindex::begin),
+        Route::new(ADMIN, GET, "/admin/reindex", reindex::show),
         Route::new(OBSERVE, GET, "/status", health::status),
         Route::new(OBSERVE, GET, "/metrics", health::metrics),
     ]
@@ -172,8 +184,16 @@ fn labels(base: &str, bare: impl Iterator<Item = Route>) -> RouteLabels {
     let stores = |route: &&Route| route.guard == Guard::Secret(Action::Upload);
     let uploads = routes.iter().filter(stores);
     let uploads = uploads.map(|route| (route.method.clone(), route.path));
+    let bodies = routes.iter().filter_map(|route| {
+        let types = route.takes?;
+        Some((route.method.clone(), route.path, types))
+    });
+    let methods = RouteMethods {
+        uploads: uploads.collect(),
+        bodies: bodies.collect(),
+    };
     let paths = routes.iter().map(|route| route.path);
-    RouteLabels::new(base, paths, bare.map(|route| route.path), uploads.collect())
+    RouteLabels::new(base, paths, bare.map(|route| route.path), methods)
 }
 
 /// The router of a table.

@@ -8,16 +8,17 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tower::ServiceExt as _;
-use tower_http::cors::{Cors, CorsLayer};
 
 use crate::http::AppState;
 use crate::http::date::date;
 use crate::http::log::{LoggedBody, RequestLog};
 use crate::http::metrics::CountedNow;
+use crate::http::resources::places;
 use crate::http::route_labels::RouteLabels;
 use crate::http::rules::coding;
+use crate::http::rules::cors::{CrossOrigin, is_preflight};
 use crate::http::rules::cross_site::{self, OwnSite};
 use crate::http::rules::hosts::{self, Hosts};
 use crate::http::rules::origin::{Origin, Peer};
@@ -31,9 +32,8 @@ pub struct Service {
     app: AppState,
     labels: RouteLabels,
     hosts: Hosts,
-    routes: Cors<Router>,
-    /// The routes without CORS, whose layer would answer every `OPTIONS`.
-    plain: Router,
+    routes: Router,
+    sites: CrossOrigin,
     /// Done when the log has said that others than this machine are served.
     others: Once,
 }
@@ -45,15 +45,14 @@ impl Service {
         labels: RouteLabels,
         hosts: Hosts,
         routes: Router,
-        cors: CorsLayer,
+        sites: CrossOrigin,
     ) -> Self {
-        use tower::Layer as _;
         Service {
             app,
             labels,
             hosts,
-            plain: routes.clone(),
-            routes: cors.layer(routes),
+            routes,
+            sites,
             others: Once::new(),
         }
     }
@@ -61,7 +60,11 @@ impl Service {
     /// Answers a request that came from `peer`.
     pub async fn answer(&self, peer: Peer, mut request: Request) -> Response<LoggedBody> {
         let log = RequestLog::new(&self.app, &self.labels, peer, &mut request);
-        let answered = AssertUnwindSafe(self.pass(request)).catch_unwind().await;
+        let site = self.sites.origin(request.headers());
+        let preflight = site.is_some() && is_preflight(request.method(), request.headers());
+        let answered = AssertUnwindSafe(self.pass(request, preflight))
+            .catch_unwind()
+            .await;
         let mut response = answered.unwrap_or_else(panicked);
         let nosniff = HeaderValue::from_static("nosniff");
         let fields = response.headers_mut();
@@ -69,6 +72,7 @@ impl Service {
         if let Some(date) = date(self.app.clock.now()) {
             fields.insert(header::DATE, date);
         }
+        self.sites.allow(site, fields);
         log.end(&self.app, response)
     }
 
@@ -82,7 +86,8 @@ impl Service {
         self.app.admission.end_slowest();
     }
 
-    async fn pass(&self, mut request: Request) -> Response {
+    /// Answers a request; a `preflight` is that of a browser for a page of a site that is named.
+    async fn pass(&self, mut request: Request, preflight: bool) -> Response {
         match self.admit(&request) {
             Err(problem) => return problem.into_response(),
             Ok(false) => {}
@@ -92,8 +97,14 @@ impl Service {
                 }
             }
         }
-        if *request.method() == Method::OPTIONS && !is_preflight(&request) {
+        if preflight {
+            return self.sites.preflight();
+        }
+        if *request.method() == Method::OPTIONS {
             return self.options(request).await;
+        }
+        if let Some(moved) = self.labels.moved(request.uri()) {
+            return places::moved(&moved, None);
         }
         if let Some(stream) = self.needs_turn(&request)
             && !stream.take_turn().await
@@ -144,14 +155,29 @@ impl Service {
     /// The methods of an address (RFC 9110 section 9.3.7): the router lists them when it refuses
     /// the method.
     async fn options(&self, request: Request) -> Response {
-        let Ok(response) = self.plain.clone().oneshot(request).await;
+        let mut answer = StatusCode::NO_CONTENT.into_response();
+        let label = self.labels.of(request.uri().path());
+        if request.uri().path() == "*" {
+            // The server as a whole.
+            let all = HeaderValue::from_static("GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS");
+            answer.headers_mut().insert(header::ALLOW, all);
+            return answer;
+        }
+        let Ok(response) = self.routes.clone().oneshot(request).await;
         let Some(allowed) = response.headers().get(header::ALLOW) else {
             return response;
         };
+        let fields = answer.headers_mut();
         let allowed = [allowed.as_bytes(), b",OPTIONS"].concat();
-        let mut answer = StatusCode::NO_CONTENT.into_response();
         if let Ok(allowed) = HeaderValue::from_bytes(&allowed) {
-            answer.headers_mut().insert(header::ALLOW, allowed);
+            fields.insert(header::ALLOW, allowed);
+        }
+        for (method, name) in [
+            (Method::POST, HeaderName::from_static("accept-post")),
+            (Method::PATCH, HeaderName::from_static("accept-patch")),
+        ] {
+            let types = self.labels.takes(&method, label);
+            fields.extend(types.map(|types| (name, HeaderValue::from_static(types))));
         }
         answer
     }
@@ -167,12 +193,6 @@ impl Service {
             false => Stream::current(),
         }
     }
-}
-
-/// Whether a browser asks what another site's page may do (WHATWG Fetch, CORS-preflight fetch).
-fn is_preflight(request: &Request) -> bool {
-    let has = |name| request.headers().contains_key(name);
-    has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

@@ -99,6 +99,18 @@ impl Ingest {
         Ok(options::lifetime(text, place, &self.options)?)
     }
 
+    /// Understands the values of a change; the options of `cleared` are taken away by it.
+    ///
+    /// # Errors
+    /// One does not parse, two exclude each other, or one asks for more than a setting allows.
+    pub fn change(
+        &self,
+        given: &GivenOptions,
+        cleared: &[UploadOption],
+    ) -> Result<UploadOptions, IngestError> {
+        Ok(given.parse_change(cleared, &self.options, self.clock.now())?)
+    }
+
     async fn begin(&self, length: BodyLength) -> Result<ActiveUpload, IngestError> {
         let id = UploadId::generate().map_err(IngestError::internal)?;
         let max = self.options.max_total_size;

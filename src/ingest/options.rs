@@ -180,6 +180,31 @@ impl GivenOptions {
             title: title.as_ref().map(name).transpose()?.flatten(),
         })
     }
+
+    /// Understands the values of a change; the options of `cleared` are taken away by it.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_change(
+        &self,
+        cleared: &[UploadOption],
+        options: &IngestOptions,
+        now: Timestamp,
+    ) -> Result<UploadOptions, InvalidOption> {
+        const ENDS: [UploadOption; 2] = [UploadOption::ExpiresIn, UploadOption::ExpiresAt];
+        let mut parsed = self.parse(options, now)?;
+        if let Some(end) = cleared.iter().find(|option| ENDS.contains(option)) {
+            if parsed.lifetime.is_some() {
+                let reason = "it is null, and another end is given as well";
+                return Err(InvalidOption::new(OptionPlace::Member, *end, reason));
+            }
+            if let Some(max) = options.max_expires_in {
+                return Err(InvalidOption::above(OptionPlace::Member, *end, "null", max));
+            }
+            parsed.lifetime = Some(Lifetime::Unlimited);
+        }
+        Ok(parsed)
+    }
 }
 
 impl UploadOptions {

@@ -2,10 +2,9 @@
 //! end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::catalog::CatalogError;
-use crate::model::{Clock, Manifest, Reason, TokenHash, UploadId};
+use crate::model::{Clock, Manifest, Reason, Timestamp, Title, TokenHash, UploadId};
 use crate::repository::{Removed, Repository, RepositoryError};
 use crate::store::StoreError;
 
@@ -16,6 +15,13 @@ pub enum ManageError {
     /// caller with the permission is told that an id exists.
     #[error("there is no upload {0}")]
     Absent(UploadId),
+    /// The upload is in another version than those that the change is meant for: this one, or one
+    /// that cannot be read.
+    #[error("the upload is not in a version that this change is meant for")]
+    OtherVersion(Option<u64>),
+    /// So many downloads are used of every file already.
+    #[error("every file of the upload was downloaded that often already, or more: DELETE ends it")]
+    UsedUp,
     /// The store failed, or holds something damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -80,6 +86,63 @@ enum KeyState {
     Damaged,
 }
 
+/// What becomes of an upload. What is `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UploadChange {
+    /// Its deadline; `Some(None)` is never.
+    pub expires_at: Option<Option<Timestamp>>,
+    /// How many downloads it allows; `Some(None)` is any number.
+    pub max_downloads: Option<Option<u64>>,
+    /// What it is called; `Some(None)` is nothing.
+    pub title: Option<Option<Title>>,
+}
+
+impl UploadChange {
+    /// Changes `manifest`. Answers `false`, and leaves it as it is, where that would end the upload.
+    fn apply(&self, manifest: &mut Manifest) -> bool {
+        if let Some(max) = self.max_downloads
+            && !manifest.limit_downloads(max)
+        {
+            return false;
+        }
+        if let Some(expires_at) = self.expires_at {
+            manifest.expires_at = expires_at;
+        }
+        if let Some(title) = &self.title {
+            manifest.title.clone_from(title);
+        }
+        true
+    }
+}
+
+/// The versions of an upload that a change is meant for, by their generations: all, if nothing is
+/// said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MeantVersions {
+    /// These alone.
+    pub only: Option<Vec<u64>>,
+    /// Any but these.
+    pub except: Vec<u64>,
+    /// None at all.
+    pub none: bool,
+}
+
+impl MeantVersions {
+    /// Whether this one is meant.
+    pub fn has(&self, generation: u64) -> bool {
+        let named = self
+            .only
+            .as_ref()
+            .is_none_or(|only| only.contains(&generation));
+        named && !self.none && !self.except.contains(&generation)
+    }
+
+    /// Whether a version is meant that cannot be read.
+    fn has_unknown(&self) -> bool {
+        self.only.is_none() && !self.none
+    }
+}
+
 /// Changes stored uploads. A change goes on to its end when the caller has gone.
 #[derive(Clone)]
 pub struct Manage {
@@ -118,50 +181,78 @@ impl Manage {
         }
     }
 
-    /// Sets the deadline of an upload anew, counted from now; `None` is never. Answers the upload
-    /// as it is then.
+    /// Changes an upload that is in one of the versions that are `meant`; the look and the change
+    /// are one step. Answers the upload as it is then.
     ///
     /// # Errors
-    /// [`ManageError::Absent`] when it is over; or the store or the index fails, and the change
-    /// may have been made: it can be repeated.
-    pub async fn prolong(
+    /// [`ManageError::Absent`] when it is over, [`ManageError::OtherVersion`] or
+    /// [`ManageError::UsedUp`]; or the store or the index fails, and the change may have been made:
+    /// it can be repeated.
+    pub async fn change(
         &self,
         permit: &ChangePermit,
-        lifetime: Option<Duration>,
+        change: UploadChange,
+        meant: MeantVersions,
     ) -> Result<Arc<Manifest>, ManageError> {
         let id = &permit.id;
         if permit.found == KeyState::Gone {
             return Err(ManageError::Absent(*id));
         }
         let now = self.clock.now();
-        let expires_at = lifetime.map(|span| now.after(span));
-        let change = move |manifest: &mut Manifest| {
-            let alive = !manifest.is_over(now);
-            if alive {
-                manifest.expires_at = expires_at;
+        let (wanted, again) = (meant.clone(), change.clone());
+        // Left as it is, a manifest is left for one of these reasons, in this order.
+        let apply = move |manifest: &mut Manifest| {
+            if manifest.is_over(now) || !wanted.has(manifest.generation) {
+                return false;
             }
-            alive
+            let before = manifest.clone();
+            change.apply(manifest) && *manifest != before
         };
-        let updated = self.uploads.update(id, change).await?;
-        let updated = updated
-            .filter(|updated| updated.changed)
-            .ok_or(ManageError::Absent(*id))?;
+        let updated = self.uploads.update(id, apply).await?;
+        let updated = updated.ok_or(ManageError::Absent(*id))?;
+        let manifest = updated.manifest;
+        if !updated.changed {
+            if manifest.is_over(now) {
+                return Err(ManageError::Absent(*id));
+            }
+            if !meant.has(manifest.generation) {
+                return Err(ManageError::OtherVersion(Some(manifest.generation)));
+            }
+            if !again.apply(&mut Manifest::clone(&manifest)) {
+                return Err(ManageError::UsedUp);
+            }
+        }
         // The caller may repeat it: until the index knows, others go by the old deadline.
         updated.indexed?;
-        Ok(updated.manifest)
+        Ok(manifest)
     }
 
-    /// Removes an upload, with all files under its id if its manifest is damaged. A removal that
-    /// was begun and not finished is finished. Answers whether this call has removed it.
+    /// Removes an upload that is in one of the versions that are `meant`, with all files under its
+    /// id if its manifest is damaged. A removal that was begun and not finished is finished. Answers
+    /// whether this call has removed it.
     ///
     /// # Errors
-    /// The store or the index fails; it can be repeated. Or a newer version wrote the manifest.
-    pub async fn delete(&self, permit: &ChangePermit) -> Result<bool, ManageError> {
-        if permit.found == KeyState::Damaged && self.uploads.remove_damaged(&permit.id).await? {
-            return Ok(true);
+    /// [`ManageError::OtherVersion`]; or the store or the index fails; it can be repeated. Or a newer
+    /// version wrote the manifest.
+    pub async fn delete(
+        &self,
+        permit: &ChangePermit,
+        meant: MeantVersions,
+    ) -> Result<bool, ManageError> {
+        if permit.found == KeyState::Damaged {
+            if !meant.has_unknown() {
+                return Err(ManageError::OtherVersion(None));
+            }
+            if self.uploads.remove_damaged(&permit.id).await? {
+                return Ok(true);
+            }
         }
-        let deleted = |_: &Manifest| Some(Reason::Deleted);
-        let removed = self.uploads.remove(&permit.id, deleted).await?;
-        Ok(matches!(removed, Removed::Done(_)))
+        let deleted =
+            move |manifest: &Manifest| meant.has(manifest.generation).then_some(Reason::Deleted);
+        match self.uploads.remove(&permit.id, deleted).await? {
+            Removed::Done(_) => Ok(true),
+            Removed::Absent => Ok(false),
+            Removed::Kept(generation) => Err(ManageError::OtherVersion(Some(generation))),
+        }
     }
 }

@@ -80,6 +80,26 @@ impl Manifest {
         }
         true
     }
+
+    /// Allows so many downloads of each file from now on, `None` for any number: those that were
+    /// counted stay counted as long as there is a limit. Answers `false`, and leaves it as it is,
+    /// where none would be left: that would end the upload.
+    pub fn limit_downloads(&mut self, max: Option<u64>) -> bool {
+        let before = std::mem::replace(&mut self.max_downloads, max);
+        if !self.has_downloads() {
+            self.max_downloads = before;
+            return false;
+        }
+        if max.is_none() {
+            self.used = 0;
+            for part in &mut self.parts {
+                if let Part::File { file, .. } = part {
+                    file.used = None;
+                }
+            }
+        }
+        true
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +156,20 @@ mod tests {
         assert!(upload.count_download(Portion::File(0)));
         assert_eq!(left(&upload), [0, 1]);
         assert!(!upload.allows(Portion::Form) && upload.allows(Portion::File(1)));
+    }
+
+    #[test]
+    fn a_new_limit_counts_what_was_counted_and_none_forgets_it() {
+        let mut upload = limited(3, &["a", "b"]);
+        assert!(upload.count_download(Portion::Form) && upload.count_download(Portion::File(1)));
+        assert!(upload.limit_downloads(Some(2)));
+        assert_eq!(left(&upload), [1, 0]);
+        let before = upload.clone();
+        assert!(!upload.limit_downloads(Some(1)), "it would be over");
+        assert_eq!(upload, before);
+        assert!(upload.limit_downloads(None) && upload.downloads_left().is_none());
+        assert!(upload.limit_downloads(Some(1)));
+        assert_eq!(left(&upload), [1, 1]);
     }
 
     #[test]

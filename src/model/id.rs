@@ -40,6 +40,11 @@ impl UploadId {
         Ok(Self::from_bits(u128::from_be_bytes(random)))
     }
 
+    /// The first of all ids in their order.
+    pub fn first() -> Self {
+        UploadId([ALPHABET[0]; LEN])
+    }
+
     fn from_bits(mut bits: u128) -> Self {
         let mut text = [0; LEN];
         for place in text.iter_mut().rev() {
@@ -47,6 +52,29 @@ impl UploadId {
             bits >>= 5;
         }
         UploadId(text)
+    }
+
+    /// The id that a person wrote down as `text`: in capitals, or with a letter that looks like one
+    /// of its own (Crockford: `i` and `l` are 1, `o` is 0). `None` where it is the id itself, or none.
+    ///
+    /// ```
+    /// use wharf::model::UploadId;
+    ///
+    /// let id = UploadId::meant_by("OC8R5V3M9AG7WQK2HT4XZ1Y6NE").unwrap();
+    /// assert_eq!(id.as_str(), "0c8r5v3m9ag7wqk2ht4xz1y6ne");
+    /// assert_eq!(UploadId::meant_by(id.as_str()), None);
+    /// ```
+    pub fn meant_by(text: &str) -> Option<Self> {
+        let mut bytes: [u8; LEN] = text.as_bytes().try_into().ok()?;
+        for byte in &mut bytes {
+            *byte = match byte.to_ascii_lowercase() {
+                b'i' | b'l' => b'1',
+                b'o' => b'0',
+                lower => lower,
+            };
+        }
+        let meant = str::from_utf8(&bytes).ok()?;
+        meant.parse().ok().filter(|_| meant != text)
     }
 
     /// The id as text.
@@ -95,6 +123,54 @@ impl<'de> Deserialize<'de> for UploadId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The fewest characters of an [`IdBeginning`].
+const FEWEST: usize = 4;
+
+/// What an id begins with, as a person remembers it: so many characters that few others begin so.
+///
+/// ```
+/// use wharf::model::{IdBeginning, UploadId};
+///
+/// let id: UploadId = "0c8r5v3m9ag7wqk2ht4xz1y6ne".parse()?;
+/// assert!(IdBeginning::parse("OC8R5")?.is_of(&id));
+/// assert!(!IdBeginning::parse("0c8q")?.is_of(&id));
+/// assert!(IdBeginning::parse("0c8").is_err() && IdBeginning::parse("0c8u").is_err());
+/// # Ok::<(), wharf::model::IdError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdBeginning(String);
+
+impl IdBeginning {
+    /// Reads one; capitals and letters that look alike are taken as in [`UploadId::meant_by`].
+    ///
+    /// # Errors
+    /// It is too short, or no id begins so.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text.len() < FEWEST || text.len() > LEN || !text.is_ascii() {
+            return Err(IdError);
+        }
+        let whole = format!("{text:0<LEN$}");
+        let id = UploadId::meant_by(&whole).map_or_else(|| whole.parse(), Ok)?;
+        Ok(IdBeginning(id.as_str()[..text.len()].to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether an id begins so.
+    pub fn is_of(&self, id: &UploadId) -> bool {
+        id.as_str().starts_with(&self.0)
+    }
+
+    /// The folder of the store that such uploads lie in.
+    pub fn prefix(&self) -> Prefix {
+        let bytes = self.0.as_bytes();
+        Prefix([bytes[0], bytes[1]])
     }
 }
 

@@ -29,7 +29,7 @@ pub use doubt::Doubt;
 pub use downloads::Portion;
 pub use failure::{Component, Failure, is_full};
 pub use file_name::{FileName, FileNameError};
-pub use id::{IdError, Prefix, UploadId};
+pub use id::{IdBeginning, IdError, Prefix, UploadId};
 pub use layout::{FIRST_SCHEMA, SECOND_SCHEMA};
 pub use limit::{Bound, Limit};
 pub use manifest::{Field, Manifest, Part, StoredFile};

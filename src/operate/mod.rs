@@ -2,7 +2,7 @@
 //! what it holds, and a comparison of its index with the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +26,79 @@ pub struct Operate {
     /// Why the server could not store at the last look, as the log has it. A std mutex: held to
     /// compare and replace the text.
     logged_trouble: Mutex<Option<String>>,
+    /// The last comparison that was begun. A std mutex: held for a read or a replacement.
+    comparison: Arc<Mutex<ComparisonState>>,
+}
+
+/// How a comparison of the index with the store stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ComparisonState {
+    /// None was begun.
+    #[default]
+    None,
+    /// It is under way.
+    Running,
+    /// It broke off: the log says why.
+    Failed,
+    /// It has ended.
+    Done {
+        /// The uploads in the store.
+        uploads: u64,
+        /// Those that the index had and the store did not.
+        forgotten: u64,
+        /// Those that cannot be read.
+        damaged: u64,
+    },
+}
+
+/// A comparison under way: one that ends without a result, by a panic or with its thread, has
+/// failed.
+struct ComparisonEnd(Arc<Mutex<ComparisonState>>);
+
+impl ComparisonEnd {
+    fn note(self, compared: Result<Option<Compared>, RepositoryError>) {
+        let state = match compared {
+            Ok(Some(compared)) => {
+                let Compared {
+                    uploads,
+                    forgotten,
+                    damaged,
+                    ..
+                } = compared;
+                tracing::info!(
+                    uploads,
+                    forgotten,
+                    damaged,
+                    "an admin compared the index with the store"
+                );
+                ComparisonState::Done {
+                    uploads,
+                    forgotten,
+                    damaged,
+                }
+            }
+            Ok(None) => ComparisonState::Failed,
+            Err(error) => {
+                tracing::error!(%error, "a comparison of the index with the store broke off");
+                ComparisonState::Failed
+            }
+        };
+        *lock(&self.0) = state;
+    }
+}
+
+impl Drop for ComparisonEnd {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0);
+        if *state == ComparisonState::Running {
+            *state = ComparisonState::Failed;
+        }
+    }
+}
+
+fn lock(state: &Mutex<ComparisonState>) -> MutexGuard<'_, ComparisonState> {
+    // Nothing between a lock and its release can panic.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How much is stored.
@@ -86,6 +159,7 @@ impl Operate {
             claims,
             draining: AtomicBool::new(false),
             logged_trouble: Mutex::new(None),
+            comparison: Arc::default(),
         }
     }
 
@@ -169,14 +243,30 @@ impl Operate {
         }
     }
 
-    /// Compares the whole index with the store; `None` when `stop` came first.
-    ///
-    /// # Errors
-    /// The index fails, or the store cannot be listed.
-    pub async fn compare(
-        &self,
-        stop: &CancellationToken,
-    ) -> Result<Option<Compared>, RepositoryError> {
-        reconcile::compare(&self.uploads, stop).await
+    /// Begins to compare the whole index with the store, unless that is under way: it goes on when
+    /// the caller has gone, and ends with `stop`. Answers `false` where the server is ending.
+    pub fn begin_comparison(&self, stop: &CancellationToken) -> bool {
+        if stop.is_cancelled() || self.draining.load(Ordering::Relaxed) {
+            return false;
+        }
+        {
+            let mut state = lock(&self.comparison);
+            if *state == ComparisonState::Running {
+                return true;
+            }
+            *state = ComparisonState::Running;
+        }
+        let ended = ComparisonEnd(Arc::clone(&self.comparison));
+        let (uploads, stop) = (self.uploads.clone(), stop.clone());
+        tokio::spawn(async move {
+            let compared = reconcile::compare(&uploads, &stop).await;
+            ended.note(compared);
+        });
+        true
+    }
+
+    /// The last comparison that was begun.
+    pub fn comparison(&self) -> ComparisonState {
+        *lock(&self.comparison)
     }
 }

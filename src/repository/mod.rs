@@ -25,7 +25,7 @@ mod uses;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::{Catalog, CatalogError, Cursor, Listed, Stretch};
+use crate::catalog::{Catalog, CatalogError, Cursor, ListFilter, Stretch};
 use crate::model::{Clock, FileName, Manifest, Reason, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Orphan, Replaced, Staged, Store, StoreError};
 use backlog::Backlog;
@@ -125,7 +125,7 @@ impl Repository {
         }
     }
 
-    /// Up to `limit` of the `listed` uploads, newest first, behind `after`: see [`Index::list`](crate::catalog::Index::list).
+    /// Up to `limit` of the uploads of `filter`, newest first, behind `after`: see [`Index::list`](crate::catalog::Index::list).
     ///
     /// # Errors
     /// The index fails, or may lack some.
@@ -134,12 +134,12 @@ impl Repository {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
     ) -> Result<Stretch, CatalogError> {
         if self.0.backlog.is_behind() {
             return Err(CatalogError::Rebuilding);
         }
-        self.0.catalog.list(after, limit, now, listed).await
+        self.0.catalog.list(after, limit, now, filter).await
     }
 
     /// The manifest of an upload, whether or not it is over.
@@ -387,7 +387,7 @@ impl Change {
                 Some(Stored::Live(manifest)) => manifest,
             };
             let Some(reason) = over(&manifest) else {
-                return Ok(Removed::Kept);
+                return Ok(Removed::Kept(manifest.generation));
             };
             let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
             match self.put_tombstone(&tombstone).await? {

@@ -35,8 +35,8 @@ pub enum Removed {
     Done(Box<Manifest>),
     /// It was gone.
     Absent,
-    /// It was to stay, as its manifest is now.
-    Kept,
+    /// It was to stay, as its manifest is now; this is the generation of that.
+    Kept(u64),
 }
 
 /// What [`super::Repository::index`] found at the key of an upload.

@@ -20,6 +20,8 @@ pub enum ReservedUse {
     Busy,
     /// All uses of a file are spent.
     Spent,
+    /// Downloads are not counted any more.
+    Unlimited,
 }
 
 /// One use of each file in a portion of a limited upload, reserved for a download. Dropped before
@@ -68,9 +70,10 @@ impl Repository {
                 Reserved::Spent => break,
                 Reserved::Stale => {
                     let manifest = self.0.store.manifest(&id).await?;
-                    match manifest.and_then(|it| Limit::of(&it, limit.portion)) {
+                    let Some(manifest) = manifest else { break };
+                    match Limit::of(&manifest, limit.portion) {
                         Some(later) => limit = later,
-                        None => break,
+                        None => return Ok(ReservedUse::Unlimited),
                     }
                     continue;
                 }

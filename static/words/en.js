@@ -161,7 +161,7 @@ export default {
     "method-not-allowed": { "title": "This address is for something else", "advice": "Begin from the first page." },
     "precondition-failed": { "title": "What is stored has changed", "advice": "Load the page again." },
     "range-not-satisfiable": { "title": "The rest of the file is not there", "advice": "Delete the part you have and download it anew." },
-    "unsupported-media-type": { "title": "This is not a form", "advice": "Send it from the first page." },
+    "unsupported-media-type": { "title": "This kind of content is not taken here", "advice": "Send files from the first page." },
     "unsupported-coding": { "title": "What you sent is packed", "advice": "Send it as it is. Nothing was stored." },
     "limit-exceeded": { "title": "This is too large for the server", "advice": "Send less at once, or smaller files. Nothing was stored." },
     "last-download-in-progress": { "title": "The last download is under way", "advice": "Somebody is using the last download there is. If it breaks off, it is yours: try again in a moment." },

@@ -161,7 +161,7 @@ export default {
     "method-not-allowed": { "title": "此网址另有用途", "advice": "请从首页开始。" },
     "precondition-failed": { "title": "保存的内容已改变", "advice": "请重新载入页面。" },
     "range-not-satisfiable": { "title": "文件没有这一部分", "advice": "请删除已下载的部分，然后重新下载。" },
-    "unsupported-media-type": { "title": "这不是表单", "advice": "请从首页发送。" },
+    "unsupported-media-type": { "title": "此处不接受这种内容", "advice": "请从首页发送文件。" },
     "unsupported-coding": { "title": "发送的内容经过编码", "advice": "没有保存任何内容。请按原样发送。" },
     "limit-exceeded": { "title": "超过服务器的大小限制", "advice": "没有保存任何内容。请分批发送，或发送较小的文件。" },
     "last-download-in-progress": { "title": "最后一次下载正在进行", "advice": "有人正在使用最后一次下载机会。如果对方中断，您就可以下载，请稍后重试。" },

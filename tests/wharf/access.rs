@@ -148,6 +148,70 @@ fn other_sites_are_refused_unless_named() {
         Some("https://app.example")
     );
     assert_eq!(preflight.header("access-control-allow-credentials"), None);
+    assert_eq!(preflight.status, 204);
+    assert_eq!(preflight.header("access-control-max-age"), Some("7200"));
+    assert_eq!(preflight.header("vary"), Some("Origin"));
+    let lists = |name: &str, answer: &Response| {
+        let list = answer.header(name).unwrap().to_lowercase();
+        list.split(", ").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let asked = lists("access-control-allow-headers", &preflight);
+    for name in [
+        "if-match",
+        "if-none-match",
+        "prefer",
+        "wharf-token",
+        "wharf-expires-in",
+        "wharf-title",
+        "upload-offset",
+        "tus-resumable",
+        "idempotency-key",
+        "content-digest",
+        "traceparent",
+    ] {
+        assert!(asked.iter().any(|it| it == name), "{name}: {asked:?}");
+    }
+    let app = [("Origin", "https://app.example")];
+    // A page reads errors, and OPTIONS that is no preflight, as well.
+    for (method, path, status) in [
+        ("GET", "/files/a.txt", 200),
+        ("GET", "/none", 404),
+        ("OPTIONS", "/upload", 204),
+    ] {
+        let answer = server.request(method, path, &app, b"");
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some(app[0].1),
+            "{path}"
+        );
+        let read = lists("access-control-expose-headers", &answer);
+        for name in [
+            "link",
+            "allow",
+            "etag",
+            "content-location",
+            "www-authenticate",
+            "ratelimit",
+            "accept-patch",
+        ] {
+            assert!(read.iter().any(|it| it == name), "{name}: {read:?}");
+        }
+    }
+    let evil = [("Origin", "https://evil.example"), headers[1]];
+    let other = server.request("OPTIONS", "/upload", &evil, b"");
+    assert_eq!(
+        (other.status, other.header("allow")),
+        (204, Some("POST,OPTIONS"))
+    );
+    let told = |answer: &Response| {
+        let mut names = answer.headers.iter().map(|(name, _)| name.to_lowercase());
+        names.any(|name| name.starts_with("access-control-"))
+    };
+    assert!(!told(&other), "{other:?}");
+    let closed = Server::start();
+    let other = closed.request("OPTIONS", "/upload", &headers, b"");
+    assert!(!told(&other) && other.header("vary").is_none(), "{other:?}");
     let other = server.request(
         "GET",
         "/files/a.txt",

@@ -82,7 +82,7 @@ fn listed(server: &Server) -> usize {
     loop {
         let page = server.get(&format!("/uploads?limit=1000{after}")).json();
         count += page["uploads"].as_array().unwrap().len();
-        match page["next"].as_str() {
+        match page["next_cursor"].as_str() {
             Some(next) => after = format!("&after={next}"),
             None => return count,
         }

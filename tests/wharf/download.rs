@@ -305,7 +305,7 @@ fn the_listing_goes_from_new_to_old() {
                 .iter()
                 .map(|u| u["id"].as_str().unwrap().to_owned()),
         );
-        let Some(next) = page["next"].as_str() else {
+        let Some(next) = page["next_cursor"].as_str() else {
             break;
         };
         path = format!("/uploads?limit=2&after={next}");

@@ -162,7 +162,7 @@ fn a_listing_goes_on_across_instances() {
         for upload in json["uploads"].as_array().unwrap() {
             listed.push(upload["id"].as_str().unwrap().to_owned());
         }
-        match json["next"].as_str() {
+        match json["next_cursor"].as_str() {
             Some(next) => after = format!("&after={next}"),
             None => break,
         }

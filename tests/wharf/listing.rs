@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Form, Server, noise, wait_until};
+use crate::support::{Fleet, Form, Redis, Server, noise, wait_until};
 
 /// The uploads of a page, and what comes behind it.
 fn page(server: &Server, query: &str) -> (Vec<Value>, Option<String>) {
     let listed = server.get(&format!("/uploads{query}"));
     assert!(listed.status == 200 && listed.whole, "{}", listed.text());
     let listed = listed.json();
-    let next = listed["next"].as_str().map(str::to_owned);
+    let next = listed["next_cursor"].as_str().map(str::to_owned);
     (listed["uploads"].as_array().unwrap().clone(), next)
 }
 
@@ -35,7 +35,7 @@ fn a_listing_has_summaries() {
     );
     let admin = [("Authorization", "Bearer operator")];
     let listed = server.request("GET", "/uploads", &admin, b"").json();
-    assert!(listed["next"].is_null());
+    assert!(listed["next_cursor"].is_null());
     let uploads = listed["uploads"].as_array().unwrap().clone();
     assert_eq!(uploads.len(), 3);
     let names = uploads
@@ -192,4 +192,107 @@ fn a_listing_of_a_thousand_is_whole_and_in_order() {
         .map(|upload| upload["created_at"].as_str().unwrap())
         .collect();
     assert!(times.is_sorted_by(|earlier, later| earlier >= later));
+}
+
+/// The filters, on one instance and on several.
+fn filters(server: &Server, other: &Server) {
+    let store = |name: &str| {
+        let stored = server.upload(&Form::new().file("f", name, b"x").file("f", "also", b"y"));
+        // The next one is stored in another millisecond.
+        std::thread::sleep(std::time::Duration::from_millis(3));
+        stored
+    };
+    let names = [
+        "a.txt",
+        "re\u{301}sume\u{301}.txt",
+        "a.txt",
+        "b.txt",
+        "a.txt",
+    ];
+    let stored: Vec<Value> = names.into_iter().map(store).collect();
+    let text = |place: usize, member: &str| stored[place][member].as_str().unwrap().to_owned();
+    let found = |query: &str| -> Vec<usize> {
+        let (uploads, next) = page(other, query);
+        assert_eq!(next, None, "{query}");
+        let place = |upload: &Value| stored.iter().position(|it| it["id"] == upload["id"]);
+        uploads
+            .iter()
+            .map(|upload| place(upload).unwrap())
+            .collect()
+    };
+    assert_eq!(found("?name=a.txt"), [4, 2, 0]);
+    assert_eq!(
+        found("?name=r%C3%A9sum%C3%A9.txt"),
+        [1],
+        "as names are written"
+    );
+    assert_eq!(found("?name=a"), [0; 0]);
+    assert_eq!(found("?name=also&limit=9"), [4, 3, 2, 1, 0]);
+    assert_eq!(found(&format!("?id={}", &text(3, "id")[..6])), [3]);
+    assert_eq!(found(&format!("?id={}", text(3, "id").to_uppercase())), [3]);
+    let beginning = &text(3, "id")[..8];
+    assert_eq!(found(&format!("?id={beginning}&name=a.txt")), [0; 0]);
+    let (second, fourth) = (text(1, "created_at"), text(3, "created_at"));
+    assert_eq!(found(&format!("?created_after={second}")), [4, 3, 2]);
+    assert_eq!(found(&format!("?created_before={fourth}")), [2, 1, 0]);
+    let between = format!("?created_after={second}&created_before={fourth}");
+    assert_eq!(found(&between), [2]);
+    assert_eq!(found(&format!("{between}&name=b.txt")), [0; 0]);
+    // Page by page, by the links.
+    let (mut path, mut all) = ("/uploads?limit=2&name=a%2Etxt".to_owned(), Vec::new());
+    loop {
+        let answer = other.get(&path);
+        let listed = answer.json();
+        all.extend(
+            listed["uploads"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it["id"].clone()),
+        );
+        let link = answer.header("link").map(str::to_owned);
+        let head = other.request("HEAD", &path, &[], b"");
+        assert_eq!(head.header("link"), link.as_deref());
+        let Some(link) = link else {
+            assert!(listed["next_cursor"].is_null());
+            break;
+        };
+        path = link
+            .strip_prefix('<')
+            .unwrap()
+            .strip_suffix(">; rel=\"next\"")
+            .unwrap()
+            .to_owned();
+        let cursor = listed["next_cursor"].as_str().unwrap();
+        assert!(
+            path.ends_with(&format!("after={cursor}")) && path.contains("name="),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        all,
+        [4, 2, 0].map(|place: usize| stored[place]["id"].clone())
+    );
+    for bad in [
+        "id=0c8",
+        "id=uuuuu",
+        "created_after=monday",
+        "created_before=1",
+    ] {
+        let refused = other.get(&format!("/uploads?{bad}"));
+        assert_eq!(
+            (refused.status, refused.code()),
+            (400, "invalid-parameter".to_owned()),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_listing_is_filtered() {
+    let server = Server::start();
+    filters(&server, &server);
+    let redis = Redis::start();
+    let fleet = Fleet::with(&redis.url(), 2, &[]);
+    filters(&fleet.servers[0], &fleet.servers[1]);
 }

@@ -99,11 +99,8 @@ fn examples_are_real_answers() {
     }
     let admin = Server::with(&["--access", "admin:root"]);
     let root = [("Authorization", "Bearer root")];
-    take(
-        "reindex",
-        200,
-        &admin.request("POST", "/reindex", &root, b""),
-    );
+    let begun = admin.request("POST", "/admin/reindex", &root, b"");
+    take("reindex", 202, &begun);
     given["createUpload"]["request"] = form.clone();
     given["processFilepond"]["request"] = form;
     given["putFile"]["request"] = json!(part1);

@@ -228,6 +228,20 @@ fn what_may_be_done_at_an_address_is_said() {
         allowed.sort_unstable();
         assert_eq!((answer.status, said), (204, allowed), "{path}");
     }
+    let said = |path: &str, field: &str| {
+        let answer = server.request("OPTIONS", path, &[], b"");
+        answer.header(field).map(str::to_owned)
+    };
+    let of_form = Some("multipart/form-data".to_owned());
+    assert_eq!(said("/upload", "accept-post"), of_form);
+    assert_eq!(said("/upload", "accept-patch"), None);
+    assert_eq!(said("/files", "accept-post").as_deref(), Some("*/*"));
+    let patch = said("/uploads/x", "accept-patch");
+    let taken = "application/merge-patch+json, application/json";
+    assert_eq!(patch.as_deref(), Some(taken));
+    assert_eq!(said("/uploads/x", "accept-post"), None);
+    // Of the server as a whole (RFC 9110 section 9.3.7).
+    assert!(said("*", "allow").unwrap().contains("PATCH"));
     assert_eq!(server.request("OPTIONS", "/none", &[], b"").status, 404);
     assert_eq!(server.post_to("/upload/", &form(), &[]).status, 201);
     let put = server.request("PUT", "/files/dir/a.txt", &[], b"x");

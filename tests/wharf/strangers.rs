@@ -39,6 +39,7 @@ const TABLE: &[Row] = &[
     ("GET", "/readyz", "/readyz",                                   [200, 200, 200, 200]),
     ("POST", "/upload", "/upload",                                  [201, 401, 201, 201]),
     ("PUT", "/files/{name}", "/files/b.txt",                        [201, 401, 201, 201]),
+    ("POST", "/files", "/files?name=b.txt",                         [201, 401, 201, 201]),
     ("POST", "/compat/filepond", "/compat/filepond",                [201, 401, 201, 201]),
     ("DELETE", "/compat/filepond", "/compat/filepond",              [404, 404, 404, 404]),
     ("GET", "/problems", "/problems",                                [200, 200, 200, 200]),
@@ -57,7 +58,9 @@ const TABLE: &[Row] = &[
     ("PATCH", "/uploads/{id}", "/uploads/ID",                       [401, 401, 401, 401]),
     ("POST", "/uploads/{id}/delete", "/uploads/ID/delete",          [401, 401, 401, 401]),
     ("POST", "/uploads/{id}/prolong", "/uploads/ID/prolong",        [401, 401, 401, 401]),
-    ("POST", "/reindex", "/reindex",                                [401, 401, 401, 401]),
+    ("POST", "/admin/reindex", "/admin/reindex",                             [401, 401, 401, 401]),
+    ("GET", "/admin/reindex", "/admin/reindex",                     [401, 401, 401, 401]),
+    ("GET", "/files/{name}", "/files/ID",                           [303, 303, 303, 303]),
     ("GET", "/status", "/status",                                   [200, 401, 401, 401]),
     ("GET", "/metrics", "/metrics",                                 [200, 401, 401, 401]),
 ];
@@ -350,7 +353,7 @@ fn operators_have_an_address_of_their_own() {
         ("GET", "/w/"),
         ("GET", "/w/uploads"),
         ("POST", "/w/upload"),
-        ("POST", "/w/reindex"),
+        ("POST", "/w/admin/reindex"),
         ("PUT", "/w/files/a.txt"),
     ] {
         assert_eq!(

@@ -245,17 +245,20 @@ fn the_document_knows_every_member_of_every_answer() {
     let token = format!("Bearer {}", created["delete_token"].as_str().unwrap());
     let owner = [("Authorization", token.as_str())];
     let changed = server.request("PATCH", &path, &owner, br#"{"expires_in":"1h"}"#);
-    let compared = server.request("POST", "/reindex", &admin, b"");
-    assert_eq!((changed.status, compared.status), (200, 200));
+    let compared = server.request("POST", "/admin/reindex", &admin, b"");
+    assert_eq!((changed.status, compared.status), (200, 202));
     let raw = server.request("PUT", "/files/b.txt", &[], b"b").json();
+    let json = [("Accept", "application/json")];
+    let about = server.request("GET", "/", &json, b"").json();
     for (operation, status, answer) in [
         ("/upload.post", "201", &created),
         ("/files/{name}.put", "201", &raw),
         ("/uploads/{id}.get", "200", &get(&path)),
         ("/uploads/{id}.patch", "200", &changed.json()),
         ("/uploads.get", "200", &get("/uploads?limit=1")),
+        ("/.get", "200", &about),
         ("/status.get", "200", &get("/status")),
-        ("/reindex.post", "200", &compared.json()),
+        ("/admin/reindex.post", "202", &compared.json()),
         ("/files/{name}.get", "404", &get("/files/nothing")),
         (
             "/upload.post",

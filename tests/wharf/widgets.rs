@@ -111,6 +111,55 @@ fn two() -> Value {
     json!([["one \u{4e00}.txt", "first"], ["two \"2\".txt", "second"]])
 }
 
+/// A script of another origin, and a picture on its page.
+#[test]
+fn a_named_site_reads_fields_and_shows_pictures() {
+    const LOOK: &str = "async (url) => { \
+        const stored = await fetch(url + '/files/p.png?title=x', { method: 'PUT', body: 'x' }); \
+        const upload = await stored.json(); \
+        const record = await fetch(url + '/uploads/' + upload.id); \
+        const headers = { 'Content-Type': 'application/merge-patch+json', 'If-Match': record.headers.get('ETag'), \
+            Prefer: 'return=representation', 'Wharf-Token': upload.delete_token }; \
+        const patch = (body) => fetch(url + '/uploads/' + upload.id, { method: 'PATCH', headers, body }); \
+        const [first, second] = [await patch('{\"title\":\"y\"}'), await patch('{\"title\":\"z\"}')]; \
+        const file = await fetch(url + '/files/p.png'); \
+        return [stored.headers.get('Location'), first.status, second.status, (await second.json()).code, \
+            file.headers.get('Content-Location'), file.headers.get('Link')]; }";
+    const PICTURE: &str = "(url) => new Promise((done) => { const picture = new Image(); \
+        picture.onload = () => done(picture.naturalWidth); picture.onerror = () => done('blocked'); picture.src = url; })";
+    let picture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/wharf/clients/picture.png"
+    );
+    let picture = std::fs::read(picture).unwrap();
+    for embed in [false, true] {
+        let args: &[&str] = if embed { &["--embed"] } else { &[] };
+        let visit = Visit::start(args);
+        let url = visit.server.url("");
+        let seen = visit.browser.wait(LOOK, json!([url]));
+        let place = seen[0].as_str().unwrap_or_else(|| panic!("{seen}"));
+        let id = place.strip_prefix("/uploads/").unwrap();
+        let link = format!("<{place}>; rel=\"describedby\"");
+        let file = format!("/files/{id}/p.png");
+        let expected = json!([place, 200, 412, "precondition-failed", file, link]);
+        assert_eq!(seen, expected);
+        let png = [("Content-Type", "image/png")];
+        let stored = visit.server.request("PUT", "/files/q.png", &png, &picture);
+        assert_eq!(stored.status, 201);
+        let shown = visit
+            .browser
+            .wait(PICTURE, json!([format!("{url}/files/q.png?inline=1")]));
+        assert_eq!(shown.is_number(), embed, "{shown}");
+        // Another page than those of the site that is named.
+        let other = [("Referer", "https://evil.example/")];
+        let other = visit.server.request("GET", "/files/q.png", &other, b"");
+        assert_eq!(
+            other.header("cross-origin-resource-policy"),
+            Some("same-origin")
+        );
+    }
+}
+
 #[test]
 fn uppy() {
     let visit = Visit::start(&[]);

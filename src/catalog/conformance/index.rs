@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::samples::{at, manifest, name};
-use crate::catalog::{Catalog, Cursor, Downloads, IndexEntry, Listed, Stats};
-use crate::model::{Manifest, UploadId};
+use crate::catalog::{Catalog, Cursor, Downloads, IndexEntry, ListFilter, Listed, Stats};
+use crate::model::{IdBeginning, Manifest, UploadId};
 
 async fn ids(
     catalog: &dyn Catalog,
@@ -15,7 +15,7 @@ async fn ids(
     let (mut ids, mut after) = (Vec::new(), after);
     while ids.len() < limit {
         let stretch = catalog
-            .list(after, limit - ids.len(), at(now), Listed::All)
+            .list(after, limit - ids.len(), at(now), &Listed::All.into())
             .await;
         let stretch = stretch.unwrap();
         ids.extend(stretch.entries.iter().map(|entry| entry.id));
@@ -110,6 +110,101 @@ pub async fn newest(catalog: &dyn Catalog, pause: Duration) {
     assert_eq!(newest("d", 10).await, Some(oldest.id));
 }
 
+/// An upload whose downloads are limited later leaves its names and the listing, and one whose
+/// limit is taken away comes into them.
+pub async fn limits_that_change(catalog: &dyn Catalog, pause: Duration) {
+    let older = manifest(1, &["a"]);
+    catalog.record(&older).await.unwrap();
+    let mut upload = manifest(2, &["a", "b"]);
+    catalog.record(&upload).await.unwrap();
+    let found = async || {
+        let newest = async |text: &str| catalog.newest(&name(text), at(9), &[]).await.unwrap();
+        let listed = catalog
+            .list(None, 9, at(9), &Listed::Unlimited.into())
+            .await;
+        let listed = listed.unwrap().entries.len();
+        (newest("a").await, newest("b").await, listed)
+    };
+    for _ in 0..2 {
+        tokio::time::sleep(pause).await;
+        assert_eq!(found().await, (Some(upload.id), Some(upload.id), 2));
+        upload.generation += 1;
+        upload.max_downloads = Some(3);
+        assert!(catalog.update(&upload).await.unwrap());
+        assert_eq!(found().await, (Some(older.id), None, 1));
+        // One that changes nothing of that.
+        upload.generation += 1;
+        upload.expires_at = Some(at(100));
+        assert!(catalog.update(&upload).await.unwrap());
+        tokio::time::sleep(pause).await;
+        assert_eq!(found().await, (Some(older.id), None, 1));
+        upload.generation += 1;
+        upload.max_downloads = None;
+        assert!(catalog.update(&upload).await.unwrap());
+    }
+    assert_eq!(found().await, (Some(upload.id), Some(upload.id), 2));
+    // Nothing is recorded of an upload that was removed meanwhile.
+    catalog.remove(&upload.id, &[]).await.unwrap();
+    upload.generation += 1;
+    assert!(!catalog.update(&upload).await.unwrap());
+    assert_eq!(found().await, (Some(older.id), None, 1));
+}
+
+/// A listing by names, and by what ids begin with.
+pub async fn filters(catalog: &dyn Catalog, pause: Duration) {
+    let mut uploads: Vec<Manifest> = (0..400).map(|i| manifest(i, &["x", "ax"])).collect();
+    for place in [3, 200, 390] {
+        uploads[place] = manifest(place as i64, &["a", "x"]);
+    }
+    uploads[200].max_downloads = Some(1);
+    for upload in &uploads {
+        catalog.record(upload).await.unwrap();
+    }
+    tokio::time::sleep(pause).await;
+    // Two uploads that are recorded last, and so perhaps not written yet.
+    let recent = [manifest(1000, &["a"]), manifest(1001, &["x"])];
+    for upload in &recent {
+        catalog.record(upload).await.unwrap();
+    }
+    let found = async |filter: &ListFilter, limit: usize| {
+        let (mut ids, mut after) = (Vec::new(), None);
+        loop {
+            let stretch = catalog.list(after, limit, at(5000), filter).await.unwrap();
+            assert!(stretch.entries.len() <= limit);
+            ids.extend(stretch.entries.iter().map(|entry| entry.id));
+            after = stretch.next;
+            if after.is_none() {
+                return ids;
+            }
+        }
+    };
+    let mut filter = ListFilter {
+        names: vec![name("a"), name("b")],
+        ..Listed::All.into()
+    };
+    let all = [
+        recent[0].id,
+        uploads[390].id,
+        uploads[200].id,
+        uploads[3].id,
+    ];
+    for limit in [1, 2, 9] {
+        assert_eq!(found(&filter, limit).await, all);
+    }
+    filter.listed = Listed::Unlimited;
+    assert_eq!(found(&filter, 2).await, [all[0], all[1], all[3]]);
+    for upload in [&uploads[7], &uploads[390], &recent[1]] {
+        let id = IdBeginning::parse(&upload.id.as_str()[..12]).unwrap();
+        let mut filter = ListFilter {
+            id: Some(id),
+            ..Listed::All.into()
+        };
+        assert_eq!(found(&filter, 1).await, [upload.id]);
+        filter.names = vec![name("none")];
+        assert!(found(&filter, 1).await.is_empty());
+    }
+}
+
 pub async fn listing(catalog: &dyn Catalog, pause: Duration) {
     let mut uploads: Vec<Manifest> = (0..20).map(|i| manifest(i / 2, &[])).collect();
     uploads[7].expires_at = Some(at(50));
@@ -130,7 +225,10 @@ pub async fn listing(catalog: &dyn Catalog, pause: Duration) {
     assert_eq!(ids(catalog, None, 100, 50).await, alive);
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
-        let stretch = catalog.list(after, 3, at(50), Listed::All).await.unwrap();
+        let stretch = catalog
+            .list(after, 3, at(50), &Listed::All.into())
+            .await
+            .unwrap();
         assert!(stretch.entries.len() <= 3);
         paged.extend(stretch.entries.iter().map(|entry| entry.id));
         after = stretch.next;
@@ -162,7 +260,10 @@ async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     tokio::time::sleep(pause).await;
     let mut after = None;
     let found = loop {
-        let stretch = catalog.list(after, 1, at(4000), Listed::All).await.unwrap();
+        let stretch = catalog
+            .list(after, 1, at(4000), &Listed::All.into())
+            .await
+            .unwrap();
         match stretch.entries.into_iter().next() {
             Some(found) => break found,
             None => assert!(stretch.next < after || after.is_none()),
@@ -175,7 +276,9 @@ async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     // It is in no other listing, and no answer to its name.
     let mut after = None;
     loop {
-        let stretch = catalog.list(after, 1, at(4000), Listed::Unlimited).await;
+        let stretch = catalog
+            .list(after, 1, at(4000), &Listed::Unlimited.into())
+            .await;
         let stretch = stretch.unwrap();
         assert!(stretch.entries.iter().all(|entry| entry.id != limited.id));
         after = stretch.next;
@@ -186,7 +289,7 @@ async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     let newest = catalog.newest(&name("one"), at(4000), &[]).await;
     assert_eq!(newest.unwrap(), None);
     let first = catalog
-        .list(None, 1, at(3999), Listed::All)
+        .list(None, 1, at(3999), &Listed::All.into())
         .await
         .unwrap()
         .entries;

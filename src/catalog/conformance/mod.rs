@@ -27,7 +27,9 @@ pub async fn all<C: Catalog>(mut empty: impl AsyncFnMut() -> C) {
         };
         index::generations(&verified().await, pause).await;
         index::newest(&verified().await, pause).await;
+        index::limits_that_change(&verified().await, pause).await;
         index::listing(&verified().await, pause).await;
+        index::filters(&verified().await, pause).await;
         deadlines::all(&verified().await, pause).await;
     }
     reservations::all(&empty().await).await;

@@ -17,13 +17,16 @@ pub async fn all(catalog: &dyn Catalog) {
         assert!(matches!(newest(text).await, Err(CatalogError::Rebuilding)));
     }
     assert!(matches!(
-        catalog.list(None, 1, at(9), Listed::All).await,
+        catalog.list(None, 1, at(9), &Listed::All.into()).await,
         Err(CatalogError::Rebuilding)
     ));
     assert!(catalog.mark_verified(unverified).await.unwrap());
     assert!(catalog.unverified().await.unwrap().is_empty());
     assert_eq!(newest("a").await.unwrap(), Some(known.id));
     assert_eq!(newest("b").await.unwrap(), None);
-    let listed = catalog.list(None, 1, at(9), Listed::All).await.unwrap();
+    let listed = catalog
+        .list(None, 1, at(9), &Listed::All.into())
+        .await
+        .unwrap();
     assert_eq!(listed.entries.len(), 1);
 }

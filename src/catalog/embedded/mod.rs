@@ -44,7 +44,9 @@ use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
-use super::{Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Listed, Stats, Stretch};
+use super::{
+    Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, ListFilter, Stats, Stretch,
+};
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
 use file::IndexFile;
 use in_memory::InMemory;
@@ -319,10 +321,11 @@ impl Index for EmbeddedCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
     ) -> Result<Stretch, CatalogError> {
         self.require_complete()?;
-        self.read_blocking(move |shared| shared.list(after, limit, now, listed))
+        let filter = filter.clone();
+        self.read_blocking(move |shared| shared.list(after, limit, now, &filter))
             .await
     }
 

@@ -8,11 +8,13 @@ use super::pending::{self, RecordChange};
 use super::tables::Snapshot;
 use super::{EmbeddedCatalog, SharedIndex, failed};
 use crate::catalog::record::Record;
-use crate::catalog::{CatalogError, Cursor, IndexEntry, Listed, Stretch};
+use crate::catalog::{CatalogError, Cursor, IndexEntry, ListFilter, Stretch};
 use crate::model::{FileName, Timestamp, UploadId};
 
 /// How many uploads one read for a listing passes, most of which may be over: some milliseconds.
 pub const MAX_STEPS: usize = 10_000;
+/// How many uploads one read for a listing by name passes: the record of each is read.
+const MAX_READS: usize = 2000;
 /// How many uploads of one name a read passes on the caller's thread: some hundred microseconds.
 const MAX_STEPS_HERE: usize = 1000;
 
@@ -130,11 +132,23 @@ impl SharedIndex {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
     ) -> Result<Stretch, CatalogError> {
         self.view(|snapshot, pending| {
             let hidden = pending::ids(&pending);
-            let mut stretch = snapshot.list(after, limit, MAX_STEPS, now, listed, &hidden)?;
+            let mut stretch = match &filter.id {
+                Some(beginning) => {
+                    snapshot.list_beginning(beginning, after, limit, now, filter, &hidden)?
+                }
+                None => {
+                    let steps = if filter.names.is_empty() {
+                        MAX_STEPS
+                    } else {
+                        MAX_READS
+                    };
+                    snapshot.list(after, limit, steps, now, filter, &hidden)?
+                }
+            };
             let end = stretch.next;
             let place = |entry: &IndexEntry| Cursor {
                 created_at: entry.created_at,
@@ -146,7 +160,7 @@ impl SharedIndex {
             };
             let recent = pending.into_iter().filter_map(|(id, change)| {
                 let record =
-                    change.filter(|record| record.is_alive(now) && record.is_in(listed))?;
+                    change.filter(|record| record.is_alive(now) && record.is_in(filter, &id))?;
                 Some(record.entry(id)).filter(within)
             });
             stretch.entries.extend(recent);

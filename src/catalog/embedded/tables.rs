@@ -9,8 +9,8 @@ use redb::{
 
 use super::pending::RecordChange;
 use crate::catalog::record::Record;
-use crate::catalog::{Cursor, IndexEntry, Listed, Stats, Stretch};
-use crate::model::{FileName, Prefix, Timestamp, UploadId};
+use crate::catalog::{Cursor, IndexEntry, ListFilter, Stats, Stretch};
+use crate::model::{FileName, IdBeginning, Prefix, Timestamp, UploadId};
 
 type Bytes = &'static [u8];
 
@@ -184,7 +184,7 @@ impl Snapshot {
         Ok(Some(None))
     }
 
-    /// Up to `limit` of the `listed` uploads before `after` that are alive and not `hidden`, newest
+    /// Up to `limit` of the uploads of `filter` before `after` that are alive and not `hidden`, newest
     /// first. Passes no more than `steps` uploads, and reads the records of those that are alive.
     pub fn list(
         &self,
@@ -192,7 +192,7 @@ impl Snapshot {
         limit: usize,
         steps: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
         hidden: &HashSet<UploadId>,
     ) -> Result<Stretch, redb::Error> {
         let end = after.map_or_else(
@@ -215,7 +215,7 @@ impl Snapshot {
             if !over && !hidden.contains(&id) {
                 let value = uploads.get(id.as_str().as_bytes())?;
                 let record = value.map(|value| decode(value.value())).transpose()?;
-                let record = record.filter(|record| record.is_in(listed));
+                let record = record.filter(|record| record.is_in(filter, &id));
                 stretch
                     .entries
                     .extend(record.map(|record| record.entry(id)));
@@ -225,6 +225,50 @@ impl Snapshot {
                 break;
             }
         }
+        Ok(stretch)
+    }
+
+    /// The same of the uploads whose ids begin so. All of them are read, and they are few: of ten
+    /// million uploads some forty begin with the same four characters.
+    pub fn list_beginning(
+        &self,
+        beginning: &IdBeginning,
+        after: Option<Cursor>,
+        limit: usize,
+        now: Timestamp,
+        filter: &ListFilter,
+        hidden: &HashSet<UploadId>,
+    ) -> Result<Stretch, redb::Error> {
+        let first = beginning.as_str().as_bytes();
+        let last = [first, &[LAST]].concat();
+        let table = self.0.open_table(UPLOADS)?;
+        let mut entries = Vec::new();
+        for item in table.range(first..&last[..])? {
+            let (key, value) = item?;
+            let id = str::from_utf8(key.value())
+                .ok()
+                .and_then(|id| id.parse().ok());
+            let Some(id) = id.filter(|id| !hidden.contains(id)) else {
+                continue;
+            };
+            let record = decode(value.value())?;
+            let created_at = record.created_at;
+            let behind = after.is_none_or(|after| Cursor { created_at, id } < after);
+            if behind && record.is_alive(now) && record.is_in(filter, &id) {
+                entries.push(record.entry(id));
+            }
+        }
+        let place = |entry: &IndexEntry| Cursor {
+            created_at: entry.created_at,
+            id: entry.id,
+        };
+        entries.sort_by_key(|entry| std::cmp::Reverse(place(entry)));
+        let mut stretch = Stretch::default();
+        if entries.len() > limit {
+            entries.truncate(limit);
+            stretch.next = entries.last().map(place);
+        }
+        stretch.entries = entries;
         Ok(stretch)
     }
 

@@ -76,7 +76,10 @@ async fn an_upload_at_the_end_of_a_look_is_listed_while_its_change_is_not_writte
     last.generation += 1;
     catalog.record(&last).await.unwrap();
     let now = Timestamp::from_millis(5000);
-    let listed = catalog.list(None, 10, now, Listed::All).await.unwrap();
+    let listed = catalog
+        .list(None, 10, now, &Listed::All.into())
+        .await
+        .unwrap();
     let ids: Vec<UploadId> = listed.entries.iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [last.id]);
 }
@@ -101,7 +104,10 @@ async fn one_look_passes_over_thousands_of_uploads_that_are_over() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let now = Timestamp::from_millis(6000);
-    let listed = catalog.list(None, 10, now, Listed::All).await.unwrap();
+    let listed = catalog
+        .list(None, 10, now, &Listed::All.into())
+        .await
+        .unwrap();
     let ids: Vec<UploadId> = listed.entries.iter().map(|entry| entry.id).collect();
     assert_eq!((ids, listed.next), (vec![oldest.id], None));
     let name = FileName::from_upload(b"a");
@@ -123,11 +129,12 @@ async fn a_look_that_may_read_the_disk_leaves_the_thread() {
     catalog.shared.in_memory.outgrow();
     assert_ne!(place().await.unwrap(), here);
     let now = Timestamp::from_millis(2);
+    let all = Listed::All.into();
     let mut looks = Box::pin(async {
         tokio::join!(
             catalog.newest(&name, now, &[]),
             catalog.find(&upload.id),
-            catalog.list(None, 1, now, Listed::All),
+            catalog.list(None, 1, now, &all),
             catalog.due(now, 1, now),
             catalog.next_due(),
             catalog.with_prefix(upload.id.prefix()),

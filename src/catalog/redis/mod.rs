@@ -32,8 +32,8 @@ use tokio::sync::{Mutex, Notify, broadcast, watch};
 
 use super::orders::Orders;
 use super::{
-    Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, Listed, Markers, Outages, Presence,
-    SharedProgress, Stats, Stretch,
+    Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, ListFilter, Markers, Outages,
+    Presence, SharedProgress, Stats, Stretch,
 };
 use crate::coordination::{self, Events, Keys, Link, RedisMessage};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
@@ -217,9 +217,9 @@ impl Index for RedisCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
     ) -> Result<Stretch, CatalogError> {
-        self.list_all(after, limit, now, listed).await
+        self.list_all(after, limit, now, filter).await
     }
 
     async fn with_prefix(&self, prefix: Prefix) -> Result<Vec<UploadId>, CatalogError> {

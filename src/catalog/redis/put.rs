@@ -1,9 +1,9 @@
 //! Records one upload: its names first, then its record.
 
 use futures_util::future::join_all;
-use redis::FromRedisValue;
+use redis::{FromRedisValue, cmd};
 
-use super::{RedisCatalog, millis, scripts};
+use super::{RedisCatalog, failed, millis, scripts};
 use crate::catalog::record::Record;
 use crate::catalog::{Capacity as _, CatalogError};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
@@ -44,8 +44,13 @@ impl RedisCatalog {
         let keys = ["upload", "due!", "all!", "bytes!", "marker"];
         let mut keys = self.shards.of(id, &keys);
         keys.extend(self.room_keys(id).into_iter().flatten());
-        let newer: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
-        if newer == 1 {
+        let recorded: u8 = self.eval(scripts::RECORD, &keys, &args).await?;
+        let newer = recorded != 0;
+        if recorded == scripts::LIMIT_CHANGED {
+            self.orders.record(manifest);
+            self.settle_names(id, &record).await?;
+        }
+        if newer {
             self.settle(id, record.room).await?;
         } else if create {
             // Another instance has recorded a later version, and the room of the upload with it.
@@ -56,7 +61,34 @@ impl RedisCatalog {
         if record.due.is_some() {
             self.earlier.notify_one();
         }
-        Ok((newer == 1, highest))
+        Ok((newer, highest))
+    }
+
+    /// Has the names of an upload lead to it, or no longer, as `record` says whose downloads are
+    /// limited since, or no longer. Another instance may have changed that once more meanwhile: what
+    /// is recorded last decides.
+    async fn settle_names(&self, id: &UploadId, record: &Record) -> Result<(), CatalogError> {
+        let (order, id_text) = (millis(record.order()), id.to_string());
+        let mut limited = record.downloads.is_some();
+        loop {
+            if limited {
+                self.each_name::<u8>(scripts::UNNAME, &record.names, &[id_text.clone()])
+                    .await?;
+            } else {
+                let args = [order.clone(), id_text.clone()];
+                self.each_name::<String>(scripts::NAME, &record.names, &args)
+                    .await?;
+            }
+            let mut recorded = cmd("HGET");
+            recorded.arg(self.shards.of(id, &["upload"])).arg("l");
+            let recorded: Option<String> = self.link.run(&recorded).await.map_err(failed)?;
+            // None is recorded of an upload that was removed: no name leads to it.
+            let now = recorded.is_none_or(|downloads| !downloads.is_empty());
+            if now == limited {
+                return Ok(());
+            }
+            limited = now;
+        }
     }
 
     async fn name(

@@ -32,7 +32,9 @@ pub(super) use settle;
 /// spent, names, whether to create it, whether to set its marker, room, its downloads (how many are allowed
 /// and left, or nothing).
 /// An upload that is recorded once more, by a comparison, gets no new marker: an operator may just
-/// have removed it.
+/// have removed it. Answers 0 where a later version is recorded or nothing that it could replace,
+/// [`LIMIT_CHANGED`] where the downloads of an upload that was recorded are limited since, or no
+/// longer, else 1.
 pub const RECORD: &str = concat!(
     "#!lua",
     settle!(),
@@ -42,7 +44,7 @@ if known then
 elseif ARGV[9] == '0' then
   return 0
 end
-local before = redis.call('HMGET', KEYS[1], 'r', 's')
+local before = redis.call('HMGET', KEYS[1], 'r', 's', 'l')
 local delta = tonumber(ARGV[11]) - tonumber(before[1] or before[2] or '0')
 if delta ~= 0 then redis.call('INCRBY', KEYS[4], string.format('%.0f', delta)) end
 redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'r', ARGV[11], 'x', ARGV[7], 'n', ARGV[8], 'l', ARGV[12])
@@ -54,8 +56,15 @@ elseif known ~= ARGV[2] then
   redis.call('SET', KEYS[5], '', 'PXAT', ARGV[4])
 end
 if KEYS[6] then settle(KEYS[6], KEYS[7], KEYS[8], ARGV[1], ARGV[11]) end
+if known and (before[3] or '') ~= '' and ARGV[12] == '' then
+  redis.call('HDEL', KEYS[1], 'u')
+  return 2
+end
+if known and before[3] == '' and ARGV[12] ~= '' then return 2 end
 return 1"
 );
+/// The answer of [`RECORD`] that the names of the upload lead to it since, or no longer.
+pub const LIMIT_CHANGED: u8 = 2;
 
 /// Removes an upload. Keys: record, due, all, bytes, marker, taken, and where room is counted on
 /// the same server: room, of, by. Argument: id.
@@ -130,7 +139,8 @@ return whole and 0 or 1";
 
 /// Uploads that are alive, the newest first. Keys: all, built, and what a record's key begins
 /// with (records share its hash tag). Arguments: before which time, and there before which id, how
-/// many, now, how many to read. Answers nothing when some could be unknown, else the time and id of
+/// many, now, how many to read, whether those with limited downloads are among them, what their ids
+/// begin with, and names between slashes, of which each has one. Answers nothing when some could be unknown, else the time and id of
 /// the last one read (nothing at the end), and id and record of each; `?` stands for
 /// downloads that the record does not have, as it was written by an older version.
 pub const LIST: &str = r"#!lua flags=no-writes
@@ -143,8 +153,16 @@ while true do
   for i = 1, #page, 2 do
     local id = page[i]
     if page[i + 1] ~= ARGV[1] or id < ARGV[2] then
-      local record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'n', 'l', 'x')
+      local record = {}
+      if string.sub(id, 1, #ARGV[7]) == ARGV[7] then
+        record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'n', 'l', 'x')
+      end
       local shown = ARGV[6] == '1' or (record[6] or '') == ''
+      if record[1] and ARGV[8] then
+        local named = false
+        for n = 8, #ARGV do named = named or string.find(record[5] .. '/', ARGV[n], 1, true) end
+        shown = shown and named
+      end
       if record[1] and shown and record[7] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
         -- Of more names than one, only how many there are.
         if string.find(record[5], '/', 2, true) then record[5] = string.gsub(record[5], '[^/]+', '') end

@@ -7,8 +7,8 @@ use redis::cmd;
 
 use super::shards::Shards;
 use super::{RedisCatalog, failed, millis, scripts};
-use crate::catalog::{CatalogError, Cursor, Downloads, IndexEntry, Listed, Stretch};
-use crate::model::{FileName, Prefix, Timestamp, UploadId};
+use crate::catalog::{CatalogError, Cursor, Downloads, IndexEntry, ListFilter, Listed, Stretch};
+use crate::model::{FileName, IdBeginning, Prefix, Timestamp, UploadId};
 
 /// How many candidates for a name are asked for at once.
 const CANDIDATES: usize = 16;
@@ -61,24 +61,47 @@ impl RedisCatalog {
         after: Option<Cursor>,
         limit: usize,
         now: Timestamp,
-        listed: Listed,
+        filter: &ListFilter,
     ) -> Result<Stretch, CatalogError> {
         let (before, id) = match after {
             Some(cursor) => (millis(cursor.created_at), cursor.id.to_string()),
             None => ("+inf".to_owned(), String::new()),
         };
-        // Uploads are spread evenly: each shard is asked for somewhat more than its part.
-        let part = limit.min(MIN_PER_SHARD + 4 * limit / Shards::COUNT);
-        let (part, reads) = (part.to_string(), MAX_READS.to_string());
-        let all = u8::from(listed == Listed::All).to_string();
-        let args = [before, id, part, millis(now), reads, all];
+        // Uploads are spread evenly: each shard is asked for somewhat more than its part. Those whose
+        // ids begin alike lie in one, and most of the others are passed without a read.
+        let (part, reads) = match &filter.id {
+            Some(_) => (limit, 10 * MAX_READS),
+            None => (
+                limit.min(MIN_PER_SHARD + 4 * limit / Shards::COUNT),
+                MAX_READS,
+            ),
+        };
+        let all = u8::from(filter.listed == Listed::All).to_string();
+        let beginning = filter.id.as_ref().map_or("", IdBeginning::as_str);
+        let (part, reads) = (part.to_string(), reads.to_string());
+        let mut args = vec![
+            before,
+            id,
+            part,
+            millis(now),
+            reads,
+            all,
+            beginning.to_owned(),
+        ];
+        args.extend(filter.names.iter().map(|name| format!("/{name}/")));
         let keys = |tag: &str| {
             let names = ["all", "built", "upload:"];
             names.map(|name| self.shards.key(tag, name)).to_vec()
         };
         type Row = Vec<String>;
         type Rows = Option<(String, String, Vec<Row>)>;
-        let shards: Vec<Rows> = self.each(scripts::LIST, keys, &args).await?;
+        let shards: Vec<Rows> = match &filter.id {
+            Some(beginning) => {
+                let tag = self.shards.tag_of(beginning.prefix());
+                vec![self.eval(scripts::LIST, &keys(&tag), &args).await?]
+            }
+            None => self.each(scripts::LIST, keys, &args).await?,
+        };
         let shards = shards.into_iter().collect::<Option<Vec<_>>>();
         let (mut entries, mut end) = (Vec::new(), None);
         for (time, id, rows) in shards.ok_or(CatalogError::Rebuilding)? {

@@ -60,7 +60,7 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
     for name in [b"a", b"b"] {
         assert!(matches!(newest(name).await, Err(CatalogError::Rebuilding)));
     }
-    let listed = catalog.list(None, 9, now, Listed::All).await;
+    let listed = catalog.list(None, 9, now, &Listed::All.into()).await;
     assert!(matches!(listed, Err(CatalogError::Rebuilding)));
     // What an instance has learnt of a server holds for that run of the server alone.
     let early = catalog.unverified().await.unwrap();
@@ -150,10 +150,11 @@ async fn a_command_outlives_its_connection() {
         let name = FileName::from_upload(b"a");
         assert!(catalog.record(&upload).await.unwrap());
         redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
+        let all = Listed::All.into();
         let (newest, found, listed) = tokio::join!(
             catalog.newest(&name, now, &[]),
             catalog.find(&upload.id),
-            catalog.list(None, 1, now, Listed::All)
+            catalog.list(None, 1, now, &all)
         );
         assert_eq!(newest.unwrap(), Some(upload.id));
         assert_eq!(found.unwrap().unwrap().id, upload.id);

@@ -1,41 +1,86 @@
 //! `GET /download…` and `GET /files…`: forms and raw files.
 
+use std::sync::Arc;
+
+use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
 
-use crate::delivery::{Lookup, Representation, Selected};
+use super::respond::Shown;
+use super::{places, record};
+use crate::delivery::{DeliveryError, Lookup, Missing, Representation, Selected};
 use crate::http::AppState;
+use crate::http::body_meter::BodyMeter;
+use crate::http::rules::accept::opens_page;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
+use crate::model::{Manifest, UploadId};
 
 /// The most names one form is asked for by.
 pub(super) const MAX_NAMES: usize = 100;
+/// The parameter with which a browser gets the form itself, and no page in its place.
+const AS_FORM: &str = "form";
 
-/// An id's form, or the newest file of a name as a form.
+/// An id's form, or the newest file of a name as a form. A browser that opens the address is shown
+/// the file or the upload.
 pub async fn named(
     State(app): State<AppState>,
     PathParams(name): PathParams<String>,
+    RawQuery(query): RawQuery,
+    Extension(request): Extension<BodyMeter>,
     lookup: Lookup,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    if let Some(meant) = app.meant(&name).await? {
+        let place = places::form(&app.options.base_path, &meant, None);
+        return Ok(places::moved(&place, query.as_deref()));
+    }
+    let opens = opens_page(&headers) && !asks_for_form(query.as_deref())?;
+    if opens
+        && let Ok(id) = name.parse()
+        && let Some(place) = app.place_of(&id).await?
+    {
+        return Ok(places::see(&place));
+    }
     let selected = app.delivery.named(&name, lookup).await?;
-    let form = app.delivery.form(&selected);
-    app.respond(&method, &headers, &form, false).await
+    if opens && let Some(file) = &selected.file {
+        let id = selected.manifest.id;
+        return Ok(places::see(&places::file(
+            &app.options.base_path,
+            &id,
+            file,
+        )));
+    }
+    app.respond_form(&method, &headers, &request, &selected)
+        .await
 }
 
-/// One file of an upload as a form.
+/// One file of an upload as a form. A browser that opens the address gets the file.
 pub async fn file(
     State(app): State<AppState>,
     PathParams((id, name)): PathParams<(String, String)>,
+    RawQuery(query): RawQuery,
+    Extension(request): Extension<BodyMeter>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let selected = app.delivery.file(&id, &name).await?;
-    let form = app.delivery.form(&selected);
-    app.respond(&method, &headers, &form, false).await
+    if opens_page(&headers)
+        && !asks_for_form(query.as_deref())?
+        && let Some(file) = &selected.file
+    {
+        let id = selected.manifest.id;
+        return Ok(places::see(&places::file(
+            &app.options.base_path,
+            &id,
+            file,
+        )));
+    }
+    app.respond_form(&method, &headers, &request, &selected)
+        .await
 }
 
 /// Several names or ids as one form, in the order asked.
@@ -60,7 +105,8 @@ pub async fn several(
         return Err(Problem::invalid_parameter("name", detail).most(MAX_NAMES as u64));
     }
     let form = app.delivery.several(&names, lookup).await?;
-    app.respond(&method, &headers, &form, false).await
+    let shown = Shown::default();
+    app.respond(&method, &headers, &form, &shown).await
 }
 
 /// One file of an upload as it is.
@@ -68,42 +114,124 @@ pub async fn raw(
     State(app): State<AppState>,
     PathParams((id, name)): PathParams<(String, String)>,
     RawQuery(query): RawQuery,
+    Extension(request): Extension<BodyMeter>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let selected = app.delivery.file(&id, &name).await?;
-    app.respond_raw(&method, &headers, &selected, query.as_deref())
+    app.respond_raw(&method, &headers, &request, &selected, query.as_deref())
         .await
 }
 
-/// The newest file of a name as it is.
+/// The newest file of a name as it is; of an id, the way to its one file or to its record.
 pub async fn raw_named(
     State(app): State<AppState>,
     PathParams(name): PathParams<String>,
     RawQuery(query): RawQuery,
+    Extension(request): Extension<BodyMeter>,
     lookup: Lookup,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let selected = app.delivery.newest(&name, lookup).await?;
-    app.respond_raw(&method, &headers, &selected, query.as_deref())
+    if let Some(meant) = app.meant(&name).await? {
+        let place = format!("{}/files/{meant}", app.options.base_path);
+        return Ok(places::moved(&place, query.as_deref()));
+    }
+    let id = name.parse().ok();
+    if let Some(id) = &id
+        && let Some(mut place) = app.place_of(id).await?
+    {
+        // What is said of the file holds where it is.
+        if let Some(query) = query.as_deref().filter(|query| !query.is_empty()) {
+            place = format!("{place}?{query}");
+        }
+        return Ok(places::see(&place));
+    }
+    let selected = app.delivery.newest(&name, lookup).await;
+    let selected = selected.map_err(|error| match (error, id) {
+        (DeliveryError::NotFound(Missing::Name(_)), Some(id)) => DeliveryError::no_upload(id),
+        (error, _) => error,
+    })?;
+    app.respond_raw(&method, &headers, &request, &selected, query.as_deref())
         .await
 }
 
+fn asks_for_form(query: Option<&str>) -> Result<bool, Problem> {
+    let pairs = parse_query(query.unwrap_or_default())?;
+    Ok(pairs
+        .iter()
+        .any(|(key, value)| key == AS_FORM && value == "1"))
+}
+
 impl AppState {
+    /// The upload there is whose id is written otherwise in `text`; a name may look so too.
+    async fn meant(&self, text: &str) -> Result<Option<UploadId>, Problem> {
+        let Some(id) = UploadId::meant_by(text) else {
+            return Ok(None);
+        };
+        Ok(self.live(&id).await?.map(|upload| upload.id))
+    }
+
+    /// Where people and programs find what is in the upload of an id, if there is one: its one file,
+    /// or its record, which is a page for people.
+    async fn place_of(&self, id: &UploadId) -> Result<Option<String>, Problem> {
+        let base = &self.options.base_path;
+        Ok(self.live(id).await?.map(|upload| {
+            let mut files = upload.files();
+            match (files.next(), files.next()) {
+                (Some((_, file)), None) => places::file(base, id, &file.name),
+                _ => record::upload_url(id, base),
+            }
+        }))
+    }
+
+    async fn live(&self, id: &UploadId) -> Result<Option<Arc<Manifest>>, Problem> {
+        match self.delivery.upload(id).await {
+            Ok(upload) => Ok(Some(upload)),
+            Err(DeliveryError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn respond_form(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        request: &BodyMeter,
+        selected: &Selected,
+    ) -> Result<Response, Problem> {
+        if selected.by_name {
+            request.concerns(selected.manifest.id);
+        }
+        let form = self.delivery.form(selected);
+        let shown = Shown {
+            selected: Some(selected),
+            inline: false,
+        };
+        self.respond(method, headers, &form, &shown).await
+    }
+
     async fn respond_raw(
         &self,
         method: &Method,
         headers: &HeaderMap,
+        request: &BodyMeter,
         selected: &Selected,
         query: Option<&str>,
     ) -> Result<Response, Problem> {
+        if selected.by_name {
+            request.concerns(selected.manifest.id);
+        }
         let raw = Representation::raw(selected);
         let raw = raw.ok_or_else(|| Problem::new(Code::FileNotFound, "there is no such file"))?;
         let pairs = parse_query(query.unwrap_or_default())?;
         let inline = pairs
             .iter()
             .any(|(key, value)| key == "inline" && value == "1");
-        self.respond(method, headers, &raw, inline).await
+        let shown = Shown {
+            selected: Some(selected),
+            inline,
+        };
+        self.respond(method, headers, &raw, &shown).await
     }
 }

@@ -13,7 +13,7 @@ use super::uploads::parse_id;
 use crate::http::AppState;
 use crate::http::body_meter::BodyMeter;
 use crate::http::rules::problem::{Code, Problem};
-use crate::manage;
+use crate::manage::{self, MeantVersions};
 
 /// The most bytes of an identity.
 const LIMIT: usize = 256;
@@ -48,6 +48,6 @@ pub async fn revert(State(app): State<AppState>, body: Body) -> Result<StatusCod
     let permit = app
         .permit(&id, &HeaderMap::new(), Some(text.to_owned()))
         .await?;
-    app.delete(&permit).await?;
+    app.delete(&permit, MeantVersions::default()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,7 @@ use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 use crate::http::rules::{cookies, cross_site, options};
 use crate::ingest::{self, FIELD_PREFIX, IngestError, OptionPlace, UnknownOption, UploadOption};
-use crate::manage::ChangePermit;
+use crate::manage::{ChangePermit, MeantVersions};
 use crate::model::UploadId;
 
 /// The place of the options in the forms, which have no parts.
@@ -81,7 +81,7 @@ pub async fn delete(
     options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
     let (_, permit) = app.managed(&id, &headers, body).await?;
-    app.delete(&permit).await?;
+    app.delete(&permit, MeantVersions::default()).await?;
     let reader = page::PageReader::of(&app.options.base_path, None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
 }

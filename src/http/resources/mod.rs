@@ -3,7 +3,9 @@
 #[macro_use]
 mod embed;
 
+mod about;
 pub(super) mod api;
+pub(super) mod change;
 mod document;
 pub(super) mod download;
 pub(super) mod filepond;
@@ -11,6 +13,7 @@ pub(super) mod health;
 pub(super) mod listing;
 pub(super) mod manage;
 pub(super) mod page;
+pub(super) mod places;
 mod record;
 pub(super) mod reindex;
 mod respond;

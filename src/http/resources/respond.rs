@@ -6,11 +6,13 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use crate::delivery::{BodyContent, DeliveryPiece, Representation, RepresentationKind};
+use super::{places, record};
+use crate::delivery::{BodyContent, DeliveryPiece, Representation, RepresentationKind, Selected};
 use crate::form;
 use crate::http::AppState;
 use crate::http::date::http_date;
 use crate::http::rules::conditional::{self, Verdict};
+use crate::http::rules::cors;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::range::{self, Asked};
 
@@ -19,7 +21,16 @@ const MAX_AGE: u64 = 365 * 24 * 3600;
 /// The answer to a prefetch of an upload whose downloads are counted.
 const PREFETCH: &str = "the downloads of this upload are counted, and a prefetch would take one: ask for it when it is wanted";
 /// Fields of an answer, about: room for them is made once.
-const FIELDS: usize = 14;
+const FIELDS: usize = 16;
+
+/// What a download is of, and how it is to be shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown<'a> {
+    /// The upload, or the file of it; `None` for a form of several.
+    pub selected: Option<&'a Selected>,
+    /// Whether it is to be looked at in a browser, and not to be saved.
+    pub inline: bool,
+}
 
 impl AppState {
     /// Answers a `GET` or `HEAD` with `this`.
@@ -28,8 +39,9 @@ impl AppState {
         method: &Method,
         headers: &HeaderMap,
         this: &Representation,
-        inline: bool,
+        shown: &Shown<'_>,
     ) -> Result<Response, Problem> {
+        let inline = shown.inline;
         match conditional::evaluate(method, headers, this) {
             Verdict::Failed => {
                 let detail = "what is stored is not what the request's preconditions name";
@@ -37,12 +49,12 @@ impl AppState {
             }
             Verdict::NotModified => {
                 let mut response = StatusCode::NOT_MODIFIED.into_response();
-                self.add_validators(response.headers_mut(), this);
+                self.add_validators(response.headers_mut(), this, shown);
                 return Ok(response);
             }
             Verdict::Proceed => {}
         }
-        let disposition = disposition(this, inline);
+        let disposition = disposition(this, shown);
         // A validator of ours says nothing to the bucket.
         let validators = [header::IF_MATCH, header::IF_RANGE];
         let asks_for_ours = validators.iter().any(|name| headers.contains_key(name));
@@ -51,12 +63,12 @@ impl AppState {
         if *method == Method::GET
             && !inline
             && !asks_for_ours
-            && let Some(disposition) = &disposition
-            && let Some(url) = self.delivery.presigned_url(this, disposition).await?
+            && let Some(url) = self.delivery.presigned_url(this, &disposition).await?
         {
             let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
             set(response.headers_mut(), header::LOCATION, url);
             set_static(response.headers_mut(), header::CACHE_CONTROL, "no-store");
+            self.add_record(response.headers_mut(), shown);
             return Ok(response);
         }
         let answer = Answer::new(method, headers, this, content_type(this, inline))?;
@@ -76,8 +88,10 @@ impl AppState {
         *response.status_mut() = answer.status;
         let fields = response.headers_mut();
         fields.reserve(FIELDS);
-        self.add_validators(fields, this);
-        add_description(fields, this, disposition);
+        self.add_validators(fields, this, shown);
+        set(fields, header::CONTENT_DISPOSITION, disposition);
+        add_description(fields, this);
+        self.add_policy(fields, this, headers);
         fields.insert(header::CONTENT_LENGTH, answer.len.into());
         set(fields, header::CONTENT_TYPE, answer.content_type);
         if let Some(range) = answer.content_range {
@@ -87,7 +101,7 @@ impl AppState {
     }
 
     /// The fields that a 304 carries as well (RFC 9110 section 15.4.5).
-    fn add_validators(&self, fields: &mut HeaderMap, this: &Representation) {
+    fn add_validators(&self, fields: &mut HeaderMap, this: &Representation, shown: &Shown<'_>) {
         set(fields, header::ETAG, this.etag.clone());
         if conditional::modified(this).is_some()
             && let Some(date) = http_date(this.last_modified)
@@ -111,6 +125,49 @@ impl AppState {
         }
         let ranges = if this.is_limited() { "none" } else { "bytes" };
         set_static(fields, header::ACCEPT_RANGES, ranges);
+        let form = matches!(this.kind, RepresentationKind::Form(_));
+        if form {
+            fields.insert(header::VARY, places::BROWSER);
+        }
+        if let Some(selected) = shown.selected.filter(|selected| selected.by_name) {
+            let (base, id) = (&self.options.base_path, &selected.manifest.id);
+            let place = match &selected.file {
+                Some(file) if !form => places::file(base, id, file),
+                file => places::form(base, id, file.as_ref()),
+            };
+            set(fields, header::CONTENT_LOCATION, place);
+        }
+        self.add_record(fields, shown);
+    }
+
+    /// Says whose pages may show the content (Fetch, "Cross-Origin-Resource-Policy header").
+    fn add_policy(&self, fields: &mut HeaderMap, this: &Representation, headers: &HeaderMap) {
+        let options = &self.options;
+        let mut policy = match this.kind {
+            RepresentationKind::Raw(_) => Some("same-origin"),
+            RepresentationKind::Form(_) => None,
+        };
+        if options.embed {
+            fields.append(header::VARY, HeaderValue::from_static("Referer"));
+            if cors::is_from(&options.cors_origins, headers) {
+                policy = Some("cross-origin");
+            }
+        }
+        let name = HeaderName::from_static("cross-origin-resource-policy");
+        if let Some(policy) = policy {
+            set_static(fields, name, policy);
+        }
+    }
+
+    /// Says where the record of the upload is (RFC 8288).
+    fn add_record(&self, fields: &mut HeaderMap, shown: &Shown<'_>) {
+        if let Some(selected) = shown.selected {
+            let base = &self.options.base_path;
+            let id = &selected.manifest.id;
+            let record = record::upload_url(id, base);
+            let link = format!("<{record}>; rel=\"describedby\"");
+            set(fields, header::LINK, link);
+        }
     }
 }
 
@@ -192,33 +249,32 @@ fn content_type(this: &Representation, inline: bool) -> String {
 }
 
 /// Describes a raw file, and keeps scripts in it from running in this origin.
-fn add_description(fields: &mut HeaderMap, this: &Representation, disposition: Option<String>) {
+fn add_description(fields: &mut HeaderMap, this: &Representation) {
     let RepresentationKind::Raw(file) = &this.kind else {
         return;
     };
-    if let Some(disposition) = disposition {
-        set(fields, header::CONTENT_DISPOSITION, disposition);
-    }
     set_static(
         fields,
         header::CONTENT_SECURITY_POLICY,
         "sandbox; default-src 'none'",
     );
-    let resource_policy = HeaderName::from_static("cross-origin-resource-policy");
-    set_static(fields, resource_policy, "same-origin");
     if let Some(digest) = file.sha256 {
         let name = HeaderName::from_static("repr-digest");
         set(fields, name, digest.to_header());
     }
 }
 
-/// How a raw file is to be taken; `inline` is obeyed where nothing in it can run.
-fn disposition(this: &Representation, inline: bool) -> Option<String> {
+/// How a download is to be taken: a form is saved, and a raw file is looked at where that is wanted
+/// and nothing in it can run.
+fn disposition(this: &Representation, shown: &Shown<'_>) -> String {
     match &this.kind {
-        RepresentationKind::Form(_) => None,
+        RepresentationKind::Form(_) => match shown.selected {
+            Some(selected) => format!("attachment; filename=\"{}.form\"", selected.manifest.id),
+            None => "attachment; filename=\"several.form\"".to_owned(),
+        },
         RepresentationKind::Raw(file) => {
-            let inline = inline && is_inert(file.served_type());
-            Some(form::attachment(file.name.as_str(), inline))
+            let inline = shown.inline && is_inert(file.served_type());
+            form::attachment(file.name.as_str(), inline)
         }
     }
 }

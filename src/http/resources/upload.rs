@@ -1,29 +1,36 @@
 //! `POST /upload`, `PUT /files/NAME` and `POST /files?name=NAME`.
 
+use std::convert::Infallible;
+
 use axum::Extension;
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRequestParts, RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::record;
 use super::timed_body::TimedBody;
+use crate::delivery::{DeliveryError, Lookup, Representation};
 use crate::form::Boundary;
 use crate::http::AppState;
 use crate::http::admission::Admitted;
 use crate::http::body_meter::BodyMeter;
 use crate::http::metrics::CountedNow;
 use crate::http::rules::accept::{Accept, Shown};
+use crate::http::rules::access::{Action, Caller, Gate, refusal};
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::{cookies, cross_site, options, prefer};
+use crate::http::rules::{conditional, cookies, cross_site, options, prefer};
 use crate::ingest::{GivenOptions, RawUpload, Receipt, UploadRequest};
 use crate::model::media_type::essence;
 use crate::model::{Digest, Limit, expected_sha256};
 
 /// Where a client finds the delete token that does not read the body.
 const DELETE_TOKEN: HeaderName = HeaderName::from_static("wharf-delete-token");
+/// The most bytes of the folders of a file.
+const LONGEST_PATH: usize = 1024;
 
 /// Stores a form.
 pub async fn form(
@@ -45,16 +52,20 @@ pub async fn raw(
     State(app): State<AppState>,
     PathParams(name): PathParams<String>,
     RawQuery(query): RawQuery,
-    Extension(origin): Extension<Origin>,
+    sender: Sender,
     Extension(received): Extension<BodyMeter>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let given = options::of_upload(query.as_deref(), &headers)?;
+    let (given, [path]) = options::of_upload_with(query.as_deref(), &headers, ["path"])?;
+    app.check_name(&name, &sender, &headers).await?;
+    let original = in_folders(path.as_deref(), &name)?;
     let receipt = app
-        .store_file(name, given, &headers, received, body)
+        .store_file(original, given, &headers, received, body)
         .await?;
-    Ok(app.created(&origin, &headers, &receipt).await)
+    Ok(located(
+        app.created(&sender.origin, &headers, &receipt).await,
+    ))
 }
 
 /// The same for a client that has to `POST`: the name is in the query.
@@ -66,7 +77,8 @@ pub async fn raw_by_query(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (given, name) = options::of_upload_with(query.as_deref(), &headers, Some("name"))?;
+    let (given, [name, path]) =
+        options::of_upload_with(query.as_deref(), &headers, ["name", "path"])?;
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         let detail = "the query does not name the file: POST /files?name=NAME";
         return Err(Problem::invalid_parameter("name", detail));
@@ -76,10 +88,38 @@ pub async fn raw_by_query(
             "the body is a form, and POST /files stores it as one file: forms go to POST /upload";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
+    let original = in_folders(path.as_deref(), &name)?;
     let receipt = app
-        .store_file(name, given, &headers, received, body)
+        .store_file(original, given, &headers, received, body)
         .await?;
-    Ok(app.created(&origin, &headers, &receipt).await)
+    Ok(located(app.created(&origin, &headers, &receipt).await))
+}
+
+/// The name of a file in the folders `path`, as a browser gives that of a file in a folder.
+fn in_folders(path: Option<&str>, name: &str) -> Result<String, Problem> {
+    let path = path.unwrap_or_default().trim_matches('/');
+    if path.is_empty() {
+        return Ok(name.to_owned());
+    }
+    let odd = |folder: &str| matches!(folder, "" | "." | "..");
+    if path.len() > LONGEST_PATH || path.split('/').any(odd) || path.contains(['\\', '\0']) {
+        let detail = format!(
+            "path is no folders of at most {LONGEST_PATH} bytes, such as a/b, without . and .."
+        );
+        return Err(Problem::invalid_parameter("path", detail));
+    }
+    Ok(format!("{path}/{name}"))
+}
+
+/// Says that the record in an answer is the one that its `Location` names (RFC 9110 section 8.7).
+fn located(mut response: Response) -> Response {
+    if response.status() == StatusCode::CREATED
+        && let Some(location) = response.headers().get(header::LOCATION).cloned()
+    {
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_LOCATION, location);
+    }
+    response
 }
 
 /// Whether the body says that it is a form with files.
@@ -87,6 +127,66 @@ fn is_form(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE);
     let media_type = media_type.and_then(|value| value.to_str().ok());
     media_type.is_some_and(|it| essence(it).eq_ignore_ascii_case("multipart/form-data"))
+}
+
+/// The sender of a `PUT`, who may be allowed to read, or not.
+pub struct Sender {
+    origin: Origin,
+    caller: Caller,
+}
+
+impl FromRequestParts<AppState> for Sender {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Infallible> {
+        let origin = parts.extensions.get::<Origin>();
+        let caller = parts.extensions.get::<Caller>().cloned();
+        Ok(Sender {
+            origin: origin.expect("every request has its origin").clone(),
+            caller: caller.unwrap_or_default(),
+        })
+    }
+}
+
+impl AppState {
+    /// Refuses a `PUT` whose preconditions do not hold for what its address gives now: the newest file
+    /// of that name, or nothing, as always where names lead nowhere. It is looked up before the body
+    /// is read; a file that is stored meanwhile is not seen.
+    async fn check_name(
+        &self,
+        name: &str,
+        sender: &Sender,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
+        if !conditional::names_tags(headers) {
+            return Ok(());
+        }
+        let Sender { origin, caller } = sender;
+        if let Gate::Secret(scope) = self.gate(Action::Download, origin.local)
+            && !caller.may(scope)
+        {
+            // The answer would tell which names there are.
+            return Err(refusal(&self.options.access, caller, scope, headers));
+        }
+        let lookup = match self.options.policy.resolves_names(origin.local) {
+            true => Lookup::Names,
+            false => Lookup::Ids,
+        };
+        let newest = match self.delivery.newest(name, lookup).await {
+            Ok(newest) => Representation::raw(&newest),
+            Err(DeliveryError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let etag = newest.as_ref().map(|newest| newest.etag.as_str());
+        if conditional::may_replace(headers, etag) {
+            return Ok(());
+        }
+        let detail = match etag {
+            Some(_) => "there is a file of that name, and the request is for another case",
+            None => "there is no file of that name, and the request is for one that there is",
+        };
+        Err(Problem::new(Code::PreconditionFailed, detail))
+    }
 }
 
 /// One of the uploads that may run at once.
@@ -137,7 +237,7 @@ impl AppState {
     fn count_stored(&self, receipt: &Receipt, request: &BodyMeter) {
         let manifest = &receipt.manifest;
         self.metrics.stored(manifest.files().count());
-        request.stored(manifest.id);
+        request.concerns(manifest.id);
     }
 
     /// Stores the body of a request as an upload of one file.
@@ -211,6 +311,7 @@ impl AppState {
         self.describe_created(&mut response, receipt);
         let fields = response.headers_mut();
         fields.insert(header::VARY, HeaderValue::from_static("Accept"));
+        fields.extend(super::uploads::tag(manifest));
         response
     }
 

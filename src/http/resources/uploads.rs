@@ -1,36 +1,33 @@
-//! `/uploads/ID`: uploads as records, their prolonging and deletion.
+//! `/uploads/ID`: uploads as records, and their deletion.
 
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use serde_json::{Map, Value};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{page, record};
 use crate::delivery::DeliveryError;
 use crate::http::AppState;
 use crate::http::rules::accept::{Accept, Shown};
 use crate::http::rules::access::{self, Caller, Scope};
+use crate::http::rules::conditional::{self, Verdict};
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::{cookies, options, prefer};
-use crate::ingest::{IngestError, OptionPlace, UnknownOption, UploadOption};
-use crate::manage::{ChangePermit, Credentials};
+use crate::http::rules::{cookies, options};
+use crate::ingest::OptionPlace;
+use crate::manage::{ChangePermit, Credentials, MeantVersions, UploadChange};
 use crate::model::{Manifest, UploadId};
 
-/// The most bytes of the body of a `PATCH`.
-const PATCH_LIMIT: usize = 16 * 1024;
-
-/// One upload, as JSON or as its page.
+/// One upload, as JSON or as its page. The JSON has an entity tag.
 pub async fn show(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
     Extension(origin): Extension<Origin>,
     RawQuery(query): RawQuery,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let manifest = app.delivery.upload(&parse_id(&id)?).await?;
@@ -39,7 +36,10 @@ pub async fn show(
         shown => {
             let mut response = match shown {
                 Shown::Link => record::link(&manifest, &app.base_of(&origin)),
-                _ => app.record(&manifest, &origin).await,
+                _ => {
+                    app.tagged_record(&method, &headers, &manifest, &origin)
+                        .await?
+                }
             };
             // A deadline can be moved and an upload deleted, so no cache may rely on an old answer.
             let cache = match manifest.max_downloads {
@@ -57,78 +57,53 @@ pub async fn show(
     Ok(response)
 }
 
-/// Deletes an upload.
+/// Deletes an upload, if it is in a version that the request is meant for.
 pub async fn delete(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
-    headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
-    let id = parse_id(&id)?;
-    let permit = app.permit(&id, &headers, None).await?;
-    app.delete(&permit).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// The `expires_in` of the body of a `PATCH`.
-fn change(body: &[u8]) -> Result<Value, Problem> {
-    let mut members: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not {{\"expires_in\": …}}: {error}");
-        Problem::new(Code::InvalidJson, detail)
-    })?;
-    let expires_in = members.remove("expires_in");
-    if let Some(unknown) = members.keys().next() {
-        let known = [UploadOption::ExpiresIn];
-        let unknown = UnknownOption::new(OptionPlace::Member, unknown, &known, &[]);
-        return Err(IngestError::from(unknown).into());
-    }
-    expires_in.ok_or_else(|| {
-        let detail = "the body is {}, and says no expires_in";
-        Problem::invalid_option("expires_in", detail)
-    })
-}
-
-/// Sets the deadline of an upload anew, counted from now.
-pub async fn prolong(
-    State(app): State<AppState>,
-    PathParams(id): PathParams<String>,
-    Extension(origin): Extension<Origin>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
+) -> Result<StatusCode, Problem> {
     options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
     let permit = app.permit(&id, &headers, None).await?;
-    let body = app.small_body(body, PATCH_LIMIT).await?;
-    let text = match &change(&body)? {
-        Value::String(text) => text.clone(),
-        // 60.0 is a whole number in JSON as well as 60 (JSON Schema, section 4.2.3).
-        Value::Number(seconds) => {
-            let text = seconds.to_string();
-            text.strip_suffix(".0").unwrap_or(&text).to_owned()
-        }
-        other => {
-            let detail = format!("expires_in cannot be {other}");
-            return Err(Problem::invalid_option("expires_in", detail));
-        }
-    };
-    let manifest = app
-        .set_lifetime(&permit, &text, OptionPlace::Member)
+    app.delete(&permit, conditional::meant_versions(&headers))
         .await?;
-    let mut response = if prefer::minimal(&headers) {
-        let mut response = StatusCode::NO_CONTENT.into_response();
-        prefer::apply_minimal(response.headers_mut());
-        response
-    } else {
-        app.record(&manifest, &origin).await
-    };
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The entity tag of a record as a field.
+pub(super) fn tag(manifest: &Manifest) -> Option<(HeaderName, HeaderValue)> {
+    let tag = HeaderValue::try_from(conditional::record_tag(manifest.generation));
+    tag.ok().map(|tag| (header::ETAG, tag))
 }
 
 impl AppState {
+    /// The record of an upload with its entity tag, as far as the preconditions of a request let it.
+    async fn tagged_record(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        manifest: &Arc<Manifest>,
+        origin: &Origin,
+    ) -> Result<Response, Problem> {
+        let mut response = match conditional::evaluate_record(method, headers, manifest.generation)
+        {
+            Verdict::Failed => {
+                let detail = "the record is not in the version that the request names";
+                let problem = Problem::new(Code::PreconditionFailed, detail);
+                return Err(match tag(manifest) {
+                    Some((name, value)) => problem.header(name, value),
+                    None => problem,
+                });
+            }
+            Verdict::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+            Verdict::Proceed => self.record(manifest, origin).await,
+        };
+        response.headers_mut().extend(tag(manifest));
+        Ok(response)
+    }
+
     /// The page of an upload.
     fn page_of(
         &self,
@@ -182,9 +157,13 @@ impl AppState {
         Ok(self.manage.authorize(id, &credentials).await?)
     }
 
-    /// Deletes an upload.
-    pub(super) async fn delete(&self, permit: &ChangePermit) -> Result<(), Problem> {
-        if self.manage.delete(permit).await? {
+    /// Deletes an upload that is in one of the versions that are `meant`.
+    pub(super) async fn delete(
+        &self,
+        permit: &ChangePermit,
+        meant: MeantVersions,
+    ) -> Result<(), Problem> {
+        if self.manage.delete(permit, meant).await? {
             self.metrics.deleted();
         }
         Ok(())
@@ -199,7 +178,13 @@ impl AppState {
         place: OptionPlace,
     ) -> Result<Arc<Manifest>, Problem> {
         let lifetime = self.ingest.lifetime(text, place)?;
-        Ok(self.manage.prolong(permit, lifetime).await?)
+        let now = self.clock.now();
+        let change = UploadChange {
+            expires_at: Some(lifetime.map(|span| now.after(span))),
+            ..UploadChange::default()
+        };
+        let every = MeantVersions::default();
+        Ok(self.manage.change(permit, change, every).await?)
     }
 }
 

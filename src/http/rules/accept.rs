@@ -1,6 +1,6 @@
 //! What a client wants to be answered with (RFC 9110 section 12.5.1).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 /// The preferences that matter here.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,6 +66,24 @@ impl Accept {
 pub fn prefers(headers: &HeaderMap, one: &str, other: &str) -> bool {
     let fields = fields(headers);
     weight(&fields, one) > weight(&fields, other)
+}
+
+/// Whether a person opens the address in a browser: HTML is preferred, and a browser that says what
+/// for (Fetch Metadata) says that it goes there.
+pub fn opens_page(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(header::ACCEPT).iter();
+    // Most programs name no text at all, and their fields are not read any further.
+    let text = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .windows(5)
+            .any(|it| it.eq_ignore_ascii_case(b"text/"))
+    };
+    accepted.any(text)
+        && headers
+            .get("sec-fetch-mode")
+            .is_none_or(|mode| mode == "navigate")
+        && Accept::of(headers).prefers_html()
 }
 
 fn fields(headers: &HeaderMap) -> Vec<&str> {
@@ -150,6 +168,26 @@ mod tests {
             assert_eq!(accept(value).upload(), shown, "{value}");
         }
         assert_eq!(Accept::of(&HeaderMap::new()).upload(), Shown::Record);
+    }
+
+    #[test]
+    fn people_open_pages_and_scripts_and_pictures_do_not() {
+        for (accepted, mode, opens) in [
+            ("text/html,*/*;q=0.8", Some("navigate"), true),
+            ("text/html,*/*;q=0.8", None, true),
+            ("TEXT/HTML", None, true),
+            ("text/html,*/*;q=0.8", Some("no-cors"), false),
+            ("*/*", Some("navigate"), false),
+            ("text/plain", None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accepted.parse().unwrap());
+            if let Some(mode) = mode {
+                headers.insert("sec-fetch-mode", HeaderValue::from_static(mode));
+            }
+            assert_eq!(opens_page(&headers), opens, "{accepted} {headers:?}");
+        }
+        assert!(!opens_page(&HeaderMap::new()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, Method, header};
 
 use crate::delivery::Representation;
+use crate::manage::MeantVersions;
 use crate::model::Timestamp;
 
 /// The result of the preconditions of a request.
@@ -18,18 +19,54 @@ pub enum Verdict {
 
 /// Evaluates the preconditions in the order of RFC 9110 section 13.2.2, but for `If-Range`.
 pub fn evaluate(method: &Method, headers: &HeaderMap, this: &Representation) -> Verdict {
+    verdict(method, headers, &this.etag, modified(this))
+}
+
+/// The same for a record, which has an entity tag and no date.
+pub fn evaluate_record(method: &Method, headers: &HeaderMap, generation: u64) -> Verdict {
+    verdict(method, headers, &record_tag(generation), None)
+}
+
+/// The entity tag of a record: the generation of its manifest.
+pub fn record_tag(generation: u64) -> String {
+    format!("\"{generation}\"")
+}
+
+/// The versions of a record that a request to change it is meant for.
+pub fn meant_versions(headers: &HeaderMap) -> MeantVersions {
+    let generations = |tags: Vec<(bool, String)>, weak: bool| {
+        let tags = tags.into_iter().filter(|(is_weak, _)| weak || !is_weak);
+        let generation = |(_, tag): (bool, String)| {
+            let generation = tag.trim_matches('"').parse().ok()?;
+            (record_tag(generation) == tag).then_some(generation)
+        };
+        tags.filter_map(generation).collect()
+    };
+    let mut meant = MeantVersions::default();
+    if let Some(EntityTags::Tags(tags)) = list(headers, &header::IF_MATCH) {
+        meant.only = Some(generations(tags, false));
+    }
+    match list(headers, &header::IF_NONE_MATCH) {
+        Some(EntityTags::Any) => meant.none = true,
+        Some(EntityTags::Tags(tags)) => meant.except = generations(tags, true),
+        None => {}
+    }
+    meant
+}
+
+fn verdict(method: &Method, headers: &HeaderMap, etag: &str, modified: Option<i64>) -> Verdict {
     if let Some(listed) = list(headers, &header::IF_MATCH) {
-        if !listed.matches(&this.etag, false) {
+        if !listed.matches(etag, false) {
             return Verdict::Failed;
         }
     } else if let Some(date) = date(headers, &header::IF_UNMODIFIED_SINCE)
-        && modified(this).is_some_and(|modified| modified > date)
+        && modified.is_some_and(|modified| modified > date)
     {
         return Verdict::Failed;
     }
     let safe = *method == Method::GET || *method == Method::HEAD;
     if let Some(listed) = list(headers, &header::IF_NONE_MATCH) {
-        if listed.matches(&this.etag, true) {
+        if listed.matches(etag, true) {
             return if safe {
                 Verdict::NotModified
             } else {
@@ -38,11 +75,24 @@ pub fn evaluate(method: &Method, headers: &HeaderMap, this: &Representation) -> 
         }
     } else if safe
         && let Some(date) = date(headers, &header::IF_MODIFIED_SINCE)
-        && modified(this).is_some_and(|modified| modified <= date)
+        && modified.is_some_and(|modified| modified <= date)
     {
         return Verdict::NotModified;
     }
     Verdict::Proceed
+}
+
+/// Whether a request has a precondition on entity tags.
+pub fn names_tags(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_NONE_MATCH)
+}
+
+/// Whether the preconditions of a request that stores hold for what is there: something with this
+/// tag, or nothing.
+pub fn may_replace(headers: &HeaderMap, etag: Option<&str>) -> bool {
+    let matches = |listed: EntityTags, weak| etag.is_some_and(|etag| listed.matches(etag, weak));
+    list(headers, &header::IF_MATCH).is_none_or(|listed| matches(listed, false))
+        && !list(headers, &header::IF_NONE_MATCH).is_some_and(|listed| matches(listed, true))
 }
 
 /// Whether `Range` is to be honoured, as far as `If-Range` goes (RFC 9110 section 13.1.5).
@@ -196,6 +246,31 @@ mod tests {
                 "{fields:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_versions_that_a_change_is_meant_for() {
+        use header::{IF_MATCH, IF_NONE_MATCH};
+        for (fields, meant) in [
+            (&[][..], [true, true]),
+            (&[(IF_MATCH, "*")], [true, true]),
+            (&[(IF_MATCH, "\"7\"")], [true, false]),
+            (&[(IF_MATCH, "\"1\", \"8\"")], [false, true]),
+            (&[(IF_MATCH, "W/\"7\"")], [false, false]),
+            (&[(IF_MATCH, "\"07\"")], [false, false]),
+            (&[(IF_MATCH, "7")], [false, false]),
+            (&[(IF_NONE_MATCH, "*")], [false, false]),
+            (&[(IF_NONE_MATCH, "W/\"7\"")], [false, true]),
+            (
+                &[(IF_MATCH, "\"7\""), (IF_NONE_MATCH, "\"7\"")],
+                [false, false],
+            ),
+        ] {
+            let versions = meant_versions(&headers(fields));
+            assert_eq!([7, 8].map(|it| versions.has(it)), meant, "{fields:?}");
+        }
+        let tag = headers(&[(IF_NONE_MATCH, "\"7\"")]);
+        assert_eq!(evaluate_record(&Method::GET, &tag, 7), Verdict::NotModified);
     }
 
     #[test]

@@ -120,7 +120,7 @@ mod tests {
             "/uploads/x",
             "/uploads/delete",
             "/uploads/x/y/delete",
-            "/reindex",
+            "/admin/reindex",
         ] {
             assert!(!is_of_page(path), "{path}");
         }

@@ -14,29 +14,29 @@ const NO_OPTIONS: [&str; 2] = ["wharf-token", "wharf-delete-token"];
 /// # Errors
 /// 400: one is unknown, or is given twice in one place.
 pub fn of_upload(query: Option<&str>, headers: &HeaderMap) -> Result<GivenOptions, Problem> {
-    Ok(of_upload_with(query, headers, None)?.0)
+    let (given, []) = of_upload_with(query, headers, [])?;
+    Ok(given)
 }
 
-/// The same for a request whose query has a `parameter` of its own, which is answered too.
+/// The same for a request whose query has `parameters` of its own, which are answered too.
 ///
 /// # Errors
 /// As [`of_upload`].
-pub fn of_upload_with(
+pub fn of_upload_with<const N: usize>(
     query: Option<&str>,
     headers: &HeaderMap,
-    parameter: Option<&str>,
-) -> Result<(GivenOptions, Option<String>), Problem> {
-    let mut own = None;
+    parameters: [&str; N],
+) -> Result<(GivenOptions, [Option<String>; N]), Problem> {
+    let mut own = parameters.map(|_| None);
     let mut in_query = GivenOptions::default();
     for (name, value) in parse_query(query.unwrap_or_default())? {
-        if parameter == Some(&*name) {
-            if own.replace(value).is_some() {
+        if let Some(at) = parameters.iter().position(|parameter| *parameter == name) {
+            if own[at].replace(value).is_some() {
                 let detail = format!("{name} is given twice in the query");
                 return Err(Problem::invalid_parameter(&name, detail));
             }
         } else if !is_foreign(&name) {
-            let parameters = parameter.as_slice();
-            let option = known(OptionPlace::Query, &name, &UploadOption::ALL, parameters)?;
+            let option = known(OptionPlace::Query, &name, &UploadOption::ALL, &parameters)?;
             set(&mut in_query, OptionPlace::Query, option, value.as_bytes())?;
         }
     }
@@ -182,10 +182,10 @@ mod tests {
         assert!(refuse(None, &headers(&[("wharf-token", "x")])).is_ok());
         assert!(refuse(Some("expires_in=1h"), &none).is_err());
         assert!(refuse(None, &headers(&[("wharf-expires-in", "1h")])).is_err());
-        let (given, name) =
-            of_upload_with(Some("name=a&expires_in="), &none, Some("name")).unwrap();
+        let (given, [name, path]) =
+            of_upload_with(Some("name=a&expires_in="), &none, ["name", "path"]).unwrap();
         assert_eq!(given.get(UploadOption::ExpiresIn), None);
-        assert_eq!(name.as_deref(), Some("a"));
-        assert!(of_upload_with(Some("name=a&name=b"), &none, Some("name")).is_err());
+        assert_eq!((name.as_deref(), path), (Some("a"), None));
+        assert!(of_upload_with(Some("name=a&name=b"), &none, ["name"]).is_err());
     }
 }

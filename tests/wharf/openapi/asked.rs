@@ -80,6 +80,22 @@ impl Operation<'_> {
         self.described["responses"][status.to_string()].is_object()
     }
 
+    /// For an id written so, of an upload of its own.
+    fn by_id(&self, written: impl Fn(&str) -> String) -> Good {
+        let form = Form::new().file("f", "a.txt", b"0123456789");
+        let stored = self.server.post_to("/upload", &form, &[ROOT]).json();
+        let id = written(stored["id"].as_str().unwrap());
+        let name = if self.path.contains("{id}") {
+            "a.txt"
+        } else {
+            &id
+        };
+        Good {
+            path: self.path.replace("{id}", &id).replace("{name}", name),
+            ..self.good()
+        }
+    }
+
     /// For an upload of its own.
     fn good(&self) -> Good {
         let form = Form::new()
@@ -199,6 +215,30 @@ impl Operation<'_> {
                 good.body = format!("{ABSENT}.token").into_bytes();
             }
             ask(&good, &[ROOT]);
+        }
+        if self.has(308) {
+            ask(&self.by_id(str::to_uppercase), &[ROOT]);
+            ask(&self.by_id(str::to_owned), &[ROOT]);
+        }
+        if self.method == "PATCH" {
+            let media_type = "text/plain".to_owned();
+            let good = Good {
+                media_type,
+                ..self.good()
+            };
+            ask(&good, &[ROOT]);
+        }
+        if self.method == "GET" && self.path == "/uploads" {
+            self.good();
+            let path = "/uploads?limit=1".to_owned();
+            let good = Good {
+                path,
+                ..self.good()
+            };
+            ask(&good, &[ROOT]);
+        }
+        if self.path == "/" {
+            ask(&self.good(), &[("Accept", "application/json")]);
         }
         if self.has(413) {
             let good = Good {

@@ -51,7 +51,7 @@ fn replace(value: &mut Value, key: &str, text: &mut impl FnMut(&str) -> String) 
         "delete_token" => json!(TOKEN),
         "created_at" => json!("2026-11-23T01:14:10.123Z"),
         "expires_at" | "next_expiry" => json!("2026-11-30T01:14:10.123Z"),
-        "next" | "next_cursor" => json!(format!("1763860450123-{}", IDS[1])),
+        "next_cursor" => json!("AQAAAZquRotLMGM4cjV2M20yaGo2d3FrOWF0NHh6MXk3cGY"),
         "instance" => json!("harbour-1"),
         "version" => json!("0.1.0"),
         "retry_after" => json!(7),

@@ -24,7 +24,8 @@ pub fn records() -> Codes {
             body.as_bytes(),
         )
     };
-    let unknown = json!({"option": "expires", "allowed": ["expires_in"]});
+    let allowed = ["expires_in", "expires_at", "max_downloads", "title"];
+    let unknown = json!({"option": "expires", "allowed": allowed});
     given.take(&patch("{\"expires\": 1}"), 400, "unknown-option", unknown);
     given.take(&patch("{"), 400, "invalid-json", json!({}));
     let option = json!({"option": "expires_in"});

@@ -175,6 +175,28 @@ impl Described {
         self
     }
 
+    /// The body may also be of this type.
+    pub fn or_body(mut self, media_type: &str, schema: Value) -> Self {
+        self.value["requestBody"]["content"][media_type] = json!({ "schema": schema });
+        self
+    }
+
+    /// The preconditions on entity tags, of which `what` is the right one.
+    pub fn preconditions(self, what: &str) -> Self {
+        let field = |name: &str, description: String| json!({ "name": name, "in": "header", "schema": { "type": "string" }, "description": description });
+        self.parameter(field("If-Match", format!("The ETag of {what}")))
+            .parameter(field(
+                "If-None-Match",
+                "An ETag that it does not have".to_owned(),
+            ))
+    }
+
+    /// An id may be written in capitals, or with letters that look like its own.
+    pub fn moved(self) -> Self {
+        self.answers(308, "The same, under the id as it is", &[])
+            .always(&["Location"])
+    }
+
     /// The body may be missing, which is as good as an empty one.
     pub fn or_none(mut self) -> Self {
         self.value["requestBody"]["required"] = json!(false);
@@ -196,6 +218,12 @@ impl Described {
         }
         self.value["responses"][&self.last] = response;
         self.always(&fields::EVERYWHERE)
+    }
+
+    /// Goes back to an answer that was described before.
+    pub fn of(mut self, status: &str) -> Self {
+        self.last = status.to_owned();
+        self
     }
 
     /// Fields that the answer described last has in any case.

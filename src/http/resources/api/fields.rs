@@ -86,6 +86,12 @@ pub fn at_times(status: u16, codes: &[Code]) -> Vec<&'static str> {
     if waits && !of_status(status).contains(&"Retry-After") {
         names.push("Retry-After");
     }
+    if status == 412 && codes.contains(&Code::PreconditionFailed) {
+        names.push("ETag");
+    }
+    if status == 415 && codes.contains(&Code::UnsupportedMediaType) {
+        names.push("Accept-Patch");
+    }
     if status == 415 && codes.contains(&Code::UnsupportedCoding) {
         names.push("Accept-Encoding");
     }

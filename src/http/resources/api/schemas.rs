@@ -159,23 +159,29 @@ pub fn all() -> Value {
         },
         "Listing": {
             "type": "object",
-            "required": ["uploads", "next"],
+            "required": ["uploads", "next_cursor"],
             "properties": {
                 "uploads": { "type": "array", "items": { "$ref": "#/components/schemas/Summary" } },
-                "next": nullable(json!({ "type": "string", "description": "What `after` is on the next page" })),
+                "next_cursor": nullable(json!({ "type": "string", "description": "What `after` is for the next page, which may have uploads even if this one has none" })),
             },
         },
         "Change": {
             "type": "object",
-            "required": ["expires_in"],
             "additionalProperties": false,
-            "properties": { "expires_in": {
-                "description": "From now: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never",
-                "anyOf": [
-                    lifetime(),
-                    { "type": "integer", "minimum": 1, "maximum": u64::MAX },
-                ],
-            } },
+            "description": "What is left out stays as it is; expires_in and expires_at exclude each other",
+            "properties": {
+                "expires_in": {
+                    "description": "From now: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never; null is never",
+                    "anyOf": [
+                        lifetime(),
+                        { "type": "integer", "minimum": 1, "maximum": u64::MAX },
+                        { "type": "null" },
+                    ],
+                },
+                "expires_at": nullable(time.clone()),
+                "max_downloads": nullable(json!({ "type": "integer", "minimum": 1, "maximum": u64::MAX, "description": "Downloads that were counted count; null is any number" })),
+                "title": nullable(text.clone()),
+            },
         },
         "Prolonging": {
             "type": "object",
@@ -235,9 +241,13 @@ pub fn all() -> Value {
         },
         "Comparison": {
             "type": "object",
-            "required": ["uploads", "forgotten", "damaged"],
-            "properties": { "uploads": count, "forgotten": count, "damaged": count },
+            "required": ["state"],
+            "properties": {
+                "state": { "enum": ["none", "running", "done", "failed"] },
+                "uploads": count, "forgotten": count, "damaged": count,
+            },
         },
+        "About": about(&count),
         "Status": {
             "type": "object",
             "required": ["instance", "version", "role", "epoch", "uploads", "next_expiry", "warning"],
@@ -254,6 +264,43 @@ pub fn all() -> Value {
     });
     schemas["Created"] = created(&schemas["Upload"]);
     schemas
+}
+
+/// What the server is and takes.
+fn about(count: &Value) -> Value {
+    let limits = [
+        "max_request_size",
+        "max_file_size",
+        "max_files",
+        "max_fields",
+        "max_field_size",
+        "max_fields_size",
+        "max_expires_in",
+        "default_expires_in",
+    ];
+    let limit = |name: &&str| ((*name).to_owned(), nullable(count.clone()));
+    let closed = json!({ "type": "boolean" });
+    json!({
+        "type": "object",
+        "required": ["name", "version", "limits", "features", "needs_secret"],
+        "properties": {
+            "name": { "const": "wharf" },
+            "version": { "type": "string" },
+            "limits": {
+                "type": "object",
+                "description": "null is no limit; sizes are bytes, times seconds",
+                "required": limits,
+                "properties": limits.iter().map(limit).collect::<serde_json::Map<_, _>>(),
+            },
+            "features": { "type": "array", "items": { "type": "string" }, "description": "names: files are found by name; digests: every file gets its sha256. Later versions may have more" },
+            "needs_secret": {
+                "type": "object",
+                "description": "Which scopes a client without a secret does not have",
+                "required": ["upload", "download", "list", "admin"],
+                "properties": { "upload": closed, "download": closed, "list": closed, "admin": closed },
+            },
+        },
+    })
 }
 
 /// An upload as it is told once: with its secret.

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::http::AppState;
 use crate::http::guard;
+use crate::http::rules::accept::prefers;
 use crate::http::rules::access::{Action, Caller, Gate, Scope, refusal};
 use crate::http::rules::cookies;
 use crate::http::rules::origin::Origin;
@@ -83,7 +84,7 @@ impl PageReader<'_> {
     }
 }
 
-/// The page with the form. With the parameter `sign-in` a browser is asked for a secret first.
+/// The page with the form; for programs, what the server is and takes. With the parameter `sign-in` a browser is asked for a secret first.
 ///
 /// # Errors
 /// 401: it is to ask.
@@ -107,6 +108,9 @@ pub async fn form(
             None => Ok(guard::back_to(&app.options.base_path, &place)),
         };
     }
+    if prefers(&headers, "application/json", "text/html") {
+        return Ok(app.about(origin.local));
+    }
     let (token, cookie) = form_field(&app, &origin, &headers);
     let view = FormView {
         options: app.ingest.options(),
@@ -118,6 +122,8 @@ pub async fn form(
     };
     let page = form_page(&reader, &view);
     let mut response = answer(page, &reader, query.as_deref());
+    let vary = HeaderValue::from_static("Accept");
+    response.headers_mut().insert(header::VARY, vary);
     if let Some(cookie) = cookie {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

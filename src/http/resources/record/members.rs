@@ -8,7 +8,7 @@ use crate::model::{Digest, FileName, Manifest, StoredFile, Timestamp, Title, Upl
 
 /// Characters that stand for themselves in a path segment (RFC 3986 section 3.3, and no more than
 /// that).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+pub const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -147,7 +147,8 @@ pub fn file_url(manifest: &Manifest, file: &StoredFile, base: &str) -> String {
     address(&manifest.id, &file.name, base)
 }
 
-fn address(id: &UploadId, name: &FileName, base: &str) -> String {
+/// The same of a file of this name.
+pub fn address(id: &UploadId, name: &FileName, base: &str) -> String {
     let name = utf8_percent_encode(name.as_str(), SEGMENT);
     format!("{base}/files/{id}/{name}")
 }

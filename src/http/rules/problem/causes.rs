@@ -1,12 +1,13 @@
 //! Which error of the use cases ends in which answer.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 
 use super::{Code, Problem};
 use crate::delivery::{DeliveryError, Missing};
 use crate::form::{ContentTypeError, DecodeError};
 use crate::http::admission::Refused;
-use crate::ingest::{BodyError, IngestError, Place};
+use crate::http::rules::conditional;
+use crate::ingest::{BodyError, IngestError, Place, UploadOption};
 use crate::manage::ManageError;
 use crate::model::{Component, Failure, Limit};
 use crate::operate::Unready;
@@ -65,6 +66,18 @@ impl From<ManageError> for Problem {
         match error {
             ManageError::Absent(id) => {
                 Self::new(Code::UploadNotFound, error.to_string()).name(&id.to_string())
+            }
+            ManageError::OtherVersion(generation) => {
+                let problem = Self::new(Code::PreconditionFailed, error.to_string());
+                let tag = generation.map(conditional::record_tag);
+                let tag = tag.and_then(|tag| HeaderValue::try_from(tag).ok());
+                match tag {
+                    Some(tag) => problem.header(header::ETAG, tag),
+                    None => problem,
+                }
+            }
+            ManageError::UsedUp => {
+                Self::invalid_option(UploadOption::MaxDownloads.name(), error.to_string())
             }
             ManageError::Store(error) => Failure::from(error).into(),
             ManageError::Catalog(error) => Failure::from(error).into(),

@@ -92,7 +92,7 @@ codes! {
         settings [] members [] retry None;
     RangeNotSatisfiable "range-not-satisfiable" [416] "The range lies outside"
         settings [] members ["limit"] retry None;
-    UnsupportedMediaType "unsupported-media-type" [415] "A multipart/form-data body is needed"
+    UnsupportedMediaType "unsupported-media-type" [415] "This media type is not taken here"
         settings [] members ["allowed"] retry None;
     UnsupportedCoding "unsupported-coding" [415, 501] "The body is coded"
         settings [] members ["field", "actual", "allowed"] retry None;

@@ -49,7 +49,10 @@ pub fn all() -> Vec<Described> {
             .says("The form has the parts that came, in their order, with their names and types, and is the same bytes each time: one that broke off goes on with `Range` and `If-Range`")
             .head("headForm")
             .problems(&[BY_NAME]),
-        ),
+        )
+        .one()
+        .named()
+        .led(),
         form(
             Described::new(
                 Tag::Downloads,
@@ -59,7 +62,9 @@ pub fn all() -> Vec<Described> {
             )
             .head("headFileForm")
             .problems(&[BY_ID]),
-        ),
+        )
+        .one()
+        .led(),
         raw(
             Described::new(
                 Tag::Downloads,
@@ -69,7 +74,10 @@ pub fn all() -> Vec<Described> {
             )
             .head("headFileByName")
             .problems(&[BY_NAME]),
-        ),
+        )
+        .one()
+        .named()
+        .led(),
         raw(
             Described::new(
                 Tag::Downloads,
@@ -79,7 +87,9 @@ pub fn all() -> Vec<Described> {
             )
             .head("headFile")
             .problems(&[BY_ID]),
-        ),
+        )
+        .one()
+        .moved(),
     ]
 }
 
@@ -88,7 +98,37 @@ fn form(described: Described) -> Described {
         ("multipart/form-data", json!({})),
         ("multipart/byteranges", json!({})),
     ];
-    read(described, &types, &[])
+    read(described, &types, &["Content-Disposition"]).of_all(&["Vary"])
+}
+
+impl Described {
+    /// Of one upload, whose record is said.
+    fn one(self) -> Self {
+        self.of_all(&["Link"])
+    }
+
+    /// By name, which leads to another upload next time.
+    fn named(self) -> Self {
+        ["200", "206", "304"]
+            .into_iter()
+            .fold(self, |described, status| {
+                described.of(status).at_times(&["Content-Location"])
+            })
+    }
+
+    /// What every answer with content has, and the one to a client that has it.
+    fn of_all(self, names: &[&str]) -> Self {
+        ["200", "206", "304"]
+            .into_iter()
+            .fold(self, |described, status| described.of(status).always(names))
+    }
+
+    /// People are led to what they can look at, and everybody from an id to its one file.
+    fn led(self) -> Self {
+        self.answers(303, "What can be looked at is there", &[])
+            .always(&["Location", "Cache-Control", "Vary"])
+            .moved()
+    }
 }
 
 fn raw(described: Described) -> Described {
@@ -112,7 +152,7 @@ fn read(described: Described, types: &[(&str, Value)], always: &[&str]) -> Descr
     // Of a limited upload the other two say less than they might.
     let validators = ["ETag", "Cache-Control", "Accept-Ranges"];
     let at_times: &[&str] = match always {
-        [] => &["Last-Modified"],
+        ["Content-Disposition"] => &["Last-Modified"],
         _ => &["Last-Modified", "Repr-Digest"],
     };
     described

@@ -63,13 +63,27 @@ pub fn all() -> Vec<Described> {
         .guarded(),
         Described::new(
             Tag::Operators,
-            ("post", "/reindex"),
+            ("post", "/admin/reindex"),
             "reindex",
-            "Compare the index with the records",
+            "Begin to compare the index with the records",
         )
-        .answers(200, "What was found", &[document("Comparison")])
+        .answers(
+            202,
+            "It has begun, and its outcome will be at this address",
+            &[document("Comparison")],
+        )
+        .always(&["Cache-Control", "Content-Length", "Location", "Retry-After"])
+        .problems(&[&[Code::ShuttingDown]])
+        .administered(),
+        Described::new(
+            Tag::Operators,
+            ("get", "/admin/reindex"),
+            "getReindex",
+            "How the last comparison stands that was begun at this instance",
+        )
+        .head("headReindex")
+        .answers(200, "How it stands", &[document("Comparison")])
         .always(&["Cache-Control", "Content-Length"])
-        .problems(&[&unready])
         .administered(),
     ]
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::describe::reference;
-use super::{Described, Tag, html};
+use super::{Described, Tag, document, html};
 use crate::http::rules::problem::Code;
 
 /// The fields of every page.
@@ -35,12 +35,14 @@ pub fn all() -> Vec<Described> {
             Tag::Pages,
             ("get", "/"),
             "getPage",
-            "The page with the form",
+            "The page with the form, or what the server is and takes",
         )
+        .says("JSON where `Accept` ranks it above HTML: version, limits, features, and which scopes need a secret")
         .head("headPage")
         .query("sign-in", json!({ "type": "string" }), sign_in)
-        .answers(200, "The page", &[html()])
-        .always(&PAGE)
+        .answers(200, "The page, or the description", &[html(), document("About")])
+        .always(&["Cache-Control", "Content-Length", "Vary"])
+        .at_times(&PAGE[2..])
         .at_times(&["Set-Cookie"])
         .answers(303, "The secret is right: the path of sign-in", &[])
         .always(&["Location", "Cache-Control"])
@@ -68,6 +70,7 @@ pub fn all() -> Vec<Described> {
         .or_none()
         .answers(200, "A page that says so", &[html()])
         .always(&PAGE)
+        .moved()
         .problems(&[CHANGING])
         .owned(),
         Described::new(
@@ -79,6 +82,7 @@ pub fn all() -> Vec<Described> {
         .body("application/x-www-form-urlencoded", reference("Prolonging"))
         .answers(303, "Its page", &[])
         .always(&["Location", "Cache-Control"])
+        .moved()
         .problems(&[CHANGING, &[Code::InvalidOption]])
         .owned(),
     ]

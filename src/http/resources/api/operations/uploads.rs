@@ -22,6 +22,17 @@ pub const STORING: &[Code] = &[
 /// What one to store a form may end in beside.
 pub const FORM: &[Code] = &[Code::MalformedForm, Code::UnsupportedMediaType];
 
+const STORED: &str = "Stored: the upload with the token that changes and deletes it, which is told once. `text/plain` is the share link alone; with `Prefer: return=minimal` there is no body, and the fields say what is needed";
+/// The fields of the answer.
+const HEAD: [&str; 6] = [
+    "Location",
+    "Cache-Control",
+    "Vary",
+    "Link",
+    "Wharf-Delete-Token",
+    "ETag",
+];
+
 pub fn all() -> Vec<Described> {
     vec![
         stored(
@@ -42,10 +53,17 @@ pub fn all() -> Vec<Described> {
                 "putFile",
                 "Store one file as an upload of its own",
             )
-            .says("Each request stores a new upload: nothing is replaced, whatever has the same name")
+            .says("Each request stores a new upload: nothing is replaced, whatever has the same name. `If-None-Match: *` refuses it where the name leads to a file")
+            .preconditions("the file that the name leads to")
+            .parameter(folders())
             .body("application/octet-stream", file())
-            .or_none(),
-        ),
+            .or_none()
+            .problems(&[&[Code::InvalidParameter, Code::PreconditionFailed]]),
+        )
+        .answers(201, STORED, &[document("Created"), text()])
+        .always(&HEAD)
+        .always(&["Content-Location"])
+        .at_times(&["Preference-Applied"]),
         stored(
             Described::new(
                 Tag::Uploads,
@@ -56,9 +74,14 @@ pub fn all() -> Vec<Described> {
             .says("As `putFile`, for clients that have to POST")
             .parameter(named())
             .body("application/octet-stream", file())
+            .parameter(folders())
             .or_none()
             .problems(&[&[Code::InvalidParameter, Code::UnsupportedMediaType]]),
-        ),
+        )
+        .answers(201, STORED, &[document("Created"), text()])
+        .always(&HEAD)
+        .always(&["Content-Location"])
+        .at_times(&["Preference-Applied"]),
     ]
 }
 
@@ -66,12 +89,8 @@ fn stored(described: Described) -> Described {
     described
         .options()
         .guarded()
-        .answers(
-            201,
-            "Stored: the upload with the token that changes and deletes it, which is told once. `text/plain` is the share link alone; with `Prefer: return=minimal` there is no body, and the fields say what is needed",
-            &[document("Created"), text()],
-        )
-        .always(&["Location", "Cache-Control", "Vary", "Link", "Wharf-Delete-Token"])
+        .answers(201, STORED, &[document("Created"), text()])
+        .always(&HEAD)
         .at_times(&["Preference-Applied"])
         .answers(
             303,
@@ -85,6 +104,13 @@ fn stored(described: Described) -> Described {
 /// Bytes.
 fn file() -> Value {
     json!({})
+}
+
+fn folders() -> Value {
+    json!({
+        "name": "path", "in": "query", "description": "The folders that the file is in, without its name",
+        "schema": { "type": "string", "maxLength": 1024, "pattern": "^([^/\\\\.\\u0000]+(/[^/\\\\.\\u0000]+)*)?$" }, "example": "a/b",
+    })
 }
 
 fn named() -> Value {

@@ -59,12 +59,13 @@ pub fn for_connections(max_connections: usize) -> usize {
     usize::try_from(most).unwrap_or(max_connections)
 }
 
-/// Each has a socket, and a file that is read. The store's folders are opened when they are needed.
+/// Each has a socket, and one of two a file that is read. The store's folders are opened when they
+/// are needed.
 fn connections(all: u64, open: u64, files: u64) -> u64 {
     let folders = (Prefix::COUNT as u64).min(all / 4);
     let taken = [open, folders, files, SPARE];
     let left = taken.into_iter().fold(all, u64::saturating_sub);
-    (left / 2).max(1)
+    (left / 3 * 2).max(1)
 }
 
 fn all() -> u64 {
@@ -76,11 +77,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_connection_can_have_a_file() {
+    fn connections_leave_room_for_files() {
         let all = |all| connections(all, 40, files(all, 10_000));
         assert_eq!(
             [1 << 20, 4096, 1024, 256, 40].map(all),
-            [264_748, 1640, 296, 56, 1]
+            [352_996, 2186, 394, 74, 1]
         );
     }
 }

@@ -44,6 +44,8 @@ impl Delivery {
         pieces: Vec<DeliveryPiece>,
         counts: bool,
     ) -> Result<BodyContent, DeliveryError> {
+        // Its manifest may have been in memory.
+        self.uploads.store().answers()?;
         self.verify_doubted(&pieces).await?;
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)

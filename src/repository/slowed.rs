@@ -233,6 +233,10 @@ impl Store for Slowed {
         self.0.ready()
     }
 
+    fn answers(&self) -> Result<(), StoreError> {
+        self.0.answers()
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.0.close().await
     }

@@ -147,6 +147,15 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether something may begin: a store that is known not to answer keeps nobody waiting. What is
+    /// under way goes on waiting for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it is known not to answer.
+    fn answers(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Ends the clean-up after discarded uploads, and syncs the changes whose answers have not
     /// waited for it; called once, at the end.
     ///

@@ -121,6 +121,42 @@ fn one_that_stands_still_holds_up_nothing_else() {
     assert!(server.stop().0.success());
 }
 
+/// Without Redis, with the index on it as well, as long as nothing is written to that.
+#[test]
+fn one_that_stands_still_holds_up_nothing_else_of_one_server() {
+    let Some(far) = Far::mount() else {
+        return;
+    };
+    let server = Setup::new().store(&far.path.join("upload")).start();
+    let content = noise(SIZE, 99);
+    let known = server.upload(&Form::new().file("f", "a.bin", &content));
+    let (id, other) = (known["id"].as_str().unwrap(), server.upload(&form(1)));
+    let paths = [format!("/files/{id}/a.bin"), format!("/download/{id}")];
+    for path in &paths {
+        assert_eq!(server.get(path).status, 200);
+    }
+    far.stand_still();
+    wait_until("it is not ready", || {
+        assert_eq!(server.get("/healthz").status, 200);
+        server.get("/readyz").status == 503
+    });
+    // One whose manifest is in memory, and one whose is not.
+    let unread = format!("/files/{}/1.bin", other["id"].as_str().unwrap());
+    for _ in 0..3 {
+        for path in paths.iter().chain([&unread]) {
+            let refused = server.get(path);
+            assert_eq!(refused.status, 503, "{path}: {}", refused.text());
+        }
+        assert_eq!(server.post_to("/upload", &form(0), &[]).status, 503);
+        assert_eq!(server.get("/files/none.txt").status, 404);
+        assert_alive(&server);
+    }
+    far.go_on();
+    wait_until("it is ready", || server.get("/readyz").status == 200);
+    assert!(server.get(&paths[0]).body == content);
+    assert!(server.stop().0.success());
+}
+
 #[test]
 fn one_that_stands_still_does_not_keep_the_server() {
     let (redis, Some(far)) = (Redis::start(), Far::mount()) else {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
@@ -42,7 +43,6 @@ pub async fn listen_tcp(address: SocketAddr) -> io::Result<Listener> {
 /// # Errors
 /// The port cannot be listened on.
 pub async fn listen_everywhere(port: u16) -> io::Result<Listener> {
-    use rustix::io::Errno;
     let both = || {
         let socket = TcpSocket::new_v6()?;
         socket.set_reuseaddr(true)?;
@@ -72,7 +72,14 @@ pub async fn listen_passed(descriptor: i32) -> io::Result<Listener> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let socket: OwnedFd = pidfd_getfd(&own, descriptor, PidfdGetfdFlags::empty())?;
+    let socket: OwnedFd = match pidfd_getfd(&own, descriptor, PidfdGetfdFlags::empty()) {
+        // On itself every process may.
+        Err(error @ (Errno::PERM | Errno::NOSYS)) => {
+            let reason = "a seccomp profile, or an old kernel, keeps it from taking the descriptor (pidfd_getfd)";
+            return Err(io::Error::other(format!("{reason}: {error}")));
+        }
+        taken => taken?,
+    };
     let refused = |what: &str| {
         let reason = format!("it is {what}, and not a stream socket that listens");
         io::Error::new(io::ErrorKind::InvalidInput, reason)
@@ -168,7 +175,6 @@ pub async fn accept_one(listener: &Listener) -> io::Result<(Socket, Peer)> {
 /// # Errors
 /// The listener cannot accept any more.
 pub async fn after_accept_error(error: io::Error) -> io::Result<()> {
-    use rustix::io::Errno;
     let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
     if [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
         .into_iter()

@@ -303,6 +303,10 @@ impl Store for DiskStore {
         self.0.ready()
     }
 
+    fn answers(&self) -> Result<(), StoreError> {
+        self.0.require_answering()
+    }
+
     fn local(&self) -> Option<&dyn LocalStore> {
         Some(self)
     }

@@ -162,6 +162,42 @@ fn an_access_secret_and_a_kept_token_go_together() {
 }
 
 #[test]
+fn an_upload_is_changed() {
+    let server = server(&[]);
+    let id = id_of(&server);
+    let update = |args: &[&str]| {
+        let args = [&["update", id.as_str(), "--json"], args].concat();
+        Wharf::of(&server).run(&args).json()
+    };
+    let changed = update(&[
+        "--title",
+        "Mine",
+        "--max-downloads",
+        "3",
+        "--expires-at",
+        "2030-12-31T18:00:00Z",
+    ]);
+    assert_eq!(
+        (&changed["title"], &changed["max_downloads"]),
+        (&json!("Mine"), &json!(3))
+    );
+    assert_eq!(changed["expires_at"], "2030-12-31T18:00:00.000Z");
+    // What is not said stays; what is taken away is gone.
+    let changed = update(&["--title", ""]);
+    assert_eq!(
+        (&changed["title"], &changed["downloads_left"]),
+        (&Value::Null, &json!(3))
+    );
+    let changed = update(&["--max-downloads", "none", "--expires-in", "never"]);
+    assert_eq!(
+        (&changed["max_downloads"], &changed["expires_at"]),
+        (&Value::Null, &Value::Null)
+    );
+    let said = Wharf::of(&server).done(&["update", &id, "--max-downloads", "2"]);
+    assert!(said.contains("  downloads: 2 of 2 left\n"), "{said}");
+}
+
+#[test]
 fn failures_are_problem_documents_for_programs() {
     let server = server(&["--max-file-size", "1KiB", "--access", "admin:root"]);
     std::fs::write(server.dir().join("large"), [0; 2000]).unwrap();

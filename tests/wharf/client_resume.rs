@@ -308,8 +308,7 @@ fn a_listing_ends_with_its_reader_and_goes_nowhere_twice() {
     let page = |n: u64| {
         let upload =
             format!("\"id\":\"u{n}\",\"url\":\"x\",\"created_at\":\"2026-01-01T00:00:00Z\"");
-        let body =
-            format!("{{\"uploads\":[{{{upload}}}],\"next\":\"c{n}\",\"next_cursor\":\"c{n}\"}}");
+        let body = format!("{{\"uploads\":[{{{upload}}}],\"next_cursor\":\"c{n}\"}}");
         answer("200 OK", "Connection: close\r\n", &body, body.len())
     };
     let wharf = |url: &str| Wharf::at(dir.path()).env("WHARF_URL", url);

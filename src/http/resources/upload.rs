@@ -309,9 +309,12 @@ impl AppState {
             response
         };
         self.describe_created(&mut response, receipt);
+        let created = response.status() == StatusCode::CREATED;
         let fields = response.headers_mut();
         fields.insert(header::VARY, HeaderValue::from_static("Accept"));
-        fields.extend(super::uploads::tag(manifest));
+        if created {
+            fields.extend(super::uploads::tag(manifest));
+        }
         response
     }
 

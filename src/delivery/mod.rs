@@ -1,7 +1,10 @@
 //! The download as a use case: the upload or file of a name, its representation, and the stream of
 //! that.
 
+mod archive;
+mod archive_cursor;
 mod body;
+mod crcs;
 mod cursor;
 mod error;
 mod listing;
@@ -21,6 +24,7 @@ use crate::model::Clock;
 use crate::repository::Repository;
 use crate::store::PresignRequest;
 
+use crcs::Crcs;
 use memory::ManifestBudget;
 
 pub use crate::catalog::{ListFilter, Listed};
@@ -38,6 +42,7 @@ pub struct Delivery {
     uploads: Repository,
     clock: Clock,
     manifests: ManifestBudget,
+    crcs: Crcs,
 }
 
 impl Delivery {
@@ -47,6 +52,7 @@ impl Delivery {
             uploads,
             clock,
             manifests: ManifestBudget::default(),
+            crcs: Crcs::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod support;
 
 mod access;
+mod archive;
 mod asked;
 mod away;
 mod browser;

@@ -45,6 +45,7 @@ impl Timestamp {
     }
 
     /// Year, month, day, hour, minute and second in UTC, as the Gregorian calendar has them.
+    #[cfg(feature = "server")]
     pub(crate) fn civil(self) -> jiff::civil::DateTime {
         let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
         jiff::tz::Offset::UTC.to_datetime(instant)

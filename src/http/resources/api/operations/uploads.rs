@@ -97,7 +97,7 @@ fn stored(described: Described) -> Described {
             "Stored; a client that prefers HTML is led to the upload's page",
             &[],
         )
-        .always(&["Location", "Cache-Control", "Vary", "Set-Cookie", "ETag"])
+        .always(&["Location", "Cache-Control", "Vary", "Set-Cookie"])
         .problems(&[STORING])
 }
 

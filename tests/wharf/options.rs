@@ -81,7 +81,7 @@ fn options_come_from_the_query_or_the_form() {
 
 #[test]
 fn the_longest_life_is_a_setting() {
-    let server = Server::with(&["--max-expires-in", "1h", "--default-expires-in", "2h"]);
+    let server = Server::with(&["--max-expires-in", "1h"]);
     for query in ["expires_in=2h", "expires_in=never"] {
         let refused = server.post_to(&format!("/upload?{query}"), &form(), &[]);
         assert_eq!(refused.status, 400);

@@ -21,7 +21,7 @@ pub async fn begin(State(app): State<AppState>) -> Result<Response, Problem> {
             "the server is shutting down",
         ));
     }
-    let mut response = document::json(json!({ "state": "running" }), "no-store");
+    let mut response = described(ComparisonState::Running);
     *response.status_mut() = StatusCode::ACCEPTED;
     let fields = response.headers_mut();
     let place = format!("{}{PLACE}", app.options.base_path);
@@ -34,20 +34,26 @@ pub async fn begin(State(app): State<AppState>) -> Result<Response, Problem> {
 
 /// The last comparison that was begun at this instance.
 pub async fn show(State(app): State<AppState>) -> Response {
-    let state = match app.operate.comparison() {
-        ComparisonState::None => json!({ "state": "none" }),
-        ComparisonState::Running => json!({ "state": "running" }),
-        ComparisonState::Failed => json!({ "state": "failed" }),
+    described(app.operate.comparison())
+}
+
+fn described(state: ComparisonState) -> Response {
+    let (state, counts) = match state {
+        ComparisonState::None => ("none", None),
+        ComparisonState::Running => ("running", None),
+        ComparisonState::Failed => ("failed", None),
         ComparisonState::Done {
             uploads,
             forgotten,
             damaged,
-        } => json!({
-            "state": "done",
-            "uploads": uploads,
-            "forgotten": forgotten,
-            "damaged": damaged,
-        }),
+        } => ("done", Some([uploads, forgotten, damaged])),
     };
-    document::json(state, "no-store")
+    let count = |place: usize| counts.map(|counts| counts[place]);
+    let document = json!({
+        "state": state,
+        "uploads": count(0),
+        "forgotten": count(1),
+        "damaged": count(2),
+    });
+    document::json(document, "no-store")
 }

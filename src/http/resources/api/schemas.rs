@@ -244,10 +244,13 @@ pub fn all() -> Value {
         },
         "Comparison": {
             "type": "object",
-            "required": ["state"],
+            "required": ["state", "uploads", "forgotten", "damaged"],
+            "description": "The counts are null until it is done",
             "properties": {
                 "state": { "enum": ["none", "running", "done", "failed"] },
-                "uploads": count, "forgotten": count, "damaged": count,
+                "uploads": nullable(count.clone()),
+                "forgotten": nullable(count.clone()),
+                "damaged": nullable(count.clone()),
             },
         },
         "About": about(&count),

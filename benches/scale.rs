@@ -175,8 +175,6 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         given_type: None,
         media_type: "text/plain".to_owned(),
         sha256: None,
-        crc32: None,
-        path: None,
         used: None,
         rest: Default::default(),
     };

@@ -38,8 +38,6 @@ pub fn manifest(i: usize) -> Manifest {
                 media_type: "text/plain".to_owned(),
                 given_type: None,
                 sha256: None,
-                crc32: None,
-                path: None,
                 used: None,
                 rest: Default::default(),
             },

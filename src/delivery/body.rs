@@ -9,14 +9,12 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::archive_cursor::ArchiveCursor;
 use super::cursor::{FileRange, FormCursor, Step, recall};
 use super::memory::ManifestBudget;
 use super::outline::Outline;
 use super::representation::{ByteSource, Slice};
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, DeliveryPiece, Representation};
-use crate::archive::Format;
 use crate::model::UploadId;
 use crate::repository::{Repository, WantedParts};
 use crate::store::{Blob, StoreError};
@@ -49,7 +47,6 @@ impl Delivery {
         // Its manifest may have been in memory.
         self.uploads.store().answers()?;
         self.verify_doubted(&pieces).await?;
-        self.prepare(&pieces).await?;
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)
         } else {
@@ -86,20 +83,6 @@ impl Delivery {
 }
 
 impl Delivery {
-    /// Finds the CRCs that archives have and the manifests of their uploads lack.
-    async fn prepare(&self, pieces: &[DeliveryPiece]) -> Result<(), DeliveryError> {
-        for piece in pieces {
-            if let DeliveryPiece::Slice(slice) = piece
-                && let ByteSource::Archive(outline) = &slice.source
-                && outline.format == Format::Zip
-                && let Some(crcs) = self.crcs.of(&self.uploads, &outline.id).await?
-            {
-                outline.set_crcs(crcs);
-            }
-        }
-        Ok(())
-    }
-
     /// Waits until all parts that are to be sent are known to be whole.
     async fn verify_doubted(&self, pieces: &[DeliveryPiece]) -> Result<(), DeliveryError> {
         if !self.uploads.has_doubts() {
@@ -117,13 +100,6 @@ impl Delivery {
                     for section in &outline.sections {
                         let parts = WantedParts::Parts(section.parts.clone());
                         self.verify_parts(&section.id, parts).await?;
-                    }
-                }
-                ByteSource::Archive(outline) => {
-                    let manifest = recall(&self.uploads, &outline.id).await?;
-                    for (place, _) in outline.chosen().files(&manifest) {
-                        let parts = WantedParts::Parts(place..place + 1);
-                        self.verify_parts(&outline.id, parts).await?;
                     }
                 }
             }
@@ -185,8 +161,8 @@ struct BodyReader {
     uploads: Repository,
     manifests: ManifestBudget,
     pieces: VecDeque<DeliveryPiece>,
-    /// The form or archive of which the first piece was a part.
-    cursor: Option<Cursor>,
+    /// The form of which the first piece was a part.
+    cursor: Option<FormCursor>,
     /// The next steps that are known already: a file, then the text before the next file.
     steps: VecDeque<Step>,
     /// The file of the first step, once it is opened.
@@ -196,12 +172,6 @@ struct BodyReader {
     /// Bytes.
     left: u64,
     uses: Option<Uses>,
-}
-
-/// What is written as it is read.
-enum Cursor {
-    Form(FormCursor),
-    Archive(ArchiveCursor),
 }
 
 type Opened = Result<Box<dyn Blob>, DeliveryError>;
@@ -266,12 +236,7 @@ impl BodyReader {
     async fn step(&mut self) -> Result<Option<Step>, DeliveryError> {
         loop {
             if let Some(cursor) = &mut self.cursor {
-                let step = match cursor {
-                    Cursor::Form(form) => form.next(&self.uploads, &self.manifests).await?,
-                    Cursor::Archive(archive) => {
-                        archive.next(&self.uploads, &self.manifests).await?
-                    }
-                };
+                let step = cursor.next(&self.uploads, &self.manifests).await?;
                 if step.is_some() {
                     return Ok(step);
                 }
@@ -283,12 +248,7 @@ impl BodyReader {
                 Some(DeliveryPiece::Slice(slice)) => slice,
             };
             match source {
-                ByteSource::Form(outline) => {
-                    self.cursor = Some(Cursor::Form(FormCursor::new(outline, range)));
-                }
-                ByteSource::Archive(outline) => {
-                    self.cursor = Some(Cursor::Archive(ArchiveCursor::new(outline, range)));
-                }
+                ByteSource::Form(outline) => self.cursor = Some(FormCursor::new(outline, range)),
                 ByteSource::File(..) if range.is_empty() => {}
                 ByteSource::File(id, name, size) => {
                     return Ok(Some(Step::File(FileRange {

@@ -14,7 +14,7 @@ use crate::repository::Repository;
 
 /// About how many bytes of heads and text fields are written at once; a head that has been begun
 /// is written to its end.
-pub(super) const TEXT: usize = 32 << 10;
+const TEXT: usize = 32 << 10;
 
 /// The next piece of a body.
 #[derive(Debug)]

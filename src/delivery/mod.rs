@@ -1,10 +1,7 @@
 //! The download as a use case: the upload or file of a name, its representation, and the stream of
 //! that.
 
-mod archive;
-mod archive_cursor;
 mod body;
-mod crcs;
 mod cursor;
 mod error;
 mod listing;
@@ -24,7 +21,6 @@ use crate::model::Clock;
 use crate::repository::Repository;
 use crate::store::PresignRequest;
 
-use crcs::Crcs;
 use memory::ManifestBudget;
 
 pub use crate::catalog::{ListFilter, Listed};
@@ -42,7 +38,6 @@ pub struct Delivery {
     uploads: Repository,
     clock: Clock,
     manifests: ManifestBudget,
-    crcs: Crcs,
 }
 
 impl Delivery {
@@ -52,7 +47,6 @@ impl Delivery {
             uploads,
             clock,
             manifests: ManifestBudget::default(),
-            crcs: Crcs::default(),
         }
     }
 

@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{Checksums, WORTH_A_THREAD};
+use super::WORTH_A_THREAD;
+use crate::model::Digest;
 
 /// How many blocks are hashed beside others at once: with half of the processors, so that the
 /// callers have the other half. Under more load all are busy anyway.
@@ -18,39 +19,25 @@ static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     Arc::new(Semaphore::new(processors / 2))
 });
 
-/// Takes SHA-256 and CRC-32 of a file that comes in blocks. A large block is hashed on a blocking thread,
+/// Takes the SHA-256 of a file that comes in blocks. A large block is hashed on a blocking thread,
 /// while it is written and the next one is received.
 #[derive(Debug, Default)]
 pub struct TaskHasher(Hashing);
 
 #[derive(Debug, Default)]
 enum Hashing {
-    /// No checksum is asked for.
+    /// No digest is asked for.
     #[default]
     Nothing,
-    Here(Box<State>),
-    Beside(JoinHandle<Box<State>>),
-}
-
-/// The state of both. Boxed, so that it is not copied with each block.
-#[derive(Debug, Default)]
-struct State {
-    sha256: Sha256,
-    crc32: crc32fast::Hasher,
-}
-
-impl State {
-    fn update(&mut self, data: &[u8]) {
-        self.sha256.update(data);
-        self.crc32.update(data);
-    }
+    Here(Sha256),
+    Beside(JoinHandle<Sha256>),
 }
 
 impl TaskHasher {
-    /// Takes both if `wanted`.
+    /// Takes a digest if `wanted`.
     pub fn new(wanted: bool) -> Self {
         if wanted {
-            TaskHasher(Hashing::Here(Box::default()))
+            TaskHasher(Hashing::Here(Sha256::new()))
         } else {
             TaskHasher::default()
         }
@@ -79,19 +66,16 @@ impl TaskHasher {
         Ok(())
     }
 
-    /// The checksums of all that was taken, where they are wanted.
+    /// The digest of all that was taken, where one is wanted.
     ///
     /// # Errors
     /// The process is ending.
-    pub async fn finish(&mut self) -> Result<Option<Checksums>, JoinError> {
+    pub async fn finish(&mut self) -> Result<Option<Digest>, JoinError> {
         let state = self.take().await?;
-        Ok(state.map(|mut state| Checksums {
-            sha256: super::finish(&mut state.sha256),
-            crc32: state.crc32.finalize(),
-        }))
+        Ok(state.map(|mut state| super::finish(&mut state)))
     }
 
-    async fn take(&mut self) -> Result<Option<Box<State>>, JoinError> {
+    async fn take(&mut self) -> Result<Option<Sha256>, JoinError> {
         match std::mem::take(&mut self.0) {
             Hashing::Nothing => Ok(None),
             Hashing::Here(state) => Ok(Some(state)),
@@ -103,7 +87,6 @@ impl TaskHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Digest;
 
     #[tokio::test]
     async fn blocks_of_all_sizes_are_hashed_in_their_order() {
@@ -122,9 +105,8 @@ mod tests {
             }
         }
         let expected: [u8; 32] = Sha256::digest(&content).into();
-        let found = hasher.finish().await.unwrap().unwrap();
-        assert_eq!(found.sha256, Digest::from(expected));
-        assert_eq!(found.crc32, crc32fast::hash(&content));
+        let found = hasher.finish().await.unwrap();
+        assert_eq!(found, Some(Digest::from(expected)));
         assert_eq!(TaskHasher::new(false).finish().await.unwrap(), None);
     }
 }

@@ -9,8 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    Digest, FileName, FilePath, Manifest, Members, Part, RawText, Salt, Timestamp, Title,
-    TokenHash, UploadId,
+    Digest, FileName, Manifest, Members, Part, RawText, Salt, Timestamp, Title, TokenHash, UploadId,
 };
 
 /// The layout of manifests and tombstones that every version reads.
@@ -19,7 +18,7 @@ pub const FIRST_SCHEMA: u32 = 1;
 pub const SECOND_SCHEMA: u32 = 2;
 
 /// What this version acts by, and so may be named as critical.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 23] = [
     "schema",
     "generation",
     "id",
@@ -43,8 +42,6 @@ const KNOWN: [&str; 25] = [
     "extended",
     "given_type",
     "sha256",
-    "path",
-    "crc32",
 ];
 
 /// The part of manifests and tombstones that tells which it is, and whether this version can read it.
@@ -184,8 +181,6 @@ enum SecondPart<'a> {
         field: &'a RawText,
         name: &'a FileName,
         original: &'a RawText,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        path: Option<&'a FilePath>,
         size: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         extended: Option<&'a str>,
@@ -194,8 +189,6 @@ enum SecondPart<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         given_type: Option<&'a str>,
         sha256: Option<Digest>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        crc32: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         used: Option<u64>,
         #[serde(flatten)]
@@ -216,13 +209,11 @@ impl<'a> SecondPart<'a> {
                 field,
                 name: &file.name,
                 original: &file.original,
-                path: file.path.as_ref(),
                 size: file.size,
                 extended: file.extended.as_deref(),
                 media_type: &file.media_type,
                 given_type: file.given_type.as_deref(),
                 sha256: file.sha256,
-                crc32: file.crc32,
                 used: file.used,
                 rest: &file.rest,
             },
@@ -253,9 +244,7 @@ mod tests {
             rest: Default::default(),
         });
         let file = StoredFile {
-            original: b"x/part1.txt"[..].into(),
-            path: Some(FilePath::from_upload(b"x/part1.txt")),
-            crc32: Some(u32::MAX),
+            original: b"../part1.txt"[..].into(),
             extended: Some("UTF-8''part1.txt".to_owned()),
             given_type: Some(String::new()),
             ..StoredFile::sample("part1.txt", 15)
@@ -316,7 +305,7 @@ mod tests {
         assert_eq!(second["created_at"], "2026-11-23T01:14:10.123Z");
         let parts = [
             "kind field value type",
-            "kind field name original path size extended type given_type sha256 crc32",
+            "kind field name original size extended type given_type sha256",
             "kind field name original size type sha256 used",
         ];
         for (part, expected) in second["parts"].as_array().unwrap().iter().zip(parts) {
@@ -336,7 +325,7 @@ mod tests {
     fn what_a_later_version_has_written_is_kept_as_it_came() {
         let id = UploadId::generate().unwrap();
         let first = format!(
-            r#"{{"schema":1,"generation":3,"id":"{id}","created_at":5,"expires_at":null,"max_downloads":null,"used":0,"salt":"{}","delete_token":"{}","parts":[{{"kind":"field","field":"a","value":"b","language":"de"}},{{"kind":"file","field":"f","name":"a.txt","original":"a.txt","size":3,"media_type":"text/plain","sha256":null,"colour":"red"}}],"title":"t","later":{{"z":[1.5,null,-7,18446744073709551615],"a":true}}}}"#,
+            r#"{{"schema":1,"generation":3,"id":"{id}","created_at":5,"expires_at":null,"max_downloads":null,"used":0,"salt":"{}","delete_token":"{}","parts":[{{"kind":"field","field":"a","value":"b","language":"de"}},{{"kind":"file","field":"f","name":"a.txt","original":"a.txt","size":3,"media_type":"text/plain","sha256":null,"path":"x/a.txt","crc32":4294967295}}],"title":"t","later":{{"z":[1.5,null,-7,18446744073709551615],"a":true}}}}"#,
             "0".repeat(32),
             "0".repeat(64),
         );

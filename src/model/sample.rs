@@ -31,13 +31,11 @@ impl StoredFile {
         StoredFile {
             name: FileName::from_upload(name.as_bytes()),
             original: name.as_bytes().to_vec().into(),
-            path: None,
             size,
             extended: None,
             media_type: "text/plain".to_owned(),
             given_type: None,
             sha256: None,
-            crc32: None,
             used: None,
             rest: Default::default(),
         }

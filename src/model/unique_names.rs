@@ -18,21 +18,15 @@ pub struct UniqueNames {
 impl UniqueNames {
     /// `name`, or what it is called beside the names given out before.
     pub fn assign(&mut self, name: FileName) -> FileName {
-        self.assign_in("", name)
-    }
-
-    /// The same for a name in a folder, of which this is the [folded](FileName::fold) path.
-    pub(super) fn assign_in(&mut self, folder: &str, name: FileName) -> FileName {
-        let place = |name: &FileName| format!("{folder}{}", name.folded());
-        if self.taken.insert(place(&name)) {
+        if self.taken.insert(name.folded()) {
             return name;
         }
-        let series = place(&name.numbered(1));
+        let series = name.numbered(1).folded();
         let next = self.next.entry(series).or_insert(2);
         loop {
             let candidate = name.numbered(*next);
             *next += 1;
-            if self.taken.insert(place(&candidate)) {
+            if self.taken.insert(candidate.folded()) {
                 return candidate;
             }
         }

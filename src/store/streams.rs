@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::StoreError;
-use crate::hashing::Checksums;
-use crate::model::{FileName, Manifest};
+use crate::model::{Digest, FileName, Manifest};
 
 /// An upload that is being received. Dropping it discards it.
 #[async_trait]
 pub trait Staged: Send {
-    /// Begins the next file; the one before must be finished. `hash` asks for its checksums.
+    /// Begins the next file; the one before must be finished. `hash` asks for its digest.
     ///
     /// Names of one upload differ; the caller sees to it.
     async fn file<'a>(
@@ -46,8 +45,8 @@ pub trait FileSink: Send {
 pub struct FileSummary {
     /// Bytes.
     pub size: u64,
-    /// Their checksums, where they were asked for.
-    pub checksums: Option<Checksums>,
+    /// Their digest, where it was asked for.
+    pub sha256: Option<Digest>,
 }
 
 /// An open range of a file of the store; it stays readable when its upload is removed, as far as

@@ -164,7 +164,6 @@ export default {
     "unsupported-media-type": { "title": "This kind of content is not taken here", "advice": "Send files from the first page." },
     "unsupported-coding": { "title": "What you sent is packed", "advice": "Send it as it is. Nothing was stored." },
     "limit-exceeded": { "title": "This is too large for the server", "advice": "Send less at once, or smaller files. Nothing was stored." },
-    "archive-preparing": { "title": "The ZIP file is being prepared", "advice": "The server reads the files once for it. Try again in a moment." },
     "last-download-in-progress": { "title": "The last download is under way", "advice": "Somebody is using the last download there is. If it breaks off, it is yours: try again in a moment." },
     "too-many-uploads": { "title": "Too many are sending", "advice": "Wait a moment and send it again. Nothing was stored." },
     "too-many-downloads": { "title": "Too many are downloading", "advice": "Try again in a moment." },

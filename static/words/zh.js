@@ -164,7 +164,6 @@ export default {
     "unsupported-media-type": { "title": "此处不接受这种内容", "advice": "请从首页发送文件。" },
     "unsupported-coding": { "title": "发送的内容经过编码", "advice": "没有保存任何内容。请按原样发送。" },
     "limit-exceeded": { "title": "超过服务器的大小限制", "advice": "没有保存任何内容。请分批发送，或发送较小的文件。" },
-    "archive-preparing": { "title": "正在准备 ZIP 文件", "advice": "服务器正在为此读取文件，请稍后重试。" },
     "last-download-in-progress": { "title": "最后一次下载正在进行", "advice": "有人正在使用最后一次下载机会。如果对方中断，您就可以下载，请稍后重试。" },
     "too-many-uploads": { "title": "同时上传的人太多", "advice": "没有保存任何内容。请稍后重新发送。" },
     "too-many-downloads": { "title": "同时下载的人太多", "advice": "请稍后重试。" },

@@ -3,7 +3,6 @@
 mod support;
 
 mod access;
-mod archive;
 mod asked;
 mod away;
 mod browser;

@@ -216,10 +216,10 @@ impl FileSink for BucketSink<'_> {
             };
             self.transfers.begin(self.name.clone(), run).await?;
         }
-        let checksums = self.hasher.finish().await.map_err(StoreError::ended)?;
+        let sha256 = self.hasher.finish().await.map_err(StoreError::ended)?;
         Ok(FileSummary {
             size: self.size,
-            checksums,
+            sha256,
         })
     }
 }

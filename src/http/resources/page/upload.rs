@@ -215,13 +215,11 @@ mod tests {
             let file = StoredFile {
                 name: FileName::from_upload(b"x"),
                 original: b"x"[..].into(),
-                path: None,
                 size: 1,
                 extended: None,
                 media_type: media_type.to_owned(),
                 given_type: None,
                 sha256: None,
-                crc32: None,
                 used: None,
                 rest: Default::default(),
             };

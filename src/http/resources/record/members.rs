@@ -3,7 +3,6 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
-use crate::archive::Format;
 use crate::delivery::Summary;
 use crate::model::{Digest, FileName, Manifest, StoredFile, Timestamp, Title, UploadId};
 
@@ -33,8 +32,6 @@ pub struct Head<'a> {
 #[derive(Serialize)]
 pub struct FileJson<'a> {
     pub name: &'a FileName,
-    /// Where it lies below its upload; the name where it came without folders.
-    pub path: &'a str,
     pub size: u64,
     #[serde(rename = "type")]
     pub media_type: &'a str,
@@ -63,8 +60,6 @@ pub struct Addresses<'a> {
     pub url: String,
     pub upload_url: String,
     pub form_url: String,
-    /// Of all files in one; `None` where there is none.
-    pub archive_url: Option<String>,
 }
 
 /// How long it is kept, and for how many.
@@ -91,7 +86,7 @@ pub struct SummaryJson<'a> {
 }
 
 impl<'a> Addresses<'a> {
-    pub fn of(id: &'a UploadId, only: Option<&FileName>, files: usize, base: &str) -> Self {
+    pub fn of(id: &'a UploadId, only: Option<&FileName>, base: &str) -> Self {
         Addresses {
             id,
             url: match only {
@@ -100,7 +95,6 @@ impl<'a> Addresses<'a> {
             },
             upload_url: upload_url(id, base),
             form_url: form_url(id, base),
-            archive_url: (files > 0).then(|| archive_url(id, Format::Zip, base)),
         }
     }
 }
@@ -130,7 +124,7 @@ pub fn summary<'a>(upload: &'a Summary, base: &str) -> SummaryJson<'a> {
         None => (None, None),
     };
     SummaryJson {
-        addresses: Addresses::of(&upload.id, name, upload.file_count, base),
+        addresses: Addresses::of(&upload.id, name, base),
         size: upload.size,
         file_count: upload.file_count,
         name,
@@ -146,11 +140,6 @@ pub fn upload_url(id: &UploadId, base: &str) -> String {
 /// The address of an upload as a form.
 pub fn form_url(id: &UploadId, base: &str) -> String {
     format!("{base}/download/{id}")
-}
-
-/// The address of all files of an upload in one.
-pub fn archive_url(id: &UploadId, format: Format, base: &str) -> String {
-    format!("{base}/archive/{id}.{}", format.extension())
 }
 
 /// The address of one file's bytes.

@@ -107,7 +107,6 @@ fn the_members_stand_in_their_order() {
         "url": format!("https://h/w/files/{id}/a%20b.txt"),
         "upload_url": format!("https://h/w/uploads/{id}"),
         "form_url": format!("https://h/w/download/{id}"),
-        "archive_url": format!("https://h/w/archive/{id}.zip"),
         "size": 3,
         "file_count": 1,
         "name": "a b.txt",
@@ -117,7 +116,6 @@ fn the_members_stand_in_their_order() {
         "files": [{
             "field": "f",
             "name": "a b.txt",
-            "path": "a b.txt",
             "size": 3,
             "type": "text/plain",
             "sha256": null,

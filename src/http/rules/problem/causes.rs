@@ -101,9 +101,6 @@ impl From<DeliveryError> for Problem {
             DeliveryError::TooManyParts(most) => {
                 Self::invalid_parameter("name", text).most(most as u64)
             }
-            DeliveryError::Preparing(id) => {
-                Self::new(Code::ArchivePreparing, text).name(&id.to_string())
-            }
             DeliveryError::Busy(id) => Self::new(Code::LastDownloadInProgress, text).name(&id),
             DeliveryError::Store(error) => Failure::from(error).into(),
             DeliveryError::Catalog(error) => Failure::from(error).into(),

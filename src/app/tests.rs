@@ -136,11 +136,6 @@ fn cases() -> Vec<Case> {
             right: |live| live.len() == 1 && live[0].used == 1,
             ..Case::new("GET", "/download/ID", 200)
         },
-        Case {
-            headers: &[("Authorization", "Bearer root")],
-            right: |live| live.len() == 1,
-            ..Case::new("POST", "/admin/reindex", 202)
-        },
     ]
 }
 

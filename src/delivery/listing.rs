@@ -16,7 +16,8 @@ use crate::store::StoreError;
 const ASKED: usize = 129;
 /// How many are given out at once.
 const GIVEN: usize = 32;
-/// How often the index is asked for one more upload, where all it looks at are over.
+/// How often the index is asked for more before the first upload is given out: a filter may pass
+/// over all that it has.
 const LOOKS: usize = 50;
 
 /// An upload in a listing.
@@ -192,9 +193,9 @@ impl Listing {
             }
             left -= entries.len();
             let Some(after) = next else { return Ok(None) };
-            looks -= usize::from(entries.is_empty());
+            looks -= 1;
             if looks == 0 {
-                return Ok(next);
+                return Ok(Some(passed(after, last)));
             }
             stretch = self.look(Some(after), ASKED.min(left + 1)).await?;
             (entries, next) = (stretch.entries.as_slice(), stretch.next);
@@ -214,12 +215,44 @@ impl Listing {
     async fn look(&self, after: Option<Cursor>, asked: usize) -> Result<Stretch, DeliveryError> {
         let (uploads, now) = (&self.delivery.uploads, self.delivery.clock.now());
         let mut stretch = uploads.list(after, asked, now, &self.filter).await?;
+        if self.filter.listed == Listed::Unlimited {
+            stretch.entries = self.unlimited(stretch.entries).await?;
+        }
         if let Some(bound) = self.created_after {
             let is_in = |created_at: Timestamp| created_at > bound;
             stretch.entries.retain(|entry| is_in(entry.created_at));
             stretch.next = stretch.next.filter(|next| is_in(next.created_at));
         }
         Ok(stretch)
+    }
+
+    /// Those of which it is known that their downloads are not limited. Older versions did not tell
+    /// the index: their manifests do.
+    async fn unlimited(&self, entries: Vec<IndexEntry>) -> Result<Vec<IndexEntry>, DeliveryError> {
+        let mut kept = Vec::with_capacity(entries.len());
+        for mut entry in entries {
+            if entry.downloads.is_none() {
+                entry.downloads = self.downloads(&entry.id).await?;
+            }
+            if entry.downloads == Some(None) {
+                kept.push(entry);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The downloads of an upload as its manifest has them; `None` where it is gone, or damaged: it is
+    /// left out, and does not break the listing.
+    async fn downloads(&self, id: &UploadId) -> Result<Option<Option<Downloads>>, DeliveryError> {
+        match self.delivery.uploads.get(id).await {
+            Ok(Some(manifest)) => Ok(Some(Downloads::of(&manifest))),
+            Ok(None) => Ok(None),
+            Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
+            Err(error) => {
+                self.delivery.uploads.report_damage(id, &error, false);
+                Ok(None)
+            }
+        }
     }
 
     /// The summaries of those uploads that are not over and still in the store.
@@ -249,24 +282,13 @@ impl Listing {
     }
 
     async fn summary(&self, entry: IndexEntry) -> Result<Option<Summary>, DeliveryError> {
-        let downloads = match entry.downloads {
-            Some(downloads) => downloads,
-            None => match self.delivery.uploads.get(&entry.id).await {
-                Ok(Some(manifest)) => Downloads::of(&manifest),
-                Ok(None) => return Ok(None),
-                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
-                // A damaged upload is left out, and does not break the listing.
-                Err(error) => {
-                    self.delivery
-                        .uploads
-                        .report_damage(&entry.id, &error, false);
-                    return Ok(None);
-                }
-            },
+        let known = match entry.downloads {
+            Some(downloads) => Some(downloads),
+            None => self.downloads(&entry.id).await?,
         };
-        if self.filter.listed == Listed::Unlimited && downloads.is_some() {
+        let Some(downloads) = known else {
             return Ok(None);
-        }
+        };
         Ok(Some(Summary {
             id: entry.id,
             name: entry.name,
@@ -279,6 +301,18 @@ impl Listing {
     }
 }
 
+/// Where a listing goes on that has looked as far as `looked`, and gave out uploads up to `last`: at
+/// the beginning of that millisecond, for the id may be that of an upload which the caller must not
+/// know.
+fn passed(looked: Cursor, last: Option<Cursor>) -> Cursor {
+    let begin = Cursor {
+        id: UploadId::last(),
+        ..looked
+    };
+    // What was given out is not given out again.
+    last.into_iter().chain([begin]).min().unwrap_or(begin)
+}
+
 fn place(entry: &IndexEntry) -> Cursor {
     Cursor {
         created_at: entry.created_at,
@@ -289,6 +323,22 @@ fn place(entry: &IndexEntry) -> Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listing_that_looked_far_goes_on_without_the_id_of_what_it_passed_over() {
+        let at = |millis: i64, id: UploadId| Cursor {
+            created_at: Timestamp::from_millis(millis),
+            id,
+        };
+        let id = UploadId::generate().unwrap();
+        let begin = at(5, UploadId::last());
+        assert!(at(5, id) < begin && begin < at(6, UploadId::first()));
+        assert_eq!(passed(at(5, id), None), begin);
+        assert_eq!(passed(at(5, id), Some(at(7, id))), begin);
+        // One that was given out in the same millisecond is not given out again.
+        let given = at(5, id);
+        assert_eq!(passed(at(5, UploadId::first()), Some(given)), given);
+    }
 
     #[test]
     fn cursors_come_back_and_nothing_else_is_one() {

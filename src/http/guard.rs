@@ -123,7 +123,10 @@ pub const SIGN_IN: &str = "sign-in";
 /// The way back after signing in to `place`, a path that [`SIGN_IN`] had: on this server, whatever
 /// the parameter says.
 pub fn back_to(base: &str, place: &str) -> Response {
-    let own = place.starts_with('/') && !place.starts_with("//") && !place.contains('\\');
+    // Browsers take a backslash for a slash, and leave out tabs and line ends (WHATWG URL, section
+    // 4.4): what begins with one slash for us begins with two for them.
+    let misread = |c: char| c == '\\' || c.is_control();
+    let own = place.starts_with('/') && !place.starts_with("//") && !place.contains(misread);
     see_other(&format!("{base}{}", if own { place } else { "/" }))
 }
 
@@ -184,12 +187,12 @@ mod tests {
             "",
             "x",
             "//evil.example",
+            "/\t/evil.example",
+            "/a\r\nb",
             "/\\evil.example",
             "https://evil.example",
         ] {
             assert_eq!(location(place), "/w/", "{place}");
         }
-        let broken = back_to("", "/a\r\nb");
-        assert!(!broken.headers().contains_key(header::LOCATION));
     }
 }

@@ -45,6 +45,11 @@ impl UploadId {
         UploadId([ALPHABET[0]; LEN])
     }
 
+    /// The last of all ids in their order.
+    pub fn last() -> Self {
+        Self::from_bits(u128::MAX)
+    }
+
     fn from_bits(mut bits: u128) -> Self {
         let mut text = [0; LEN];
         for place in text.iter_mut().rev() {

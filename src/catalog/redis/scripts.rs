@@ -60,7 +60,7 @@ if known and (before[3] or '') ~= '' and ARGV[12] == '' then
   redis.call('HDEL', KEYS[1], 'u')
   return 2
 end
-if known and before[3] == '' and ARGV[12] ~= '' then return 2 end
+if known and (before[3] or '') == '' and ARGV[12] ~= '' then return 2 end
 return 1"
 );
 /// The answer of [`RECORD`] that the names of the upload lead to it since, or no longer.

@@ -3,6 +3,8 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::model::UploadId;
+
 /// The resources whose addresses people pass on.
 const RESOURCES: [&str; 3] = ["files", "download", "uploads"];
 
@@ -18,10 +20,22 @@ pub struct Named {
 impl Named {
     /// A link of a server, or else a name as it is.
     pub fn read(text: &str) -> Self {
-        link(text).unwrap_or_else(|| Named {
+        let mut named = link(text).unwrap_or_else(|| Named {
             server: None,
             name: text.to_owned(),
-        })
+        });
+        // The server would lead there.
+        let (id, file) = match named.name.split_once('/') {
+            Some((id, file)) => (id, Some(file)),
+            None => (named.name.as_str(), None),
+        };
+        if let Some(meant) = UploadId::meant_by(id) {
+            named.name = match file {
+                Some(file) => format!("{meant}/{file}"),
+                None => meant.to_string(),
+            };
+        }
+        named
     }
 }
 
@@ -34,13 +48,16 @@ fn link(text: &str) -> Option<Named> {
     }
     let mut url = Url::parse(text).ok()?;
     let segments: Vec<String> = url.path_segments()?.map(str::to_owned).collect();
-    let at = segments
-        .iter()
-        .rposition(|segment| RESOURCES.contains(&segment.as_str()))?;
+    // A file, too, can be called so.
+    let is_resource = |at: &usize| {
+        let names = segments.len() - at - 1;
+        RESOURCES.contains(&segments[*at].as_str()) && (1..=2).contains(&names)
+    };
+    let at = (0..segments.len()).rev().find(is_resource)?;
     let (base, [_, names @ ..]) = segments.split_at(at) else {
         return None;
     };
-    if !(1..=2).contains(&names.len()) || names.iter().any(String::is_empty) {
+    if names.iter().any(String::is_empty) {
         return None;
     }
     let decoded = names
@@ -78,6 +95,14 @@ mod tests {
             read("https://a/w/files/download/x"),
             pair("https://a/w/files", "x")
         );
+        assert_eq!(
+            read("http://localhost:8080/files/ID/download"),
+            pair(local, "ID/download")
+        );
+        let id = "0c8r5v3m9ag7wqk2ht4xz1y6ne";
+        assert_eq!(read("OC8R5V3M9AG7WQK2HT4XZ1Y6NE"), pair("", id));
+        let file = read("http://localhost:8080/files/OC8R5V3M9AG7WQK2HT4XZ1Y6NE/A");
+        assert_eq!(file, pair(local, &format!("{id}/A")));
         for name in [
             "ID",
             "ID/a.txt",

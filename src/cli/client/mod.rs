@@ -220,22 +220,23 @@ impl ServerArgs {
         self.client_at(&address.unwrap_or_else(Self::default_address))
     }
 
-    /// A client of the server at `address`. The secret in the environment goes to the server that
-    /// the environment or the default names, and to one that is given as a flag: not to the
-    /// servers of links, which come from others.
+    /// A client of the server at `address`. A secret goes to the server that the environment or the
+    /// default names, and to one that is given as a flag: not to the servers of links, which come
+    /// from others.
     fn client_at(&self, address: &str) -> Result<Client, ClientError> {
         let mut builder = Client::builder(address).timeout(self.timeout);
         let own = self.named().unwrap_or_else(Self::default_address);
+        let is_own = server_name(&own).ok() == server_name(address).ok();
         let token = match &self.token_file {
-            Some(path) => {
+            Some(path) if is_own => {
                 let text = std::fs::read_to_string(path);
                 Some(text.map_err(|error| ClientError::File {
                     path: path.clone(),
                     error,
                 })?)
             }
-            None if server_name(&own).ok() == server_name(address).ok() => variable("WHARF_TOKEN"),
-            None => None,
+            None if is_own => variable("WHARF_TOKEN"),
+            _ => None,
         };
         if let Some(token) = token {
             builder = builder.token(Token::new(&token));

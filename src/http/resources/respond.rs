@@ -129,6 +129,9 @@ impl AppState {
         if form {
             fields.insert(header::VARY, places::BROWSER);
         }
+        if self.options.embed {
+            fields.append(header::VARY, HeaderValue::from_static("Referer"));
+        }
         if let Some(selected) = shown.selected.filter(|selected| selected.by_name) {
             let (base, id) = (&self.options.base_path, &selected.manifest.id);
             let place = match &selected.file {
@@ -147,11 +150,8 @@ impl AppState {
             RepresentationKind::Raw(_) => Some("same-origin"),
             RepresentationKind::Form(_) => None,
         };
-        if options.embed {
-            fields.append(header::VARY, HeaderValue::from_static("Referer"));
-            if cors::is_from(&options.cors_origins, headers) {
-                policy = Some("cross-origin");
-            }
+        if options.embed && cors::is_from(&options.cors_origins, headers) {
+            policy = Some("cross-origin");
         }
         let name = HeaderName::from_static("cross-origin-resource-policy");
         if let Some(policy) = policy {

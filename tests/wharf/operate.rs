@@ -193,7 +193,7 @@ fn unix_sockets_are_listened_on() {
         .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert!(
-        json["url"]
+        json["form_url"]
             .as_str()
             .unwrap()
             .starts_with("https://here/download/")

@@ -34,7 +34,7 @@ fn what_is_stored_in_a_bucket_comes_back() {
         .file("h", "empty", b"");
     let json = server.upload(&form);
     let id = id_of(&json);
-    assert_eq!(json["sha256"], sha256(&big));
+    assert_eq!(json["files"][0]["sha256"], sha256(&big));
     let mut stored = bucket.keys();
     stored.sort();
     let folder = format!("up/{}/{id}", &id[..2]);

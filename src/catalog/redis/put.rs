@@ -72,8 +72,12 @@ impl RedisCatalog {
         let mut limited = record.downloads.is_some();
         loop {
             if limited {
-                self.each_name::<u8>(scripts::UNNAME, &record.names, &[id_text.clone()])
-                    .await?;
+                self.each_name::<u8>(
+                    scripts::UNNAME,
+                    &record.names,
+                    std::slice::from_ref(&id_text),
+                )
+                .await?;
             } else {
                 let args = [order.clone(), id_text.clone()];
                 self.each_name::<String>(scripts::NAME, &record.names, &args)

@@ -64,6 +64,9 @@ struct Operation<'a> {
     described: &'a Value,
 }
 
+/// Fields of a request.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// A request that it answers with success.
 struct Good {
     path: String,
@@ -160,7 +163,7 @@ impl Operation<'_> {
         ask(&[ROOT, ("Prefer", "return=minimal")]);
         ask(&[("Host", "a b")]);
         let foreign = format!("evil.example:{}", self.server.address.port());
-        let ways: &[(u16, &[&[(&str, &str)]])] = &[
+        let ways: &[(u16, &[Fields<'_>])] = &[
             (
                 206,
                 &[&[("Range", "bytes=0-1")], &[("Range", "bytes=0-1,4-5")]],

@@ -39,7 +39,7 @@ fn what_is_stored_on_another_server_comes_back() {
         .file("g", "100%_[#]~é +&.txt", b"small")
         .file("h", "empty", b"");
     let json = server.upload(&form);
-    assert_eq!(json["sha256"], sha256(&big));
+    assert_eq!(json["files"][0]["sha256"], sha256(&big));
     let id = id_of(&json);
     let folder = format!("up/{}/{id}", &id[..2]);
     let mut expected =

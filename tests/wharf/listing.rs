@@ -166,7 +166,11 @@ fn many_that_are_over_hide_nothing() {
         let Some(next) = next else { break };
         query = format!("?limit=2&after={next}");
     }
-    let newest_first: Vec<String> = kept.iter().rev().map(id).collect();
+    // In one millisecond their ids decide.
+    let place = |upload: &Value| (upload["created_at"].to_string(), id(upload));
+    let mut newest_first: Vec<(String, String)> = kept.iter().map(place).collect();
+    newest_first.sort_unstable_by(|a, b| b.cmp(a));
+    let newest_first: Vec<String> = newest_first.into_iter().map(|(_, id)| id).collect();
     assert_eq!(found, newest_first);
 }
 

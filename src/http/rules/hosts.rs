@@ -142,10 +142,12 @@ impl Hosts {
     ///
     /// # Errors
     /// 400: over HTTP/1.1 there is not exactly one `Host` (RFC 9112 section 3.2), or it is none;
-    /// over HTTP/2 there is neither it nor `:authority`, or they differ (RFC 9113 section 8.3.1);
+    /// over HTTP/2 there is neither it nor `:authority`, which proxies leave out where they probe, or
+    /// they differ (RFC 9113 section 8.3.1);
     /// the target has a user. 421: the host is not served.
     pub fn admit(&self, request: &Request) -> Result<bool, Problem> {
-        well_formed(request)?;
+        let is_probe = is_probe(&self.base, request.uri().path());
+        well_formed(request, is_probe)?;
         if self.served.is_empty() && self.guarded.is_empty() && !self.local {
             return Ok(false);
         }
@@ -159,7 +161,7 @@ impl Hosts {
         if self.machine.is(host) {
             return Ok(self.local && came_directly(request));
         }
-        if is_probe(&self.base, request.uri().path()) {
+        if is_probe {
             return Ok(false);
         }
         let text = &origin.host;
@@ -187,7 +189,7 @@ impl Hosts {
     }
 }
 
-fn well_formed(request: &Request) -> Result<(), Problem> {
+fn well_formed(request: &Request, is_probe: bool) -> Result<(), Problem> {
     let problem = |detail: &str| Problem::new(Code::MalformedRequest, detail).field("host");
     let refused = |detail: &str| Err(problem(detail));
     let mut fields = request.headers().get_all(header::HOST).iter();
@@ -205,7 +207,9 @@ fn well_formed(request: &Request) -> Result<(), Problem> {
     let Some(host) = host else {
         return match (request.version(), named) {
             (Version::HTTP_11, _) => refused("the request has no Host"),
-            (Version::HTTP_2, None) => refused("the request has neither :authority nor Host"),
+            (Version::HTTP_2, None) if !is_probe => {
+                refused("the request has neither :authority nor Host")
+            }
             _ => Ok(()),
         };
     };

@@ -74,7 +74,7 @@ pub fn form() -> Value {
                 "type": "string", "contentMediaType": "application/octet-stream", "format": "binary",
             } },
             "wharf_expires_in": lifetime(),
-            "wharf_max_downloads": { "type": "integer", "minimum": 1 },
+            "wharf_max_downloads": { "type": "integer", "minimum": 1, "maximum": u64::MAX },
             "wharf_title": { "type": "string", "maxLength": 50 },
         },
         "additionalProperties": true,

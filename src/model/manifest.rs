@@ -11,7 +11,7 @@ use super::{Digest, FileName, Members, RawText, Salt, Timestamp, Title, TokenHas
 /// How far the order of an upload may be above its creation.
 const AHEAD: Duration = Duration::from_secs(3600);
 
-/// The record of one upload, stored beside its files as JSON (see [`layout`](super::layout)). An
+/// The record of one upload, stored beside its files as JSON (`docs/manifest.md`). An
 /// upload without one does not exist: writing it is the commit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Manifest {

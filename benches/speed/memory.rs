@@ -166,7 +166,7 @@ fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
         Stored::Controls(count) => {
             let file = |i: usize| Part::File {
                 field: vec![1; 8000].into(),
-                file: file_of(&format!("{i}.bin"), 0),
+                file: file_of(&format!("{i}.bin"), stored::FILE.len() as u64),
             };
             let manifest = upload(0, (0..*count).map(file).collect())?;
             stored::store(files, &manifest)?;

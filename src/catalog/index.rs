@@ -50,7 +50,7 @@ impl Downloads {
 /// Which uploads a listing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
-    /// Those whose downloads are not limited: others would be used up by whoever looks around.
+    /// Those whose downloads are not limited: a caller who fetches what the listing shows would use up the others.
     Unlimited,
     /// All of them.
     All,

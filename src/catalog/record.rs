@@ -56,8 +56,8 @@ impl Record {
         }
     }
 
-    /// The names that lead to the upload: none to one with limited downloads, which whoever asks for a name
-    /// would use up.
+    /// The names that lead to the upload. None leads to one with limited downloads: a caller who
+    /// guesses a name would use them up.
     pub fn found_by(&self) -> &[FileName] {
         match self.downloads {
             None => &self.names,

@@ -218,7 +218,7 @@ impl Client {
 enum Target {
     /// A directory, and the name of the one file in it where that is fixed.
     Open(Directory, Option<OsString>),
-    /// A directory that is to be made.
+    /// A directory that the download makes if it is missing.
     Missing(PathBuf),
     Writer(Box<dyn Write + Send>),
 }

@@ -97,8 +97,8 @@ impl Delivery {
         Ok(form.finish())
     }
 
-    /// The newest file of a name. No name leads to an upload with limited downloads, which whoever
-    /// guesses it would use up.
+    /// The newest file of a name. No name leads to an upload with limited downloads: a caller who
+    /// guesses the name would use them up.
     ///
     /// # Errors
     /// [`DeliveryError::NotFound`], or the store or the index fails.

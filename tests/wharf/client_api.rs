@@ -7,7 +7,11 @@ use std::process::Command;
 use crate::support::Server;
 
 #[path = "../../examples/share.rs"]
-#[allow(dead_code, clippy::print_stdout)] // The example has a main of its own.
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    reason = "the example has a main of its own, which prints"
+)]
 mod example;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");

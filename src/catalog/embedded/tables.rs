@@ -239,25 +239,14 @@ impl Snapshot {
         filter: &ListFilter,
         hidden: &HashSet<UploadId>,
     ) -> Result<Stretch, redb::Error> {
-        let first = beginning.as_str().as_bytes();
-        let last = [first, &[LAST]].concat();
-        let table = self.0.open_table(UPLOADS)?;
         let mut entries = Vec::new();
-        for item in table.range(first..&last[..])? {
-            let (key, value) = item?;
-            let id = str::from_utf8(key.value())
-                .ok()
-                .and_then(|id| id.parse().ok());
-            let Some(id) = id.filter(|id| !hidden.contains(id)) else {
-                continue;
-            };
-            let record = decode(value.value())?;
+        self.each_beginning(beginning.as_str(), hidden, |id, record| {
             let created_at = record.created_at;
             let behind = after.is_none_or(|after| Cursor { created_at, id } < after);
             if behind && record.is_alive(now) && record.is_in(filter, &id) {
                 entries.push(record.entry(id));
             }
-        }
+        })?;
         let place = |entry: &IndexEntry| Cursor {
             created_at: entry.created_at,
             id: entry.id,
@@ -301,23 +290,34 @@ impl Snapshot {
         prefix: Prefix,
         hidden: &HashSet<UploadId>,
     ) -> Result<Vec<IndexEntry>, redb::Error> {
-        let (first, last) = (
-            prefix.as_str().as_bytes(),
-            [prefix.as_str().as_bytes(), &[LAST]].concat(),
-        );
-        let table = self.0.open_table(UPLOADS)?;
         let mut entries = Vec::new();
+        self.each_beginning(prefix.as_str(), hidden, |id, record| {
+            entries.push(record.entry(id));
+        })?;
+        Ok(entries)
+    }
+
+    /// Reads the records of all uploads whose ids begin so and are not `hidden`, in the order of the
+    /// ids.
+    fn each_beginning(
+        &self,
+        beginning: &str,
+        hidden: &HashSet<UploadId>,
+        mut each: impl FnMut(UploadId, Record),
+    ) -> Result<(), redb::Error> {
+        let first = beginning.as_bytes();
+        let last = [first, &[LAST]].concat();
+        let table = self.0.open_table(UPLOADS)?;
         for item in table.range(first..&last[..])? {
             let (key, value) = item?;
             let id = str::from_utf8(key.value())
                 .ok()
                 .and_then(|id| id.parse().ok());
-            let Some(id) = id.filter(|id| !hidden.contains(id)) else {
-                continue;
-            };
-            entries.push(decode(value.value())?.entry(id));
+            if let Some(id) = id.filter(|id| !hidden.contains(id)) {
+                each(id, decode(value.value())?);
+            }
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// Counts all uploads, and reads every page for it, unless the caller has `given_up` meanwhile.

@@ -8,7 +8,7 @@ use crate::cli::stderr::say;
 use crate::client::{Change, Client, ClientError, UploadRecord, server_name};
 use crate::model::plain;
 
-/// An upload that is to be changed.
+/// The upload that a command changes.
 struct Owned {
     client: Client,
     id: String,

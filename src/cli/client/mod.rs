@@ -11,8 +11,8 @@ mod records;
 mod upload;
 mod words;
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -229,8 +229,8 @@ impl ServerArgs {
         let is_own = server_name(&own).ok() == server_name(address).ok();
         let token = match &self.token_file {
             Some(path) if is_own => {
-                let text = std::fs::read_to_string(path);
-                Some(text.map_err(|error| ClientError::File {
+                let token = read_token(path);
+                Some(token.map_err(|error| ClientError::File {
                     path: path.clone(),
                     error,
                 })?)
@@ -246,6 +246,26 @@ impl ServerArgs {
         }
         builder.build()
     }
+}
+
+/// The secret in a file.
+///
+/// # Errors
+/// The file cannot be read, is empty, or is far longer than a secret.
+fn read_token(path: &Path) -> io::Result<String> {
+    const MOST: u64 = 16 << 10;
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    let length = file.take(MOST + 1).read_to_string(&mut text)? as u64;
+    if length > MOST {
+        return Err(io::Error::other(format!(
+            "it has more than {MOST} bytes, and is no secret"
+        )));
+    }
+    if text.trim().is_empty() {
+        return Err(io::Error::other("it is empty, and has no secret"));
+    }
+    Ok(text)
 }
 
 /// The result of `work`, unless it is interrupted.
@@ -301,5 +321,25 @@ fn unprinted(error: &io::Error) -> Outcome {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Outcome::Done,
         _ => Output::default().failed_here(&format!("standard output: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_file_has_a_secret_and_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let read = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            read_token(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"secret\n"), Ok("secret\n".to_owned()));
+        assert!(read(b" \n").unwrap_err().contains("empty"));
+        // A device never ends.
+        let endless = read_token(Path::new("/dev/zero")).unwrap_err();
+        assert!(endless.to_string().contains("16384 bytes"), "{endless}");
     }
 }

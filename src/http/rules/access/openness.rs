@@ -139,7 +139,7 @@ impl Policy {
     pub fn gate(self, action: Action, named: Scopes, local: bool) -> Gate {
         let (scope, open) = match action {
             Action::Upload => (Scope::Upload, local || self.open),
-            // An id cannot be guessed: whoever has one was given it.
+            // An id cannot be guessed: a caller who has one was given it.
             Action::Download => (Scope::Download, true),
             Action::List if self.names == Names::Private => return Gate::Secret(Scope::Admin),
             // The listing gives out ids, which open what they name: it is closed where that is.

@@ -6,11 +6,17 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{Loaded, SETTINGS, Setting, SettingKind, SettingOrigin, SettingShape};
+use crate::config::{Config, Loaded, SETTINGS, Setting, SettingKind, SettingOrigin, SettingShape};
+use crate::log;
 
 /// Prints every setting with its origin, as a line of TOML each or as one JSON object; secrets are
 /// masked.
-pub fn run(loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
+///
+/// # Errors
+/// The log could not be begun with these settings, or nothing can be printed.
+pub fn run(config: &Config, loaded: &Loaded, as_json: bool) -> anyhow::Result<ExitCode> {
+    // The other values were tried when they were read.
+    log::Filter::read(&config.log)?;
     let text = match as_json {
         true => format!("{:#}\n", object(loaded)),
         false => lines(loaded),
@@ -117,7 +123,7 @@ fn default_file() -> Result<String, std::fmt::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, GivenSettings, Profiles};
+    use crate::config::{GivenSettings, Profiles};
 
     fn read(text: String) -> (Loaded, String) {
         let given = GivenSettings {

@@ -198,7 +198,8 @@ pub fn about(command: &str) -> &'static str {
             "Send files and text fields as one form, which is stored whole or not at all. The first \
              line of the output is the link to give to others: a page for people, and a name for \
              wharf download. The delete token is kept in $XDG_STATE_HOME/wharf (~/.local/state/wharf), \
-             where only you can read it, for wharf delete and wharf update."
+             where only you can read it, for wharf delete and wharf update: until the upload ends, of the \
+             newest 10,000 uploads, and for the server it was sent to alone."
         }
         "download" => {
             "Fetch files, and compare them with the length and digest that the server gives. A name \

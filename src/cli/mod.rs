@@ -49,7 +49,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
     match command {
         ServerCommand::Serve => serve::run(config, &warnings, Reloader::new(sources, loaded)),
-        ServerCommand::Config { json } => config::run(&loaded, json),
+        ServerCommand::Config { json } => config::run(&config, &loaded, json),
         ServerCommand::Check { remove } => check::run(&config, remove),
         ServerCommand::Reindex { adopt } => reindex::run(&config, adopt),
     }

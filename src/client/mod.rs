@@ -96,6 +96,7 @@ mod receive;
 mod received;
 mod record;
 mod records;
+mod redirect;
 mod server;
 mod source;
 mod tls;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::stream::try_unfold;
+use reqwest::header::{HeaderName, HeaderValue, LINK};
+use reqwest::{Method, Url};
 
 use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, NoProgress, RETRIES, blocking};
@@ -22,14 +24,20 @@ pub struct FileStream {
 }
 
 impl Client {
-    /// Opens a file to be read: `ID/FILE`, or the newest file of a name.
+    /// Opens a file to be read: `ID/FILE`, or the newest file of a name. A server that sends its
+    /// clients to a bucket for it is followed, and gives no secret on.
     ///
     /// # Errors
     /// There is none of that name, or the server cannot be asked.
     pub async fn open(&self, name: &str) -> Result<FileStream, ClientError> {
         let url = self.named_url("files", &[name.to_owned()])?;
-        let transfer = Transfer::begin(self.clone(), url, RETRIES, Arc::new(NoProgress)).await?;
-        let digest = transfer.header("repr-digest");
+        let progress = Arc::new(NoProgress);
+        let transfer = Transfer::begin(self.clone(), url.clone(), RETRIES, progress).await?;
+        let digest = if transfer.is_elsewhere() {
+            self.digest_of(url, transfer.link()).await?
+        } else {
+            transfer.header("repr-digest").cloned()
+        };
         let digest = digest.map(|value| expected_sha256(value.as_bytes()));
         let digest = digest.transpose().map_err(|error| ClientError::Damaged {
             name: name.to_owned(),
@@ -42,6 +50,20 @@ impl Client {
             sha256: digest.flatten(),
             done: false,
         })
+    }
+
+    /// The digest that the server has of a file which it does not send itself, as long as the address
+    /// is one of the record of this `link`.
+    async fn digest_of(
+        &self,
+        url: Url,
+        link: Option<&HeaderValue>,
+    ) -> Result<Option<HeaderValue>, ClientError> {
+        let head = self.send(self.request(Method::HEAD, url)).await?;
+        let field = |name: HeaderName| head.headers().get(name);
+        let same = head.status().is_success() && link.is_some() && field(LINK) == link;
+        let digest = field(HeaderName::from_static("repr-digest"));
+        Ok(digest.filter(|_| same).cloned())
     }
 }
 

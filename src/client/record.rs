@@ -17,6 +17,9 @@ pub struct UploadRecord {
     /// The link to give to others: a page for people, the record for programs.
     #[serde(default)]
     pub upload_url: String,
+    /// The address of all of it as one form.
+    #[serde(default)]
+    pub form_url: String,
     /// The length of all files together in bytes.
     #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
@@ -58,6 +61,10 @@ pub struct UploadRecord {
     /// The token that changes and deletes it: in the answer to the upload alone.
     #[serde(default, deserialize_with = "token")]
     pub delete_token: Option<Token>,
+    /// The id and the token in one, which is taken wherever the token is: in the answer to the upload
+    /// alone.
+    #[serde(default, deserialize_with = "token")]
+    pub manage_key: Option<Token>,
     #[serde(skip)]
     json: Value,
 }
@@ -140,7 +147,8 @@ mod tests {
     fn a_record_may_have_less_and_more() {
         let json = json!({
             "id": "x", "url": "u", "size": null, "created_at": "2026-01-01T00:00:00.000Z",
-            "fields": {"b": ["1", "2"], "a": ["3"]}, "delete_token": "hush", "later": [1],
+            "fields": {"b": ["1", "2"], "a": ["3"]}, "delete_token": "hush", "manage_key": "x.hush",
+            "later": [1],
         });
         let record = UploadRecord::from_json(json.clone()).unwrap();
         assert_eq!((record.size, record.file_count), (0, 0));
@@ -152,6 +160,7 @@ mod tests {
         assert_eq!(record.fields, fields);
         assert_eq!(record.json(), &json);
         assert_eq!(record.delete_token.unwrap().reveal(), "hush");
+        assert_eq!(record.manage_key.unwrap().reveal(), "x.hush");
         let error = UploadRecord::from_json(json!({"url": "u"})).unwrap_err();
         assert!(error.to_string().contains("`id`"), "{error}");
     }

@@ -22,8 +22,8 @@ const DELETE_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// How often the server is asked whether a comparison has ended.
 const COMPARISON_POLL: Duration = Duration::from_millis(250);
-/// How many answers one after the other may come from instances that compare nothing.
-const MAX_STRANGERS: usize = 100;
+/// How many answers one after the other may come from other instances than the one that compares.
+const MAX_STRANGERS: usize = 40;
 
 impl Client {
     /// An upload as the server shows it.
@@ -127,21 +127,35 @@ impl Client {
     /// as it takes: the server reads every record it has.
     ///
     /// # Errors
-    /// The token is no admin's, the server cannot be asked, or the comparison broke off.
+    /// The token is no admin's, the server cannot be asked, or the comparison broke off; or other
+    /// instances answer, behind the same address, than the one that compares.
     pub async fn reindex(&self) -> Result<Value, ClientError> {
         let path = ["admin", "reindex"];
-        let mut compared = self.fetch_json(Method::POST, &path, &[]).await?;
+        let begun = self.fetch_json(Method::POST, &path, &[]).await?;
+        let mut compared = begun.clone();
         let mut strange = 0;
         loop {
             match compared["state"].as_str() {
+                // Behind a balancer: each instance knows of its own comparisons.
+                _ if compared["run"] != begun["run"] => strange += 1,
                 Some("done") => return Ok(compared),
                 Some("running") => strange = 0,
-                // Behind a balancer another instance may answer, which compares nothing.
-                Some("none") if strange < MAX_STRANGERS => strange += 1,
-                _ => {
+                Some("failed") => {
                     let reason = "the comparison broke off; the server's log says why";
                     return Err(ClientError::Answer(reason.to_owned()));
                 }
+                _ => {
+                    let reason = "it does not say how the comparison stands";
+                    return Err(ClientError::Answer(reason.to_owned()));
+                }
+            }
+            if strange == MAX_STRANGERS {
+                let reason = format!(
+                    "the comparison was begun at one instance of {}, and other instances answer: name \
+                     the address of one instance",
+                    self.name()
+                );
+                return Err(ClientError::Answer(reason));
             }
             tokio::time::sleep(COMPARISON_POLL).await;
             compared = self.fetch_json(Method::GET, &path, &[]).await?;

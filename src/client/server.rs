@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -55,6 +56,9 @@ pub struct Client {
     /// The server as errors name it.
     name: String,
     timeout: Duration,
+    ca_file: Option<PathBuf>,
+    /// For addresses of others that the server leads to: it sends no secret. Made when it is needed.
+    elsewhere: Arc<OnceLock<reqwest::Client>>,
     /// The token of the upload that is to be changed.
     upload_token: Option<header::HeaderValue>,
 }
@@ -105,18 +109,9 @@ impl ClientBuilder {
                 secret(&format!("Bearer {}", token.0))?,
             );
         }
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
-            .default_headers(headers)
-            // A form is sent once, and a token to no other host.
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.timeout)
-            // A peer that takes no bytes, or is gone (tcp(7)).
-            .tcp_user_timeout(self.timeout)
-            .tcp_keepalive(self.timeout);
         let verified = base.scheme() == "https" || (socket.is_none() && proxy_has_tls());
-        let tls = tls::configuration(verified, self.ca_file.as_deref())?;
-        builder = builder.tls_backend_preconfigured(tls);
+        let builder = transport(self.timeout, verified, self.ca_file.as_deref())?;
+        let mut builder = builder.default_headers(headers);
         let name = server_name(&self.address)?;
         let local = socket.is_some();
         if let Some(path) = socket {
@@ -130,9 +125,30 @@ impl ClientBuilder {
             local,
             name,
             timeout: self.timeout,
+            ca_file: self.ca_file,
+            elsewhere: Arc::default(),
             upload_token: None,
         })
     }
+}
+
+/// What all connections have in common.
+fn transport(
+    timeout: Duration,
+    verified: bool,
+    ca_file: Option<&Path>,
+) -> Result<reqwest::ClientBuilder, ClientError> {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
+        // A form is sent once, and a token to no other host: what is followed is in `redirect`.
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(timeout)
+        .tcp_keepalive(timeout);
+    // A peer that takes no bytes, or is gone (tcp(7)).
+    #[cfg(target_os = "linux")]
+    let builder = builder.tcp_user_timeout(timeout);
+    let tls = tls::configuration(verified, ca_file)?;
+    Ok(builder.tls_backend_preconfigured(tls))
 }
 
 /// The value of a header that is shown nowhere.
@@ -198,6 +214,33 @@ impl Client {
         }
     }
 
+    /// A request without any secret, to an address that is not the server's.
+    pub(super) fn request_elsewhere(
+        &self,
+        method: Method,
+        url: Url,
+    ) -> Result<RequestBuilder, ClientError> {
+        let http = match self.elsewhere.get() {
+            Some(http) => http,
+            None => {
+                let builder = transport(self.timeout, true, self.ca_file.as_deref())?;
+                let http = builder.build();
+                let http = http.map_err(|error| ClientError::request(&self.name, error))?;
+                // Another clone may have been first.
+                self.elsewhere.get_or_init(|| http)
+            }
+        };
+        Ok(http.request(method, url))
+    }
+
+    /// Whether an address is one of this server, below its base path.
+    pub(super) fn owns(&self, url: &Url) -> bool {
+        let base = self.base.path().trim_end_matches('/');
+        let below = url.path().strip_prefix(base);
+        url.origin() == self.base.origin()
+            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Whether the server is at a unix socket, where no kernel notices a peer that takes nothing.
     pub(super) fn is_local(&self) -> bool {
         self.local
@@ -258,7 +301,9 @@ impl Client {
         }
         if status.is_redirection() {
             let to = response.headers().get(header::LOCATION);
-            let to = to.map(|to| to.as_bytes().escape_ascii().to_string());
+            // Behind the question mark may be a signature.
+            let to = to.and_then(|to| to.as_bytes().split(|byte| b"?#".contains(byte)).next());
+            let to = to.map(|to| to.escape_ascii().to_string());
             let detail = match to {
                 Some(to) => format!("it has moved to {to}: name that server"),
                 None => "it has moved".to_owned(),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use bytes::{Buf as _, Bytes};
-use reqwest::{Method, Response, StatusCode, Url, header};
+use reqwest::{Response, StatusCode, Url, header};
 
+use super::redirect::Rest;
 use super::{Client, ClientError, Progress};
 
 /// The pause before the first reconnection, doubled each time, and the longest.
@@ -26,6 +27,10 @@ pub(super) struct Transfer {
     /// Makes them anew after a new byte.
     policy: ExponentialBuilder,
     response: Response,
+    /// Whether the response is of an address that the server led to.
+    elsewhere: bool,
+    /// What the server said of the record when it led there.
+    link: Option<header::HeaderValue>,
     /// A strong validator of the representation, if the server gives one.
     etag: Option<header::HeaderValue>,
     /// The length of the representation.
@@ -66,12 +71,11 @@ impl Transfer {
             .with_max_delay(MAX_RETRY_DELAY)
             .with_max_times(retries as usize);
         let mut delays = policy.build();
-        let response = loop {
-            let answer = client
-                .send(client.request(Method::GET, url.clone()))
-                .await?;
-            let error = match client.accepted(answer).await {
-                Ok(response) => break response,
+        let (response, elsewhere, link) = loop {
+            let answer = client.get(&url, None).await?;
+            let (elsewhere, link) = (answer.elsewhere, answer.link.clone());
+            let error = match client.taken(answer).await {
+                Ok(response) => break (response, elsewhere, link),
                 Err(error) => error,
             };
             let asked = asked_pause(&error).filter(|_| error.is_transient());
@@ -89,6 +93,8 @@ impl Transfer {
             delays: policy.build(),
             policy,
             response,
+            elsewhere,
+            link,
             etag: None,
             len: None,
             at: 0,
@@ -102,6 +108,16 @@ impl Transfer {
     /// A field of the head of the representation that comes.
     pub fn header(&self, name: &str) -> Option<&header::HeaderValue> {
         self.response.headers().get(name)
+    }
+
+    /// Whether it comes from an address that the server led to.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
+    /// What the server said of the record when it led there.
+    pub fn link(&self) -> Option<&header::HeaderValue> {
+        self.link.as_ref()
     }
 
     /// How many bytes of the representation were given out.
@@ -169,26 +185,28 @@ impl Transfer {
             let wait = delay.max(pause);
             self.progress.retry(&error, self.at, wait);
             tokio::time::sleep(wait).await;
-            let mut request = self.client.request(Method::GET, self.url.clone());
-            if let (Some(etag), 1..) = (&self.etag, self.at) {
-                request = request
-                    .header(header::RANGE, format!("bytes={}-", self.at))
-                    .header(header::IF_RANGE, etag);
-            }
-            let answer = match self.client.send(request).await {
+            // An address that the server led to is good for minutes: it is asked for anew.
+            let etag = self.etag.as_ref().filter(|_| self.at > 0);
+            let rest = etag.map(|etag| Rest {
+                from: self.at,
+                etag,
+                elsewhere: self.elsewhere,
+            });
+            let answer = match self.client.get(&self.url, rest.as_ref()).await {
                 Ok(answer) => answer,
                 Err(next) => {
                     error = next;
                     continue;
                 }
             };
-            if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            if answer.response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
                 // More bytes have come than the form has now.
                 self.etag = None;
                 continue;
             }
-            match self.client.accepted(answer).await {
-                Ok(answer) => return self.resume(answer),
+            let elsewhere = answer.elsewhere;
+            match self.client.taken(answer).await {
+                Ok(answer) => return self.resume(answer, elsewhere),
                 Err(next) => {
                     pause = asked_pause(&next).unwrap_or_default();
                     error = next;
@@ -197,10 +215,13 @@ impl Transfer {
         }
     }
 
-    fn resume(&mut self, answer: Response) -> Result<Option<Next>, ClientError> {
+    fn resume(&mut self, answer: Response, elsewhere: bool) -> Result<Option<Next>, ClientError> {
         let partial = answer.status() == StatusCode::PARTIAL_CONTENT;
-        let same = self.etag.is_some() && answer.headers().get(header::ETAG) == self.etag.as_ref();
+        let same = self.etag.is_some()
+            && self.elsewhere == elsewhere
+            && answer.headers().get(header::ETAG) == self.etag.as_ref();
         self.response = answer;
+        self.elsewhere = elsewhere;
         if partial {
             let range = self.response.headers().get(header::CONTENT_RANGE);
             let begins = range.and_then(|range| first_byte(range.as_bytes()));

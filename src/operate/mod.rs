@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::lease::Claim;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, UploadId};
 use crate::reconcile::{self, Compared};
 use crate::repository::{Repository, RepositoryError};
 
@@ -27,7 +27,16 @@ pub struct Operate {
     /// compare and replace the text.
     logged_trouble: Mutex<Option<String>>,
     /// The last comparison that was begun. A std mutex: held for a read or a replacement.
-    comparison: Arc<Mutex<ComparisonState>>,
+    comparison: Arc<Mutex<Comparison>>,
+}
+
+/// A comparison of the index with the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Comparison {
+    /// Which one it is: no other, of any instance, has this id. `None` where none was begun.
+    pub run: Option<UploadId>,
+    /// How it stands.
+    pub state: ComparisonState,
 }
 
 /// How a comparison of the index with the store stands.
@@ -53,7 +62,7 @@ pub enum ComparisonState {
 
 /// A comparison under way: one that ends without a result, by a panic or with its thread, has
 /// failed.
-struct ComparisonEnd(Arc<Mutex<ComparisonState>>);
+struct ComparisonEnd(Arc<Mutex<Comparison>>);
 
 impl ComparisonEnd {
     fn note(self, compared: Result<Option<Compared>, RepositoryError>) {
@@ -83,22 +92,22 @@ impl ComparisonEnd {
                 ComparisonState::Failed
             }
         };
-        *lock(&self.0) = state;
+        lock(&self.0).state = state;
     }
 }
 
 impl Drop for ComparisonEnd {
     fn drop(&mut self) {
-        let mut state = lock(&self.0);
-        if *state == ComparisonState::Running {
-            *state = ComparisonState::Failed;
+        let mut comparison = lock(&self.0);
+        if comparison.state == ComparisonState::Running {
+            comparison.state = ComparisonState::Failed;
         }
     }
 }
 
-fn lock(state: &Mutex<ComparisonState>) -> MutexGuard<'_, ComparisonState> {
+fn lock(comparison: &Mutex<Comparison>) -> MutexGuard<'_, Comparison> {
     // Nothing between a lock and its release can panic.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+    comparison.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How much is stored.
@@ -130,6 +139,17 @@ pub enum Unready {
     /// The index.
     #[error("the index cannot be reached now")]
     Index,
+}
+
+/// Why no comparison was begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotBegun {
+    /// The server is ending.
+    #[error("the server is shutting down")]
+    Draining,
+    /// The system gives no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(String),
 }
 
 /// The state of one instance.
@@ -244,29 +264,37 @@ impl Operate {
     }
 
     /// Begins to compare the whole index with the store, unless that is under way: it goes on when
-    /// the caller has gone, and ends with `stop`. Answers `false` where the server is ending.
-    pub fn begin_comparison(&self, stop: &CancellationToken) -> bool {
+    /// the caller has gone, and ends with `stop`. Answers with the one under way.
+    ///
+    /// # Errors
+    /// The server is ending, or the system gives no random bytes.
+    pub fn begin_comparison(&self, stop: &CancellationToken) -> Result<Comparison, NotBegun> {
         if stop.is_cancelled() || self.draining.load(Ordering::Relaxed) {
-            return false;
+            return Err(NotBegun::Draining);
         }
-        {
-            let mut state = lock(&self.comparison);
-            if *state == ComparisonState::Running {
-                return true;
+        let run = UploadId::generate().map_err(|error| NotBegun::Random(error.to_string()))?;
+        let begun = {
+            let mut comparison = lock(&self.comparison);
+            if comparison.state == ComparisonState::Running {
+                return Ok(comparison.clone());
             }
-            *state = ComparisonState::Running;
-        }
+            *comparison = Comparison {
+                run: Some(run),
+                state: ComparisonState::Running,
+            };
+            comparison.clone()
+        };
         let ended = ComparisonEnd(Arc::clone(&self.comparison));
         let (uploads, stop) = (self.uploads.clone(), stop.clone());
         tokio::spawn(async move {
             let compared = reconcile::compare(&uploads, &stop).await;
             ended.note(compared);
         });
-        true
+        Ok(begun)
     }
 
     /// The last comparison that was begun.
-    pub fn comparison(&self) -> ComparisonState {
-        *lock(&self.comparison)
+    pub fn comparison(&self) -> Comparison {
+        lock(&self.comparison).clone()
     }
 }

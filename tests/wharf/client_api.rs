@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::Server;
+use crate::support::{Form, Server};
 
 #[path = "../../examples/share.rs"]
 #[allow(
@@ -226,4 +226,30 @@ fn its_names_are_those_of_the_snapshot() {
         gone.is_empty() && new.is_empty(),
         "the API of wharf::client has changed ({UPDATE}=1 writes the snapshot anew)\ngone: {gone:#?}\nnew: {new:#?}"
     );
+}
+
+/// Each member of a record is a field of the type.
+#[test]
+fn what_the_server_says_has_a_field() {
+    let server = Server::start();
+    let form = Form::new().text("a", "b").file("f", "a.txt", b"x");
+    let record = server.upload(&form);
+    let api = api();
+    let has = |of: &str, member: &str| {
+        let field = if member == "type" {
+            "media_type"
+        } else {
+            member
+        };
+        assert!(
+            api.contains(&format!("{of}: pub {field}: ")),
+            "{of} has no {member}"
+        );
+    };
+    for member in record.as_object().unwrap().keys() {
+        has("UploadRecord", member);
+    }
+    for member in record["files"][0].as_object().unwrap().keys() {
+        has("StoredFile", member);
+    }
 }

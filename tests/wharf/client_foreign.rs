@@ -54,6 +54,21 @@ fn send_to(server: &Foreign) {
     assert_eq!(said["chunked"], false);
     assert!(said["length"].as_u64().unwrap() > 1_570_007);
 
+    // It took the form; what it says is no record with an id to be printed.
+    for args in [
+        &["--print", "id"][..],
+        &["--print=url"],
+        &["--print=token"],
+        &["-q"],
+    ] {
+        let wharf = Wharf::at(dir.path()).env("WHARF_URL", &server.address);
+        let said = wharf.run(&[&["upload", NAMES[0]], args].concat());
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
+        assert!(said.err.contains(&server.address), "{said:?}");
+    }
+    let wharf = Wharf::at(dir.path()).env("WHARF_URL", &server.address);
+    assert!(wharf.done(&["upload", NAMES[0]]).contains("\"parts\""));
+
     let said = upload(Some(b"from a pipe"));
     expected.push(("file", "stdin", b"from a pipe".to_vec()));
     check(&said, &expected);

@@ -53,8 +53,13 @@ fn an_upload_prints_what_it_is_asked_for() {
 fn a_token_is_kept_where_it_was_sent_from() {
     let server = server(&[]);
     let id = id_of(&server);
-    let kept = server.dir().join(".state/wharf/tokens").join(&id);
-    let mode = kept.metadata().unwrap().permissions().mode();
+    let tokens = server.dir().join(".state/wharf/tokens");
+    let kept = || -> Vec<std::path::PathBuf> {
+        let all = entries(&tokens).into_iter();
+        let its = all.filter(|name| name.starts_with(&id));
+        its.map(|name| tokens.join(name)).collect()
+    };
+    let mode = kept()[0].metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     // Somebody else, who has no token.
     let elsewhere = tempfile::tempdir().unwrap();
@@ -67,12 +72,12 @@ fn a_token_is_kept_where_it_was_sent_from() {
         said.out.contains("(in 6d23h)") || said.out.contains("(in 7d)"),
         "{said:?}"
     );
-    assert!(kept.exists());
+    assert_eq!(kept().len(), 1);
     assert_eq!(
         Wharf::at(server.dir()).done(&["rm", &id]),
         format!("deleted {id}\n")
     );
-    assert!(!kept.exists());
+    assert!(kept().is_empty());
     let said = Wharf::of(&server)
         .env("WHARF_TOKEN", "x")
         .run(&["delete", &id]);
@@ -95,6 +100,33 @@ fn a_token_goes_to_no_other_server() {
     let link = server.url(&format!("/files/{id}/a.txt"));
     let wharf = Wharf::at(server.dir()).env("WHARF_URL", &other.url(""));
     assert_eq!(wharf.done(&["delete", &link]), format!("deleted {id}\n"));
+}
+
+/// Two servers with copies of one store have uploads of the same ids, and tokens of their own.
+#[test]
+fn the_same_id_on_two_servers_has_two_tokens() {
+    let (server, other) = (
+        server(&["--base-path", "/a"]),
+        server(&["--base-path", "/b"]),
+    );
+    let urls = [server.url("/a"), other.url("/b")];
+    let wharf = || Wharf::at(server.dir());
+    let id = wharf().done(&["put", "--print", "id", "a.txt", "-s", &urls[0]]);
+    let id = id.trim_end();
+    // The other server has it too, and its owner has another token there.
+    let tokens = server.dir().join(".state/wharf/tokens");
+    let first = entries(&tokens)
+        .into_iter()
+        .find(|name| name.starts_with(id));
+    let text = std::fs::read_to_string(tokens.join(first.unwrap())).unwrap();
+    let second = text.replace(&urls[0], &urls[1]);
+    std::fs::write(tokens.join(format!("{id}@other")), second).unwrap();
+    let said = wharf().run(&["rm", id]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(urls.iter().all(|url| said.err.contains(url)), "{said:?}");
+    let said = wharf().run(&["rm", id, "-s", &urls[1]]);
+    assert_eq!(said.code, Some(5), "{said:?}");
+    wharf().done(&["rm", id, "-s", &urls[0]]);
 }
 
 #[test]

@@ -145,6 +145,17 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
 }
 
+/// Has a real zsh complete the line, and says what became of it.
+const ZSH: &str = r#"
+zmodload zsh/zpty
+zpty shell 'zsh -f -i'
+zpty -w shell 'autoload -Uz compinit; compinit -u -D; source <(wharf completions zsh)'
+zpty -w shell 'say() { zle complete-word; print -r -- "$BUFFER" > line; exit }; zle -N say; bindkey "^I" say'
+zpty -w -n shell "$1"$'\t'
+while [[ ! -s line ]]; do zpty -r -t shell said; sleep 0.05; done
+cat line
+"#;
+
 #[test]
 fn ids_and_names_are_completed_from_the_server() {
     let server = Server::start();
@@ -155,37 +166,60 @@ fn ids_and_names_are_completed_from_the_server() {
         let id = Wharf::of(&server).done(&["put", "--print", "id", name]);
         ids.push(id.trim_end().to_owned());
     }
-    let complete = |words: &str| {
-        let script = format!(
-            "source <(wharf completions bash); COMP_WORDS=({words}); COMP_CWORD=2
-             _wharf_words wharf \"${{COMP_WORDS[2]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\""
-        );
-        let bin = std::path::Path::new(crate::support::WHARF)
-            .parent()
-            .unwrap();
-        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-        let output = Command::new("bash")
-            .args(["-c", &script])
-            .env("PATH", path)
+    let bin = std::path::Path::new(crate::support::WHARF)
+        .parent()
+        .unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let run = |shell: &str, args: &[&str]| {
+        let output = Command::new(shell)
+            .args(args)
+            .env("PATH", &path)
             .env("WHARF_URL", server.url(""))
+            .env("HOME", server.dir())
             .current_dir(server.dir())
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
+    let bash = |words: &str| {
+        let script = format!(
+            "source <(wharf completions bash); COMP_WORDS=({words}); COMP_CWORD=2
+             _wharf_words wharf \"${{COMP_WORDS[2]}}\" x; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        );
+        run("bash", &["-c", &script])
+    };
+    let zsh = |line: &str| {
+        let _ = std::fs::remove_file(server.dir().join("line"));
+        run("zsh", &["-f", "-c", ZSH, "zsh", line])
+    };
+    let fish = |line: &str| {
+        let script = format!("wharf completions fish | source; complete -C '{line}'");
+        run("fish", &["--no-config", "-c", &script])
+    };
+    let start = &ids[0][..20];
+    assert_eq!(bash(&format!("wharf rm {start}")), format!("{}\n", ids[0]));
     assert_eq!(
-        complete(&format!("wharf rm {}", &ids[0][..20])),
-        format!("{}\n", ids[0])
+        zsh(&format!("wharf rm {start}")),
+        format!("wharf rm {} \n", ids[0])
     );
-    assert_eq!(complete("wharf get pl"), "plain.txt\n");
+    assert_eq!(fish(&format!("wharf rm {start}")), format!("{}\n", ids[0]));
+    assert_eq!(bash("wharf get pl"), "plain.txt\n");
+    assert_eq!(
+        zsh("wharf download -f pl"),
+        "wharf download -f plain.txt \n"
+    );
+    assert_eq!(fish("wharf get pl"), "plain.txt\n");
     // A name is quoted, and never run.
-    assert_eq!(
-        complete("wharf get a"),
-        "a\\ \\$\\(touch\\ owned\\)\\ b.txt\n"
-    );
+    let quoted = "a\\ \\$\\(touch\\ owned\\)\\ b.txt";
+    assert_eq!(bash("wharf get a"), format!("{quoted}\n"));
+    assert_eq!(zsh("wharf get a"), format!("wharf get {quoted} \n"));
+    assert_eq!(fish("wharf get a"), format!("{strange}\n"));
     assert!(!server.dir().join("owned").exists());
-    assert!(complete("wharf get -").contains("--force"));
+    assert!(bash("wharf get -").contains("--force"));
+    // Those of clap are left as they are.
+    assert_eq!(zsh("wharf uplo"), "wharf upload \n");
+    assert_eq!(zsh("wharf upload pl"), "wharf upload plain.txt \n");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod check;
 mod client;
 mod client_api;
 mod client_download;
+mod client_elsewhere;
 mod client_errors;
 mod client_foreign;
 mod client_owner;

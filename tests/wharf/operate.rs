@@ -1,6 +1,6 @@
 use std::process::Command;
 
-use crate::support::{Connection, Form, Server, Setup, noise, wait_until};
+use crate::support::{Connection, Form, Nginx, Server, Setup, noise, wait_until};
 
 #[test]
 fn a_second_server_on_the_same_directory_is_refused() {
@@ -279,4 +279,60 @@ fn a_running_server_compares_its_index_for_an_admin() {
     assert!(said.contains("401"), "{said}");
     assert_eq!(ask("root", "http://127.0.0.1:1").0, Some(6));
     assert_eq!(ask("root", "ftp://files.example").0, Some(2));
+}
+
+/// A balancer asks one instance to compare, and another how far it is: what that one found earlier is
+/// no answer.
+#[test]
+fn a_comparison_is_waited_for_behind_a_balancer() {
+    let servers = [(); 2].map(|()| Server::with(&["--access", "admin:root"]));
+    let compared = |url: &str| {
+        let setup = Setup::new().env("WHARF_TOKEN", "root");
+        let out = setup.run(&["reindex", "--server", url]);
+        let text = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8(text).unwrap())
+    };
+    let root = [("Authorization", "Bearer root")];
+    let mut runs = Vec::new();
+    for server in &servers {
+        let idle = server.request("GET", "/admin/reindex", &root, b"").json();
+        assert!(idle["run"].is_null() && idle["state"] == "none", "{idle}");
+        let one = (Some(0), "0 uploads indexed, 0 damaged\n".to_owned());
+        assert_eq!(compared(&server.url("")), one);
+        let done = server.request("GET", "/admin/reindex", &root, b"").json();
+        runs.push(done["run"].as_str().unwrap().to_owned());
+        server.post_to("/upload", &Form::new().file("f", "a", b"x"), &root);
+    }
+    assert_ne!(runs[0], runs[1]);
+    let balancer = Nginx::before(&servers.each_ref());
+    for _ in 0..3 {
+        let one = (Some(0), "1 uploads indexed, 0 damaged\n".to_owned());
+        assert_eq!(compared(&format!("http://{}", balancer.address)), one);
+    }
+}
+
+/// A balancer that asks the one always and the other never again.
+#[test]
+fn another_instance_that_answers_is_said() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut run = "one";
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 8192]);
+            let body = format!("{{\"run\":\"{run}\",\"state\":\"running\"}}");
+            let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length";
+            let answer = format!("{head}: {}\r\n\r\n{body}", body.len());
+            let _ = std::io::Write::write_all(&mut stream, answer.as_bytes());
+            run = "two";
+        }
+    });
+    let out = Setup::new().run(&["reindex", "--server", &url]);
+    let said = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("other instances answer") && said.contains(&url),
+        "{said}"
+    );
 }

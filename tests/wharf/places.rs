@@ -280,14 +280,15 @@ fn operators_have_a_place_of_their_own_and_others_are_kept() {
     };
     assert_eq!(
         state(),
-        json!({"state": "none", "uploads": null, "forgotten": null, "damaged": null})
+        json!({"run": null, "state": "none", "uploads": null, "forgotten": null, "damaged": null})
     );
     let begun = server.request("POST", "/w/admin/reindex", &admin, b"");
     assert_eq!(leads(&begun), (202, "/w/admin/reindex".to_owned()));
+    let run = begun.json()["run"].clone();
     wait_until("it has ended", || state()["state"] == "done");
     assert_eq!(
         state(),
-        json!({"state": "done", "uploads": 1, "forgotten": 0, "damaged": 0})
+        json!({"run": run, "state": "done", "uploads": 1, "forgotten": 0, "damaged": 0})
     );
     assert_eq!(server.get("/w/admin/reindex").status, 401);
     for first in [

@@ -40,6 +40,26 @@ fn said(setup: &Setup, args: &[&str]) -> (bool, [String; 2]) {
     (out.status.success(), texts)
 }
 
+/// The settings that `wharf config` prints are settings that a server starts with.
+#[test]
+fn a_log_filter_that_is_none_is_refused_by_both() {
+    for args in [
+        &["config"][..],
+        &["config", "--json"],
+        &["serve", "--port", "0"],
+    ] {
+        let bad = Setup::new().env("WHARF_LOG", "wharf=loud");
+        let (done, [out, err]) = said(&bad, args);
+        assert!(!done && out.is_empty(), "{args:?}: {out}");
+        assert!(
+            err.contains("log: \"wharf=loud\" is no filter"),
+            "{args:?}: {err}"
+        );
+    }
+    let good = Setup::new().env("WHARF_LOG", "wharf=debug,info");
+    assert!(said(&good, &["config"]).0);
+}
+
 #[test]
 fn settings_are_printed_with_their_origin() {
     let setup = Setup::new()

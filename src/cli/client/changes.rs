@@ -30,15 +30,29 @@ impl Owned {
             _ => (named.name.clone(), None),
         };
         let tokens = KeptTokens::of_user();
-        let mut kept = tokens.as_ref().and_then(|tokens| tokens.find(&id));
-        let sent_to = || kept.as_ref().map(|kept| kept.server.clone());
-        let address = named.server.or_else(|| server.named()).or_else(sent_to);
-        let address = address.unwrap_or_else(ServerArgs::default_address);
+        let mut kept = match &tokens {
+            Some(tokens) => tokens.find(&id),
+            None => Vec::new(),
+        };
+        let address = match (named.server.or_else(|| server.named()), kept.as_slice()) {
+            (Some(address), _) => address,
+            (None, []) => ServerArgs::default_address(),
+            (None, [one]) => one.server.clone(),
+            (None, several) => {
+                let servers: Vec<&str> = several.iter().map(|kept| kept.server.as_str()).collect();
+                let reason = format!(
+                    "{id} was sent to {}: name one of them with --server",
+                    servers.join(" and ")
+                );
+                return Err(ClientError::Setup(reason));
+            }
+        };
         let name = server_name(&address)?;
-        let foreign = kept.take_if(|kept| kept.server != name);
+        let own = kept.iter().position(|kept| kept.server == name);
+        let own = own.map(|at| kept.swap_remove(at));
         let mut client = server.client_at(&address)?;
-        if let Some(kept) = &kept {
-            client = client.with_upload_token(&kept.token)?;
+        if let Some(own) = &own {
+            client = client.with_upload_token(&own.token)?;
         }
         if file.is_some() && client.show(&id).await?.file_count > 1 {
             let reason = format!("the link is of one file of several: name the upload, {id}");
@@ -48,8 +62,8 @@ impl Owned {
             client,
             id,
             tokens,
-            kept,
-            elsewhere: foreign.map(|kept| kept.server),
+            elsewhere: kept.pop().filter(|_| own.is_none()).map(|kept| kept.server),
+            kept: own,
         })
     }
 
@@ -64,6 +78,13 @@ impl Owned {
                 }
             }
             deleted => deleted,
+        }
+    }
+
+    /// Forgets the token that its server was given: nothing is left of the upload.
+    fn forget(&self) {
+        if let (Some(tokens), Some(kept)) = (&self.tokens, &self.kept) {
+            tokens.forget(&self.id, &kept.server);
         }
     }
 
@@ -147,13 +168,12 @@ pub async fn delete(server: &ServerArgs, ids: &[String]) -> Outcome {
         };
         match uninterrupted(deleting, output).await {
             Ok(false) => {
+                owned.forget();
                 say(&format!("{id} was not there, or has another token"));
                 Outcome::NotFound
             }
             Ok(true) => {
-                if let Some(tokens) = &owned.tokens {
-                    tokens.forget(id);
-                }
+                owned.forget();
                 match output.quiet || output.json {
                     true => Outcome::Done,
                     false => print(format!("deleted {}\n", plain(id)).as_bytes()),

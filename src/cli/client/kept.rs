@@ -1,13 +1,16 @@
 //! The delete tokens of the uploads that a user has sent, in the user's state folder until the
-//! uploads end: a file each, so that commands at the same time have nothing to wait for.
+//! uploads end: a file each, so that commands at the same time have nothing to wait for. Its name
+//! says upload and server, so that no server is given the token of another.
 
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::client::{Token, UploadRecord};
 use crate::model::{Clock, Timestamp, UploadId};
@@ -16,15 +19,22 @@ use crate::model::{Clock, Timestamp, UploadId};
 const SWEPT: &str = ".swept";
 /// How often that is done, and how long a file is kept after the end of its upload.
 const DAY: Duration = Duration::from_secs(86_400);
+/// The most tokens that stay: the oldest go first. `wharf help upload` says it.
+const MOST: usize = 10_000;
+/// How many more there may be until they go.
+const MORE: usize = 1000;
 
 /// The folder of the tokens.
 #[derive(Debug, Clone)]
-pub struct KeptTokens(PathBuf);
+pub struct KeptTokens {
+    folder: PathBuf,
+    most: usize,
+}
 
 /// What is kept of an upload.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
-    /// The server it was sent to.
+    /// The server it was sent to: scheme, host, port and base path.
     server: String,
     token: String,
     /// When it ends, as the server wrote it.
@@ -47,12 +57,16 @@ impl KeptTokens {
         let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let home = || folder("HOME").filter(|path| path.is_absolute());
         let state = state.or_else(|| Some(home()?.join(".local/state")))?;
-        Some(KeptTokens(state.join("wharf/tokens")))
+        Some(Self::new(state.join("wharf/tokens"), MOST))
+    }
+
+    fn new(folder: PathBuf, most: usize) -> Self {
+        KeptTokens { folder, most }
     }
 
     /// The folder, for messages.
     pub fn place(&self) -> &Path {
-        &self.0
+        &self.folder
     }
 
     /// Keeps the token of an upload that was sent to `server`, in place of what was kept of it.
@@ -69,12 +83,12 @@ impl KeptTokens {
         let mut text = serde_json::to_vec(&entry)?;
         text.push(b'\n');
         let mut folder = DirBuilder::new();
-        folder.recursive(true).mode(0o700).create(&self.0)?;
+        folder.recursive(true).mode(0o700).create(&self.folder)?;
         // Of another name than any other process gives.
         let random = UploadId::generate().map_err(io::Error::other)?;
-        let temporary = self.0.join(format!(".{random}.new"));
-        let written =
-            write_new(&temporary, &text).and_then(|()| std::fs::rename(&temporary, self.path(&id)));
+        let temporary = self.folder.join(format!(".{random}.new"));
+        let written = write_new(&temporary, &text)
+            .and_then(|()| std::fs::rename(&temporary, self.path(&id, server)));
         if written.is_err() {
             let _ = std::fs::remove_file(&temporary);
         }
@@ -83,37 +97,67 @@ impl KeptTokens {
         Ok(())
     }
 
-    /// The token that is kept of an upload.
-    pub fn find(&self, id: &str) -> Option<KeptToken> {
-        let entry = read(&self.path(&id.parse().ok()?))?;
-        Some(KeptToken {
-            server: entry.server,
-            token: Token::new(&entry.token),
-        })
+    /// The tokens that are kept of uploads of this id, each of another server.
+    pub fn find(&self, id: &str) -> Vec<KeptToken> {
+        let Ok(id) = id.parse::<UploadId>() else {
+            return Vec::new();
+        };
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
+        let entries = entries.flatten().filter(|entry| {
+            let name = entry.file_name();
+            let rest = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(id.as_str()));
+            rest.is_some_and(|rest| rest.starts_with('@'))
+        });
+        let read = entries.filter_map(|entry| read(&entry.path()));
+        let mut found: Vec<_> = read
+            .map(|entry| KeptToken {
+                server: entry.server,
+                token: Token::new(&entry.token),
+            })
+            .collect();
+        found.sort_by(|a, b| a.server.cmp(&b.server));
+        found
     }
 
-    /// Forgets the token of an upload that is gone.
-    pub fn forget(&self, id: &str) {
+    /// Forgets the token of an upload of `server` that is gone.
+    pub fn forget(&self, id: &str, server: &str) {
         if let Ok(id) = id.parse() {
             // One that stays is swept away later.
-            let _ = std::fs::remove_file(self.path(&id));
+            let _ = std::fs::remove_file(self.path(&id, server));
         }
     }
 
-    fn path(&self, id: &UploadId) -> PathBuf {
-        self.0.join(id.as_str())
+    /// The file of an upload. A server's name may hold any characters, and be of any length.
+    fn path(&self, id: &UploadId, server: &str) -> PathBuf {
+        use std::fmt::Write as _;
+        let mut name = format!("{id}@");
+        for byte in &Sha256::digest(server.as_bytes())[..16] {
+            // Writing to a String does not fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        self.folder.join(name)
     }
 
-    /// Once a day, removes what is kept of uploads that have ended. That it fails is no loss.
+    /// Once a day, or when there are too many, removes what is kept of uploads that have ended, and
+    /// then the oldest of what is too much. That it fails is no loss.
     fn sweep(&self) {
-        let mark = self.0.join(SWEPT);
-        let age = |path: &Path| path.metadata().ok()?.modified().ok()?.elapsed().ok();
-        if age(&mark).is_some_and(|age| age < DAY) || File::create(&mark).is_err() {
+        let mark = self.folder.join(SWEPT);
+        let entries = || {
+            std::fs::read_dir(&self.folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+        };
+        let recent = age(&mark).is_some_and(|age| age < DAY);
+        let many = || entries().count() > self.most.saturating_add(self.most.min(MORE));
+        if (recent && !many()) || File::create(&mark).is_err() {
             return;
         }
         let now = Clock::system().now();
-        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()) {
+        let mut left: Vec<(SystemTime, PathBuf)> = Vec::new();
+        for path in entries().map(|entry| entry.path()) {
             let over = match read(&path) {
                 Some(entry) => entry
                     .expires_at
@@ -121,15 +165,27 @@ impl KeptTokens {
                     .is_some_and(|end| end.after(DAY) < now),
                 // What a process that was killed has left.
                 None => {
-                    path.extension().is_some_and(|extension| extension == "new")
+                    path.extension() == Some(OsStr::new("new"))
                         && age(&path).is_some_and(|age| age > DAY)
                 }
             };
             if over {
                 let _ = std::fs::remove_file(path);
+            } else if path != mark {
+                let kept = path.metadata().and_then(|metadata| metadata.modified());
+                left.push((kept.unwrap_or(SystemTime::UNIX_EPOCH), path));
             }
         }
+        left.sort();
+        let too_many = left.len().saturating_sub(self.most);
+        for (_, path) in &left[..too_many] {
+            let _ = std::fs::remove_file(path);
+        }
     }
+}
+
+fn age(path: &Path) -> Option<Duration> {
+    path.metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 
 fn read(path: &Path) -> Option<Entry> {
@@ -168,32 +224,47 @@ mod tests {
         UploadId::generate().unwrap().to_string()
     }
 
+    fn kept(dir: &tempfile::TempDir, most: usize) -> KeptTokens {
+        KeptTokens::new(dir.path().join("a/tokens"), most)
+    }
+
     #[test]
     fn a_token_is_kept_for_its_owner_and_its_server() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = KeptTokens(dir.path().join("a/tokens"));
+        let kept = kept(&dir, MOST);
         let id = id();
-        assert!(kept.find(&id).is_none());
-        let token = Token::new("hush");
-        kept.keep("http://a", &token, &upload(&id, None)).unwrap();
-        let found = kept.find(&id).unwrap();
-        assert_eq!((found.server.as_str(), &found.token), ("http://a", &token));
+        assert!(kept.find(&id).is_empty());
+        // Copies of one store have uploads of the same ids.
+        for (server, token) in [("http://a", "first"), ("http://a/w", "second")] {
+            kept.keep(server, &Token::new(token), &upload(&id, None))
+                .unwrap();
+        }
+        let said = |kept: &KeptTokens| -> Vec<(String, String)> {
+            let found = kept.find(&id).into_iter();
+            let found = found.map(|kept| (kept.server, kept.token.reveal().to_owned()));
+            found.collect()
+        };
+        let pair = |server: &str, token: &str| (server.to_owned(), token.to_owned());
+        let both = [pair("http://a", "first"), pair("http://a/w", "second")];
+        assert_eq!(said(&kept), both);
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&kept.0.join(&id)), 0o600);
-        assert_eq!(mode(&kept.0), 0o700);
+        let file = kept.path(&id.parse().unwrap(), "http://a");
+        assert_eq!((mode(&file), mode(kept.place())), (0o600, 0o700));
         for strange in ["../x", "", "x/y", SWEPT] {
-            assert!(kept.find(strange).is_none());
+            assert!(kept.find(strange).is_empty());
             let record = upload(strange, None);
+            let token = Token::new("t");
             assert!(kept.keep("http://a", &token, &record).is_err());
         }
-        kept.forget(&id);
-        assert!(kept.find(&id).is_none());
+        kept.forget(&id, "http://b");
+        kept.forget(&id, "http://a");
+        assert_eq!(said(&kept), both[1..]);
     }
 
     #[test]
     fn many_at_once_lose_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = KeptTokens(dir.path().to_owned());
+        let kept = kept(&dir, MOST);
         let ids: Vec<String> = (0..32).map(|_| id()).collect();
         let keep = |server: &str, id: &str| {
             let token = Token::new("t");
@@ -206,13 +277,13 @@ mod tests {
                 scope.spawn(move || keep("http://b", id));
             }
         });
-        assert!(ids.iter().all(|id| kept.find(id).is_some()));
+        assert!(ids.iter().all(|id| kept.find(id).len() == 2));
     }
 
     #[test]
     fn what_has_ended_is_swept_away() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = KeptTokens(dir.path().to_owned());
+        let kept = kept(&dir, MOST);
         let (old, new) = (id(), id());
         let keep = |id: &str, end: &str| {
             let record = upload(id, Some(end));
@@ -220,9 +291,27 @@ mod tests {
         };
         keep(&new, "9000-01-01T00:00:00.000Z");
         keep(&old, "2020-01-01T00:00:00.000Z");
-        assert!(kept.find(&old).is_some());
-        std::fs::remove_file(dir.path().join(SWEPT)).unwrap();
+        assert_eq!(kept.find(&old).len(), 1);
+        std::fs::remove_file(kept.place().join(SWEPT)).unwrap();
         keep(&new, "9000-01-01T00:00:00.000Z");
-        assert!(kept.find(&old).is_none() && kept.find(&new).is_some());
+        assert_eq!((kept.find(&old).len(), kept.find(&new).len()), (0, 1));
+    }
+
+    /// What never ends does not stay for ever.
+    #[test]
+    fn the_oldest_make_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = kept(&dir, 8);
+        let ids: Vec<String> = (0..30).map(|_| id()).collect();
+        for (second, id) in ids.iter().enumerate() {
+            kept.keep("http://a", &Token::new("t"), &upload(id, None))
+                .unwrap();
+            let file = File::open(kept.path(&id.parse().unwrap(), "http://a")).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + second as u64);
+            file.set_modified(time).unwrap();
+        }
+        let left = ids.iter().filter(|id| !kept.find(id).is_empty()).count();
+        assert!((8..=17).contains(&left), "{left}");
+        assert!(ids[22..].iter().all(|id| !kept.find(id).is_empty()));
     }
 }

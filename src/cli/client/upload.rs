@@ -88,8 +88,16 @@ fn is_stdin(path: &Path) -> bool {
 
 /// Keeps the token of the upload, and prints the answer; that of another server as it came.
 fn report(client: &Client, answer: &Value, printed: Print, output: Output) -> Outcome {
-    let Ok(upload) = UploadRecord::from_json(answer.clone()) else {
-        return print(foreign(answer, printed).as_bytes());
+    let upload = match (UploadRecord::from_json(answer.clone()), printed) {
+        (Ok(upload), _) => upload,
+        (Err(_), Print::All | Print::Json) => return print(foreign(answer, printed).as_bytes()),
+        (Err(_), Print::Link | Print::Url | Print::Id | Print::Token) => {
+            let reason = format!(
+                "{} took the form, and what it says is no record of an upload: --json prints it",
+                client.name()
+            );
+            return output.failed(&ClientError::Answer(reason));
+        }
     };
     let kept = keep(client, &upload);
     if let Err(reason) = &kept

@@ -8,20 +8,19 @@ use serde_json::json;
 use super::document;
 use crate::http::AppState;
 use crate::http::rules::problem::{Code, Problem};
-use crate::operate::ComparisonState;
+use crate::operate::{Comparison, ComparisonState, NotBegun};
 
 /// The path of the comparison.
 const PLACE: &str = "/admin/reindex";
 
 /// Begins a comparison, or joins the one under way: 202, and where its outcome will be.
 pub async fn begin(State(app): State<AppState>) -> Result<Response, Problem> {
-    if !app.operate.begin_comparison(&app.abort) {
-        return Err(Problem::new(
-            Code::ShuttingDown,
-            "the server is shutting down",
-        ));
-    }
-    let mut response = described(ComparisonState::Running);
+    let begun = app.operate.begin_comparison(&app.abort);
+    let begun = begun.map_err(|error| match error {
+        NotBegun::Draining => Problem::new(Code::ShuttingDown, error.to_string()),
+        NotBegun::Random(_) => Problem::internal(error),
+    })?;
+    let mut response = described(&begun);
     *response.status_mut() = StatusCode::ACCEPTED;
     let fields = response.headers_mut();
     let place = format!("{}{PLACE}", app.options.base_path);
@@ -34,11 +33,11 @@ pub async fn begin(State(app): State<AppState>) -> Result<Response, Problem> {
 
 /// The last comparison that was begun at this instance.
 pub async fn show(State(app): State<AppState>) -> Response {
-    described(app.operate.comparison())
+    described(&app.operate.comparison())
 }
 
-fn described(state: ComparisonState) -> Response {
-    let (state, counts) = match state {
+fn described(comparison: &Comparison) -> Response {
+    let (state, counts) = match comparison.state {
         ComparisonState::None => ("none", None),
         ComparisonState::Running => ("running", None),
         ComparisonState::Failed => ("failed", None),
@@ -50,6 +49,7 @@ fn described(state: ComparisonState) -> Response {
     };
     let count = |place: usize| counts.map(|counts| counts[place]);
     let document = json!({
+        "run": comparison.run,
         "state": state,
         "uploads": count(0),
         "forgotten": count(1),

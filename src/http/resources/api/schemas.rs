@@ -241,9 +241,10 @@ pub fn all() -> Value {
         },
         "Comparison": {
             "type": "object",
-            "required": ["state", "uploads", "forgotten", "damaged"],
+            "required": ["run", "state", "uploads", "forgotten", "damaged"],
             "description": "The counts are null until it is done",
             "properties": {
+                "run": nullable(json!({ "type": "string", "description": "Which comparison it is: another instance has another one" })),
                 "state": { "enum": ["none", "running", "done", "failed"] },
                 "uploads": nullable(count.clone()),
                 "forgotten": nullable(count.clone()),

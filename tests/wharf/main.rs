@@ -45,6 +45,7 @@ mod full;
 mod generated;
 mod instances;
 mod known;
+mod languages;
 mod later;
 mod left;
 mod listing;

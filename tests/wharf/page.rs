@@ -326,7 +326,9 @@ fn both_languages_are_spoken() {
     );
     browser.assert_accessible("error");
     // The switch is remembered.
-    browser.click("nav a");
+    browser.click("nav summary");
+    browser.assert_accessible("languages");
+    browser.click("nav a[lang=en]");
     assert_eq!(browser.text("h1"), "Send files");
     browser.open_ready(&server.url("/"));
     assert_eq!(browser.text("h1"), "Send files");

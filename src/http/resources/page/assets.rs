@@ -6,14 +6,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
+use super::Language;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
 
 /// What the pages load.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 14] = static_files!("":
+const FILES: [(&str, &str); 12] = static_files!("":
     "card.js", "chosen.js", "dom.js", "icon.svg", "index.js", "kept.js", "noscript.css", "save.js",
-    "style.css", "transfer.js", "upload.js", "words.js", "words/en.js", "words/zh.js",
+    "style.css", "transfer.js", "upload.js", "words.js",
 );
 
 /// The media type of a file, by the end of its name.
@@ -25,7 +26,8 @@ const TYPES: [(&str, &str); 3] = [
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hash = Sha256::new();
-    for (name, text) in FILES {
+    let words = Language::all().map(|language| (language.tag(), language.source()));
+    for (name, text) in FILES.into_iter().chain(words) {
         for field in [name, text] {
             hash.update((field.len() as u64).to_be_bytes());
             hash.update(field);
@@ -44,13 +46,24 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
+/// The text of a file, or the module with the words of a language: `words/en.js`.
+fn text_of(name: &str) -> Option<&'static str> {
+    let module = name.strip_prefix("words/");
+    if let Some(tag) = module.and_then(|name| name.strip_suffix(".js")) {
+        return Language::of_tag(tag).map(Language::script);
+    }
+    let mut files = FILES.iter();
+    files
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| *text)
+}
+
 /// `GET /static/VERSION/NAME`
 pub async fn serve(
     PathParams((asked, name)): PathParams<(String, String)>,
 ) -> Result<Response, Problem> {
-    let file = FILES.iter().find(|(known, _)| *known == name);
     let media_type = TYPES.iter().find(|(ending, _)| name.ends_with(ending));
-    let Some(((_, text), (_, media_type))) = file.zip(media_type) else {
+    let Some((text, (_, media_type))) = text_of(&name).zip(media_type) else {
         let detail = format!("there is no {name:?} here");
         return Err(Problem::new(Code::NoSuchRoute, detail));
     };
@@ -75,21 +88,26 @@ mod tests {
 
     #[test]
     fn all_that_pages_load_is_light() {
-        let all: usize = FILES.iter().map(|(_, text)| text.len()).sum();
+        let files: usize = FILES.iter().map(|(_, text)| text.len()).sum();
+        let words = Language::all().map(|language| language.script().len());
+        let all = files + words.max().unwrap_or_default();
         assert!(all < 70_000, "{all}");
     }
 
     #[test]
     fn every_file_is_embedded() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
-        for folder in ["", "words"] {
-            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
-                let path = entry.unwrap().path();
-                let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
-                let loaded = TYPES.iter().any(|(ending, _)| name.ends_with(ending));
-                let embedded = FILES.iter().any(|(known, _)| *known == name);
-                assert_eq!(loaded, embedded, "{name}");
-            }
+        for entry in std::fs::read_dir(&root).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
+            let loaded = TYPES.iter().any(|(ending, _)| name.ends_with(ending));
+            assert_eq!(loaded, text_of(name).is_some(), "{name}");
+        }
+        let words = root.join("words");
+        for entry in std::fs::read_dir(words).unwrap() {
+            let path = entry.unwrap().path();
+            let tag = path.file_stem().unwrap().to_str().unwrap();
+            assert!(text_of(&format!("words/{tag}.js")).is_some(), "{path:?}");
         }
     }
 }

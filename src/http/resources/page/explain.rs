@@ -1,26 +1,16 @@
 //! `GET /problems` and `/problems/CODE`: what the codes of errors mean, for people and programs.
 
-use std::sync::LazyLock;
-
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::{Value, json};
 
-use super::{Language, PageReader, answer};
+use super::{PageReader, answer};
 use crate::http::AppState;
 use crate::http::resources::document;
 use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem, type_of};
-
-/// What each code means, by its name. No page loads it: it is as long as all other words.
-static ENGLISH: LazyLock<Value> = LazyLock::new(|| read(static_file!("problems/en.json")));
-static CHINESE: LazyLock<Value> = LazyLock::new(|| read(static_file!("problems/zh.json")));
-
-fn read(json: &str) -> Value {
-    serde_json::from_str(json).expect("it is JSON, as its test says")
-}
 
 /// All codes.
 pub async fn problems(
@@ -65,7 +55,7 @@ fn explained(
         document::json(values, "no-cache")
     };
     let fields = response.headers_mut();
-    let language = HeaderValue::from_static(reader.language.code());
+    let language = HeaderValue::from_static(reader.language.tag());
     fields.insert(header::CONTENT_LANGUAGE, language);
     // The next version may have others.
     let cache = HeaderValue::from_static("no-cache");
@@ -78,17 +68,13 @@ fn explained(
 impl PageReader<'_> {
     /// A code in the reader's language.
     fn explained(&self, code: Code) -> Value {
-        let meanings = match self.language {
-            Language::English => &ENGLISH,
-            Language::Chinese => &CHINESE,
-        };
         let words = &self.language.words()["problems"][code.name()];
         json!({
             "type": type_of(self.base, code),
             "code": code.name(),
             "title": words["title"],
             "advice": words["advice"],
-            "means": meanings[code.name()],
+            "means": self.language.means(code.name()),
             "statuses": code.statuses(),
             "settings": code.settings(),
             "members": code.members(),
@@ -98,10 +84,8 @@ impl PageReader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Language;
     use super::*;
-
-    /// Codes of the page itself: no server answers.
-    const OF_THE_PAGE: [&str; 3] = ["away", "lost", "unreadable"];
 
     /// `docs/problems.md`.
     fn documented() -> String {
@@ -132,7 +116,7 @@ mod tests {
             );
         }
         for code in Code::ALL {
-            let means = ENGLISH[code.name()].as_str().unwrap();
+            let means = Language::fallback().means(code.name()).as_str().unwrap();
             text += &format!("\n## {}\n\n{}. {means}\n", code.name(), code.title());
         }
         text
@@ -149,19 +133,6 @@ mod tests {
             found == documented(),
             "docs/problems.md is not what the table says; WHARF_WRITE_DOCS=1 writes it"
         );
-    }
-
-    #[test]
-    fn every_code_has_words_in_every_language() {
-        let names: Vec<&str> = Code::ALL.iter().map(|code| code.name()).collect();
-        for (language, meanings) in [(Language::English, &ENGLISH), (Language::Chinese, &CHINESE)] {
-            let known = |value: &Value| -> Vec<String> {
-                value.as_object().unwrap().keys().cloned().collect()
-            };
-            assert_eq!(known(meanings), names);
-            let words = known(&language.words()["problems"]);
-            assert_eq!(words, [&names[..], &OF_THE_PAGE].concat());
-        }
     }
 
     #[test]

@@ -56,7 +56,14 @@ impl<'a> PageReader<'a> {
 impl PageReader<'_> {
     /// The page `name` with its own `values`, and those that every page has.
     fn page(&self, name: &str, mut values: Value) -> String {
+        let about = |language: Language| {
+            let words::About { name, direction } = language.about();
+            json!({ "tag": language.tag(), "name": name, "direction": direction })
+        };
         values["t"] = self.language.words().clone();
+        values["language"] = about(self.language);
+        values["languages"] = Language::all().map(about).collect();
+        values["home"] = json!(self.language.say("home", &[("brand", "wharf")]));
         values["base"] = json!(self.base);
         values["static"] = json!(format!("{}/static/{}", self.base, assets::version()));
         template::render(name, values)
@@ -192,7 +199,7 @@ fn form_page(reader: &PageReader, view: &FormView) -> String {
         json!({ "value": count, "text": text })
     });
     let limit = |key: &str, size: Option<u64>| {
-        size.map(|size| language.say(key, &[("size", &words::size(size))]))
+        size.map(|size| language.say(key, &[("size", &language.size(size))]))
     };
     let limits = [
         limit("limit_file", options.max_file_size),
@@ -254,7 +261,7 @@ pub fn answer(page: String, reader: &PageReader, query: Option<&str>) -> Respons
     secure(fields);
     if let Some(language) = query.and_then(Language::chosen)
         && let Ok(cookie) =
-            HeaderValue::from_str(&cookies::language_cookie(reader.base, language.code()))
+            HeaderValue::from_str(&cookies::language_cookie(reader.base, language.tag()))
     {
         fields.append(header::SET_COOKIE, cookie);
     }
@@ -285,10 +292,11 @@ mod tests {
 
     #[test]
     fn an_error_is_said_in_the_readers_language_and_escaped() {
-        for (language, title) in [
-            (Language::English, "There is nothing here"),
-            (Language::Chinese, "这里什么也没有"),
+        for (tag, title) in [
+            ("en", "There is nothing here"),
+            ("zh-Hans", "这里什么也没有"),
         ] {
+            let language = Language::of_tag(tag).unwrap();
             let reader = PageReader {
                 language,
                 base: "/x",

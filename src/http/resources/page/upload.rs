@@ -77,7 +77,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
             let name = file.name.as_str();
             json!({
                 "name": name,
-                "size": words::size(file.size),
+                "size": language.size(file.size),
                 "bytes": file.size,
                 "type": file.served_type(),
                 "sha256": file.sha256,
@@ -118,7 +118,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         "text_cut": text_cut,
         // All files can be had at once.
         "whole": manifest.allows(Portion::Form),
-        "size": words::size(manifest.size()),
+        "size": language.size(manifest.size()),
         "created_at": manifest.created_at.to_string(),
         "created": words::minute(manifest.created_at),
         "expires_at": manifest.expires_at.map(|time| time.to_string()),

@@ -1,65 +1,105 @@
-//! The words of the pages, in each language. The words lie in `static/words/`, as modules that the
-//! scripts of the pages import and whose one value is JSON.
+//! The words of the pages. Each file of `static/words` is a language, and its name is the tag of
+//! the language (RFC 5646); `docs/translating.md` says how one is made.
 
-use std::sync::LazyLock;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::{HeaderMap, header};
+use icu_locale_core::Locale;
+use icu_plurals::{PluralCategory, PluralRules};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::http::rules::cookies;
 use crate::model::Timestamp;
 
-/// A language the pages are written in.
+/// The tag of each language and the text of its file, as `build.rs` found them.
+const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/languages.rs"));
+/// The language of readers who prefer none of these, and of the documents.
+const FALLBACK: &str = "en";
+/// What errors mean, for programmers: no script says it, and it is as long as many other words.
+const MEANS: &str = "problem_means";
+
+/// Characters that keep a value in its own direction of writing (UAX 9: FSI and PDI).
+const ISOLATE: [char; 2] = ['\u{2068}', '\u{2069}'];
+
+/// A language the pages are written in: its place in the list of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// English.
-    English,
-    /// Simplified Chinese.
-    Chinese,
+pub struct Language(usize);
+
+/// What a language says of itself.
+#[derive(Debug, Deserialize)]
+pub struct About {
+    /// Its name in itself.
+    pub name: String,
+    /// The direction it is written in, `ltr` or `rtl`.
+    pub direction: String,
 }
 
-static ENGLISH: LazyLock<Value> = LazyLock::new(|| read(static_file!("words/en.js")));
-static CHINESE: LazyLock<Value> = LazyLock::new(|| read(static_file!("words/zh.js")));
-
-/// The one value of a module of words.
-fn read(module: &str) -> Value {
-    let json = module.strip_prefix("export default ").unwrap_or_default();
-    serde_json::from_str(json).expect("the words are JSON, as their test says")
+/// A file of words that was read. Only those are that somebody wanted.
+struct Words {
+    /// All but what errors mean.
+    pages: Value,
+    means: Value,
+    /// The words of the pages as a module for the scripts.
+    script: String,
 }
+
+static WORDS: [OnceLock<Words>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
+static ABOUT: [OnceLock<About>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
 
 impl Language {
+    /// Every language, in the order of the tags.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..FILES.len()).map(Language)
+    }
+
     /// The language of a reader: that of the `query`, else that chosen before, else that which the
     /// browser prefers (`Accept-Language`, RFC 9110 section 12.5.4); else English.
     pub fn of(query: Option<&str>, headers: &HeaderMap) -> Self {
         query
             .and_then(Self::chosen)
-            .or_else(|| cookies::language(headers).and_then(Self::of_code))
+            .or_else(|| cookies::language(headers).and_then(Self::lookup))
             .or_else(|| Self::accepted(headers))
-            .unwrap_or(Language::English)
+            .unwrap_or_else(Self::fallback)
     }
 
-    /// The language that a query chooses: `?lang=zh`.
+    /// The language of readers who prefer none of the others.
+    pub fn fallback() -> Self {
+        Self::of_tag(FALLBACK).expect("it is one of the files, as their test says")
+    }
+
+    /// The language that a query chooses: `?lang=de`.
     pub fn chosen(query: &str) -> Option<Self> {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         let chosen = pairs.find(|(key, _)| *key == "lang");
-        chosen.and_then(|(_, code)| Self::of_code(code))
+        chosen.and_then(|(_, range)| Self::lookup(range))
     }
 
-    /// The language of a code: a primary tag alone.
-    pub fn of_code(code: &str) -> Option<Self> {
-        match code {
-            "en" => Some(Language::English),
-            "zh" => Some(Language::Chinese),
-            _ => None,
-        }
+    /// The language whose tag this is.
+    pub fn of_tag(tag: &str) -> Option<Self> {
+        Self::all().find(|language| language.tag().eq_ignore_ascii_case(tag))
     }
 
-    /// Its code, which is the name of its file of words.
-    pub fn code(self) -> &'static str {
-        match self {
-            Language::English => "en",
-            Language::Chinese => "zh",
+    /// The language that fits a range best (RFC 4647 section 3.4): `de-AT` is served with `de`. A
+    /// language that is more exact than the range fits it as well: `zh` is served with `zh-Hans`.
+    fn lookup(range: &str) -> Option<Self> {
+        let mut range = range;
+        loop {
+            let more_exact = |language: &Self| {
+                let (start, rest) = language.tag().split_at_checked(range.len())?;
+                let fits = start.eq_ignore_ascii_case(range) && rest.starts_with('-');
+                fits.then_some(())
+            };
+            let found = Self::of_tag(range);
+            let found = found.or_else(|| Self::all().find(|it| more_exact(it).is_some()));
+            if found.is_some() {
+                return found;
+            }
+            range = range.rsplit_once('-')?.0;
         }
     }
 
@@ -68,9 +108,8 @@ impl Language {
         let fields = headers.get_all(header::ACCEPT_LANGUAGE).iter();
         let ranges = fields.filter_map(|value| value.to_str().ok());
         for range in ranges.flat_map(|value| value.split(',')) {
-            let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let primary = tag.trim().split('-').next().unwrap_or_default();
-            let Some(language) = Self::of_code(&primary.to_ascii_lowercase()) else {
+            let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let Some(language) = Self::lookup(range.trim()) else {
                 continue;
             };
             let weight = parameters.trim().strip_prefix("q=");
@@ -83,25 +122,76 @@ impl Language {
         best.map(|(language, _)| language)
     }
 
-    /// All words.
+    /// Its tag, which is the name of its file.
+    pub fn tag(self) -> &'static str {
+        FILES[self.0].0
+    }
+
+    /// The text of its file.
+    pub fn source(self) -> &'static str {
+        FILES[self.0].1
+    }
+
+    /// What it says of itself, read without the rest of its file.
+    pub fn about(self) -> &'static About {
+        let read = || serde_json::from_str(self.source());
+        ABOUT[self.0].get_or_init(|| read().expect("it is JSON, as its test says"))
+    }
+
+    fn read(self) -> &'static Words {
+        WORDS[self.0].get_or_init(|| {
+            let file = serde_json::from_str(self.source());
+            let mut pages: Value = file.expect("it is JSON, as its test says");
+            let means = pages[MEANS].take();
+            if let Some(words) = pages.as_object_mut() {
+                words.shift_remove(MEANS);
+            }
+            let script = format!("export default {pages}\n");
+            Words {
+                pages,
+                means,
+                script,
+            }
+        })
+    }
+
+    /// All words of the pages.
     pub fn words(self) -> &'static Value {
-        match self {
-            Language::English => &ENGLISH,
-            Language::Chinese => &CHINESE,
-        }
+        &self.read().pages
+    }
+
+    /// The words as the module that the scripts of the pages import.
+    pub fn script(self) -> &'static str {
+        &self.read().script
+    }
+
+    /// What the error with this code means, for programmers.
+    pub fn means(self, code: &str) -> &'static Value {
+        &self.read().means[code]
     }
 
     /// The text of `key` with its places filled in.
     pub fn say(self, key: &str, values: &[(&str, &str)]) -> String {
-        let text = self.words()[key].as_str().unwrap_or(key);
-        fill(text, values)
+        self.fill(self.words()[key].as_str().unwrap_or(key), values)
     }
 
-    /// So many of what `key` names.
+    /// So many of what `key` names, in the form that the language has for the number.
     pub fn count(self, key: &str, n: u64) -> String {
         let forms = &self.words()[key];
-        let form = forms[usize::from(n != 1)].as_str().unwrap_or(key);
-        fill(form, &[("n", &n.to_string())])
+        let form = forms[self.plural(n)].as_str();
+        let form = form.or_else(|| forms["other"].as_str()).unwrap_or(key);
+        self.fill(form, &[("n", &n.to_string())])
+    }
+
+    /// The form of a number (CLDR, Language Plural Rules).
+    fn plural(self, n: u64) -> &'static str {
+        let rules = self.plurals();
+        rules.map_or("other", |rules| name_of(rules.category_for(n)))
+    }
+
+    fn plurals(self) -> Option<PluralRules> {
+        let locale: Locale = self.tag().parse().ok()?;
+        PluralRules::try_new_cardinal((&locale).into()).ok()
     }
 
     /// A span of time in the largest unit that divides it.
@@ -115,37 +205,74 @@ impl Language {
         }
         self.count("seconds", seconds)
     }
-}
 
-fn fill(text: &str, values: &[(&str, &str)]) -> String {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    // One pass: what a value holds is never taken for a place to fill in.
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let (key, after) = after.split_once('}').unwrap_or((after, ""));
-        let value = values.iter().find(|(known, _)| *known == key);
-        filled.push_str(value.map_or("", |(_, value)| value));
-        rest = after;
-    }
-    filled.push_str(rest);
-    filled
-}
-
-/// A size for people: three digits, in powers of 1024.
-pub fn size(bytes: u64) -> String {
-    let (mut value, mut unit) = (bytes as f64, "B");
-    for larger in ["KiB", "MiB", "GiB", "TiB"] {
-        // Rounded, 1023.95 would be 1024.
-        if value < 999.5 {
-            break;
+    /// A size for people: three digits, in powers of 1024.
+    pub fn size(self, bytes: u64) -> String {
+        let word = |key: &str| self.words()[key].as_str().unwrap_or_default();
+        let mut units = word("units").split(' ');
+        let (mut value, mut unit) = (bytes as f64, units.next().unwrap_or_default());
+        let mut digits = 0;
+        for larger in units {
+            // Rounded, 1023.95 would be 1024.
+            if value < 999.5 {
+                break;
+            }
+            value /= 1024.0;
+            unit = larger;
+            digits = usize::from(value < 99.95);
         }
-        value /= 1024.0;
-        unit = larger;
+        let number = format!("{value:.digits$}");
+        let number = number.trim_end_matches(".0").replace('.', word("decimal"));
+        format!("{number} {unit}")
     }
-    let digits = usize::from(unit != "B" && value < 99.95);
-    let number = format!("{value:.digits$}");
-    format!("{} {unit}", number.trim_end_matches(".0"))
+
+    fn fill(self, text: &str, values: &[(&str, &str)]) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        // One pass: what a value holds is never taken for a place to fill in.
+        while let Some((before, after)) = rest.split_once('{') {
+            filled.push_str(before);
+            let (key, after) = after.split_once('}').unwrap_or((after, ""));
+            let value = values.iter().find(|(known, _)| *known == key);
+            self.add(&mut filled, value.map_or("", |(_, value)| value));
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
+
+    /// Adds a value, such as the name of a file, which may be written in the other direction than
+    /// the text around it.
+    fn add(self, text: &mut String, value: &str) {
+        let other = match self.about().direction.as_str() {
+            "rtl" => value.contains(|c: char| c.is_ascii_alphabetic()),
+            _ => value.contains(is_right_to_left),
+        };
+        if other {
+            text.push(ISOLATE[0]);
+        }
+        text.push_str(value);
+        if other {
+            text.push(ISOLATE[1]);
+        }
+    }
+}
+
+/// Whether a character is in a block of Hebrew, Arabic or another script from right to left.
+fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// A form of numbers, as CLDR and `Intl.PluralRules` call it.
+fn name_of(category: PluralCategory) -> &'static str {
+    match category {
+        PluralCategory::Zero => "zero",
+        PluralCategory::One => "one",
+        PluralCategory::Two => "two",
+        PluralCategory::Few => "few",
+        PluralCategory::Many => "many",
+        PluralCategory::Other => "other",
+    }
 }
 
 /// A time to the minute, in UTC: the scripts write it in the reader's own zone.
@@ -154,81 +281,5 @@ pub fn minute(time: Timestamp) -> String {
     match (text.get(..10), text.get(11..16)) {
         (Some(date), Some(clock)) => format!("{date} {clock} UTC"),
         _ => text,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn keys(value: &Value, path: &str, found: &mut Vec<String>) {
-        match value {
-            Value::Object(map) => {
-                for (key, value) in map {
-                    keys(value, &format!("{path}.{key}"), found);
-                }
-            }
-            Value::Array(forms) => found.push(format!("{path} {}", forms.len())),
-            Value::String(text) => {
-                let mut places: Vec<&str> = text
-                    .split('{')
-                    .skip(1)
-                    .filter_map(|rest| rest.split('}').next())
-                    .collect();
-                places.sort_unstable();
-                found.push(format!("{path} {places:?}"));
-            }
-            other => panic!("{path}: {other}"),
-        }
-    }
-
-    #[test]
-    fn both_languages_say_the_same_things() {
-        let (mut english, mut chinese) = (Vec::new(), Vec::new());
-        keys(Language::English.words(), "", &mut english);
-        keys(Language::Chinese.words(), "", &mut chinese);
-        assert!(english.len() > 100);
-        assert_eq!(english, chinese);
-    }
-
-    #[test]
-    fn the_reader_is_understood() {
-        for (query, cookie, accept, language) in [
-            ("", "", "zh-CN,zh;q=0.9,en;q=0.8", Language::Chinese),
-            ("", "", "en-GB,en;q=0.9,zh;q=0.8", Language::English),
-            ("", "", "fr, zh;q=0.5", Language::Chinese),
-            ("", "", "zh;q=0, en;q=0.1", Language::English),
-            ("", "", "fr", Language::English),
-            ("", "wharf-language=zh", "en", Language::Chinese),
-            ("a=b&lang=en", "wharf-language=zh", "zh", Language::English),
-            ("lang=xx", "", "zh", Language::Chinese),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::COOKIE, cookie.parse().unwrap());
-            headers.insert(header::ACCEPT_LANGUAGE, accept.parse().unwrap());
-            let found = Language::of(Some(query), &headers);
-            assert_eq!(found, language, "{query} {cookie} {accept}");
-        }
-    }
-
-    #[test]
-    fn sizes_and_spans_for_people() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1 KiB"),
-            (1536, "1.5 KiB"),
-            (1 << 20, "1 MiB"),
-            (123_456_789, "118 MiB"),
-            (u64::MAX, "16777216 TiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
-        let span = |seconds| Language::English.span(Duration::from_secs(seconds));
-        assert_eq!(
-            [span(1), span(90), span(3600), span(7 * 86_400)],
-            ["1 second", "90 seconds", "1 hour", "7 days"]
-        );
-        assert_eq!(Language::Chinese.span(Duration::from_secs(60)), "1 分钟");
     }
 }

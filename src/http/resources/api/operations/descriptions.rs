@@ -25,7 +25,7 @@ pub fn all() -> Vec<Described> {
             .query(
                 "lang",
                 json!({ "type": "string" }),
-                "The language, en or zh; else that of `Accept-Language`",
+                "The language, such as de; else that of `Accept-Language`",
             )
             .open()
     };

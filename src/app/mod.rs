@@ -299,6 +299,11 @@ pub fn listening(listeners: &[Listener]) -> io::Result<Listening> {
     for listener in listeners {
         match listener {
             Listener::Tcp(listener) => listening.tcp.push(listener.local_addr()?),
+            Listener::Tls(listener, _) => {
+                let address = listener.local_addr()?;
+                listening.tcp.push(address);
+                listening.secure_port.get_or_insert(address.port());
+            }
             Listener::Unix(..) => listening.unix = true,
         }
     }

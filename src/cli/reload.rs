@@ -7,10 +7,12 @@ use super::settings::{Sources, check_values, load};
 use super::stderr::reason;
 use crate::config::{Loaded, SETTINGS, SettingOrigin};
 use crate::http::rules::access::Access;
+use crate::http::tls::{ReadCertificates, Tls};
 use crate::log;
+use crate::model::Clock;
 
 /// The settings that can change while the server runs.
-const CHANGEABLE: [&str; 3] = ["access", "access_file", "log"];
+const CHANGEABLE: [&str; 5] = ["access", "access_file", "log", "tls_cert", "tls_key"];
 
 /// Knows where the settings are, and what they were.
 pub struct Reloader {
@@ -24,6 +26,16 @@ pub struct Running {
     pub filter: log::Filter,
     /// Who reaches it, which secrets cannot change.
     pub exposure: Exposure,
+    /// The certificates, where TLS ends here.
+    pub tls: Option<Tls>,
+}
+
+/// Settings that were read anew, and are not yet in force.
+struct ReadAnew {
+    loaded: Loaded,
+    access: Access,
+    filter: tracing_subscriber::EnvFilter,
+    certificates: Option<ReadCertificates>,
 }
 
 impl Reloader {
@@ -54,8 +66,14 @@ impl Reloader {
     }
 
     fn reload(&mut self, running: &Running) {
-        match self.read(&running.exposure) {
-            Ok((loaded, access, filter)) => {
+        match self.read(running) {
+            Ok(anew) => {
+                let ReadAnew {
+                    loaded,
+                    access,
+                    filter,
+                    certificates,
+                } = anew;
                 self.report(&loaded);
                 let before = running.exposure.warnings(running.access.named());
                 running.access.replace(&access);
@@ -64,6 +82,13 @@ impl Reloader {
                 now.iter().for_each(|warning| tracing::warn!("{warning}"));
                 if loaded.get("log").texts != self.loaded.get("log").texts {
                     running.filter.set(filter);
+                }
+                if let (Some(tls), Some(certificates)) = (&running.tls, certificates) {
+                    certificates
+                        .warnings(Clock::system().now())
+                        .iter()
+                        .for_each(|warning| tracing::warn!("{warning}"));
+                    tls.replace(certificates);
                 }
                 self.loaded = loaded;
             }
@@ -75,15 +100,22 @@ impl Reloader {
     }
 
     /// All of it, before any of it changes anything.
-    fn read(
-        &self,
-        exposure: &Exposure,
-    ) -> anyhow::Result<(Loaded, Access, tracing_subscriber::EnvFilter)> {
+    fn read(&self, running: &Running) -> anyhow::Result<ReadAnew> {
         let loaded = load(&self.sources)?;
         let config = check_values(&loaded)?;
+        let exposure = &running.exposure;
         exposure.decided(config.app.http.access.named())?;
-        let filter = log::Filter::read(&config.log)?;
-        Ok((loaded, config.app.http.access, filter))
+        let files = config.certificates;
+        let certificates = match running.tls.is_some() && !files.is_empty() {
+            true => Some(ReadCertificates::read(files, Clock::system().now())?),
+            false => None,
+        };
+        Ok(ReadAnew {
+            filter: log::Filter::read(&config.log)?,
+            access: config.app.http.access,
+            certificates,
+            loaded,
+        })
     }
 
     fn report(&self, loaded: &Loaded) {

@@ -10,9 +10,11 @@ use anyhow::Context as _;
 
 use super::exposure::Exposure;
 use super::reload::{Reloader, Running, on_hangup};
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, Endpoint, ListenAddress};
 use crate::http::rules::locality::Listening;
 use crate::http::server::{Listener, listen_everywhere, listen_passed, listen_tcp, listen_unix};
+use crate::http::tls::{ReadCertificates, Tls, follow_files};
+use crate::model::Clock;
 use crate::shutdown::{Hangup, Shutdown, survive_file_limit};
 use crate::{app, log};
 
@@ -35,7 +37,7 @@ pub fn run(config: Config, warnings: &[String], reloader: Reloader) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config, reloader: Reloader, filter: log::Filter) -> anyhow::Result<()> {
+async fn serve(mut config: Config, reloader: Reloader, filter: log::Filter) -> anyhow::Result<()> {
     survive_file_limit();
     let hangup = Hangup::here();
     let shutdown = Shutdown::on_signals(hangup)?;
@@ -43,6 +45,8 @@ async fn serve(config: Config, reloader: Reloader, filter: log::Filter) -> anyho
         Hangup::Reload => Some(on_hangup()?),
         _ => None,
     };
+    let tls = tls(&config)?;
+    config.app.http.tls = tls.clone();
     let http = config.app.http.clone();
     let access = http.access.clone();
     let lifetime = reloader.lifetime_is_given();
@@ -54,9 +58,9 @@ async fn serve(config: Config, reloader: Reloader, filter: log::Filter) -> anyho
     exposure(&reached(&config.listen).await?)?;
     let place = config.app.place();
     let app = app::build(config.app).await?;
-    let listeners = listen_all(&config.listen).await?;
+    let listeners = listen_all(&config.listen, tls.as_ref()).await?;
     let exposure = exposure(&app::listening(&listeners)?)?;
-    let admin = listen_all(&config.admin_listen).await?;
+    let admin = listen_all(&config.admin_listen, tls.as_ref()).await?;
     announce(&listeners, "")?;
     announce(&admin, " for operators, without a secret")?;
     for warning in exposure.warnings(access.named()) {
@@ -69,11 +73,15 @@ async fn serve(config: Config, reloader: Reloader, filter: log::Filter) -> anyho
         names,
         "ready"
     );
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(follow_files(tls, Clock::system(), shutdown.stop.clone()));
+    }
     if let Some(hangups) = hangups {
         let running = Running {
             access,
             filter,
             exposure,
+            tls,
         };
         tokio::spawn(reloader.run(hangups, running));
     }
@@ -82,11 +90,24 @@ async fn serve(config: Config, reloader: Reloader, filter: log::Filter) -> anyho
     Ok(())
 }
 
+/// The certificates, where there are some.
+fn tls(config: &Config) -> anyhow::Result<Option<Tls>> {
+    if config.certificates.is_empty() {
+        return Ok(None);
+    }
+    let now = Clock::system().now();
+    let read = ReadCertificates::read(config.certificates.clone(), now)?;
+    for warning in read.warnings(now) {
+        tracing::warn!("{warning}");
+    }
+    Ok(Some(Tls::new(read)))
+}
+
 /// What the addresses stand for, as far as that is known before they are listened on.
-async fn reached(addresses: &[ListenAddress]) -> anyhow::Result<Listening> {
+async fn reached(endpoints: &[Endpoint]) -> anyhow::Result<Listening> {
     let mut listening = Listening::default();
-    for address in addresses {
-        match address {
+    for endpoint in endpoints {
+        match &endpoint.address {
             ListenAddress::Unix(_) => listening.unix = true,
             ListenAddress::Everywhere(port) => {
                 listening.tcp.push((Ipv6Addr::UNSPECIFIED, *port).into());
@@ -103,10 +124,15 @@ async fn reached(addresses: &[ListenAddress]) -> anyhow::Result<Listening> {
     Ok(listening)
 }
 
-async fn listen_all(addresses: &[ListenAddress]) -> anyhow::Result<Vec<Listener>> {
+async fn listen_all(endpoints: &[Endpoint], tls: Option<&Tls>) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    for address in addresses {
-        listeners.extend(listen(address).await?);
+    for endpoint in endpoints {
+        let tls = tls.filter(|_| endpoint.tls);
+        let opened = listen(&endpoint.address).await?.into_iter();
+        listeners.extend(opened.map(|listener| match tls {
+            Some(tls) => listener.secured(tls),
+            None => listener,
+        }));
     }
     Ok(listeners)
 }
@@ -146,6 +172,9 @@ fn announce(listeners: &[Listener], to: &str) -> io::Result<()> {
             }
             Listener::Tcp(listener) => {
                 tracing::info!("listening on http://{}{to}", listener.local_addr()?);
+            }
+            Listener::Tls(listener, _) => {
+                tracing::info!("listening on https://{}{to}", listener.local_addr()?);
             }
         }
     }

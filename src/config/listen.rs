@@ -2,7 +2,57 @@
 
 use std::path::PathBuf;
 
-/// Something to listen on.
+/// Something to listen on, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where.
+    pub address: ListenAddress,
+    /// Whether TCP has TLS there.
+    pub tls: bool,
+}
+
+impl Endpoint {
+    /// Reads what [`ListenAddress::parse`] does, and before an address of TCP `https://` and
+    /// `http://`: with and without TLS. `usual` is what an address without them means.
+    ///
+    /// # Errors
+    /// It is none of these; the error names it.
+    pub fn parse(text: &str, bind: &str, usual: Option<Usual>) -> Result<Self, String> {
+        let (bare, said) = without_scheme(text);
+        let address = ListenAddress::parse(bare, bind)?;
+        if said.is_some() && matches!(address, ListenAddress::Unix(_)) {
+            return Err(format!("{text:?}: a unix socket has no scheme before it"));
+        }
+        if said == Some(true) && usual.is_none() {
+            return Err(format!(
+                "{text:?} needs a certificate, and tls_cert is not set"
+            ));
+        }
+        let tls = said.unwrap_or(usual == Some(Usual::Tls));
+        Ok(Endpoint { address, tls })
+    }
+}
+
+/// What an address without a scheme means to a server that has certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usual {
+    /// TLS.
+    Tls,
+    /// No TLS.
+    Plain,
+}
+
+/// An address without its scheme, and whether that says TLS.
+pub(super) fn without_scheme(text: &str) -> (&str, Option<bool>) {
+    for (scheme, tls) in [("https://", true), ("http://", false)] {
+        if let Some(rest) = text.strip_prefix(scheme) {
+            return (rest.strip_suffix('/').unwrap_or(rest), Some(tls));
+        }
+    }
+    (text, None)
+}
+
+/// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// Host and port.
@@ -120,6 +170,21 @@ mod tests {
         ] {
             assert_eq!(ListenAddress::parse(text, bind), Ok(address), "{text}");
         }
+    }
+
+    #[test]
+    fn a_scheme_says_whether_there_is_tls() {
+        let read = |text: &str, usual| Endpoint::parse(text, "127.0.0.1", usual);
+        let tls = |text: &str, usual| read(text, usual).unwrap().tls;
+        let (with, without) = (Some(Usual::Tls), Some(Usual::Plain));
+        assert!(tls("8443", with) && tls("https://8443", with) && tls("https://a:1/", without));
+        assert!(!tls("http://:80", with) && !tls("8080", without) && !tls("8080", None));
+        let everywhere = ListenAddress::Everywhere(8443);
+        assert_eq!(read("https://:8443/", with).unwrap().address, everywhere);
+        let said = read("https://:8443", None).unwrap_err();
+        assert!(said.contains("tls_cert is not set"), "{said}");
+        let said = read("https://unix:/x", with).unwrap_err();
+        assert!(said.contains("a unix socket"), "{said}");
     }
 
     #[test]

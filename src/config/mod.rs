@@ -11,7 +11,7 @@ mod typed;
 
 pub use access::AccessRule;
 pub use aws::Profiles;
-pub use listen::ListenAddress;
+pub use listen::{Endpoint, ListenAddress};
 pub use load::{
     ConfigError, GivenSettings, Loaded, ReadFile, SettingOrigin, SettingValue, unknown_variables,
 };

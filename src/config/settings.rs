@@ -142,6 +142,7 @@ pub fn find(key: &str) -> Option<&'static Setting> {
 pub const ACCESS: &str = "Access";
 
 const NETWORK: &str = "Network";
+const TLS: &str = "TLS";
 /// The heading of the settings that say where uploads are.
 pub const STORAGE: &str = "Storage";
 /// The heading of the settings that instances with one store have in common.
@@ -176,14 +177,18 @@ const fn row(
 pub static SETTINGS: &[Setting] = &[
     row(NETWORK, "port", "8080", "PORT", "Listen on this port; 0 takes one that is free").short('p').number(),
     row(NETWORK, "bind", "127.0.0.1", "HOST", "Listen on this address; * is every address of the machine").short('b'),
-    row(NETWORK, "listen", "", "ADDRESS", "Listen here, not on bind and port: PORT (on the address bind), :PORT (on every address), HOST:PORT, unix:/PATH or fd:NUMBER (a listening socket that was passed, as systemd does); may be repeated").list(),
-    row(NETWORK, "admin_listen", "", "ADDRESS", "Answer operators here, without a secret: /status, /metrics, /healthz and /readyz; may be repeated").list(),
+    row(NETWORK, "listen", "", "ADDRESS", "Listen here, not on bind and port: PORT (on the address bind), :PORT (on every address), HOST:PORT, unix:/PATH or fd:NUMBER (a listening socket that was passed, as systemd does); https:// or http:// before it says whether it has TLS; may be repeated").list(),
+    row(NETWORK, "admin_listen", "", "ADDRESS", "Answer operators here, without a secret: /status, /metrics, /healthz and /readyz; with TLS where https:// is before it; may be repeated").list(),
     row(NETWORK, "public_url", "none", "URL", "The address clients reach the server at; absolute URLs are built from it and base_path"),
     row(NETWORK, "base_path", "/", "PATH", "The path in front of every route"),
     row(NETWORK, "trusted_proxies", "", "CIDR", "Believe the Forwarded and X-Forwarded-* headers of these peers; may be repeated").list(),
     row(NETWORK, "hosts", "", "HOST", "Serve requests for this host, for all below a name (*.NAME), and for this machine's own names; may be repeated. Without it any host is served, but for foreign names with the server's own port where it listens for its machine alone").list(),
     row(NETWORK, "cors_origin", "", "ORIGIN", "Let pages of this origin (https://*.NAME for all below a name) use the server from a browser; may be repeated").list(),
     row(NETWORK, "embed", "false", "BOOL", "Let pages of the origins in cors_origin show files of this server: pictures, audio and video").switch(),
+    row(TLS, "tls_cert", "", "FILE", "Speak HTTPS with the certificate in this file (PEM; those that lead to a known one behind it) on every address of TCP without http:// before it. It is read again when it changes. May be repeated: a client gets the one for the name it asks for, else the first").list(),
+    row(TLS, "tls_key", "", "FILE", "The key of the certificate (PEM, without a password), in the order of tls_cert; without it the files of tls_cert hold the keys too").list(),
+    row(TLS, "tls_redirect", "false", "BOOL", "Send clients that come without TLS, on addresses with http:// before them, to https: to public_url, or else to the first address that has TLS; not those of trusted proxies and unix sockets").switch(),
+    row(TLS, "hsts", "none", "TIME", "Tell browsers to ask for nothing but https for this time (Strict-Transport-Security), 365d for example").number(),
     row(STORAGE, "store", "disk", "WHERE", "Store uploads on disk, in the folder dir, or in an S3 bucket: s3://BUCKET/PREFIX, with the AWS_* variables and files for credentials and region"),
     row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder; with a bucket, the index of an instance without Redis"),
     row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS").mask(Mask::Password),

@@ -4,6 +4,7 @@ mod bucket;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use http::Uri;
 
 use super::access::AccessRule;
 use super::aws::{self, Profiles};
-use super::listen::{ListenAddress, parse_port};
+use super::listen::{Endpoint, ListenAddress, Usual, parse_port, without_scheme};
 use super::load::{ConfigError, Loaded};
 use super::settings::find;
 use crate::coordination::{Address, Keys};
@@ -20,6 +21,7 @@ use crate::http::rules::access::{Access, Names, Policy, Rule};
 use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
 use crate::http::rules::origin::Trusted;
+use crate::http::tls::CertificateFiles;
 use crate::store::disk::Durability;
 use crate::{app, http as resources, ingest, log};
 
@@ -30,9 +32,11 @@ const SHORTEST_LEASE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The addresses to listen on.
-    pub listen: Vec<ListenAddress>,
+    pub listen: Vec<Endpoint>,
     /// The addresses for operators alone.
-    pub admin_listen: Vec<ListenAddress>,
+    pub admin_listen: Vec<Endpoint>,
+    /// The files of each certificate; none without TLS.
+    pub certificates: Vec<CertificateFiles>,
     /// How log lines look.
     pub log_format: log::Format,
     /// Which log lines there are.
@@ -56,10 +60,13 @@ impl Config {
         let read = SettingReader(loaded);
         let listen = read.listening()?;
         let bind = read.text("bind");
-        let admin_listen = read.list("admin_listen", |text| ListenAddress::parse(text, bind))?;
+        // Probes and collectors on the inside know no certificate.
+        let usual = read.has_tls().then_some(Usual::Plain);
+        let admin_listen = read.list("admin_listen", |text| Endpoint::parse(text, bind, usual))?;
         Ok(Config {
             listen,
             admin_listen,
+            certificates: read.certificates()?,
             log_format: read.choice(
                 "log_format",
                 &[("text", log::Format::Text), ("json", log::Format::Json)],
@@ -96,7 +103,7 @@ struct SettingReader<'a>(&'a Loaded);
 impl SettingReader<'_> {
     /// Where to listen: on `listen`, or on `bind` and `port` where these are given by a source that
     /// counts for more.
-    fn listening(&self) -> Result<Vec<ListenAddress>, ConfigError> {
+    fn listening(&self) -> Result<Vec<Endpoint>, ConfigError> {
         let port = self.parsed("port", |text| {
             parse_port(text).ok_or_else(|| format!("{text:?} is not a port, 0 to 65535"))
         })?;
@@ -107,8 +114,12 @@ impl SettingReader<'_> {
         let is_default = |key| find(key).is_some_and(|setting| self.text(key) == setting.default);
         let rank = listen.origin.rank();
         // It is parsed in any case, so that a fault in it is found.
-        let alone = self.parsed("bind", |bind| ListenAddress::on(bind, port))?;
-        let addresses = self.list("listen", |text| ListenAddress::parse(text, bind))?;
+        let alone = Endpoint {
+            address: self.parsed("bind", |bind| ListenAddress::on(bind, port))?,
+            tls: self.has_tls(),
+        };
+        let usual = self.has_tls().then_some(Usual::Tls);
+        let addresses = self.list("listen", |text| Endpoint::parse(text, bind, usual))?;
         if listen.texts.is_empty() || port_rank.max(bind_rank) > rank {
             return Ok(vec![alone]);
         }
@@ -116,7 +127,8 @@ impl SettingReader<'_> {
             let reason = "listen is given there too, and has the port: leave one of them out";
             return Err(self.0.refuse("port", reason));
         }
-        let alone = listen.texts.iter().all(|text| parse_port(text).is_none());
+        let is_port = |text: &String| parse_port(without_scheme(text).0).is_some();
+        let alone = !listen.texts.iter().any(is_port);
         if bind_rank == rank && alone && !is_default("bind") {
             let reason =
                 "listen is given there too, and none of it is a port alone: leave bind out";
@@ -210,6 +222,10 @@ impl SettingReader<'_> {
             hosts: self.list("hosts", HostPattern::parse)?,
             cors_origins: self.list("cors_origin", Site::parse)?,
             embed: self.switch("embed")?,
+            tls_redirect: self.switch("tls_redirect")?,
+            hsts: self.lifetime("hsts", "none")?,
+            // Read when the server starts.
+            tls: None,
             access: Access::new(rules.collect()),
             policy: Policy {
                 names: self.choice(

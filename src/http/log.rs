@@ -37,7 +37,7 @@ pub struct RequestLog {
 
 impl RequestLog {
     /// Gives a request its id, its origin, and the count of its body.
-    pub fn new(app: &AppState, labels: &RouteLabels, peer: Peer, request: &mut Request) -> Self {
+    pub fn new(app: &AppState, labels: &RouteLabels, peer: &Peer, request: &mut Request) -> Self {
         let start = Instant::now();
         let (uri, headers) = (request.uri(), request.headers());
         let origin = Origin::of(peer, uri, headers, &app.options.trusted_proxies);

@@ -16,6 +16,7 @@ pub mod rules;
 pub mod server;
 mod service;
 mod state;
+pub mod tls;
 
 pub use options::HttpOptions;
 pub use routes::{admin_service, service};

@@ -8,6 +8,7 @@ use super::rules::cors::Site;
 use super::rules::hosts::{HostPattern, HostSettings};
 use super::rules::locality::{Beyond, Listening, beyond};
 use super::rules::origin::Trusted;
+use super::tls::Tls;
 
 /// How the server presents itself.
 #[derive(Debug, Clone)]
@@ -24,6 +25,12 @@ pub struct HttpOptions {
     pub cors_origins: Vec<Site>,
     /// Whether these pages may show files of this server, as pictures for instance.
     pub embed: bool,
+    /// Whether clients without TLS are sent to it.
+    pub tls_redirect: bool,
+    /// How long browsers are told to keep to TLS, if they are.
+    pub hsts: Option<Duration>,
+    /// The certificates in force, where TLS ends here.
+    pub tls: Option<Tls>,
     /// Secrets by scope.
     pub access: Access,
     /// What is open without one.

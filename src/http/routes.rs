@@ -19,6 +19,7 @@ use super::rules::cors::CrossOrigin;
 use super::rules::hosts::{HostSettings, Hosts, is_probe};
 use super::rules::locality::Listening;
 use super::rules::problem::{Code, Problem};
+use super::rules::secure::SecureRules;
 use super::service::Service;
 
 /// The routes, and what stands around them, for a server that listens there.
@@ -39,7 +40,13 @@ pub fn service(state: AppState, listening: &Listening) -> Arc<Service> {
     };
     let sites = CrossOrigin::of(&state.options.cors_origins);
     let labels = labels(&state.options.base_path, probes());
-    Arc::new(Service::new(state, labels, hosts, based, sites))
+    let secure = SecureRules::new(
+        state.options.tls_redirect,
+        state.options.public_url.as_deref(),
+        listening.secure_port,
+        state.options.hsts,
+    );
+    Arc::new(Service::new(state, labels, hosts, based, sites, secure))
 }
 
 /// The routes for operators without a guard, with and without the base path, for the addresses of
@@ -66,7 +73,8 @@ pub fn admin_service(state: AppState, listening: &Listening) -> Arc<Service> {
         .with_state(state.clone());
     let labels = labels(base, operators());
     let sites = CrossOrigin::of(&[]);
-    Arc::new(Service::new(state, labels, hosts, routes, sites))
+    let secure = SecureRules::default();
+    Arc::new(Service::new(state, labels, hosts, routes, sites, secure))
 }
 
 /// A method at an address.

@@ -23,6 +23,7 @@ use crate::http::rules::cross_site::{self, OwnSite};
 use crate::http::rules::hosts::{self, Hosts};
 use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::{Code, Problem};
+use crate::http::rules::secure::{SecureRules, refuse_misdirected};
 use crate::http::server::Stream;
 
 /// The routes, and what stands around them: the log, the fields of every answer, panics, and
@@ -34,6 +35,7 @@ pub struct Service {
     hosts: Hosts,
     routes: Router,
     sites: CrossOrigin,
+    secure: SecureRules,
     /// Done when the log has said that others than this machine are served.
     others: Once,
 }
@@ -46,6 +48,7 @@ impl Service {
         hosts: Hosts,
         routes: Router,
         sites: CrossOrigin,
+        secure: SecureRules,
     ) -> Self {
         Service {
             app,
@@ -53,16 +56,19 @@ impl Service {
             hosts,
             routes,
             sites,
+            secure,
             others: Once::new(),
         }
     }
 
     /// Answers a request that came from `peer`.
     pub async fn answer(&self, peer: Peer, mut request: Request) -> Response<LoggedBody> {
-        let log = RequestLog::new(&self.app, &self.labels, peer, &mut request);
+        let log = RequestLog::new(&self.app, &self.labels, &peer, &mut request);
+        let origin = request.extensions().get::<Origin>();
+        let secure = origin.is_some_and(Origin::is_secure);
         let site = self.sites.origin(request.headers());
         let preflight = site.is_some() && is_preflight(request.method(), request.headers());
-        let answered = AssertUnwindSafe(self.pass(request, preflight))
+        let answered = AssertUnwindSafe(self.pass(&peer, request, preflight))
             .catch_unwind()
             .await;
         let mut response = answered.unwrap_or_else(panicked);
@@ -72,6 +78,7 @@ impl Service {
         if let Some(date) = date(self.app.clock.now()) {
             fields.insert(header::DATE, date);
         }
+        self.secure.mark(secure, fields);
         self.sites.allow(site, fields);
         log.end(&self.app, response)
     }
@@ -87,8 +94,8 @@ impl Service {
     }
 
     /// Answers a request; a `preflight` is that of a browser for a page of a site that is named.
-    async fn pass(&self, mut request: Request, preflight: bool) -> Response {
-        match self.admit(&request) {
+    async fn pass(&self, peer: &Peer, mut request: Request, preflight: bool) -> Response {
+        match self.admit(peer, &request) {
             Err(problem) => return problem.into_response(),
             Ok(false) => {}
             Ok(true) => {
@@ -96,6 +103,11 @@ impl Service {
                     origin.local = true;
                 }
             }
+        }
+        if !self.is_beside(peer, &request)
+            && let Some(place) = self.secure.redirects(&request)
+        {
+            return places::moved(&place, None);
         }
         if preflight {
             return self.sites.preflight();
@@ -117,13 +129,16 @@ impl Service {
     }
 
     /// Refuses what no resource is asked for. Answers whether the request is local.
-    fn admit(&self, request: &Request) -> Result<bool, Problem> {
+    fn admit(&self, peer: &Peer, request: &Request) -> Result<bool, Problem> {
         let local = self.hosts.admit(request)?;
+        let options = &self.app.options;
+        if !self.is_beside(peer, request) {
+            refuse_misdirected(peer, request)?;
+        }
         if !local && self.hosts.are_local() {
             self.tell_of_others(request);
         }
         coding::refuse(request)?;
-        let options = &self.app.options;
         let own = OwnSite {
             base_path: &options.base_path,
             public_url: options.public_url.as_deref(),
@@ -133,9 +148,16 @@ impl Service {
         Ok(local)
     }
 
+    /// Whether the rules of TLS are not for this request: that of a probe, or of a proxy, which has
+    /// one connection for the requests of many names, and has its own rules for its clients.
+    fn is_beside(&self, peer: &Peer, request: &Request) -> bool {
+        let options = &self.app.options;
+        is_probe(&options.base_path, request) || options.trusted_proxies.trusts(peer)
+    }
+
     /// Says once that a server for its own machine has a proxy before it.
     fn tell_of_others(&self, request: &Request) {
-        if hosts::is_probe(&self.app.options.base_path, request.uri().path()) {
+        if is_probe(&self.app.options.base_path, request) {
             return;
         }
         self.others.call_once(|| {
@@ -188,11 +210,16 @@ impl Service {
         if request.version() != Version::HTTP_2 || request.method() != Method::GET {
             return None;
         }
-        match hosts::is_probe(&self.app.options.base_path, request.uri().path()) {
+        match is_probe(&self.app.options.base_path, request) {
             true => None,
             false => Stream::current(),
         }
     }
+}
+
+/// Whether a probe sent it, which does not care for names and TLS.
+fn is_probe(base: &str, request: &Request) -> bool {
+    hosts::is_probe(base, request.uri().path())
 }
 
 fn panicked(panic: Box<dyn Any + Send>) -> Response {

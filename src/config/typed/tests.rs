@@ -15,12 +15,19 @@ fn config(flags: &[(&str, &str)]) -> Result<Config, String> {
         .map_err(|error| error.to_string())
 }
 
+fn plain(address: ListenAddress) -> Endpoint {
+    Endpoint {
+        address,
+        tls: false,
+    }
+}
+
 #[test]
 fn the_defaults_are_those_of_the_contract() {
     let config = config(&[]).unwrap();
     assert_eq!(
         config.listen,
-        [ListenAddress::Tcp("127.0.0.1:8080".to_owned())]
+        [plain(ListenAddress::Tcp("127.0.0.1:8080".to_owned()))]
     );
     assert_eq!(config.app.min_free, 64 << 20);
     assert_eq!(config.app.ingest.max_fields_size, 1 << 20);
@@ -93,11 +100,11 @@ fn values_in_their_other_spellings() {
     assert_eq!(with("base_path", "a/b/").app.http.base_path, "/a/b");
     assert_eq!(
         with("listen", "[::1]:0").listen,
-        [ListenAddress::Tcp("[::1]:0".to_owned())]
+        [plain(ListenAddress::Tcp("[::1]:0".to_owned()))]
     );
     assert_eq!(
         with("listen", "unix:/x").listen,
-        [ListenAddress::Unix("/x".into())]
+        [plain(ListenAddress::Unix("/x".into()))]
     );
     assert_eq!(with("min_free", "none").app.min_free, 0);
     let url = with("public_url", "https://Files.example:8/")
@@ -179,7 +186,7 @@ fn listen_or_port_and_bind_whichever_counts_for_more() {
             .map(|config| config.listen)
             .map_err(|error| error.to_string())
     };
-    let tcp = |text: &str| Ok(vec![ListenAddress::Tcp(text.to_owned())]);
+    let tcp = |text: &str| Ok(vec![plain(ListenAddress::Tcp(text.to_owned()))]);
     assert_eq!(listen(&[("port", "1")], &[], ""), tcp("127.0.0.1:1"));
     assert_eq!(listen(&[], &[], "port = 1\nbind = '::1'"), tcp("[::1]:1"));
     let variables = [("WHARF_BIND", "10.0.0.7")];
@@ -206,5 +213,52 @@ fn listen_or_port_and_bind_whichever_counts_for_more() {
     ] {
         let error = listen(&[], &[], file).unwrap_err();
         assert!(error.starts_with(said), "{error}");
+    }
+}
+
+#[test]
+fn certificates_and_their_keys() {
+    let read = |file: &str| {
+        let loaded = Loaded::from(GivenSettings {
+            file: Some(("wharf.toml".into(), file.to_owned())),
+            ..GivenSettings::default()
+        })
+        .unwrap();
+        let config = Config::new(&loaded, "", &Profiles::default(), "me".to_owned());
+        config.map_err(|error| error.to_string())
+    };
+    let two = read("tls_cert = ['a.pem', 'b.pem']\ntls_key = ['a.key', 'b.key']").unwrap();
+    let files = |certificate: &str, key: &str| CertificateFiles {
+        certificate: certificate.into(),
+        key: key.into(),
+    };
+    let pairs = [files("a.pem", "a.key"), files("b.pem", "b.key")];
+    assert_eq!(two.certificates, pairs);
+    assert!(two.listen[0].tls);
+    let both = read("tls_cert = 'both.pem'\nlisten = ['1', 'http://2', 'unix:/x']").unwrap();
+    assert_eq!(both.certificates, [files("both.pem", "both.pem")]);
+    let tls: Vec<bool> = both.listen.iter().map(|endpoint| endpoint.tls).collect();
+    assert_eq!(tls[..2], [true, false]);
+    for (file, said) in [
+        (
+            "tls_key = 'a.key'",
+            "tls_key (file wharf.toml, line 1): tls_cert says which",
+        ),
+        (
+            "tls_cert = ['a', 'b']\ntls_key = 'a.key'",
+            "tls_key (file wharf.toml, line 2): each of the 2 files of tls_cert has one, and here are 1",
+        ),
+        (
+            "tls_redirect = true",
+            "tls_redirect (file wharf.toml, line 1): there is no https",
+        ),
+        (
+            "listen = 'https://:1'",
+            "needs a certificate, and tls_cert is not set",
+        ),
+        ("hsts = '0s'", "say none to turn it off"),
+    ] {
+        let error = read(file).unwrap_err();
+        assert!(error.contains(said), "{error}");
     }
 }

@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::http::rules::problem::Code;
+use crate::model::Timestamp;
 use crate::operate::Holdings;
 use crate::{expiry, log};
 
@@ -50,6 +51,11 @@ struct CodeLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FileLabel {
+    file: String,
 }
 
 /// An answered request, as it is counted.
@@ -91,6 +97,7 @@ pub struct ServerMetrics {
     leader: Gauge,
     acquired: Gauge<f64, AtomicU64>,
     log_dropped: Counter,
+    certificates: Family<FileLabel, Gauge<f64, AtomicU64>>,
     process: ProcessMetrics,
 }
 
@@ -116,6 +123,7 @@ impl ServerMetrics {
             leader: Gauge::default(),
             acquired: Gauge::default(),
             log_dropped: Counter::default(),
+            certificates: Family::default(),
             process: ProcessMetrics::default(),
         };
         let mut registry = Registry::default();
@@ -232,6 +240,12 @@ impl ServerMetrics {
             "Lines of the log that could not be written in time, or not at all",
             self.log_dropped.clone(),
         );
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When a certificate in use ends, since the Unix epoch, by its file",
+            Unit::Seconds,
+            self.certificates.clone(),
+        );
         let build = Family::<BuildLabels, Gauge>::default();
         let version = env!("CARGO_PKG_VERSION");
         build.get_or_create(&BuildLabels { version }).set(1);
@@ -279,6 +293,15 @@ impl ServerMetrics {
     /// Counts a connection as open until the guard is dropped.
     pub fn connected(&self) -> CountedNow {
         CountedNow::of(&self.connections)
+    }
+
+    /// Notes when each certificate in use ends, by its file.
+    pub fn certificates(&self, ends: impl Iterator<Item = (String, Timestamp)>) {
+        self.certificates.clear();
+        for (file, end) in ends {
+            let gauge = self.certificates.get_or_create(&FileLabel { file });
+            gauge.set(end.as_millis() as f64 / 1000.0);
+        }
     }
 
     /// All of it as text, with what the store holds now, as far as that is known, and since when

@@ -35,6 +35,9 @@ pub async fn metrics(State(app): State<AppState>, headers: HeaderMap) -> Result<
     let since = app.operate.leading_since();
     let since = since.map(|since| since.as_millis() as f64 / 1000.0);
     let metrics = Arc::clone(&app.metrics);
+    if let Some(tls) = &app.options.tls {
+        metrics.certificates(tls.ends().into_iter());
+    }
     // With many descriptors it takes milliseconds to count them.
     let text = tokio::task::spawn_blocking(move || metrics.encode(exposition, holdings, since));
     let text = text.await.map_err(Problem::internal)?;

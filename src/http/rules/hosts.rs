@@ -175,7 +175,8 @@ impl Hosts {
                 .name(text));
         }
         // A process over a unix socket is no browser, and has no client address.
-        let port = authority.port_u16().unwrap_or(80);
+        let usual = if origin.is_secure() { 443 } else { 80 };
+        let port = authority.port_u16().unwrap_or(usual);
         if origin.client.is_some() && self.guarded.contains(&port) {
             let detail = format!(
                 "{text:?} is not this machine, and the server listens for this machine alone; where \
@@ -238,7 +239,7 @@ fn is_host(authority: &Authority) -> bool {
 }
 
 /// A host without the brackets of an IPv6 address (RFC 3986 section 3.2.2).
-fn bare(host: &str) -> &str {
+pub(super) fn bare(host: &str) -> &str {
     host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .unwrap_or(host)

@@ -14,6 +14,8 @@ pub struct Listening {
     pub tcp: Vec<SocketAddr>,
     /// Whether there is a unix socket.
     pub unix: bool,
+    /// The port of the first of the TCP addresses that has TLS.
+    pub secure_port: Option<u16>,
 }
 
 /// Why a server is not meant for its own machine alone.
@@ -113,6 +115,7 @@ mod tests {
         let on = |tcp: &[&str], unix| Listening {
             tcp: tcp.iter().map(|text| text.parse().unwrap()).collect(),
             unix,
+            secure_port: None,
         };
         let one = [
             "127.0.0.1:80",

@@ -18,3 +18,4 @@ pub(super) mod problem;
 pub(super) mod query;
 pub mod range;
 pub(super) mod request_id;
+pub(super) mod secure;

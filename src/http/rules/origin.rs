@@ -2,19 +2,26 @@
 //! server.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
 
+use crate::http::tls::Secured;
+
 /// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Peer {
     /// A client or a proxy over TCP.
     Tcp(SocketAddr),
+    /// The same with TLS, which ends here.
+    Tls(SocketAddr, Arc<Secured>),
     /// A process on this machine over a unix socket: trusted like a proxy.
     Unix,
 }
+
+const HTTPS: &str = "https";
 
 /// The origin of a request, by its head and by a trusted proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +46,10 @@ impl Trusted {
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    fn trusts(&self, peer: Peer) -> bool {
+    /// Whether this peer is believed.
+    pub(in crate::http) fn trusts(&self, peer: &Peer) -> bool {
         match peer {
-            Peer::Tcp(address) => self.contains(address.ip()),
+            Peer::Tcp(address) | Peer::Tls(address, _) => self.contains(address.ip()),
             Peer::Unix => true,
         }
     }
@@ -60,10 +68,14 @@ struct Hop {
 
 impl Origin {
     /// Reads the origin of a request.
-    pub fn of(peer: Peer, uri: &Uri, headers: &HeaderMap, trusted: &Trusted) -> Self {
+    pub fn of(peer: &Peer, uri: &Uri, headers: &HeaderMap, trusted: &Trusted) -> Self {
         let address = match peer {
-            Peer::Tcp(address) => Some(address.ip().to_canonical()),
+            Peer::Tcp(address) | Peer::Tls(address, _) => Some(address.ip().to_canonical()),
             Peer::Unix => None,
+        };
+        let scheme = match peer {
+            Peer::Tls(..) => HTTPS,
+            Peer::Tcp(_) | Peer::Unix => "http",
         };
         let host = uri.authority().map(Authority::as_str);
         let host = host
@@ -71,7 +83,7 @@ impl Origin {
             .and_then(authority);
         let mut origin = Origin {
             client: address,
-            scheme: "http",
+            scheme,
             host: host.unwrap_or_else(|| "localhost".to_owned()),
             // Known when the hosts of the server were looked at.
             local: false,
@@ -89,6 +101,11 @@ impl Origin {
             origin.host = hop.host.unwrap_or(origin.host);
         }
         origin
+    }
+
+    /// Whether nobody on the way could read or change it, as far as the client knows.
+    pub(in crate::http) fn is_secure(&self) -> bool {
+        self.scheme == HTTPS
     }
 
     /// Scheme, host and port as the client knows them: `public_url` where it is set.
@@ -118,7 +135,7 @@ fn authority(text: &str) -> Option<String> {
 
 fn scheme(text: &str) -> Option<&'static str> {
     let is = |scheme: &&str| text.trim().eq_ignore_ascii_case(scheme);
-    ["http", "https"].into_iter().find(is)
+    ["http", HTTPS].into_iter().find(is)
 }
 
 /// The nearest client that is no trusted proxy, from the last to the first: only what a trusted
@@ -218,7 +235,7 @@ mod tests {
         }
         let trusted = Trusted(vec!["10.0.0.0/8".parse().unwrap()]);
         let peer = Peer::Tcp(SocketAddr::new(peer.parse().unwrap(), 1234));
-        Origin::of(peer, &Uri::from_static("/"), &headers, &trusted)
+        Origin::of(&peer, &Uri::from_static("/"), &headers, &trusted)
     }
 
     fn is(client: &str, scheme: &'static str, host: &str) -> Origin {

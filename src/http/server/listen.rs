@@ -13,6 +13,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_op
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::http::rules::origin::Peer;
+use crate::http::tls::Tls;
 
 /// How many connections may wait to be accepted, as [`TcpListener::bind`] has it.
 const BACKLOG: u32 = 1024;
@@ -25,8 +26,21 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TLS over TCP.
+    Tls(TcpListener, Tls),
     /// A unix socket. One that was opened here has its path, which is removed at the end.
     Unix(UnixListener, Option<PathBuf>),
+}
+
+impl Listener {
+    /// The same with TLS, where it is TCP: a unix socket has its client on this machine.
+    #[must_use]
+    pub fn secured(self, tls: &Tls) -> Self {
+        match self {
+            Listener::Tcp(listener) => Listener::Tls(listener, tls.clone()),
+            other => other,
+        }
+    }
 }
 
 /// Opens a TCP listener.
@@ -147,6 +161,8 @@ pub async fn listen_unix(path: PathBuf) -> io::Result<Listener> {
 pub enum Socket {
     /// Over TCP.
     Tcp(std::net::TcpStream),
+    /// Over TCP from this address, with TLS.
+    Tls(std::net::TcpStream, SocketAddr, Tls),
     /// Over a unix socket.
     Unix(std::os::unix::net::UnixStream),
 }
@@ -162,6 +178,12 @@ pub async fn accept_one(listener: &Listener) -> io::Result<(Socket, Peer)> {
             // Without it the end of a small answer can wait for an acknowledgement.
             let _ = stream.set_nodelay(true);
             Ok((Socket::Tcp(stream.into_std()?), Peer::Tcp(peer)))
+        }
+        Listener::Tls(listener, tls) => {
+            let (stream, peer) = listener.accept().await?;
+            let _ = stream.set_nodelay(true);
+            let socket = Socket::Tls(stream.into_std()?, peer, tls.clone());
+            Ok((socket, Peer::Tcp(peer)))
         }
         Listener::Unix(listener, _) => {
             let (stream, _) = listener.accept().await?;

@@ -1,4 +1,5 @@
-//! Listening, and the connections: HTTP/1.1 and cleartext HTTP/2 over TCP and unix sockets.
+//! Listening, and the connections: HTTP/1.1 and HTTP/2 over TCP, with and without TLS, and over unix
+//! sockets.
 
 mod connection_state;
 mod connections;
@@ -10,8 +11,10 @@ mod portions;
 mod preface;
 mod serve;
 mod stream;
+mod tls;
 mod transport;
 mod turns;
+mod wire;
 mod workers;
 
 use std::io;

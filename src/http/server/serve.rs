@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its end.
 
 use std::convert::Infallible;
-use std::os::fd::AsFd;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Server;
@@ -21,10 +20,13 @@ use super::executor::Streams;
 use super::listen::Socket;
 use super::portions::Portions;
 use super::stream::Stream;
+use super::tls::Shaken;
 use super::transport::Transport;
+use super::wire::Wire;
 use crate::http::Service;
 use crate::http::log::LoggedBody;
 use crate::http::rules::origin::Peer;
+use crate::http::tls::Tls;
 
 /// What the buffers of all connections hold together, as long as each has its least, in bytes.
 const BUFFERS: usize = 6 * 1024 * 1024;
@@ -69,24 +71,62 @@ impl Server {
         peer: Peer,
         state: &Arc<ConnectionState>,
     ) {
-        let failed = match socket {
-            Socket::Tcp(stream) => match TcpStream::from_std(stream) {
-                Ok(stream) => return self.serve(stream, peer, state).await,
+        let failed = match (socket, peer) {
+            (Socket::Tcp(stream), peer) => match TcpStream::from_std(stream) {
+                Ok(stream) => return self.serve(stream, peer, state, None).await,
                 Err(error) => error,
             },
-            Socket::Unix(stream) => match UnixStream::from_std(stream) {
-                Ok(stream) => return self.serve(stream, peer, state).await,
+            (Socket::Unix(stream), peer) => match UnixStream::from_std(stream) {
+                Ok(stream) => return self.serve(stream, peer, state, None).await,
+                Err(error) => error,
+            },
+            (Socket::Tls(stream, address, tls), _) => match TcpStream::from_std(stream) {
+                // Boxed: it is larger than the state of a connection without TLS.
+                Ok(stream) => return Box::pin(self.serve_tls(stream, address, &tls, state)).await,
                 Err(error) => error,
             },
         };
-        tracing::error!(?peer, error = %failed, "a connection cannot be served");
+        tracing::error!(error = %failed, "a connection cannot be served");
     }
 
+    async fn serve_tls(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        tls: &Tls,
+        state: &Arc<ConnectionState>,
+    ) {
+        if let Some(shaken) = self.shake_hands(stream, tls, address, state).await {
+            let Shaken {
+                stream,
+                peer,
+                http2,
+            } = shaken;
+            self.serve(stream, peer, state, http2).await;
+        }
+    }
+
+    /// Returns when a connection that has had no request is to end: another one needs its place, or
+    /// the server ends, and what the client sent by then has had the time to come.
+    pub(super) async fn leaves(&self, state: &ConnectionState) {
+        let stopped = async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(IDLE_PAUSE).await;
+        };
+        tokio::select! {
+            () = stopped => {}
+            () = self.abort.cancelled() => {}
+            () = state.asked_to_leave() => {}
+        }
+    }
+
+    /// Serves a connection; `agreed` is whether HTTP/2 was agreed upon, where something was.
     async fn serve(
         &self,
-        stream: impl AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
+        stream: impl Wire + Send + 'static,
         peer: Peer,
         state: &Arc<ConnectionState>,
+        agreed: Option<bool>,
     ) {
         let connections = self.connections.count().max(1);
         let most = if connections > CROWD {
@@ -98,17 +138,21 @@ impl Server {
         let http2 = tokio::select! {
             biased;
             http2 = transport.speaks_http2() => http2,
-            () = self.stop.cancelled() => return,
-            () = state.asked_to_leave() => return,
+            () = self.leaves(state) => return,
         };
+        let as_agreed = |http2: bool| agreed.is_none_or(|agreed| agreed == http2);
         let served = Served {
             io: TokioIo::new(transport),
-            peer,
+            peer: peer.clone(),
             state,
             connections,
         };
         let ended = match http2 {
             Ok(None) => return,
+            // RFC 7301 section 3.1.
+            Ok(Some(http2)) if !as_agreed(http2) => {
+                Err("it speaks another version of HTTP than was agreed upon".to_owned())
+            }
             Ok(Some(false)) => self.serve_http1(served).await,
             // Boxed: a task has room for its largest state, and most are of HTTP/1.1.
             Ok(Some(true)) => Box::pin(self.serve_http2(served)).await,
@@ -129,7 +173,7 @@ impl Server {
         let service = service_fn(|request| {
             let active = ActiveRequest::begin(Arc::clone(state), false);
             // A connection that waits for a request has no room for an answer.
-            Box::pin(answer(&self.front, request, peer, active))
+            Box::pin(answer(&self.front, request, peer.clone(), active))
         });
         // The transport times heads and idle connections itself: hyper's timer runs in both.
         let connection = http1::Builder::new()
@@ -149,7 +193,7 @@ impl Server {
         let (peer, state) = (served.peer, served.state);
         let service = service_fn(|request| {
             let active = ActiveRequest::begin(Arc::clone(state), true);
-            answer_stream(Arc::clone(&self.front), request, peer, active)
+            answer_stream(Arc::clone(&self.front), request, peer.clone(), active)
         });
         let window = if served.connections > CROWD {
             CROWDED_WINDOW

@@ -2,18 +2,16 @@
 //! that does not lose the answer.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::connection_state::{ConnectionState, Waiting};
 use super::preface::Preface;
+use super::wire::Wire;
 use super::{Deadline, Timeouts};
 
 /// How long the rest of a refused body is read and dropped, and the longest pause of the client
@@ -185,8 +183,8 @@ impl<T> Transport<T> {
     }
 }
 
-impl<T: AsFd> Transport<T> {
-    /// Times a write of `data` that waits.
+impl<T: Wire> Transport<T> {
+    /// Times a write of `data` that waits; of no data, while bytes wait that were written before.
     ///
     /// The system reports a socket as writable once a good part of its buffer is free, and the
     /// buffer grows to megabytes: with a slow reader that takes long. So a write is attempted
@@ -224,22 +222,43 @@ impl<T: AsFd> Transport<T> {
                 return Poll::Ready(sent);
             }
             self.writing.looks += 1;
-            if self.writing.looks == LOOKS {
+            if self.writing.looks >= LOOKS {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.writing.deadline.set(pause);
         }
     }
 
-    /// Sends as much as there is room for, and does not wait; `None` if there is none.
+    /// Sends as much as there is room for, and does not wait; `None` if none of `data` has room.
     fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match send(&self.stream, data, flags) {
-            Err(Errno::AGAIN) => None,
-            sent => {
-                self.writing.filling = true;
-                self.waits(false);
-                Some(sent.map_err(io::Error::from))
+        let sent = self.stream.attempt(data)?;
+        self.writing.filling = true;
+        if let Ok(0) = sent
+            && !data.is_empty()
+        {
+            // Bytes before these went: the reader takes something, and has all its time again.
+            self.writing.looks = 0;
+            return None;
+        }
+        self.waits(false);
+        Some(sent)
+    }
+
+    /// Times a flush or a shutdown, which wait where the stream holds bytes back.
+    fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: fn(Pin<&mut T>, &mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let ended = poll(Pin::new(&mut self.stream), cx);
+            if ended.is_ready() && !self.writing.waits {
+                return ended;
+            }
+            let ready = ended.is_ready();
+            ready!(self.poll_stall(cx, &[], ended.map_ok(|()| 0)))?;
+            if ready {
+                return Poll::Ready(Ok(()));
             }
         }
     }
@@ -289,7 +308,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
+impl<T: Wire> AsyncWrite for Transport<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -318,13 +337,13 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.poll_end(cx, T::poll_flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingering.is_none() {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            ready!(this.poll_end(cx, T::poll_shutdown))?;
             if !this.state.lingers() {
                 return Poll::Ready(Ok(()));
             }
@@ -357,7 +376,6 @@ impl<T: AsyncRead + AsyncWrite + AsFd + Unpin> AsyncWrite for Transport<T> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::fs::File;
     use std::rc::Rc;
 
     use tokio::io::AsyncWriteExt as _;
@@ -366,11 +384,11 @@ mod tests {
     use super::*;
 
     /// A socket that always has room, and always something to read.
-    struct Endless(File);
+    struct Endless;
 
-    impl AsFd for Endless {
-        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-            self.0.as_fd()
+    impl Wire for Endless {
+        fn attempt(&mut self, _: &[u8]) -> Option<io::Result<usize>> {
+            None
         }
     }
 
@@ -412,8 +430,7 @@ mod tests {
             idle: second,
             keep_alive: second,
         };
-        let stream = Endless(File::open("/dev/null").unwrap());
-        let mut transport = Transport::new(stream, 4 * BLOCK, Arc::default(), timeouts);
+        let mut transport = Transport::new(Endless, 4 * BLOCK, Arc::default(), timeouts);
         LocalSet::new()
             .run_until(async {
                 let turns = Rc::new(Cell::new(0));

@@ -43,7 +43,17 @@ impl Browser {
         Self::with(json!({ "intl.accept_languages": languages }))
     }
 
+    /// One that takes every certificate.
+    pub fn trusting() -> Self {
+        let preferences = json!({ "intl.accept_languages": "en-US,en" });
+        Self::with_arguments(preferences, &["--ignore-certificate-errors"])
+    }
+
     fn with(preferences: Value) -> Self {
+        Self::with_arguments(preferences, &[])
+    }
+
+    fn with_arguments(preferences: Value, more: &[&str]) -> Self {
         let one = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
@@ -61,12 +71,14 @@ impl Browser {
         let address = SocketAddr::from(([127, 0, 0, 1], port.expect("chromedriver says its port")));
         std::thread::spawn(move || lines.for_each(drop));
         let profile = tempfile::tempdir().unwrap();
-        let options = json!({ "prefs": preferences, "args": [
+        let mut options = json!({ "prefs": preferences, "args": [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
             "--window-size=1100,900",
             format!("--user-data-dir={}", profile.path().display()),
         ]});
+        let arguments = options["args"].as_array_mut().unwrap();
+        arguments.extend(more.iter().map(|argument| json!(argument)));
         let mut browser = Browser {
             driver,
             address,

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::process::Command;
 
 /// Certificates of a server at localhost (`server.pem` and `.key`), and of who vouches for them
@@ -24,4 +25,25 @@ pub fn certificates() -> tempfile::TempDir {
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem",
     );
     dir
+}
+
+/// Writes `NAME.pem` and `NAME.key` into `dir`: a certificate that vouches for itself, for
+/// subject names as openssl writes them, which begins `begins` (as faketime(1) has it) and lasts
+/// `days`.
+pub fn certificate(dir: &Path, name: &str, subjects: &str, begins: &str, days: u32) {
+    let output = Command::new("faketime")
+        .args([begins, "openssl", "req", "-x509", "-nodes", "-newkey", "ec"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-subj", &format!("/CN={name}"), "-days", &days.to_string()])
+        .args(["-addext", &format!("subjectAltName={subjects}")])
+        .args([
+            "-keyout",
+            &format!("{name}.key"),
+            "-out",
+            &format!("{name}.pem"),
+        ])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }

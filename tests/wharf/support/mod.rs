@@ -26,7 +26,7 @@ mod wharf;
 
 pub use browser::Browser;
 pub use capacity::{UnderWay, room_in};
-pub use certificates::certificates;
+pub use certificates::{certificate, certificates};
 pub use cut::Cutter;
 pub use far::Far;
 pub use fleet::{Fleet, role};

@@ -143,7 +143,8 @@ impl Setup {
         std::thread::spawn(move || {
             for line in stderr.lines() {
                 let Ok(line) = line else { return };
-                if let Some((_, address)) = line.split_once("listening on http://") {
+                if let Some((_, address)) = line.split_once("listening on http") {
+                    let address = address.trim_start_matches(['s', ':', '/']);
                     let address = address.split(['"', ' ']).next().unwrap_or_default();
                     let _ = found.send(address.parse::<SocketAddr>().unwrap());
                 }

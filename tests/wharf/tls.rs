@@ -185,6 +185,7 @@ fn clients_without_tls_are_sent_to_it() {
         "--default-expires-in",
         "never",
     ]);
+    server.says("listening on unix:");
     let log = server.log();
     let plain = log.split("listening on http://").nth(1).unwrap();
     let plain = plain.split_whitespace().next().unwrap();

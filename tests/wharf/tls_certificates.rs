@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::{Server, Setup, certificate, wait_until};
 
-/// Two certificates: for localhost and its address, and for all names below `example`.
+/// Two certificates: for localhost and its address, and for all names below `shop.test`.
 fn two() -> Setup {
     let setup = Setup::new();
     certificate(
@@ -19,7 +19,7 @@ fn two() -> Setup {
     certificate(
         setup.folder(),
         "two",
-        "DNS:*.example,DNS:files.test",
+        "DNS:*.shop.test,DNS:files.test",
         "now",
         90,
     );
@@ -55,27 +55,27 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
             "--default-expires-in",
             "never",
             "--hosts",
-            "*.example",
+            "*.shop.test",
             "--hosts",
             "files.test",
         ])
         .start();
     for (name, certificate) in [
         ("localhost", "one"),
-        ("a.example", "two"),
+        ("a.shop.test", "two"),
         ("FILES.test", "two"),
         // The first, where there is none.
-        ("a.b.example", "one"),
+        ("a.b.shop.test", "one"),
         ("other", "one"),
     ] {
         assert_eq!(shown(&server, name), certificate, "{name}");
     }
     // A browser takes one connection for all names of its certificate. Other names need another.
     let port = server.address.port();
-    let resolve = format!("a.example:{port}:127.0.0.1");
+    let resolve = format!("a.shop.test:{port}:127.0.0.1");
     let ask = |host: &str, path: &str, version: &str| {
         let host = format!("Host: {host}");
-        let url = format!("https://a.example:{port}{path}");
+        let url = format!("https://a.shop.test:{port}{path}");
         let args = [
             "--cacert",
             "two.pem",
@@ -94,8 +94,8 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
     };
     for version in ["--http1.1", "--http2"] {
         for (host, status) in [
-            ("a.example", "200"),
-            ("B.Example:443", "200"),
+            ("a.shop.test", "200"),
+            ("B.Shop.Test:443", "200"),
             ("files.test", "200"),
             ("localhost", "421"),
             ("127.0.0.1", "421"),
@@ -262,6 +262,7 @@ fn a_certificate_that_cannot_be_used_is_no_start() {
         .start();
     server.says("the certificate in short.pem ends in 12 days, at 20");
     assert!(!server.log().contains("the certificate in both.pem"));
+    server.says("for operators");
     let admin = server.log();
     let admin = admin
         .split("listening on http://")

@@ -13,6 +13,7 @@ mod serve;
 mod stream;
 mod tls;
 mod transport;
+mod turn;
 mod turns;
 mod wire;
 mod workers;

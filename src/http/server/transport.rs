@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::connection_state::{ConnectionState, Waiting};
 use super::preface::Preface;
+use super::turn::Turn;
 use super::wire::Wire;
 use super::{Deadline, Timeouts};
 
@@ -21,11 +22,6 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
 /// How often in `idle` a waiting write is tried again.
 const LOOKS: u32 = 2;
-
-/// How many bytes are read or written in a turn: about as many as one read takes, and no more than
-/// a block of a file has.
-const LEAST_TURN: usize = 64 * 1024;
-const MOST_TURN: usize = 256 * 1024;
 
 /// A stream with the time-outs of a connection.
 ///
@@ -48,39 +44,6 @@ pub struct Transport<T> {
     reading: Reading,
     writing: Writing,
     lingering: Option<Lingering>,
-}
-
-/// The bytes that a connection may still move before the other connections of its thread have their
-/// turn.
-struct Turn {
-    each: usize,
-    left: usize,
-}
-
-impl Turn {
-    fn new(each: usize) -> Self {
-        Turn { each, left: each }
-    }
-
-    /// Yields to the other connections once the bytes are used up.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.left > 0 {
-            return Poll::Ready(());
-        }
-        self.left = self.each;
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn moved(&mut self, bytes: usize) {
-        self.left = self.left.saturating_sub(bytes);
-    }
-
-    fn written(&mut self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(bytes)) = written {
-            self.moved(*bytes);
-        }
-    }
 }
 
 /// The next event on the reading side, and its deadline.
@@ -133,7 +96,7 @@ impl<T> Transport<T> {
         Transport {
             stream,
             most,
-            turn: Turn::new(most.clamp(LEAST_TURN, MOST_TURN)),
+            turn: Turn::new(most),
             preface: Preface::default(),
             state,
             timeouts,

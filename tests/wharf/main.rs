@@ -65,6 +65,7 @@ mod oversized;
 mod page;
 mod page_more;
 mod page_save;
+mod papers;
 mod places;
 mod power;
 mod problems;

@@ -1,4 +1,4 @@
-//! Behind nginx, Caddy and HAProxy, with the settings in `deploy/`, which the README names.
+//! Behind nginx, Caddy and HAProxy, with the settings in `deploy/`, which docs/proxies.md names.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

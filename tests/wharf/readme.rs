@@ -8,11 +8,6 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// What begins the commands that want several instances.
 const CLUSTER: &str = "deploy/cluster.sh";
 
-/// The commands of the README, block by block.
-fn blocks() -> Vec<Vec<String>> {
-    blocks_of("README.md")
-}
-
 /// The commands of a page.
 fn blocks_of(page: &str) -> Vec<Vec<String>> {
     let page = std::fs::read_to_string(Path::new(ROOT).join(page)).unwrap();
@@ -25,10 +20,10 @@ fn blocks_of(page: &str) -> Vec<Vec<String>> {
     blocks.map(lines).collect()
 }
 
-/// The commands of its table of clients: those for a shell.
+/// The commands of the table of clients: those for a shell.
 fn clients() -> Vec<String> {
-    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
-    let rows = readme.lines().filter(|line| line.starts_with("| "));
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/clients.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| "));
     let examples = rows.filter_map(|row| row.split(" | ").nth(1)?.split('`').nth(1));
     let shell = ["curl ", "wget ", "http ", "aria2c "];
     let commands = examples.filter(|text| shell.iter().any(|program| text.starts_with(program)));
@@ -55,21 +50,20 @@ fn run(command: &str, dir: &Path) -> String {
     out.into_owned()
 }
 
-/// Runs every command of the README, but for the two that build and test, which run this.
+/// Runs every command of the README, but for the two that build and test, which run this; then
+/// those of the pages on the command line, on settings and on clients, which use its files.
 #[test]
 fn every_command_works() {
-    let blocks = blocks();
-    assert!(blocks.len() >= 6);
+    let blocks = blocks_of("README.md");
+    assert!(blocks.len() >= 5);
     assert!(blocks[0][0].contains("cargo run --release") && blocks[0][1].contains("./test"));
     let server = Server::start();
-    let blocks = blocks[1..].iter();
+    let pages = ["docs/client.md", "docs/settings.md"].map(blocks_of);
+    assert!(pages.iter().all(|blocks| blocks.len() >= 2));
     let clients = clients();
     assert_eq!(clients.len(), 5);
-    for line in blocks
-        .filter(|lines| !lines[0].starts_with(CLUSTER))
-        .flatten()
-        .chain(&clients)
-    {
+    let blocks = blocks[1..].iter().chain(pages.iter().flatten());
+    for line in blocks.flatten().chain(&clients) {
         let command = line.replace("localhost:8080", &server.address.to_string());
         // A client asks localhost:8080 as well, unless it is told otherwise.
         let command = format!("export WHARF_URL={}; {command}", server.url(""));
@@ -133,9 +127,9 @@ fn the_page_on_the_interface_names_codes_that_there_are() {
 
 #[test]
 fn several_instances_are_tried_out_as_it_says() {
-    let blocks = blocks();
+    let blocks = blocks_of("docs/instances.md");
     let mut blocks = blocks.iter().filter(|lines| lines[0].starts_with(CLUSTER));
-    let commands = blocks.next().expect("it says how");
+    let commands = blocks.next().expect("the page says how");
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("part1.txt"), "hello wharf\n").unwrap();
     let (port, redis_port) = (free_ports(3), free_ports(6));

@@ -258,19 +258,19 @@ fn resumable_and_plain_fetch() {
     assert_eq!(visit.send("fetchForm", two()), json!([201, 2, true]));
 }
 
-/// The example that the README gives for a client.
+/// The example that the page on clients gives for a client.
 #[track_caller]
-fn readme(client: &str) -> String {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
+fn documented(client: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/clients.md");
+    let page = std::fs::read_to_string(page).unwrap();
     let row = format!("| {client} | `");
-    let example = readme.lines().find_map(|line| line.strip_prefix(&row));
+    let example = page.lines().find_map(|line| line.strip_prefix(&row));
     let example = example.and_then(|rest| rest.strip_suffix("` |"));
     example.unwrap_or_else(|| panic!("{client}")).to_owned()
 }
 
 #[test]
-fn the_examples_of_the_readme_work() {
+fn the_documented_examples_work() {
     let visit = Visit::start(&[]);
     let stored = visit
         .server
@@ -283,7 +283,7 @@ fn the_examples_of_the_readme_work() {
         ("Dropzone", "Dropzone"),
         ("resumable.js", "resumable.js"),
     ] {
-        let example = readme(client)
+        let example = documented(client)
             .replace("http://localhost:8080", &url)
             .replace(
                 "/download/ID",
@@ -334,8 +334,8 @@ fn htmx_gets_html() {
     visit.browser.run(&format!(
         "const s = () => {{ {script}\n; window.htmx ??= htmx; }}; s();"
     ));
-    // As the README begins it.
-    let begin = readme("htmx");
+    // As the page on clients begins it.
+    let begin = documented("htmx");
     let begin = begin.strip_suffix('>').unwrap();
     let form = r##"
         document.body.innerHTML = 'BEGIN hx-target="#out" hx-swap="innerHTML" enctype="multipart/form-data"><input type="file" name="f"><input type="file" name="none"><input name="note" value="n"><button>Go</button></form><div id="out"></div>';

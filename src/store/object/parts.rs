@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(size(500, 128 << 20), 2 * PART);
         assert_eq!(size(MAX_PARTS, 128 << 20), 128 << 20);
         assert_eq!(size(usize::MAX, usize::MAX), usize::MAX);
-        // Half of the default budget, and half of 1.5 GiB: see the README and docs/scale.md.
+        // Half of the default budget, and half of 1.5 GiB: see docs/bucket.md and docs/scale.md.
         assert!(capacity(128 * MIB) > 1 << 40);
         assert!(capacity(768 * MIB) > 5 << 40);
         // S3 takes no part above 5 GiB.

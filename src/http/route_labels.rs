@@ -9,13 +9,10 @@ use crate::model::UploadId;
 pub const NO_ROUTE: &str = "none";
 
 /// The routes as labels.
-#[derive(Debug)]
 pub struct RouteLabels {
     base: String,
-    /// Those without variables come first.
-    templates: Vec<&'static str>,
-    /// Those that lie beside the base path as well.
-    bare: Vec<&'static str>,
+    /// Finds the template of a path: with the base path before it, and without where it lies beside it.
+    templates: matchit::Router<&'static str>,
     methods: RouteMethods,
 }
 
@@ -37,24 +34,26 @@ impl RouteLabels {
         bare: impl Iterator<Item = &'static str>,
         methods: RouteMethods,
     ) -> Self {
-        let mut templates: Vec<&'static str> = templates.collect();
-        templates.sort_by_key(|template| (template.matches('{').count(), *template));
-        templates.dedup();
+        let below = templates.map(|template| (format!("{base}{template}"), template));
+        let beside = bare.map(|template| (template.to_owned(), template));
+        let mut templates = matchit::Router::new();
+        for (place, template) in below.chain(beside) {
+            // A template that has several methods comes several times; the table of routes is
+            // refused by the same router if two templates are for one path.
+            let _ = templates.insert(place, template);
+        }
         RouteLabels {
             base: base.to_owned(),
             templates,
-            bare: bare.collect(),
             methods,
         }
     }
 
     /// The template that `path` is of.
     pub fn of(&self, path: &str) -> &'static str {
-        let below = path.strip_prefix(self.base.as_str());
-        let below = below.and_then(|below| first(&self.templates, below));
-        below
-            .or_else(|| first(&self.bare, path))
-            .unwrap_or(NO_ROUTE)
+        self.templates
+            .at(path)
+            .map_or(NO_ROUTE, |found| found.value)
     }
 
     /// Whether a request with this method to this label is to store an upload.
@@ -84,7 +83,7 @@ impl RouteLabels {
         let below = path.strip_prefix(self.base.as_str())?;
         let written = below.split('/').nth(2)?;
         let id = UploadId::meant_by(written)?;
-        if !first(&self.templates, below)?.contains("/{id}") {
+        if !self.of(path).contains("/{id}") {
             return None;
         }
         let at = path.len() - below.len() + below.find(written)?;
@@ -92,33 +91,6 @@ impl RouteLabels {
         let query = uri.query().map(|query| format!("?{query}"));
         Some(format!("{before}{id}{rest}{}", query.unwrap_or_default()))
     }
-}
-
-/// The first of the templates that a path is of.
-fn first(templates: &[&'static str], path: &str) -> Option<&'static str> {
-    templates
-        .iter()
-        .copied()
-        .find(|template| fits(path, template))
-}
-
-/// Whether a path is of a template: `{name}` is one segment that is not empty, `{*name}` all that
-/// are left.
-fn fits(path: &str, template: &str) -> bool {
-    let mut segments = path.split('/');
-    for wanted in template.split('/') {
-        if wanted.starts_with("{*") {
-            return segments.next().is_some_and(|first| !first.is_empty());
-        }
-        let Some(found) = segments.next() else {
-            return false;
-        };
-        let variable = wanted.starts_with('{') && !found.is_empty();
-        if !variable && found != wanted {
-            return false;
-        }
-    }
-    segments.next().is_none()
 }
 
 #[cfg(test)]

@@ -7,9 +7,13 @@
 
 mod lines;
 
+use std::fmt::Debug;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -78,9 +82,13 @@ pub fn start(format: Format, filter: &str) -> Result<Filter, LogError> {
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().log_internal_errors(false).with_writer(sink);
     match format {
+        Format::Text if colour => registry
+            .with(layer.with_ansi(true).with_target(false))
+            .try_init(),
         Format::Text => {
-            let layer = layer.with_ansi(colour).with_target(false);
-            registry.with(layer).try_init()
+            let fields = debug_fn(plain_field).delimited(" ");
+            let layer = layer.with_ansi(false).with_target(false);
+            registry.with(layer.fmt_fields(fields)).try_init()
         }
         Format::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     }
@@ -94,6 +102,16 @@ pub fn start(format: Format, filter: &str) -> Result<Filter, LogError> {
         tracing::error!(place, "a panic: {}", text.unwrap_or("without a text"));
     }));
     Ok(Filter(handle))
+}
+
+/// Writes a field of a line without colours. The usual way asks for the colour of each name and looks
+/// at each character of the text; here [`Sink`] does that, once for the whole line.
+fn plain_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    if field.name() != "message" {
+        writer.write_str(field.name())?;
+        writer.write_char('=')?;
+    }
+    write!(writer, "{value:?}")
 }
 
 /// How many lines were dropped since the start of the process.

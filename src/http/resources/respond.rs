@@ -165,7 +165,7 @@ impl AppState {
             let base = &self.options.base_path;
             let id = &selected.manifest.id;
             let record = record::upload_url(id, base);
-            let link = format!("<{record}>; rel=\"describedby\"");
+            let link = ["<", &record, ">; rel=\"describedby\""].concat();
             set(fields, header::LINK, link);
         }
     }

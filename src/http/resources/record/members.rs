@@ -134,12 +134,12 @@ pub fn summary<'a>(upload: &'a Summary, base: &str) -> SummaryJson<'a> {
 
 /// The address of an upload: its record for programs, its page for people.
 pub fn upload_url(id: &UploadId, base: &str) -> String {
-    format!("{base}/uploads/{id}")
+    [base, "/uploads/", id.as_str()].concat()
 }
 
 /// The address of an upload as a form.
 pub fn form_url(id: &UploadId, base: &str) -> String {
-    format!("{base}/download/{id}")
+    [base, "/download/", id.as_str()].concat()
 }
 
 /// The address of one file's bytes.

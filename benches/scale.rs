@@ -175,11 +175,14 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
         given_type: None,
         media_type: "text/plain".to_owned(),
         sha256: None,
+        crc32: None,
+        path: None,
         used: None,
         rest: Default::default(),
     };
     Manifest {
         title: None,
+        unseen: 0,
         rest: Default::default(),
         schema: FIRST_SCHEMA,
         generation: 1,

@@ -8,6 +8,7 @@
 //! - [`log`]: lines on their way to standard error; a log that stands still delays no request.
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
+//! - [`archive`]: ZIP and tar files around stored contents, sans I/O.
 //! - [`buffers`], [`hashing`]: memory for blocks that is used again; digests beside a transfer.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
 //!   in a bucket.
@@ -78,6 +79,8 @@
 
 #[cfg(feature = "server")]
 pub mod app;
+#[cfg(feature = "server")]
+pub mod archive;
 pub mod buffers;
 #[cfg(feature = "server")]
 pub mod catalog;

@@ -4,6 +4,7 @@
 //! Without `--bench`, as under `cargo test`, it makes one tiny round of everything: whether all
 //! contestants come to a figure and to the content that was sent, not how fast.
 
+mod archives;
 mod connection;
 mod content;
 mod contestant;
@@ -77,7 +78,7 @@ fn run(args: impl Iterator<Item = String>) -> Result<()> {
     let transfers = transfers(&options);
     let names = transfers.iter().map(|case| case.name);
     let names: Vec<&str> = names
-        .chain(["P", "E", "I", "IDLE", "START", "MEM"])
+        .chain(["P", "E", "I", "IDLE", "START", "MEM", "Z"])
         .collect();
     for wanted in &options.cases {
         let known = names.contains(&wanted.as_str());
@@ -99,6 +100,7 @@ fn run(args: impl Iterator<Item = String>) -> Result<()> {
             "IDLE" => idle::servers(&options, &work)?,
             "START" => idle::start(&options, &work)?,
             "MEM" => memory::run(&options, &work)?,
+            "Z" => archives::run(&options, &work)?,
             _ => {
                 let case = transfers.iter().find(|case| case.name == name);
                 case.expect("one of them").run(&options, &work)?;

@@ -199,6 +199,8 @@ fn file_of(name: &str, size: u64) -> StoredFile {
         media_type: "application/octet-stream".to_owned(),
         given_type: None,
         sha256: None,
+        crc32: None,
+        path: None,
         used: None,
         rest: Default::default(),
     }

@@ -78,6 +78,12 @@ pub fn installed(program: &str) -> Option<PathBuf> {
     program.exists().then_some(program)
 }
 
+/// Whether Info-ZIP's `zip` is installed, which makes archives as it reads.
+pub fn zip_is_there() -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .any(|folder| folder.join("zip").exists())
+}
+
 /// Debian's nginx, which is not in the path of every user.
 pub fn nginx_program() -> Option<&'static Path> {
     let path = Path::new("/usr/sbin/nginx");

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
-use super::meter::{Group, Memory, Meter};
+use super::meter::{Group, Memory, Meter, Watch};
 
 /// How long a server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -105,6 +105,47 @@ pub fn run(place: &Place, program: &[OsString]) -> Result<Ended> {
         memory,
         log,
     })
+}
+
+/// A program whose output is read as it comes.
+pub struct Piped {
+    child: Child,
+    pub output: ChildStdout,
+    meter: Arc<Meter>,
+    watch: Watch,
+}
+
+impl Piped {
+    /// Starts a program in a folder.
+    pub fn start(folder: &Path, program: &[&str]) -> Result<Self> {
+        let group = Group::create("piped");
+        let door = group.as_ref().map_or("-".into(), Group::door);
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("--program=launch")
+            .arg(door)
+            .args(program)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let meter = Meter::new(child.id(), group);
+        let watch = meter.watch();
+        let output = child.stdout.take().context("its output")?;
+        Ok(Piped {
+            child,
+            output,
+            meter,
+            watch,
+        })
+    }
+
+    /// Its processor time and memory, at its end. Without a control group the time is not known: the
+    /// process is gone.
+    pub fn end(mut self) -> Result<(Duration, Memory)> {
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok((self.meter.cpu()?, self.watch.stop()))
+    }
 }
 
 /// A running server; it ends with the value.

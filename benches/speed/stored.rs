@@ -15,6 +15,7 @@ pub fn manifest(i: usize) -> Manifest {
     let name = format!("file-{}.txt", i % 1000);
     Manifest {
         title: None,
+        unseen: 0,
         rest: Default::default(),
         schema: FIRST_SCHEMA,
         generation: 1,
@@ -38,6 +39,8 @@ pub fn manifest(i: usize) -> Manifest {
                 media_type: "text/plain".to_owned(),
                 given_type: None,
                 sha256: None,
+                crc32: None,
+                path: None,
                 used: None,
                 rest: Default::default(),
             },

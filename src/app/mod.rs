@@ -154,7 +154,8 @@ impl App {
     pub async fn run(mut self, listeners: Vec<Listener>, shutdown: Shutdown) -> io::Result<()> {
         let connections = TaskTracker::new();
         let counted = expiry::ExpiryMetrics::default();
-        let http = self.http(&shutdown, counted.clone());
+        let delivery = Delivery::new(self.repository.clone(), self.clock.clone());
+        let http = self.http(&shutdown, counted.clone(), delivery.clone());
         let workers = Arc::new(Workers::start()?);
         let admin = std::mem::take(&mut self.admin);
         let server = |front, most| {
@@ -175,7 +176,7 @@ impl App {
             reconcile::recall_total(&self.repository).await;
         }
         let mut tasks = JoinSet::new();
-        self.spawn_tasks(&mut tasks, &shutdown, counted);
+        self.spawn_tasks(&mut tasks, &shutdown, counted, delivery);
         // Until the index is complete names do not resolve: a small store is compared before
         // the first client is let in.
         let _ = tokio::time::timeout(SETTLING, self.settled()).await;
@@ -209,14 +210,18 @@ impl App {
         ended
     }
 
-    fn http(&self, shutdown: &Shutdown, counted: expiry::ExpiryMetrics) -> http::AppState {
+    fn http(
+        &self,
+        shutdown: &Shutdown,
+        counted: expiry::ExpiryMetrics,
+        delivery: Delivery,
+    ) -> http::AppState {
         let uploads = self.repository.clone();
         let ingest = Ingest::new(
             uploads.clone(),
             self.clock.clone(),
             self.options.ingest.clone(),
         );
-        let delivery = Delivery::new(uploads.clone(), self.clock.clone());
         http::AppState::new(http::StateParts {
             ingest,
             delivery,
@@ -235,6 +240,7 @@ impl App {
         tasks: &mut JoinSet<io::Result<()>>,
         shutdown: &Shutdown,
         counted: expiry::ExpiryMetrics,
+        delivery: Delivery,
     ) {
         for task in std::mem::take(&mut self.tasks) {
             tasks.spawn(task(shutdown.stop.clone()));
@@ -268,6 +274,11 @@ impl App {
         let (uploads, stopped) = (self.repository.clone(), stop());
         tasks.spawn(async move {
             uploads.verify_all_doubted(stopped).await;
+            Ok(())
+        });
+        let stopped = stop();
+        tasks.spawn(async move {
+            delivery.read_for_archives(stopped).await;
             Ok(())
         });
         let (uploads, stopped) = (self.repository.clone(), stop());

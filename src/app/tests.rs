@@ -32,7 +32,12 @@ fn front(bench: &Bench) -> Arc<Service> {
         admin: Vec::new(),
         _lock: None,
     };
-    let http = app.http(&Shutdown::default(), expiry::ExpiryMetrics::default());
+    let delivery = Delivery::new(app.repository.clone(), app.clock.clone());
+    let http = app.http(
+        &Shutdown::default(),
+        expiry::ExpiryMetrics::default(),
+        delivery,
+    );
     crate::http::service(http, &Listening::default())
 }
 

@@ -23,7 +23,7 @@ pub struct Limit {
     pub max: u64,
     /// The most that are used of a file in the portion.
     pub used: u64,
-    /// The files of which fewer are used, by their places, where the portion is the form.
+    /// The files in the portion of which fewer may be used, by their places, where it has several.
     pub fewer: Arc<[(usize, u64)]>,
 }
 
@@ -31,27 +31,28 @@ impl Limit {
     /// The limit of a portion by a manifest; `None` where downloads are not counted.
     pub fn of(manifest: &Manifest, portion: Portion) -> Option<Self> {
         let max = manifest.max_downloads?;
+        let used = manifest.used_for(&portion);
         let fewer = |(place, part): (usize, &Part)| match part {
-            Part::File { file, .. } if portion == Portion::Form => Some((place, file.used?)),
+            Part::File { file, .. } if portion.has(place) => {
+                let own = manifest.used_of(file);
+                (own < used).then_some((place, own))
+            }
             _ => None,
         };
+        let parts = manifest.parts.iter().enumerate();
+        let fewer = parts.filter_map(fewer).collect();
         Some(Limit {
             id: manifest.id,
-            portion,
             generation: manifest.generation,
             max,
-            used: manifest.used_for(portion),
-            fewer: manifest
-                .parts
-                .iter()
-                .enumerate()
-                .filter_map(fewer)
-                .collect(),
+            used,
+            fewer,
+            portion,
         })
     }
 
     /// Whether one more download of the portion may begin beside those of `reserved`.
-    pub(super) fn room(&self, reserved: impl Iterator<Item = Portion>) -> Room {
+    pub(super) fn room<'a>(&self, reserved: impl Iterator<Item = &'a Portion>) -> Room {
         if self.used >= self.max {
             return Room::Spent;
         }
@@ -59,21 +60,23 @@ impl Limit {
         for portion in reserved {
             match portion {
                 Portion::Form => forms += 1,
-                Portion::File(place) => *files.entry(place).or_default() += 1,
+                Portion::File(place) => *files.entry(*place).or_default() += 1,
+                Portion::Files(places) => {
+                    for place in places.iter() {
+                        *files.entry(*place).or_default() += 1;
+                    }
+                }
             }
         }
         let used = |place: usize| {
             let fewer = self.fewer.iter().find(|(known, _)| *known == place);
             fewer.map_or(self.used, |(_, used)| *used)
         };
-        let most = match self.portion {
-            Portion::File(place) => self.used + files.get(&place).copied().unwrap_or(0),
-            // The file of which the most are used has at least that many.
-            Portion::Form => files
-                .iter()
-                .map(|(place, reserved)| used(*place) + reserved)
-                .fold(self.used, u64::max),
-        };
+        // The file in the portion of which the most are used has at least that many.
+        let wanted = files.iter().filter(|(place, _)| self.portion.has(**place));
+        let most = wanted
+            .map(|(place, reserved)| used(*place) + reserved)
+            .fold(self.used, u64::max);
         match most + forms < self.max {
             true => Room::Left,
             false => Room::Busy,
@@ -90,8 +93,8 @@ pub(super) enum Room {
 }
 
 /// A use that is reserved. As text, the key under which Redis holds it: the number, and behind a
-/// slash the place of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// slash each the places of the files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reservation {
     /// The number that tells it from all others of the upload.
     pub number: u64,
@@ -101,15 +104,19 @@ pub struct Reservation {
 
 impl fmt::Display for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.portion {
+        match &self.portion {
             Portion::Form => write!(f, "{}", self.number),
             Portion::File(place) => write!(f, "{}/{place}", self.number),
+            Portion::Files(places) => {
+                write!(f, "{}", self.number)?;
+                places.iter().try_for_each(|place| write!(f, "/{place}"))
+            }
         }
     }
 }
 
 /// The answer to a download that counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reserved {
     /// A use of each file is reserved, until it is committed or released.
     Use(Reservation),
@@ -132,10 +139,10 @@ pub trait Reservations: Send + Sync {
     /// Turns a reserved use into a spent one, which `manifest` has recorded.
     async fn commit(
         &self,
-        reservation: Reservation,
+        reservation: &Reservation,
         manifest: &Manifest,
     ) -> Result<(), CatalogError>;
 
     /// Releases a reserved use of an upload.
-    async fn release(&self, id: &UploadId, reservation: Reservation) -> Result<(), CatalogError>;
+    async fn release(&self, id: &UploadId, reservation: &Reservation) -> Result<(), CatalogError>;
 }

@@ -77,6 +77,10 @@ pub struct StoredFile {
     pub field: String,
     /// Its name.
     pub name: String,
+    /// Where it lies below the upload, with `/` between the folders; empty where the server does
+    /// not say. A server can say anything: it is to be checked before it becomes a path.
+    #[serde(default)]
+    pub path: String,
     /// Its length in bytes.
     pub size: u64,
     /// Its media type.

@@ -1,22 +1,20 @@
 //! The stream of a representation: blocks of files and bytes from memory, in order.
 
 use std::collections::VecDeque;
-use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::cursor::{FileRange, FormCursor, Step, recall};
+use super::archive_cursor::ArchiveCursor;
+use super::checks::slices_of_many_files;
+use super::cursor::{FileRange, FormCursor, Step, damage};
 use super::memory::ManifestBudget;
-use super::outline::Outline;
 use super::representation::{ByteSource, Slice};
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, DeliveryPiece, Representation};
-use crate::model::UploadId;
-use crate::repository::{Repository, WantedParts};
+use crate::repository::Repository;
 use crate::store::{Blob, StoreError};
 
 /// A body with no more bytes than this behind its first block is read before it is sent: damage in
@@ -47,6 +45,8 @@ impl Delivery {
         // Its manifest may have been in memory.
         self.uploads.store().answers()?;
         self.verify_doubted(&pieces).await?;
+        self.prepare(&pieces).await?;
+        self.verify_archives(&pieces).await?;
         let uses = if counts && representation.is_limited() {
             Some(self.reserve(representation).await?)
         } else {
@@ -82,87 +82,13 @@ impl Delivery {
     }
 }
 
-impl Delivery {
-    /// Waits until all parts that are to be sent are known to be whole.
-    async fn verify_doubted(&self, pieces: &[DeliveryPiece]) -> Result<(), DeliveryError> {
-        if !self.uploads.has_doubts() {
-            return Ok(());
-        }
-        for piece in pieces {
-            let DeliveryPiece::Slice(slice) = piece else {
-                continue;
-            };
-            match &slice.source {
-                ByteSource::File(id, name, _) => {
-                    self.verify_parts(id, WantedParts::File(name)).await?;
-                }
-                ByteSource::Form(outline) => {
-                    for section in &outline.sections {
-                        let parts = WantedParts::Parts(section.parts.clone());
-                        self.verify_parts(&section.id, parts).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn verify_parts(
-        &self,
-        id: &UploadId,
-        wanted: WantedParts<'_>,
-    ) -> Result<(), DeliveryError> {
-        match self.uploads.verify_doubted(id, wanted).await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(damage(&self.uploads, id, error).await?),
-        }
-    }
-
-    /// Looks whether the files with a byte in `range` are there, so that a damaged or lost file is
-    /// found before the head of the answer goes out.
-    async fn verify(&self, outline: &Outline, range: &Range<u64>) -> Result<(), DeliveryError> {
-        let store = self.uploads.store();
-        // The first request for a form has looked.
-        if store.is_remote() && range.start >= outline.first_content {
-            return Ok(());
-        }
-        for (place, section) in outline.sections.iter().enumerate() {
-            if section.end <= range.start || range.end <= outline.begin(place) {
-                continue;
-            }
-            let manifest = match &section.held {
-                Some(held) => Arc::clone(&held.manifest),
-                None => recall(&self.uploads, &section.id).await?,
-            };
-            let parts = outline.parts_within(place, &manifest, range);
-            if let Err(error) = store.verify(&manifest, parts).await {
-                return Err(damage(&self.uploads, &section.id, error).await?);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The forms that are sent, each with its range, that have files behind the one that is opened
-/// first.
-fn slices_of_many_files(pieces: &[DeliveryPiece]) -> Vec<(Arc<Outline>, Range<u64>)> {
-    let slices = pieces.iter().filter_map(|piece| match piece {
-        DeliveryPiece::Slice(Slice {
-            source: ByteSource::Form(outline),
-            range,
-        }) if outline.files > 1 => Some((Arc::clone(outline), range.clone())),
-        _ => None,
-    });
-    slices.collect()
-}
-
 /// Reads the rest of a body.
 struct BodyReader {
     uploads: Repository,
     manifests: ManifestBudget,
     pieces: VecDeque<DeliveryPiece>,
-    /// The form of which the first piece was a part.
-    cursor: Option<FormCursor>,
+    /// The form or archive of which the first piece was a part.
+    cursor: Option<Cursor>,
     /// The next steps that are known already: a file, then the text before the next file.
     steps: VecDeque<Step>,
     /// The file of the first step, once it is opened.
@@ -172,6 +98,12 @@ struct BodyReader {
     /// Bytes.
     left: u64,
     uses: Option<Uses>,
+}
+
+/// What is written as it is read.
+enum Cursor {
+    Form(FormCursor),
+    Archive(ArchiveCursor),
 }
 
 type Opened = Result<Box<dyn Blob>, DeliveryError>;
@@ -236,7 +168,12 @@ impl BodyReader {
     async fn step(&mut self) -> Result<Option<Step>, DeliveryError> {
         loop {
             if let Some(cursor) = &mut self.cursor {
-                let step = cursor.next(&self.uploads, &self.manifests).await?;
+                let step = match cursor {
+                    Cursor::Form(form) => form.next(&self.uploads, &self.manifests).await?,
+                    Cursor::Archive(archive) => {
+                        archive.next(&self.uploads, &self.manifests).await?
+                    }
+                };
                 if step.is_some() {
                     return Ok(step);
                 }
@@ -248,7 +185,12 @@ impl BodyReader {
                 Some(DeliveryPiece::Slice(slice)) => slice,
             };
             match source {
-                ByteSource::Form(outline) => self.cursor = Some(FormCursor::new(outline, range)),
+                ByteSource::Form(outline) => {
+                    self.cursor = Some(Cursor::Form(FormCursor::new(outline, range)));
+                }
+                ByteSource::Archive(outline) => {
+                    self.cursor = Some(Cursor::Archive(ArchiveCursor::new(outline, range)));
+                }
                 ByteSource::File(..) if range.is_empty() => {}
                 ByteSource::File(id, name, size) => {
                     return Ok(Some(Step::File(FileRange {
@@ -325,19 +267,4 @@ fn open(uploads: &Repository, file: FileRange) -> impl Future<Output = Opened> +
             Err(error) => Err(damage(&uploads, &id, error).await?),
         }
     }
-}
-
-/// The error for a file that is not as the manifest of its upload says.
-async fn damage(
-    uploads: &Repository,
-    id: &UploadId,
-    error: StoreError,
-) -> Result<DeliveryError, DeliveryError> {
-    if matches!(error, StoreError::Damaged(_))
-        && matches!(uploads.store().manifest(id).await, Ok(None))
-    {
-        uploads.index(id, &[]).await?;
-        return Ok(DeliveryError::no_upload(id));
-    }
-    Ok(error.into())
 }

@@ -11,10 +11,11 @@ use super::outline::{self, Outline};
 use crate::form;
 use crate::model::{FileName, Manifest, Part, UploadId};
 use crate::repository::Repository;
+use crate::store::StoreError;
 
 /// About how many bytes of heads and text fields are written at once; a head that has been begun
 /// is written to its end.
-const TEXT: usize = 32 << 10;
+pub(super) const TEXT: usize = 32 << 10;
 
 /// The next piece of a body.
 #[derive(Debug)]
@@ -222,4 +223,19 @@ pub(super) async fn recall(
 ) -> Result<Arc<Manifest>, DeliveryError> {
     let manifest = uploads.get_any_version(id).await?;
     manifest.ok_or_else(|| DeliveryError::no_upload(id))
+}
+
+/// The error for a file that is not as the manifest of its upload says.
+pub(super) async fn damage(
+    uploads: &Repository,
+    id: &UploadId,
+    error: StoreError,
+) -> Result<DeliveryError, DeliveryError> {
+    if matches!(error, StoreError::Damaged(_))
+        && matches!(uploads.store().manifest(id).await, Ok(None))
+    {
+        uploads.index(id, &[]).await?;
+        return Ok(DeliveryError::no_upload(id));
+    }
+    Ok(error.into())
 }

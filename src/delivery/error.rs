@@ -1,6 +1,7 @@
 //! Why an upload or file cannot be given out.
 
 use crate::catalog::CatalogError;
+use crate::model::UploadId;
 use crate::repository::RepositoryError;
 use crate::store::StoreError;
 
@@ -18,6 +19,9 @@ pub enum DeliveryError {
         "what is asked for has more than {0} parts together, the most of one form; ask for fewer names at once"
     )]
     TooManyParts(usize),
+    /// The files of an upload are being read for its first ZIP file.
+    #[error("the files of the upload {0} are being read for its ZIP file; ask for it again")]
+    Preparing(UploadId),
     /// All downloads left are under way.
     #[error("every download that {0} still allows is under way")]
     Busy(String),
@@ -43,6 +47,9 @@ pub enum Missing {
         /// The file's name as it was asked for.
         name: String,
     },
+    /// Any file in an upload that there is.
+    #[error("there is no file in the upload {0}")]
+    Files(String),
     /// A file of this name in any upload.
     #[error("there is no file {0:?}")]
     Name(String),

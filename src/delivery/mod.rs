@@ -1,7 +1,11 @@
 //! The download as a use case: the upload or file of a name, its representation, and the stream of
 //! that.
 
+mod archive;
+mod archive_cursor;
 mod body;
+mod checks;
+mod crcs;
 mod cursor;
 mod error;
 mod listing;
@@ -17,10 +21,13 @@ mod uses;
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::model::Clock;
 use crate::repository::Repository;
 use crate::store::PresignRequest;
 
+use crcs::Crcs;
 use memory::ManifestBudget;
 
 pub use crate::catalog::{ListFilter, Listed};
@@ -38,6 +45,7 @@ pub struct Delivery {
     uploads: Repository,
     clock: Clock,
     manifests: ManifestBudget,
+    crcs: Crcs,
 }
 
 impl Delivery {
@@ -47,7 +55,13 @@ impl Delivery {
             uploads,
             clock,
             manifests: ManifestBudget::default(),
+            crcs: Crcs::default(),
         }
+    }
+
+    /// Reads files that archives need to have read, until `stop`.
+    pub async fn read_for_archives(&self, stop: CancellationToken) {
+        self.crcs.run(&self.uploads, stop).await;
     }
 
     /// A URL at which a client can fetch a raw file from the store by itself, to be shown with this

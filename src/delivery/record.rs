@@ -8,12 +8,12 @@ use super::{Delivery, DeliveryError};
 use crate::model::{Manifest, UploadId};
 use crate::repository::Repository;
 
-/// One version of a manifest: held where there is room for it, else asked for each time.
+/// One version of what a manifest shows: held where there is room for it, else asked for each time.
 pub struct ManifestReader {
     uploads: Repository,
     budget: ManifestBudget,
     id: UploadId,
-    generation: u64,
+    revision: u64,
     held: Option<HeldManifest>,
 }
 
@@ -35,7 +35,7 @@ impl Delivery {
             uploads: self.uploads.clone(),
             budget: self.manifests.clone(),
             id: manifest.id,
-            generation: manifest.generation,
+            revision: manifest.revision(),
             held: self.manifests.hold(manifest),
         }
     }
@@ -51,7 +51,7 @@ impl ManifestReader {
             return Ok(Arc::clone(&held.manifest));
         }
         let manifest = recall(&self.uploads, &self.id).await?;
-        if manifest.generation != self.generation {
+        if manifest.revision() != self.revision {
             return Err(ReadAgainError::Changed(self.id));
         }
         self.held = self.budget.hold(&manifest);

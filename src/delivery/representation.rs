@@ -9,12 +9,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::archive::{ArchiveOutline, ChosenFiles, TURN};
 use super::memory::ManifestBudget;
 use super::outline::{Outline, OutlineBuilder};
 use super::selected::Selected;
+use crate::archive::Format;
 use crate::catalog::Limit;
 use crate::form::Boundary;
-use crate::model::{FileName, Manifest, Part, StoredFile, Timestamp, UploadId};
+use crate::model::{FileName, Manifest, Part, StoredFile, Timestamp, Title, UploadId};
 
 /// Counts the ways forms were ever written: part of every `ETag`, to be raised whenever the
 /// encoder gives other bytes for the same form.
@@ -39,13 +41,24 @@ pub struct Representation {
     len: u64,
 }
 
-/// The two forms a download has.
+/// The forms that a download has.
 #[derive(Debug, Clone)]
 pub enum RepresentationKind {
     /// `multipart/form-data`.
     Form(Boundary),
     /// The bytes of one file.
     Raw(RawFile),
+    /// Files of one upload in one file.
+    Archive(ArchiveKind),
+}
+
+/// An archive, and what it is called when it is saved.
+#[derive(Debug, Clone)]
+pub struct ArchiveKind {
+    /// The format.
+    pub format: Format,
+    /// The name of the file.
+    pub name: String,
 }
 
 /// A file, held together with its upload, so that its record is not copied.
@@ -73,6 +86,7 @@ pub(super) enum ByteSource {
     Form(Arc<Outline>),
     /// Its upload, its name, and its size in bytes.
     File(UploadId, FileName, u64),
+    Archive(Arc<ArchiveOutline>),
 }
 
 /// A run of bytes to be sent.
@@ -116,7 +130,7 @@ impl FormBuilder {
     /// Nothing yet.
     pub(super) fn new(budget: &ManifestBudget) -> Self {
         FormBuilder {
-            common: Common::new(true),
+            common: Common::new(KindMark::Form),
             outline: OutlineBuilder::new(PLACEHOLDER.clone(), budget.clone()),
         }
     }
@@ -171,7 +185,25 @@ fn marked(before: &str, hash: &[u8; 32], after: &str) -> String {
     text
 }
 
-/// The properties that both kinds of representations take from their uploads.
+/// The kinds of representations, of which no two share an `ETag`.
+#[derive(Clone, Copy, PartialEq)]
+enum KindMark {
+    Form,
+    Raw,
+    Archive(Format),
+}
+
+/// What an archive is called: by the title of its upload, or by its id.
+fn archive_name(manifest: &Manifest, format: Format) -> String {
+    let title = manifest.title.as_ref().map(Title::as_str);
+    // A title has no folders.
+    let title = title.map(|title| title.replace(['/', '\\'], "-"));
+    let name = title.map(|title| FileName::from_upload(title.as_bytes()));
+    let name = name.map_or_else(|| manifest.id.to_string(), |name| name.to_string());
+    format!("{name}.{}", format.extension())
+}
+
+/// The properties that all kinds of representations take from their uploads.
 struct Common {
     /// Whether it is a form, and not the bytes of one file.
     form: bool,
@@ -185,12 +217,17 @@ struct Common {
 }
 
 impl Common {
-    fn new(form: bool) -> Self {
+    fn new(kind: KindMark) -> Self {
         let mut hasher = Sha256::new();
-        hasher.update(if form { &b"form"[..] } else { b"raw" });
+        hasher.update(match kind {
+            KindMark::Form => &b"form"[..],
+            KindMark::Raw => b"raw",
+            KindMark::Archive(Format::Zip) => b"zip",
+            KindMark::Archive(Format::Tar) => b"tar",
+        });
         hasher.update(ENCODER_VERSION.to_be_bytes());
         Common {
-            form,
+            form: kind == KindMark::Form,
             hasher,
             last_modified: None,
             expires_at: None,
@@ -217,11 +254,29 @@ impl Common {
         if self.form && manifest.files().any(newer) {
             self.hasher.update(b"as it came");
         }
+        self.add_times(manifest);
+        self.by_name |= by_name;
+        self.limited.extend(Limit::of(manifest, selected.portion()));
+    }
+
+    /// An upload of which an archive takes chosen files.
+    fn add_archived(&mut self, manifest: &Manifest, chosen: &ChosenFiles) {
+        self.hasher.update(manifest.salt.as_bytes());
+        self.add_times(manifest);
+        self.limited.extend(Limit::of(manifest, chosen.portion()));
+    }
+
+    /// A file of an archive. Its path is in the hash, for another version may know another one.
+    fn add_file(&mut self, place: usize, file: &StoredFile) {
+        self.hasher.update((place as u64).to_be_bytes());
+        self.hasher.update((file.path().len() as u64).to_be_bytes());
+        self.hasher.update(file.path());
+    }
+
+    fn add_times(&mut self, manifest: &Manifest) {
         self.last_modified = self.last_modified.max(Some(manifest.created_at));
         let ends = [self.expires_at, manifest.expires_at];
         self.expires_at = ends.into_iter().flatten().min();
-        self.by_name |= by_name;
-        self.limited.extend(Limit::of(manifest, selected.portion()));
     }
 
     fn hash(&mut self) -> [u8; 32] {
@@ -257,10 +312,37 @@ impl Representation {
         };
         let (size, name) = (file.size, file.name.clone());
         let source = ByteSource::File(selected.manifest.id, name, size);
-        let mut common = Common::new(false);
+        let mut common = Common::new(KindMark::Raw);
         common.add(selected);
         let hash = common.hash();
         Some(common.finish(&hash, RepresentationKind::Raw(file), source, size))
+    }
+
+    /// Chosen files of an upload as an archive.
+    pub(super) async fn archive(
+        format: Format,
+        manifest: &Arc<Manifest>,
+        chosen: ChosenFiles,
+        budget: &ManifestBudget,
+    ) -> Self {
+        let mut common = Common::new(KindMark::Archive(format));
+        common.add_archived(manifest, &chosen);
+        let mut outline = ArchiveOutline::new(format, manifest.id, chosen.clone());
+        for (passed, (place, file)) in chosen.files(manifest).enumerate() {
+            common.add_file(place, file);
+            outline.add(manifest, file);
+            if passed % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        outline.hold(manifest, budget);
+        let hash = common.hash();
+        let kind = RepresentationKind::Archive(ArchiveKind {
+            format,
+            name: archive_name(manifest, format),
+        });
+        let len = outline.len;
+        common.finish(&hash, kind, ByteSource::Archive(Arc::new(outline)), len)
     }
 
     /// Its length in bytes.
@@ -277,7 +359,7 @@ impl Representation {
     pub(super) fn file(&self) -> Option<(&UploadId, &StoredFile)> {
         match &self.kind {
             RepresentationKind::Raw(file) => Some((&file.manifest.id, file)),
-            RepresentationKind::Form(_) => None,
+            RepresentationKind::Form(_) | RepresentationKind::Archive(_) => None,
         }
     }
 

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::archive::Format;
 use crate::model::{FileName, Manifest, Portion, UploadId};
 
+use super::archive::ChosenFiles;
 use super::representation::{FormBuilder, Representation};
 use super::selected::Selected;
 use super::{Delivery, DeliveryError, Missing};
@@ -44,7 +46,7 @@ impl Delivery {
             return self.newest(text, lookup).await;
         };
         match self.upload(&id).await {
-            Ok(manifest) if manifest.allows(Portion::Form) => Ok(Selected {
+            Ok(manifest) if manifest.allows(&Portion::Form) => Ok(Selected {
                 manifest,
                 file: None,
                 by_name: false,
@@ -64,6 +66,51 @@ impl Delivery {
         let mut form = FormBuilder::new(&self.manifests);
         form.add(selected);
         form.finish()
+    }
+
+    /// The files of an upload as an archive: all of them, or those of these names.
+    ///
+    /// # Errors
+    /// [`DeliveryError::NotFound`], also where a file is used up, or there is none; or two names mean
+    /// the same.
+    pub async fn archive(
+        &self,
+        manifest: &Arc<Manifest>,
+        format: Format,
+        names: &[&str],
+    ) -> Result<Representation, DeliveryError> {
+        let chosen = self.chosen(manifest, names)?;
+        if chosen.next(manifest, 0).is_none() {
+            let missing = Missing::Files(manifest.id.to_string());
+            return Err(DeliveryError::NotFound(missing));
+        }
+        if !manifest.allows(&chosen.portion()) {
+            return Err(DeliveryError::no_upload(manifest.id));
+        }
+        let budget = &self.manifests;
+        Ok(Representation::archive(format, manifest, chosen, budget).await)
+    }
+
+    /// The files of these names; all, where none is named.
+    fn chosen(
+        &self,
+        manifest: &Arc<Manifest>,
+        names: &[&str],
+    ) -> Result<ChosenFiles, DeliveryError> {
+        if names.is_empty() {
+            return Ok(ChosenFiles::All);
+        }
+        let mut places = Vec::with_capacity(names.len());
+        for name in names {
+            let selected = self.file_of(manifest, name)?;
+            let place = selected.file_part().expect("a file is selected");
+            if places.contains(&place) {
+                return Err(DeliveryError::Repeated((*name).to_owned()));
+            }
+            places.push(place);
+        }
+        places.sort_unstable();
+        Ok(ChosenFiles::Places(places.into()))
     }
 
     /// Several names or ids as one form, in their order: see [`named`](Self::named).
@@ -153,22 +200,26 @@ impl Delivery {
     /// # Errors
     /// [`DeliveryError::NotFound`], also where it is used up; or the store fails.
     pub async fn file(&self, id: &str, name: &str) -> Result<Selected, DeliveryError> {
-        let not_found = || {
-            let (id, name) = (id.to_owned(), name.to_owned());
-            DeliveryError::NotFound(Missing::File { id, name })
-        };
         let parsed: UploadId = id.parse().map_err(|_| DeliveryError::no_upload(id))?;
         let manifest = self.upload(&parsed).await?;
+        self.file_of(&manifest, name)
+    }
+
+    fn file_of(&self, manifest: &Arc<Manifest>, name: &str) -> Result<Selected, DeliveryError> {
+        let not_found = || {
+            let (id, name) = (manifest.id.to_string(), name.to_owned());
+            DeliveryError::NotFound(Missing::File { id, name })
+        };
         // The name exactly as it was asked for comes first, also where another file has it as its
         // safe name today.
         let stored = FileName::asked(name).filter(|name| manifest.file(name).is_some());
         let file = Some(stored.last().ok_or_else(not_found)?);
         let selected = Selected {
-            manifest,
+            manifest: Arc::clone(manifest),
             file,
             by_name: false,
         };
-        match selected.manifest.allows(selected.portion()) {
+        match selected.manifest.allows(&selected.portion()) {
             true => Ok(selected),
             false => Err(not_found()),
         }

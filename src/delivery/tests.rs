@@ -72,11 +72,13 @@ fn part() -> impl Strategy<Value = Part> {
             file: StoredFile {
                 name: FileName::from_upload(b"a"),
                 original: original.into(),
+                path: None,
                 size,
                 extended: None,
                 media_type: "a/b".to_owned(),
                 given_type: None,
                 sha256: hash.then(|| Digest::from([7; 32])),
+                crc32: None,
                 used: None,
                 rest: Default::default(),
             },

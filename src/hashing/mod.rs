@@ -26,6 +26,15 @@ use crate::model::Digest;
 /// Blocks shorter than this are hashed where they are: to wake another thread costs more. Bytes.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
+/// What is known of the content of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checksums {
+    /// Its SHA-256.
+    pub sha256: Digest,
+    /// Its CRC-32, as ZIP has it: nearly nothing beside the SHA-256.
+    pub crc32: u32,
+}
+
 /// The digest of all that `state` has taken; it begins anew.
 fn finish(state: &mut Sha256) -> Digest {
     <[u8; 32]>::from(state.finalize_reset()).into()

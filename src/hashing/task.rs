@@ -9,8 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinHandle};
 
-use super::WORTH_A_THREAD;
-use crate::model::Digest;
+use super::{Checksums, WORTH_A_THREAD};
 
 /// How many blocks are hashed beside others at once: with half of the processors, so that the
 /// callers have the other half. Under more load all are busy anyway.
@@ -19,25 +18,39 @@ static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     Arc::new(Semaphore::new(processors / 2))
 });
 
-/// Takes the SHA-256 of a file that comes in blocks. A large block is hashed on a blocking thread,
+/// Takes SHA-256 and CRC-32 of a file that comes in blocks. A large block is hashed on a blocking thread,
 /// while it is written and the next one is received.
 #[derive(Debug, Default)]
 pub struct TaskHasher(Hashing);
 
 #[derive(Debug, Default)]
 enum Hashing {
-    /// No digest is asked for.
+    /// No checksum is asked for.
     #[default]
     Nothing,
-    Here(Sha256),
-    Beside(JoinHandle<Sha256>),
+    Here(Box<State>),
+    Beside(JoinHandle<Box<State>>),
+}
+
+/// The state of both. Boxed, so that it is not copied with each block.
+#[derive(Debug, Default)]
+struct State {
+    sha256: Sha256,
+    crc32: crc32fast::Hasher,
+}
+
+impl State {
+    fn update(&mut self, data: &[u8]) {
+        self.sha256.update(data);
+        self.crc32.update(data);
+    }
 }
 
 impl TaskHasher {
-    /// Takes a digest if `wanted`.
+    /// Takes both if `wanted`.
     pub fn new(wanted: bool) -> Self {
         if wanted {
-            TaskHasher(Hashing::Here(Sha256::new()))
+            TaskHasher(Hashing::Here(Box::default()))
         } else {
             TaskHasher::default()
         }
@@ -66,16 +79,19 @@ impl TaskHasher {
         Ok(())
     }
 
-    /// The digest of all that was taken, where one is wanted.
+    /// The checksums of all that was taken, where they are wanted.
     ///
     /// # Errors
     /// The process is ending.
-    pub async fn finish(&mut self) -> Result<Option<Digest>, JoinError> {
+    pub async fn finish(&mut self) -> Result<Option<Checksums>, JoinError> {
         let state = self.take().await?;
-        Ok(state.map(|mut state| super::finish(&mut state)))
+        Ok(state.map(|mut state| Checksums {
+            sha256: super::finish(&mut state.sha256),
+            crc32: state.crc32.finalize(),
+        }))
     }
 
-    async fn take(&mut self) -> Result<Option<Sha256>, JoinError> {
+    async fn take(&mut self) -> Result<Option<Box<State>>, JoinError> {
         match std::mem::take(&mut self.0) {
             Hashing::Nothing => Ok(None),
             Hashing::Here(state) => Ok(Some(state)),
@@ -87,6 +103,7 @@ impl TaskHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Digest;
 
     #[tokio::test]
     async fn blocks_of_all_sizes_are_hashed_in_their_order() {
@@ -105,8 +122,9 @@ mod tests {
             }
         }
         let expected: [u8; 32] = Sha256::digest(&content).into();
-        let found = hasher.finish().await.unwrap();
-        assert_eq!(found, Some(Digest::from(expected)));
+        let found = hasher.finish().await.unwrap().unwrap();
+        assert_eq!(found.sha256, Digest::from(expected));
+        assert_eq!(found.crc32, crc32fast::hash(&content));
         assert_eq!(TaskHasher::new(false).finish().await.unwrap(), None);
     }
 }

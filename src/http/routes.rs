@@ -11,7 +11,8 @@ use axum::routing::{MethodFilter, MethodRouter, get, on};
 use super::AppState;
 use super::guard::{Guard, Guarded};
 use super::resources::{
-    api, change, download, filepond, health, listing, manage, page, reindex, upload, uploads,
+    api, archive, change, download, filepond, health, listing, manage, page, reindex, upload,
+    uploads,
 };
 use super::route_labels::{RouteLabels, RouteMethods};
 use super::rules::access::Action;
@@ -166,6 +167,7 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(DOWNLOAD, GET, "/download/{id}/{name}", download::file),
         Route::new(DOWNLOAD, GET, "/files/{name}", download::raw_named),
         Route::new(DOWNLOAD, GET, "/files/{id}/{name}", download::raw),
+        Route::new(DOWNLOAD, GET, "/archive/{name}", archive::archive),
         Route::new(DOWNLOAD, GET, "/uploads/{id}", uploads::show),
         Route::new(LIST, GET, "/uploads", listing::list),
         Route::new(TOKEN, DELETE, "/uploads/{id}", uploads::delete),

@@ -10,7 +10,7 @@ use super::source::{CheckedBody, compare};
 use super::{Ingest, Receipt, UploadRequest};
 use crate::form::is_media_type;
 use crate::model::media_type::guess;
-use crate::model::{Digest, FileName, Limit, Part, RawText, StoredFile};
+use crate::model::{Digest, FileName, FilePath, Limit, Part, RawText, StoredFile};
 use crate::store::{FileSummary, Staged};
 
 /// The file that a raw body becomes.
@@ -43,7 +43,8 @@ impl Ingest {
         let length = request.length.map_or(BodyLength::Unknown, BodyLength::File);
         let mut upload = self.begin(length).await?;
         let frames = CheckedBody::new(body, self.options.max_request_size, request.content_digest);
-        let name = FileName::from_upload(file.name.as_bytes());
+        let path = FilePath::from_upload(file.name.as_bytes());
+        let name = path.file_name();
         let limits = FileLimits::new(0, [file.repr_digest, None], &self.options);
         let target = FileTarget {
             staged: &mut *upload.staged,
@@ -56,11 +57,13 @@ impl Ingest {
             file: StoredFile {
                 media_type: given.unwrap_or_else(|| guess(name.as_str()).to_owned()),
                 given_type: None,
+                path: Some(path).filter(|path| path.as_str() != name.as_str()),
                 name,
                 original: file.name,
                 extended: None,
                 size: received.size,
-                sha256: received.sha256,
+                sha256: received.checksums.map(|of| of.sha256),
+                crc32: received.checksums.map(|of| of.crc32),
                 used: None,
                 rest: Default::default(),
             },
@@ -134,8 +137,8 @@ pub async fn store_file(
     let received = sink.finish().await?;
     target.claim.end_file();
     for expected in limits.expected.into_iter().flatten() {
-        if let Some(found) = received.sha256 {
-            compare(limits.part, expected, found)?;
+        if let Some(found) = received.checksums {
+            compare(limits.part, expected, found.sha256)?;
         }
     }
     Ok(received)

@@ -15,8 +15,8 @@ use super::{Ingest, Receipt, UploadRequest};
 use crate::form::{Boundary, DecodeErrorKind, Event, PartHead, RawFileName, quoted_printable};
 use crate::model::media_type::{essence, guess};
 use crate::model::{
-    Digest, Field, FileName, Limit, Part, RawText, StoredFile, Timestamp, UniqueNames,
-    expected_sha256,
+    Digest, Field, FileName, FilePath, Limit, Part, RawText, StoredFile, Timestamp, UniqueNames,
+    UniquePaths, expected_sha256,
 };
 
 /// The field that says that a form is of this server's own page. It is no option: it is read only
@@ -51,6 +51,7 @@ impl Ingest {
             began,
             parts: Vec::new(),
             names: UniqueNames::default(),
+            paths: UniquePaths::default(),
             files: 0,
             fields: 0,
             fields_size: 0,
@@ -90,6 +91,7 @@ struct IncomingForm<'a, S> {
     began: Timestamp,
     parts: Vec<Part>,
     names: UniqueNames,
+    paths: UniquePaths,
     files: usize,
     fields: usize,
     fields_size: u64,
@@ -119,7 +121,9 @@ where
         let size: usize = optional.into_iter().flatten().map(<[u8]>::len).sum();
         let size = size + head.name.len();
         self.count_text(head.number, size)?;
-        self.held.part(size).await
+        let name = head.file.as_ref().map(|file| file.display(&head.name));
+        let folders = name.map_or(0, |name| UniquePaths::weight(&name));
+        self.held.part(size + folders).await
     }
 
     fn count_text(&mut self, part: usize, bytes: usize) -> Result<(), IngestError> {
@@ -227,7 +231,7 @@ where
         // received.
         self.check_proof()?;
         let first = self.source.data().await?;
-        let (original, name) = file_name(&head);
+        let (original, path) = file_name(&head);
         let extended = extended(&head).cloned();
         // A file input of a browser that was left empty.
         if first.is_none() && original.as_bytes().is_empty() {
@@ -238,7 +242,9 @@ where
             let limit = Limit::count("max_files", self.options.max_files);
             return Err(IngestError::limit(part, limit).of_field(&head.name));
         }
-        let name = self.names.assign(name);
+        let name = self.names.assign(path.file_name());
+        let path = Some(self.paths.assign(&path));
+        let path = path.filter(|path| path.as_str() != name.as_str());
         let limits = FileLimits::new(part, expected, self.options);
         let content = PartContent {
             ended: first.is_none(),
@@ -255,9 +261,11 @@ where
                 given_type,
                 name,
                 original,
+                path,
                 extended,
                 size: received.size,
-                sha256: received.sha256,
+                sha256: received.checksums.map(|of| of.sha256),
+                crc32: received.checksums.map(|of| of.crc32),
                 used: None,
                 rest: Default::default(),
             },
@@ -287,18 +295,18 @@ where
     }
 }
 
-/// The name of a file as it came, and its safe form.
-fn file_name(head: &PartHead) -> (RawText, FileName) {
+/// The name of a file as it came, and its safe form with its folders.
+fn file_name(head: &PartHead) -> (RawText, FilePath) {
     // A `filename*` that cannot be read: the name is made from the field's.
     let file = head.file.as_ref().unwrap_or(&RawFileName::Unreadable);
     let display = file.display(&head.name);
-    let name = FileName::from_upload(&display);
+    let path = FilePath::from_upload(&display);
     let original = match file {
         RawFileName::Plain(name) => name.clone(),
         RawFileName::Encoded(encoded) => encoded.plain.clone(),
         RawFileName::Extended(_) | RawFileName::Unreadable => display.into_owned().into(),
     };
-    (original.into(), name)
+    (original.into(), path)
 }
 
 /// The `filename*` that the form gives back beside the name.

@@ -146,6 +146,7 @@ impl Ingest {
             delete_token: TokenHash::of(&delete_token),
             parts,
             title: options.title,
+            unseen: 0,
             rest: Default::default(),
         });
         upload.claim.whole(|| manifest.room()).await?;

@@ -115,7 +115,7 @@ impl UploadChange {
     }
 }
 
-/// The versions of an upload that a change is meant for, by their generations: all, if nothing is
+/// The versions of an upload that a change is meant for, by their revisions: all, if nothing is
 /// said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MeantVersions {
@@ -129,12 +129,12 @@ pub struct MeantVersions {
 
 impl MeantVersions {
     /// Whether this one is meant.
-    pub fn has(&self, generation: u64) -> bool {
+    pub fn has(&self, revision: u64) -> bool {
         let named = self
             .only
             .as_ref()
-            .is_none_or(|only| only.contains(&generation));
-        named && !self.none && !self.except.contains(&generation)
+            .is_none_or(|only| only.contains(&revision));
+        named && !self.none && !self.except.contains(&revision)
     }
 
     /// Whether a version is meant that cannot be read.
@@ -202,7 +202,7 @@ impl Manage {
         let (wanted, again) = (meant.clone(), change.clone());
         // Left as it is, a manifest is left for one of these reasons, in this order.
         let apply = move |manifest: &mut Manifest| {
-            if manifest.is_over(now) || !wanted.has(manifest.generation) {
+            if manifest.is_over(now) || !wanted.has(manifest.revision()) {
                 return false;
             }
             let before = manifest.clone();
@@ -215,8 +215,8 @@ impl Manage {
             if manifest.is_over(now) {
                 return Err(ManageError::Absent(*id));
             }
-            if !meant.has(manifest.generation) {
-                return Err(ManageError::OtherVersion(Some(manifest.generation)));
+            if !meant.has(manifest.revision()) {
+                return Err(ManageError::OtherVersion(Some(manifest.revision())));
             }
             if !again.apply(&mut Manifest::clone(&manifest)) {
                 return Err(ManageError::UsedUp);
@@ -248,11 +248,11 @@ impl Manage {
             }
         }
         let deleted =
-            move |manifest: &Manifest| meant.has(manifest.generation).then_some(Reason::Deleted);
+            move |manifest: &Manifest| meant.has(manifest.revision()).then_some(Reason::Deleted);
         match self.uploads.remove(&permit.id, deleted).await? {
             Removed::Done(_) => Ok(true),
             Removed::Absent => Ok(false),
-            Removed::Kept(generation) => Err(ManageError::OtherVersion(Some(generation))),
+            Removed::Kept(revision) => Err(ManageError::OtherVersion(Some(revision))),
         }
     }
 }

@@ -1,15 +1,30 @@
 //! The downloads that a limited upload allows: each of its files may be fetched whole so many times.
 
+use std::sync::Arc;
+
 use super::layout::SECOND_SCHEMA;
 use super::{Manifest, Part, StoredFile};
 
 /// What of an upload one download fetches, and so uses up by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Portion {
     /// The whole form: every file of it.
     Form,
     /// The file at this place among the parts.
     File(usize),
+    /// The files at these places, which differ and ascend.
+    Files(Arc<[usize]>),
+}
+
+impl Portion {
+    /// Whether the file at this place is fetched.
+    pub fn has(&self, place: usize) -> bool {
+        match self {
+            Portion::Form => true,
+            Portion::File(one) => *one == place,
+            Portion::Files(places) => places.binary_search(&place).is_ok(),
+        }
+    }
 }
 
 impl Manifest {
@@ -37,25 +52,27 @@ impl Manifest {
     }
 
     /// Whether this portion may be downloaded once more.
-    pub fn allows(&self, portion: Portion) -> bool {
+    pub fn allows(&self, portion: &Portion) -> bool {
         self.max_downloads
             .is_none_or(|max| self.used_for(portion) < max)
     }
 
     /// The most downloads that are used of a file in this portion.
-    pub fn used_for(&self, portion: Portion) -> u64 {
+    pub fn used_for(&self, portion: &Portion) -> u64 {
+        let of = |place: &usize| match self.parts.get(*place) {
+            Some(Part::File { file, .. }) => self.used_of(file),
+            _ => self.used,
+        };
         match portion {
             Portion::Form => self.used,
-            Portion::File(place) => match self.parts.get(place) {
-                Some(Part::File { file, .. }) => self.used_of(file),
-                _ => self.used,
-            },
+            Portion::File(place) => of(place),
+            Portion::Files(places) => places.iter().map(of).max().unwrap_or(self.used),
         }
     }
 
     /// Counts a download of this portion, unless none is left of it: all its files, or none.
     /// Answers whether it did.
-    pub fn count_download(&mut self, portion: Portion) -> bool {
+    pub fn count_download(&mut self, portion: &Portion) -> bool {
         if self.max_downloads.is_none() || !self.allows(portion) {
             return false;
         }
@@ -67,10 +84,7 @@ impl Manifest {
                 continue;
             };
             let own = file.used.unwrap_or(before);
-            let own = match portion {
-                Portion::File(counted) if counted != place => own,
-                Portion::Form | Portion::File(_) => own + 1,
-            };
+            let own = own + u64::from(portion.has(place));
             file.used = Some(own).filter(|own| *own < self.used);
         }
         // An older version knows one count for all files, and would remove files that have
@@ -124,28 +138,42 @@ mod tests {
     #[test]
     fn each_file_has_its_downloads_and_a_form_takes_one_of_each() {
         let mut upload = limited(2, &["a", "b", "c"]);
-        assert!(upload.count_download(Portion::Form));
+        assert!(upload.count_download(&Portion::Form));
         assert_eq!(
             (left(&upload), upload.schema),
             (vec![1, 1, 1], FIRST_SCHEMA)
         );
-        assert!(upload.count_download(Portion::File(1)));
+        assert!(upload.count_download(&Portion::File(1)));
         assert_eq!(
             (left(&upload), upload.schema),
             (vec![1, 0, 1], SECOND_SCHEMA)
         );
         assert_eq!(upload.used, 2, "the most of any file");
         let before = upload.clone();
-        assert!(!upload.count_download(Portion::File(1)));
-        assert!(!upload.count_download(Portion::Form), "all files, or none");
+        assert!(!upload.count_download(&Portion::File(1)));
+        assert!(!upload.count_download(&Portion::Form), "all files, or none");
         assert_eq!(upload, before);
         assert_eq!(upload.downloads_left(), Some(1));
-        assert!(upload.count_download(Portion::File(0)));
+        assert!(upload.count_download(&Portion::File(0)));
         assert!(upload.has_downloads());
-        assert!(upload.count_download(Portion::File(2)));
+        assert!(upload.count_download(&Portion::File(2)));
         assert_eq!(left(&upload), [0, 0, 0]);
         assert!(!upload.has_downloads());
         assert!(upload.files().all(|(_, file)| file.used.is_none()));
+    }
+
+    #[test]
+    fn some_files_are_counted_all_or_none() {
+        let mut upload = limited(2, &["a", "b", "c"]);
+        let some = Portion::Files([0, 2].into());
+        assert!(upload.count_download(&some));
+        assert_eq!(left(&upload), [1, 2, 1]);
+        assert!(upload.count_download(&Portion::File(2)));
+        let before = upload.clone();
+        assert!(!upload.allows(&some) && !upload.count_download(&some));
+        assert_eq!(upload, before);
+        assert!(upload.count_download(&Portion::Files([0, 1].into())));
+        assert_eq!(left(&upload), [0, 1, 0]);
     }
 
     #[test]
@@ -153,15 +181,15 @@ mod tests {
         let mut upload = limited(3, &["a", "b"]);
         upload.used = 2;
         assert_eq!(left(&upload), [1, 1]);
-        assert!(upload.count_download(Portion::File(0)));
+        assert!(upload.count_download(&Portion::File(0)));
         assert_eq!(left(&upload), [0, 1]);
-        assert!(!upload.allows(Portion::Form) && upload.allows(Portion::File(1)));
+        assert!(!upload.allows(&Portion::Form) && upload.allows(&Portion::File(1)));
     }
 
     #[test]
     fn a_new_limit_counts_what_was_counted_and_none_forgets_it() {
         let mut upload = limited(3, &["a", "b"]);
-        assert!(upload.count_download(Portion::Form) && upload.count_download(Portion::File(1)));
+        assert!(upload.count_download(&Portion::Form) && upload.count_download(&Portion::File(1)));
         assert!(upload.limit_downloads(Some(2)));
         assert_eq!(left(&upload), [1, 0]);
         let before = upload.clone();
@@ -175,13 +203,13 @@ mod tests {
     #[test]
     fn a_form_without_files_is_counted_as_a_whole() {
         let mut upload = limited(1, &[]);
-        assert!(upload.has_downloads() && upload.count_download(Portion::Form));
-        assert!(!upload.has_downloads() && !upload.count_download(Portion::Form));
+        assert!(upload.has_downloads() && upload.count_download(&Portion::Form));
+        assert!(!upload.has_downloads() && !upload.count_download(&Portion::Form));
         let mut free = Manifest {
             max_downloads: None,
             ..upload
         };
-        assert!(free.allows(Portion::Form) && free.has_downloads());
-        assert!(!free.count_download(Portion::Form), "nothing is counted");
+        assert!(free.allows(&Portion::Form) && free.has_downloads());
+        assert!(!free.count_download(&Portion::Form), "nothing is counted");
     }
 }

@@ -100,8 +100,13 @@ impl FileName {
 
     /// What two names share when a file system that folds case could take one for the other.
     pub(super) fn folded(&self) -> String {
+        Self::fold(&self.0)
+    }
+
+    /// The same for a text of several names.
+    pub(super) fn fold(text: &str) -> String {
         // Upper case first joins what lower case alone keeps apart (`ß` and `SS`).
-        composed(&self.0.to_uppercase().to_lowercase()).into_owned()
+        composed(&text.to_uppercase().to_lowercase()).into_owned()
     }
 
     /// `a.txt` as `a (2).txt`. Long stems are cut alike for every number, so that names that have

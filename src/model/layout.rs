@@ -9,7 +9,8 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::{
-    Digest, FileName, Manifest, Members, Part, RawText, Salt, Timestamp, Title, TokenHash, UploadId,
+    Digest, FileName, FilePath, Manifest, Members, Part, RawText, Salt, Timestamp, Title,
+    TokenHash, UploadId,
 };
 
 /// The layout of manifests and tombstones that every version reads.
@@ -18,7 +19,7 @@ pub const FIRST_SCHEMA: u32 = 1;
 pub const SECOND_SCHEMA: u32 = 2;
 
 /// What this version acts by, and so may be named as critical.
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 26] = [
     "schema",
     "generation",
     "id",
@@ -31,6 +32,7 @@ const KNOWN: [&str; 23] = [
     "delete_token_sha256",
     "parts",
     "title",
+    "unseen",
     "critical",
     "kind",
     "field",
@@ -42,6 +44,8 @@ const KNOWN: [&str; 23] = [
     "extended",
     "given_type",
     "sha256",
+    "path",
+    "crc32",
 ];
 
 /// The part of manifests and tombstones that tells which it is, and whether this version can read it.
@@ -97,6 +101,8 @@ struct First<'a> {
     parts: &'a [Part],
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a Title>,
+    #[serde(skip_serializing_if = "is_zero")]
+    unseen: u64,
     #[serde(flatten)]
     rest: &'a Members,
 }
@@ -116,6 +122,7 @@ impl<'a> First<'a> {
             delete_token: &manifest.delete_token,
             parts: &manifest.parts,
             title: manifest.title.as_ref(),
+            unseen: manifest.unseen,
             rest: &manifest.rest,
         }
     }
@@ -138,6 +145,8 @@ struct Second<'a> {
     parts: &'a [Part],
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a Title>,
+    #[serde(skip_serializing_if = "is_zero")]
+    unseen: u64,
     #[serde(flatten)]
     rest: &'a Members,
 }
@@ -157,9 +166,14 @@ impl<'a> Second<'a> {
             delete_token_sha256: &manifest.delete_token,
             parts: &manifest.parts,
             title: manifest.title.as_ref(),
+            unseen: manifest.unseen,
             rest: &manifest.rest,
         }
     }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn second_parts<S: Serializer>(parts: &&[Part], serializer: S) -> Result<S::Ok, S::Error> {
@@ -181,6 +195,8 @@ enum SecondPart<'a> {
         field: &'a RawText,
         name: &'a FileName,
         original: &'a RawText,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        path: Option<&'a FilePath>,
         size: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         extended: Option<&'a str>,
@@ -189,6 +205,8 @@ enum SecondPart<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         given_type: Option<&'a str>,
         sha256: Option<Digest>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        crc32: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
         used: Option<u64>,
         #[serde(flatten)]
@@ -209,11 +227,13 @@ impl<'a> SecondPart<'a> {
                 field,
                 name: &file.name,
                 original: &file.original,
+                path: file.path.as_ref(),
                 size: file.size,
                 extended: file.extended.as_deref(),
                 media_type: &file.media_type,
                 given_type: file.given_type.as_deref(),
                 sha256: file.sha256,
+                crc32: file.crc32,
                 used: file.used,
                 rest: &file.rest,
             },
@@ -244,7 +264,9 @@ mod tests {
             rest: Default::default(),
         });
         let file = StoredFile {
-            original: b"../part1.txt"[..].into(),
+            original: b"x/part1.txt"[..].into(),
+            path: Some(FilePath::from_upload(b"x/part1.txt")),
+            crc32: Some(u32::MAX),
             extended: Some("UTF-8''part1.txt".to_owned()),
             given_type: Some(String::new()),
             ..StoredFile::sample("part1.txt", 15)
@@ -294,7 +316,7 @@ mod tests {
             names(&plain),
             "kind field name original size media_type sha256"
         );
-        assert!(manifest.count_download(Portion::File(1)));
+        assert!(manifest.count_download(&Portion::File(1)));
         let second = serde_json::to_value(&manifest).unwrap();
         assert_eq!(second["schema"], 2);
         assert_eq!(
@@ -305,14 +327,16 @@ mod tests {
         assert_eq!(second["created_at"], "2026-11-23T01:14:10.123Z");
         let parts = [
             "kind field value type",
-            "kind field name original size extended type given_type sha256",
+            "kind field name original path size extended type given_type sha256 crc32",
             "kind field name original size type sha256 used",
         ];
         for (part, expected) in second["parts"].as_array().unwrap().iter().zip(parts) {
             assert_eq!(names(part), expected);
         }
         let all = [names(&second), parts.join(" ")].join(" ");
-        let all = all.split(' ').chain(["order", "title", "critical"]);
+        let all = all
+            .split(' ')
+            .chain(["order", "title", "unseen", "critical"]);
         let mut all: Vec<&str> = all.collect();
         all.sort_unstable();
         all.dedup();
@@ -325,7 +349,7 @@ mod tests {
     fn what_a_later_version_has_written_is_kept_as_it_came() {
         let id = UploadId::generate().unwrap();
         let first = format!(
-            r#"{{"schema":1,"generation":3,"id":"{id}","created_at":5,"expires_at":null,"max_downloads":null,"used":0,"salt":"{}","delete_token":"{}","parts":[{{"kind":"field","field":"a","value":"b","language":"de"}},{{"kind":"file","field":"f","name":"a.txt","original":"a.txt","size":3,"media_type":"text/plain","sha256":null,"path":"x/a.txt","crc32":4294967295}}],"title":"t","later":{{"z":[1.5,null,-7,18446744073709551615],"a":true}}}}"#,
+            r#"{{"schema":1,"generation":3,"id":"{id}","created_at":5,"expires_at":null,"max_downloads":null,"used":0,"salt":"{}","delete_token":"{}","parts":[{{"kind":"field","field":"a","value":"b","language":"de"}},{{"kind":"file","field":"f","name":"a.txt","original":"a.txt","size":3,"media_type":"text/plain","sha256":null,"colour":"red"}}],"title":"t","later":{{"z":[1.5,null,-7,18446744073709551615],"a":true}}}}"#,
             "0".repeat(32),
             "0".repeat(64),
         );

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::media_type::{guess, is_unknown};
-use super::{Digest, FileName, Members, RawText, Salt, Timestamp, Title, TokenHash, UploadId};
+use super::{
+    Digest, FileName, FilePath, Members, RawText, Salt, Timestamp, Title, TokenHash, UploadId,
+};
 
 /// How far the order of an upload may be above its creation.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -44,6 +46,10 @@ pub struct Manifest {
     /// What its sender calls it. A version that does not know it may lose it.
     #[serde(default)]
     pub title: Option<Title>,
+    /// How many of its versions changed nothing that a record shows. A version that does not know it
+    /// may lose it.
+    #[serde(default)]
+    pub unseen: u64,
     /// What else a later version has written: kept when the manifest is replaced.
     #[serde(flatten)]
     pub rest: Members,
@@ -81,6 +87,11 @@ impl Manifest {
     /// it.
     pub fn is_ahead(at: Timestamp, newest: Timestamp) -> bool {
         newest > at.after(AHEAD)
+    }
+
+    /// The version of what a record shows: the entity tag of the record.
+    pub fn revision(&self) -> u64 {
+        self.generation.saturating_sub(self.unseen)
     }
 
     /// Whether the upload has come to its deadline, or to the last of its downloads.
@@ -171,7 +182,8 @@ impl Part {
                 let names = field.as_bytes().len() + file.original.as_bytes().len();
                 let optional = [&file.extended, &file.given_type];
                 let optional = optional.into_iter().flatten().map(String::len);
-                let optional = optional.sum::<usize>() + file.media_type.len();
+                let path = file.path.as_ref().map_or(0, |path| path.as_str().len());
+                let optional = optional.sum::<usize>() + path + file.media_type.len();
                 names + file.name.as_str().len() + optional + file.rest.weight()
             }
         };
@@ -201,6 +213,10 @@ pub struct StoredFile {
     pub name: FileName,
     /// Its name as it came.
     pub original: RawText,
+    /// Its [`path`](Self::path), where that is not its name. A version that does not know it may
+    /// lose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<FilePath>,
     /// Bytes.
     pub size: u64,
     /// The value of the `filename*` that came beside the name, where the name was in encoded
@@ -217,6 +233,10 @@ pub struct StoredFile {
     pub given_type: Option<String>,
     /// Its digest; `None` where digests are off and the client gave none.
     pub sha256: Option<Digest>,
+    /// The CRC-32 (ISO 3309, as in ZIP) of its content; `None` where digests are off, and in what
+    /// older versions stored. A version that does not know it may lose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32: Option<u32>,
     /// How many of its downloads are used, where that is fewer than [`Manifest::used`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
@@ -226,6 +246,13 @@ pub struct StoredFile {
 }
 
 impl StoredFile {
+    /// Where it lies below its upload, with `/` between the folders: no other file of the upload
+    /// has the same.
+    pub fn path(&self) -> &str {
+        let path = self.path.as_ref().map(FilePath::as_str);
+        path.unwrap_or(self.name.as_str())
+    }
+
     /// The media type that the file is served with: as it came or, where that says nothing,
     /// guessed from the name.
     pub fn served_type(&self) -> &str {
@@ -252,11 +279,13 @@ mod tests {
         let file = |name: &str, media_type: &str, given: Option<&str>| StoredFile {
             name: FileName::from_upload(name.as_bytes()),
             original: name.as_bytes().to_vec().into(),
+            path: None,
             extended: None,
             size: 1,
             media_type: media_type.to_owned(),
             given_type: given.map(str::to_owned),
             sha256: None,
+            crc32: None,
             used: None,
             rest: Default::default(),
         };

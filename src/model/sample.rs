@@ -20,6 +20,7 @@ impl Manifest {
             delete_token: TokenHash::of("t"),
             parts,
             title: None,
+            unseen: 0,
             rest: Default::default(),
         }
     }
@@ -31,11 +32,13 @@ impl StoredFile {
         StoredFile {
             name: FileName::from_upload(name.as_bytes()),
             original: name.as_bytes().to_vec().into(),
+            path: None,
             size,
             extended: None,
             media_type: "text/plain".to_owned(),
             given_type: None,
             sha256: None,
+            crc32: None,
             used: None,
             rest: Default::default(),
         }

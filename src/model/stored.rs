@@ -122,7 +122,11 @@ impl Stored {
         }
         let stored = match probe.gone {
             Some(_) => Stored::Gone(serde_json::from_slice(json).map_err(broken)?),
-            None => Stored::Live(serde_json::from_slice(json).map_err(broken)?),
+            None => {
+                let mut manifest: Manifest = serde_json::from_slice(json).map_err(broken)?;
+                manifest.restore_paths();
+                Stored::Live(manifest)
+            }
         };
         if stored.id() != id {
             return Err(format!("is of the upload {}", stored.id()));

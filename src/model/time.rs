@@ -44,6 +44,13 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
+    /// Year, month, day, hour, minute and second in UTC, as the Gregorian calendar has them.
+    #[cfg(feature = "server")]
+    pub(crate) fn civil(self) -> jiff::civil::DateTime {
+        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
+        jiff::tz::Offset::UTC.to_datetime(instant)
+    }
+
     /// The same for the standard library, to which nothing is before the epoch.
     pub fn to_system_time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(u64::try_from(self.0).unwrap_or(0))

@@ -18,15 +18,21 @@ pub struct UniqueNames {
 impl UniqueNames {
     /// `name`, or what it is called beside the names given out before.
     pub fn assign(&mut self, name: FileName) -> FileName {
-        if self.taken.insert(name.folded()) {
+        self.assign_in("", name)
+    }
+
+    /// The same for a name in a folder, which this text tells from all others; it ends with a `/`.
+    pub(super) fn assign_in(&mut self, folder: &str, name: FileName) -> FileName {
+        let place = |name: &FileName| format!("{folder}{}", name.folded());
+        if self.taken.insert(place(&name)) {
             return name;
         }
-        let series = name.numbered(1).folded();
+        let series = place(&name.numbered(1));
         let next = self.next.entry(series).or_insert(2);
         loop {
             let candidate = name.numbered(*next);
             *next += 1;
-            if self.taken.insert(candidate.folded()) {
+            if self.taken.insert(place(&candidate)) {
                 return candidate;
             }
         }

@@ -93,6 +93,8 @@ impl Change {
         }
         manifest.follow(order);
         manifest.generation += 1;
+        // The client may have been told of the upload meanwhile.
+        manifest.unseen += 1;
         match self.replace(&manifest).await {
             Ok(Replaced::Done) => {}
             // The instance that has changed the upload records it in the index.

@@ -290,7 +290,7 @@ pub async fn compare_file(
         hasher.update(&block).await.map_err(StoreError::ended)?;
     }
     let found = hasher.finish().await.map_err(StoreError::ended)?;
-    match file.sha256 == found {
+    match file.sha256 == found.map(|of| of.sha256) {
         true => Ok(size),
         false => Err(StoreError::Damaged(format!(
             "{} has another sha-256 than it was stored with",

@@ -150,8 +150,9 @@ impl Repository {
         self.0.manifests.get(&*self.0.store, id).await
     }
 
-    /// The manifest of an upload in any of its versions, to read the parts: they are the same in
-    /// all of them. Reads nothing from the store where this process has one.
+    /// The manifest of an upload in any of its versions, to read the parts: what was sent is the same
+    /// in all of them, but not the CRCs and the paths, which an older version of wharf leaves out.
+    /// Reads nothing from the store where this process has one.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -387,7 +388,7 @@ impl Change {
                 Some(Stored::Live(manifest)) => manifest,
             };
             let Some(reason) = over(&manifest) else {
-                return Ok(Removed::Kept(manifest.generation));
+                return Ok(Removed::Kept(manifest.revision()));
             };
             let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
             match self.put_tombstone(&tombstone).await? {

@@ -35,7 +35,7 @@ pub enum Removed {
     Done(Box<Manifest>),
     /// It was gone.
     Absent,
-    /// It was to stay, as its manifest is now; this is the generation of that.
+    /// It was to stay, as its manifest is now; this is the revision of that.
     Kept(u64),
 }
 

@@ -71,7 +71,7 @@ impl Repository {
                 Reserved::Stale => {
                     let manifest = self.0.store.manifest(&id).await?;
                     let Some(manifest) = manifest else { break };
-                    match Limit::of(&manifest, limit.portion) {
+                    match Limit::of(&manifest, limit.portion.clone()) {
                         Some(later) => limit = later,
                         None => return Ok(ReservedUse::Unlimited),
                     }
@@ -120,13 +120,13 @@ impl Use {
     /// Whether one is left by the manifest as it is now.
     async fn is_left(&self) -> Result<bool, StoreError> {
         let manifest = self.uploads.0.store.manifest(&self.id).await?;
-        Ok(manifest.is_some_and(|manifest| manifest.allows(self.reservation.portion)))
+        Ok(manifest.is_some_and(|manifest| manifest.allows(&self.reservation.portion)))
     }
 
     /// Spends the use; `false` when none was left.
     async fn spend(mut self) -> Result<bool, StoreError> {
         let change = Change::begin(&self.uploads.0, "count of a download", self.id);
-        let portion = self.reservation.portion;
+        let portion = &self.reservation.portion;
         let mut left = false;
         let count = |manifest: &mut Manifest| {
             left = manifest.allows(portion);
@@ -140,7 +140,7 @@ impl Use {
         }
         self.committed = true;
         let (catalog, id) = (&self.uploads.0.catalog, self.id);
-        if let Err(error) = catalog.commit(self.reservation, &updated.manifest).await {
+        if let Err(error) = catalog.commit(&self.reservation, &updated.manifest).await {
             // The reservation ends by itself, and the manifest has counted the use.
             tracing::warn!(upload_id = %id, %error, "a download that ended is still counted as under way");
         }
@@ -153,9 +153,10 @@ impl Drop for Use {
         if self.committed {
             return;
         }
-        let (uploads, id, reservation) = (self.uploads.clone(), self.id, self.reservation);
+        let (uploads, id) = (self.uploads.clone(), self.id);
+        let reservation = self.reservation.clone();
         self.uploads.begin(async move {
-            if let Err(error) = uploads.0.catalog.release(&id, reservation).await {
+            if let Err(error) = uploads.0.catalog.release(&id, &reservation).await {
                 tracing::warn!(upload_id = %id, %error, "a download that broke off is still counted as under way");
             }
         });

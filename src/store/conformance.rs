@@ -35,9 +35,10 @@ pub async fn stage(
         }
         let received = sink.finish().await.unwrap();
         assert_eq!(received.size, content.len() as u64);
-        assert!(received.sha256.is_some());
+        let checksums = received.checksums.unwrap();
         parts.push(Part::sample(StoredFile {
-            sha256: received.sha256,
+            sha256: Some(checksums.sha256),
+            crc32: Some(checksums.crc32),
             ..StoredFile::sample(text, received.size)
         }));
     }

@@ -73,6 +73,26 @@ impl StoreError {
         StoreError::io("the server is ending", io::Error::other(error))
     }
 
+    /// The same error once more, for another of those who waited for one operation.
+    pub fn again(&self) -> Self {
+        match self {
+            StoreError::NoSpace(why) => StoreError::NoSpace(why.clone()),
+            StoreError::Exists => StoreError::Exists,
+            StoreError::TooLarge { setting, reason } => StoreError::TooLarge {
+                setting,
+                reason: reason.clone(),
+            },
+            StoreError::Stale(late) => StoreError::Stale(*late),
+            StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
+            StoreError::Unwritable(why) => StoreError::Unwritable(why.clone()),
+            StoreError::Damaged(why) => StoreError::Damaged(why.clone()),
+            StoreError::Io { doing, source } => StoreError::Io {
+                doing: doing.clone(),
+                source: io::Error::new(source.kind(), source.to_string()),
+            },
+        }
+    }
+
     /// The operation panicked.
     pub fn panicked(doing: impl Into<String>, panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);

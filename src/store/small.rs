@@ -13,11 +13,13 @@ use crate::model::{Manifest, Stored, UploadId};
 
 /// The most bytes that are read of one. By default no manifest has more than 8 MiB: names and text
 /// have at most `max_fields_size`, of which JSON makes six times as many bytes at worst (`\u0001`),
-/// and a part takes less than 1 KiB beside them.
+/// the path of a file repeats its name at most once, and a part takes less than 1 KiB beside them.
 pub const LARGEST: u64 = 64 << 20;
-/// The most bytes that a manifest has at first, whatever the settings allow. What is written into it
-/// later, the used downloads of each file and a title, has room in the rest.
+/// The most bytes that a manifest has at first, whatever the settings allow, and room for what is
+/// written into it later: a title and other members of the upload have the rest.
 const LARGEST_NEW: usize = 48 << 20;
+/// The most bytes that are written later for each file: `,"crc32":…` and `,"used":…`.
+const LATER: usize = 48;
 
 /// The content of a small file or object.
 #[derive(Debug)]
@@ -99,8 +101,8 @@ pub fn to_json(stored: &impl Serialize) -> Result<Vec<u8>, StoreError> {
 /// [`StoreError::TooLarge`] when it would not be read again.
 pub fn new_manifest(manifest: &Manifest) -> Result<Vec<u8>, StoreError> {
     let json = to_json(manifest)?;
-    if json.len() > LARGEST_NEW {
-        let len = json.len();
+    let len = json.len() + LATER * manifest.files().count();
+    if len > LARGEST_NEW {
         return Err(StoreError::TooLarge {
             setting: "max_fields_size",
             reason: format!(
@@ -115,7 +117,7 @@ pub fn new_manifest(manifest: &Manifest) -> Result<Vec<u8>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Field, Part};
+    use crate::model::{Field, Part, StoredFile};
 
     #[test]
     fn what_is_too_large_is_damaged_and_not_read() {
@@ -157,5 +159,22 @@ mod tests {
             matches!(&refused, Err(StoreError::TooLarge { setting, .. }) if *setting == "max_fields_size"),
             "{refused:?}"
         );
+    }
+    /// The CRC and the count of each of very many files still fit.
+    #[test]
+    fn a_manifest_with_many_files_has_room_for_what_comes_later() {
+        let mut file = StoredFile::sample("a", 0);
+        let one = to_json(&Part::sample(file.clone())).unwrap().len();
+        file.crc32 = Some(u32::MAX);
+        file.used = Some(u64::MAX);
+        let later = to_json(&Part::sample(file)).unwrap().len();
+        assert!(later - one <= LATER, "{later} - {one}");
+        let files = |count| {
+            let parts = vec![Part::sample(StoredFile::sample("a", 0)); count];
+            new_manifest(&Manifest::sample(parts))
+        };
+        let most = (LARGEST_NEW - 1000) / (one + 1 + LATER);
+        assert!(files(most).is_ok());
+        assert!(files(most * (one + 1 + LATER) / (one + 1)).is_err());
     }
 }

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::StoreError;
-use crate::model::{Digest, FileName, Manifest};
+use crate::hashing::Checksums;
+use crate::model::{FileName, Manifest};
 
 /// An upload that is being received. Dropping it discards it.
 #[async_trait]
 pub trait Staged: Send {
-    /// Begins the next file; the one before must be finished. `hash` asks for its digest.
+    /// Begins the next file; the one before must be finished. `hash` asks for its checksums.
     ///
     /// Names of one upload differ; the caller sees to it.
     async fn file<'a>(
@@ -45,8 +46,8 @@ pub trait FileSink: Send {
 pub struct FileSummary {
     /// Bytes.
     pub size: u64,
-    /// Their digest, where it was asked for.
-    pub sha256: Option<Digest>,
+    /// Their checksums, where they were asked for.
+    pub checksums: Option<Checksums>,
 }
 
 /// An open range of a file of the store; it stays readable when its upload is removed, as far as

@@ -24,8 +24,8 @@ fn members_of_a_later_version_stay_in_a_manifest_that_is_replaced() {
     let mut later = read(&manifest);
     later["title"] = "holidays".into();
     later["parts"][0]["language"] = "de".into();
-    later["parts"][1]["path"] = "b/a.txt".into();
-    later["parts"][1]["crc32"] = 3_904_355_907_u64.into();
+    later["parts"][1]["thumbnail"] = "a.webp".into();
+    later["parts"][1]["blake3"] = 3_904_355_907_u64.into();
     later["more"] = serde_json::json!({"z": [1, null, {"y": 0.5}], "a": true});
     std::fs::write(&manifest, later.to_string()).unwrap();
 

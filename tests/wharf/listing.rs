@@ -47,6 +47,7 @@ fn a_listing_has_summaries() {
             "url",
             "upload_url",
             "form_url",
+            "archive_url",
             "size",
             "file_count",
             "name",

@@ -3,6 +3,10 @@
 mod support;
 
 mod access;
+mod archive;
+mod archive_kept;
+mod archive_large;
+mod archive_resumes;
 mod asked;
 mod away;
 mod browser;

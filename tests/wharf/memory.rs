@@ -118,3 +118,88 @@ fn answers_that_are_not_read_are_bounded_and_given_back() {
         server.anonymous() < rest + STAYS
     });
 }
+
+/// Each client asks for an archive of many files in deep folders, and reads nothing of it: what is
+/// held for it depends neither on the files nor on their paths.
+#[test]
+fn archives_that_are_not_read_are_bounded_and_given_back() {
+    const FILES: usize = 800;
+    const READERS: usize = 100;
+    let server = Server::start();
+    let form = (0..FILES).fold(Form::new(), |form, i| {
+        let path = format!("{}{i}.bin", format!("folder-{:02}/", i % 50).repeat(30));
+        form.file("f", &path, b"0123456789")
+    });
+    let form = form.file("f", "big.bin", &noise(8 << 20, 4));
+    let id = server.upload(&form)["id"].as_str().unwrap().to_owned();
+    for format in ["zip", "tar"] {
+        // The manifest is in memory, for one and for all.
+        assert_eq!(server.get(&format!("/archive/{id}.{format}")).status, 200);
+        let rest = server.anonymous();
+        let clients: Vec<TcpStream> = (0..READERS)
+            .map(|i| {
+                let mut stream = TcpStream::connect(server.address).unwrap();
+                // Some stand in the middle of the directory.
+                let range = match i % 2 {
+                    0 => "",
+                    _ => "Range: bytes=-300000\r\n",
+                };
+                let request = format!(
+                    "GET /archive/{id}.{format} HTTP/1.1\r\nHost: localhost\r\n{range}\r\n"
+                );
+                stream.write_all(request.as_bytes()).unwrap();
+                stream
+            })
+            .collect();
+        for mut stream in &clients {
+            let mut first = [0; 11];
+            stream.read_exact(&mut first).unwrap();
+            assert_eq!(&first, b"HTTP/1.1 20");
+        }
+        let most = server.most_anonymous();
+        assert!(
+            most < rest + (128 << 10),
+            "{format}: {rest} KiB, then {most} KiB"
+        );
+        drop(clients);
+        wait_until("the memory is given back", || {
+            server.anonymous() < rest + STAYS
+        });
+    }
+}
+
+/// Forms of very deep paths take no more memory while they come than the text of all uploads may.
+#[test]
+fn deep_paths_are_bounded_while_they_come() {
+    const UPLOADS: usize = 40;
+    let server = Server::with(&["--max-connections", "1000"]);
+    let rest = server.anonymous();
+    let mut streams: Vec<TcpStream> = Vec::new();
+    for upload in 0..UPLOADS {
+        let parts: String = (0..450)
+            .map(|i| {
+                let folders: String = (0..40).map(|level| format!("{level}-{i}-{upload}-abcdefghijkl/")).collect();
+                format!(
+                    "--B\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{folders}a\"\r\n\r\n\r\n"
+                )
+            })
+            .collect();
+        let head = "POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\
+                    Content-Type: multipart/form-data; boundary=B\r\n\r\n";
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let begun = format!("{head}{parts}").into_bytes();
+        let mut left = &begun[..];
+        while let Ok(sent @ 1..) = stream.write(left) {
+            left = &left[sent..];
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        streams.push(stream);
+    }
+    let most = server.most_anonymous();
+    assert!(most < rest + (128 << 10), "{rest} KiB, then {most} KiB");
+    drop(streams);
+    wait_until("the memory is given back", || {
+        server.anonymous() < rest + STAYS
+    });
+}

@@ -112,8 +112,10 @@ impl<'a> Given<'a> {
 
 #[test]
 fn every_code_is_given_for_a_real_cause() {
-    use causes::{answers, components, crowds, forms, heads, records, scopes};
-    let causes = [records, heads, forms, scopes, crowds, answers, components];
+    use causes::{answers, archives, components, crowds, forms, heads, records, scopes};
+    let causes = [
+        records, heads, forms, scopes, crowds, answers, components, archives,
+    ];
     let given: Codes = std::thread::scope(|scope| {
         let running: Vec<_> = causes.iter().map(|cause| scope.spawn(cause)).collect();
         let ended = running.into_iter().map(|cause| cause.join());

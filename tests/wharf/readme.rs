@@ -92,7 +92,7 @@ fn the_interface_is_as_its_page_says() {
         let command = line.replace("localhost:8080", &server.address.to_string());
         // What one command has found out, the next ones use.
         let script = format!(
-            "if [ -e vars ]; then . ./vars; fi\n{command}\ndeclare -p id token etag version once >vars 2>/dev/null || true"
+            "if [ -e vars ]; then . ./vars; fi\n{command}\ndeclare -p id token etag version once zip >vars 2>/dev/null || true"
         );
         let out = run(&script, server.dir());
         let meant = line.split_once("     # ").map(|(_, meant)| meant);

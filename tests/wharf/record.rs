@@ -68,6 +68,8 @@ fn what_is_one_files_is_said_of_an_upload_with_exactly_one() {
     );
     assert_eq!(one["upload_url"], upload);
     assert_eq!(one["form_url"], server.url(&format!("/download/{id}")));
+    let archive = server.url(&format!("/archive/{id}.zip"));
+    assert_eq!(one["archive_url"], archive);
     assert_eq!(
         (&one["name"], &one["type"]),
         (&json!("a b.txt"), &json!("text/plain"))

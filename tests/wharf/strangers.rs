@@ -52,6 +52,8 @@ const TABLE: &[Row] = &[
     ("GET", "/download/{name}", "/download/ID",                     [200, 200, 200, 200]),
     ("GET", "/download/{id}/{name}", "/download/ID/a.txt",          [200, 200, 200, 200]),
     ("GET", "/files/{id}/{name}", "/files/ID/a.txt",                [200, 200, 200, 200]),
+    ("GET", "/archive/{name}", "/archive/ID.zip",                   [200, 200, 200, 200]),
+    ("GET", "/archive/{name}", "/archive/ID.tar?name=a.txt",        [200, 200, 200, 200]),
     ("GET", "/uploads/{id}", "/uploads/ID",                         [200, 200, 200, 200]),
     ("GET", "/uploads", "/uploads",                                 [200, 401, 401, 401]),
     ("DELETE", "/uploads/{id}", "/uploads/ID",                      [401, 401, 401, 401]),

@@ -35,7 +35,7 @@ impl ReservationTable {
         if uses.generation > limit.generation {
             return Reserved::Stale;
         }
-        match limit.room(uses.reserved.keys().map(|known| known.portion)) {
+        match limit.room(uses.reserved.keys().map(|known| &known.portion)) {
             Room::Spent => return Reserved::Spent,
             Room::Busy => return Reserved::Busy,
             Room::Left => {}
@@ -43,22 +43,22 @@ impl ReservationTable {
         self.last += 1;
         let reservation = Reservation {
             number: self.last,
-            portion: limit.portion,
+            portion: limit.portion.clone(),
         };
-        uses.reserved.insert(reservation, until);
+        uses.reserved.insert(reservation.clone(), until);
         Reserved::Use(reservation)
     }
 
-    fn commit(&mut self, reservation: Reservation, manifest: &Manifest) {
+    fn commit(&mut self, reservation: &Reservation, manifest: &Manifest) {
         if let Some(uses) = self.uploads.get_mut(&manifest.id) {
-            uses.reserved.remove(&reservation);
+            uses.reserved.remove(reservation);
             uses.generation = uses.generation.max(manifest.generation);
         }
     }
 
-    fn release(&mut self, id: &UploadId, reservation: Reservation) {
+    fn release(&mut self, id: &UploadId, reservation: &Reservation) {
         if let Some(uses) = self.uploads.get_mut(id) {
-            uses.reserved.remove(&reservation);
+            uses.reserved.remove(reservation);
         }
     }
 
@@ -86,14 +86,14 @@ impl Reservations for EmbeddedCatalog {
 
     async fn commit(
         &self,
-        reservation: Reservation,
+        reservation: &Reservation,
         manifest: &Manifest,
     ) -> Result<(), CatalogError> {
         self.reservations().commit(reservation, manifest);
         Ok(())
     }
 
-    async fn release(&self, id: &UploadId, reservation: Reservation) -> Result<(), CatalogError> {
+    async fn release(&self, id: &UploadId, reservation: &Reservation) -> Result<(), CatalogError> {
         self.reservations().release(id, reservation);
         Ok(())
     }

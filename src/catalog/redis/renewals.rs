@@ -75,8 +75,8 @@ impl Renewals {
     }
 
     /// Stops renewing a use.
-    pub fn remove(&self, id: &UploadId, reservation: Reservation) {
-        self.state().uses.remove(&(*id, reservation));
+    pub fn remove(&self, id: &UploadId, reservation: &Reservation) {
+        self.state().uses.remove(&(*id, reservation.clone()));
     }
 
     fn state(&self) -> MutexGuard<'_, RenewalState> {
@@ -93,9 +93,7 @@ impl Renewals {
         // All at once, so that a slow server delays its own keys alone. There are no more of them
         // than connections.
         let open = join_all(open.iter().map(|id| self.show(id)));
-        let uses = uses
-            .iter()
-            .map(|(id, reserved)| self.prolong(id, *reserved));
+        let uses = uses.iter().map(|(id, reserved)| self.prolong(id, reserved));
         let uses = join_all(uses);
         tokio::join!(open, uses);
     }
@@ -110,7 +108,7 @@ impl Renewals {
     }
 
     /// Prolongs the reservation of a use, unless it was released since.
-    pub async fn prolong(&self, id: &UploadId, reservation: Reservation) {
+    pub async fn prolong(&self, id: &UploadId, reservation: &Reservation) {
         let key = self.shards.of(id, &["taken"]);
         let ttl = RESERVATION_TTL.as_millis().to_string();
         let args = [reservation.to_string(), ttl];
@@ -119,13 +117,16 @@ impl Renewals {
 }
 
 /// The keys that were renewed longer than `every` ago. Notes that they are renewed now.
-fn due<K: Copy + Eq + std::hash::Hash>(known: &mut HashMap<K, Instant>, every: Duration) -> Vec<K> {
+fn due<K: Clone + Eq + std::hash::Hash>(
+    known: &mut HashMap<K, Instant>,
+    every: Duration,
+) -> Vec<K> {
     let now = Instant::now();
     let mut due = Vec::new();
     for (key, at) in known {
         if now.duration_since(*at) >= every {
             *at = now;
-            due.push(*key);
+            due.push(key.clone());
         }
     }
     due

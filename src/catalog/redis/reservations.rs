@@ -18,7 +18,7 @@ impl Reservations for RedisCatalog {
         getrandom::fill(&mut number).map_err(|error| CatalogError::Failed(Box::new(error)))?;
         let reservation = Reservation {
             number: u64::from_le_bytes(number),
-            portion: limit.portion,
+            portion: limit.portion.clone(),
         };
         let keys = self.shards.of(id, &["taken", "upload"]);
         let mut args = vec![
@@ -26,9 +26,10 @@ impl Reservations for RedisCatalog {
             limit.max.to_string(),
             limit.generation.to_string(),
             RESERVATION_TTL.as_millis().to_string(),
-            match limit.portion {
+            match &limit.portion {
                 Portion::Form => String::new(),
-                Portion::File(place) => place.to_string(),
+                Portion::File(place) => format!("/{place}"),
+                Portion::Files(places) => places.iter().map(|place| format!("/{place}")).collect(),
             },
             limit.used.to_string(),
         ];
@@ -38,7 +39,7 @@ impl Reservations for RedisCatalog {
         let answer: u8 = self.eval(scripts::RESERVE, &keys, &args).await?;
         Ok(match answer {
             0 => {
-                self.renewals.add(*id, reservation);
+                self.renewals.add(*id, reservation.clone());
                 Reserved::Use(reservation)
             }
             1 => Reserved::Busy,
@@ -49,7 +50,7 @@ impl Reservations for RedisCatalog {
 
     async fn commit(
         &self,
-        reservation: Reservation,
+        reservation: &Reservation,
         manifest: &Manifest,
     ) -> Result<(), CatalogError> {
         let id = &manifest.id;
@@ -60,7 +61,7 @@ impl Reservations for RedisCatalog {
         Ok(())
     }
 
-    async fn release(&self, id: &UploadId, reservation: Reservation) -> Result<(), CatalogError> {
+    async fn release(&self, id: &UploadId, reservation: &Reservation) -> Result<(), CatalogError> {
         self.renewals.remove(id, reservation);
         let mut remove = cmd("ZREM");
         remove.arg(self.shards.of(id, &["taken"]));

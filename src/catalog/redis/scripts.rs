@@ -188,8 +188,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[2], ARGV[2], 
 return 1";
 
 /// Reserves one use of each file in a portion of an upload. Keys: taken, record. Arguments: the
-/// reservation, the most uses, the generation of the manifest, for how long, the place of the file
-/// (nothing for the form), the most uses of a file in the portion, and then place and uses of
+/// reservation, the most uses, the generation of the manifest, for how long, the places of the
+/// files, each behind a slash (nothing for the form), the most uses of a file in the portion, and then place and uses of
 /// each file that has fewer. Answers 0 when it is reserved, 1 when all that are left are reserved, 2
 /// when all of a file are spent, 3 when a later manifest is recorded.
 pub const RESERVE: &str = r"#!lua
@@ -203,20 +203,18 @@ if most >= max then return 2 end
 local used, forms, files = {}, 0, {}
 for i = 7, #ARGV, 2 do used[ARGV[i]] = tonumber(ARGV[i + 1]) end
 for _, other in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  local file = string.match(other, '/(%d+)$')
   if other == ARGV[1] then
     -- The command runs once more.
-  elseif file then files[file] = (files[file] or 0) + 1
+  elseif string.find(other, '/', 1, true) then
+    for file in string.gmatch(other, '/(%d+)') do files[file] = (files[file] or 0) + 1 end
   else forms = forms + 1 end
 end
-if ARGV[5] ~= '' then
-  most = most + (files[ARGV[5]] or 0)
-else
-  local above = most
-  for file, reserved in pairs(files) do above = math.max(above, (used[file] or most) + reserved) end
-  most = above
+local wanted, above = {}, most
+for file in string.gmatch(ARGV[5], '%d+') do wanted[file] = true end
+for file, reserved in pairs(files) do
+  if ARGV[5] == '' or wanted[file] then above = math.max(above, (used[file] or most) + reserved) end
 end
-if most + forms >= max then return 1 end
+if above + forms >= max then return 1 end
 redis.call('ZADD', KEYS[1], string.format('%.0f', now + ARGV[4]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 0";

@@ -124,11 +124,11 @@ async fn a_use_released_while_it_is_renewed_stays_released() {
     let Reserved::Use(number) = reserve().await else {
         panic!("it is free");
     };
-    catalog.renewals.prolong(&upload.id, number).await;
+    catalog.renewals.prolong(&upload.id, &number).await;
     assert_eq!(reserve().await, Reserved::Busy);
-    catalog.release(&upload.id, number).await.unwrap();
+    catalog.release(&upload.id, &number).await.unwrap();
     // The renewal was on its way, and comes late.
-    catalog.renewals.prolong(&upload.id, number).await;
+    catalog.renewals.prolong(&upload.id, &number).await;
     assert!(matches!(reserve().await, Reserved::Use(_)));
 }
 

@@ -91,22 +91,31 @@ pub async fn several(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let pairs = parse_query(query.as_deref().unwrap_or_default())?;
-    let names: Vec<&str> = pairs
-        .iter()
-        .filter(|(key, _)| key == "name")
-        .map(|(_, name)| name.as_str())
-        .collect();
-    if names.is_empty() || names.len() > MAX_NAMES {
-        let detail = format!(
-            "{} names are asked for; 1 to {MAX_NAMES} can be: /download?name=A&name=B",
-            names.len()
-        );
-        return Err(Problem::invalid_parameter("name", detail).most(MAX_NAMES as u64));
+    let names = names_asked(query.as_deref())?;
+    if names.is_empty() {
+        return Err(wrong_count(0));
     }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let form = app.delivery.several(&names, lookup).await?;
     let shown = Shown::default();
     app.respond(&method, &headers, &form, &shown).await
+}
+
+/// The names that a query asks for, in its order.
+pub(super) fn names_asked(query: Option<&str>) -> Result<Vec<String>, Problem> {
+    let pairs = parse_query(query.unwrap_or_default())?;
+    let names = pairs.into_iter().filter(|(key, _)| key == "name");
+    let names: Vec<String> = names.map(|(_, name)| name).collect();
+    match names.len() {
+        ..=MAX_NAMES => Ok(names),
+        count => Err(wrong_count(count)),
+    }
+}
+
+fn wrong_count(count: usize) -> Problem {
+    let detail =
+        format!("{count} names are asked for; 1 to {MAX_NAMES} can be: /download?name=A&name=B");
+    Problem::invalid_parameter("name", detail).most(MAX_NAMES as u64)
 }
 
 /// One file of an upload as it is.
@@ -165,7 +174,7 @@ fn asks_for_form(query: Option<&str>) -> Result<bool, Problem> {
 
 impl AppState {
     /// The upload there is whose id is written otherwise in `text`; a name may look so too.
-    async fn meant(&self, text: &str) -> Result<Option<UploadId>, Problem> {
+    pub(super) async fn meant(&self, text: &str) -> Result<Option<UploadId>, Problem> {
         let Some(id) = UploadId::meant_by(text) else {
             return Ok(None);
         };

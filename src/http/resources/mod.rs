@@ -5,6 +5,7 @@ mod embed;
 
 mod about;
 pub(super) mod api;
+pub(super) mod archive;
 pub(super) mod change;
 mod document;
 pub(super) mod download;

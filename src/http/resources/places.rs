@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use percent_encoding::utf8_percent_encode;
 
 use super::record;
+use crate::archive::Format;
 use crate::model::{FileName, UploadId};
 
 /// What an answer depends on where browsers are led to something to look at.
@@ -25,6 +26,11 @@ pub fn form(base: &str, id: &UploadId, name: Option<&FileName>) -> String {
             format!("{form}/{name}")
         }
     }
+}
+
+/// The path of an archive of an upload.
+pub fn archive(base: &str, id: &UploadId, format: Format) -> String {
+    record::archive_url(id, format, base)
 }
 
 /// Leads to `place`, which is what is to be looked at: another resource than the one that was asked

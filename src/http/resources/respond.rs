@@ -148,7 +148,7 @@ impl AppState {
         let options = &self.options;
         let mut policy = match this.kind {
             RepresentationKind::Raw(_) => Some("same-origin"),
-            RepresentationKind::Form(_) => None,
+            RepresentationKind::Form(_) | RepresentationKind::Archive(_) => None,
         };
         if options.embed && cors::is_from(&options.cors_origins, headers) {
             policy = Some("cross-origin");
@@ -235,6 +235,7 @@ impl Answer {
 fn content_type(this: &Representation, inline: bool) -> String {
     match &this.kind {
         RepresentationKind::Form(boundary) => form::content_type(boundary),
+        RepresentationKind::Archive(archive) => archive.format.media_type().to_owned(),
         RepresentationKind::Raw(file) if inline && is_shown_as_text(file.served_type()) => {
             // A browser that is told no charset takes text for windows-1252.
             match file.served_type().split_once(';') {
@@ -272,6 +273,7 @@ fn disposition(this: &Representation, shown: &Shown<'_>) -> String {
             Some(selected) => format!("attachment; filename=\"{}.form\"", selected.manifest.id),
             None => "attachment; filename=\"several.form\"".to_owned(),
         },
+        RepresentationKind::Archive(archive) => form::attachment(&archive.name, false),
         RepresentationKind::Raw(file) => {
             let inline = shown.inline && is_inert(file.served_type());
             form::attachment(file.name.as_str(), inline)

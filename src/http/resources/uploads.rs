@@ -74,7 +74,7 @@ pub async fn delete(
 
 /// The entity tag of a record as a field.
 pub(super) fn tag(manifest: &Manifest) -> Option<(HeaderName, HeaderValue)> {
-    let tag = HeaderValue::try_from(conditional::record_tag(manifest.generation));
+    let tag = HeaderValue::try_from(conditional::record_tag(manifest.revision()));
     tag.ok().map(|tag| (header::ETAG, tag))
 }
 
@@ -87,7 +87,7 @@ impl AppState {
         manifest: &Arc<Manifest>,
         origin: &Origin,
     ) -> Result<Response, Problem> {
-        let mut response = match conditional::evaluate_record(method, headers, manifest.generation)
+        let mut response = match conditional::evaluate_record(method, headers, manifest.revision())
         {
             Verdict::Failed => {
                 let detail = "the record is not in the version that the request names";

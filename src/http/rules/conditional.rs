@@ -23,32 +23,32 @@ pub fn evaluate(method: &Method, headers: &HeaderMap, this: &Representation) -> 
 }
 
 /// The same for a record, which has an entity tag and no date.
-pub fn evaluate_record(method: &Method, headers: &HeaderMap, generation: u64) -> Verdict {
-    verdict(method, headers, &record_tag(generation), None)
+pub fn evaluate_record(method: &Method, headers: &HeaderMap, revision: u64) -> Verdict {
+    verdict(method, headers, &record_tag(revision), None)
 }
 
-/// The entity tag of a record: the generation of its manifest.
-pub fn record_tag(generation: u64) -> String {
-    format!("\"{generation}\"")
+/// The entity tag of a record: the [revision](crate::model::Manifest::revision) of its manifest.
+pub fn record_tag(revision: u64) -> String {
+    format!("\"{revision}\"")
 }
 
 /// The versions of a record that a request to change it is meant for.
 pub fn meant_versions(headers: &HeaderMap) -> MeantVersions {
-    let generations = |tags: Vec<(bool, String)>, weak: bool| {
+    let revisions = |tags: Vec<(bool, String)>, weak: bool| {
         let tags = tags.into_iter().filter(|(is_weak, _)| weak || !is_weak);
-        let generation = |(_, tag): (bool, String)| {
-            let generation = tag.trim_matches('"').parse().ok()?;
-            (record_tag(generation) == tag).then_some(generation)
+        let revision = |(_, tag): (bool, String)| {
+            let revision = tag.trim_matches('"').parse().ok()?;
+            (record_tag(revision) == tag).then_some(revision)
         };
-        tags.filter_map(generation).collect()
+        tags.filter_map(revision).collect()
     };
     let mut meant = MeantVersions::default();
     if let Some(EntityTags::Tags(tags)) = list(headers, &header::IF_MATCH) {
-        meant.only = Some(generations(tags, false));
+        meant.only = Some(revisions(tags, false));
     }
     match list(headers, &header::IF_NONE_MATCH) {
         Some(EntityTags::Any) => meant.none = true,
-        Some(EntityTags::Tags(tags)) => meant.except = generations(tags, true),
+        Some(EntityTags::Tags(tags)) => meant.except = revisions(tags, true),
         None => {}
     }
     meant

@@ -16,7 +16,7 @@ use object_store::{Error, GetOptions, GetRange};
 use super::BucketInner;
 use super::client::BucketClient;
 use super::error::{classify, is_absent, is_outside};
-use crate::model::{FileName, Manifest, UploadId};
+use crate::model::{FileName, Manifest, StoredFile, UploadId};
 use crate::store::{Blob, PresignRequest, StoreError};
 
 /// How many files of an upload are verified at once.
@@ -93,8 +93,8 @@ impl BucketInner {
     pub async fn verify(&self, manifest: &Manifest, parts: Range<usize>) -> Result<(), StoreError> {
         let id = &manifest.id;
         let files = manifest.files_among(parts);
-        let mut expected: HashMap<&str, u64> =
-            files.map(|file| (file.name.as_str(), file.size)).collect();
+        let mut expected: HashMap<&str, &StoredFile> =
+            files.map(|file| (file.name.as_str(), file)).collect();
         if expected.len() > 1 {
             let begin = self.layout.files(id);
             let mut token = None;
@@ -102,8 +102,8 @@ impl BucketInner {
                 let (objects, next) = self.client.page(&begin, token.as_deref()).await?;
                 for object in objects {
                     let name = &object.key.as_ref()[begin.len()..];
-                    if let Some(size) = expected.get(name)
-                        && object.size == Some(*size)
+                    if let Some(file) = expected.get(name)
+                        && object.size == Some(file.size)
                     {
                         expected.remove(name);
                     }
@@ -115,10 +115,8 @@ impl BucketInner {
             }
         }
         // A listing may lag behind: each file that it does not have as expected is asked for.
-        let left = expected.into_iter().map(|(name, size)| {
-            let name = FileName::from_upload(name.as_bytes());
-            (self.layout.file(id, &name), size)
-        });
+        let left = expected.into_values();
+        let left = left.map(|file| (self.layout.file(id, &file.name), file.size));
         let left: Vec<(Path, u64)> = left.collect();
         let looks = stream::iter(left).map(async |(key, size)| {
             let found = self.client.head(&key).await?;

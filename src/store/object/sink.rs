@@ -216,10 +216,10 @@ impl FileSink for BucketSink<'_> {
             };
             self.transfers.begin(self.name.clone(), run).await?;
         }
-        let sha256 = self.hasher.finish().await.map_err(StoreError::ended)?;
+        let checksums = self.hasher.finish().await.map_err(StoreError::ended)?;
         Ok(FileSummary {
             size: self.size,
-            sha256,
+            checksums,
         })
     }
 }

@@ -88,13 +88,13 @@ impl Operation<'_> {
         let form = Form::new().file("f", "a.txt", b"0123456789");
         let stored = self.server.post_to("/upload", &form, &[ROOT]).json();
         let id = written(stored["id"].as_str().unwrap());
-        let name = if self.path.contains("{id}") {
-            "a.txt"
-        } else {
-            &id
+        let name = match self.path.split('/').nth(1) {
+            Some("archive") => format!("{id}.zip"),
+            _ if self.path.contains("{id}") => "a.txt".to_owned(),
+            _ => id.clone(),
         };
         Good {
-            path: self.path.replace("{id}", &id).replace("{name}", name),
+            path: self.path.replace("{id}", &id).replace("{name}", &name),
             ..self.good()
         }
     }
@@ -108,13 +108,13 @@ impl Operation<'_> {
         let stored = self.server.post_to("/upload", &form, &[ROOT]);
         assert_eq!(stored.status, 201, "{}", stored.text());
         let stored = stored.json();
-        let file = if self.path.starts_with("/static/") {
-            "style.css"
-        } else {
-            "a.txt"
-        };
         let id = stored["id"].as_str().unwrap();
-        let path = self.path.replace("{id}", id).replace("{name}", file);
+        let file = match self.path.split('/').nth(1) {
+            Some("static") => "style.css".to_owned(),
+            Some("archive") => format!("{id}.zip"),
+            _ => "a.txt".to_owned(),
+        };
+        let path = self.path.replace("{id}", id).replace("{name}", &file);
         let path = path.replace("{code}", "internal").replace("{version}", "0");
         let query = match (self.method.as_str(), self.path) {
             (_, "/download") | ("POST", "/files") => "?name=a.txt",
@@ -211,6 +211,7 @@ impl Operation<'_> {
         if self.has(404) {
             let mut good = self.good();
             let absent = self.path.replace("{id}", ABSENT).replace("{version}", "0");
+            let absent = absent.replace("/archive/{name}", &format!("/archive/{ABSENT}.zip"));
             let absent = absent.replace("{name}", "none").replace("{code}", "teapot");
             let query = good.path.split_once('?').map(|_| "?name=none");
             good.path = absent + query.unwrap_or_default();

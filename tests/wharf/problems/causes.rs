@@ -3,8 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{Codes, Given, small};
+use crate::openapi::recorded;
 use crate::slow::over_http_2;
-use crate::support::{Connection, Form, Redis, Server, Setup, Unread, noise, sha256, wait_until};
+use crate::support::{
+    Connection, Far, Form, Redis, Server, Setup, Unread, noise, sha256, wait_until,
+};
 
 pub fn records() -> Codes {
     let server = Server::start();
@@ -395,4 +398,32 @@ pub fn components() -> Codes {
     given.take(&away, 503, "storage-unavailable", json!({}));
     codes.append(&mut given.codes);
     codes
+}
+
+/// A disk that stands still while the files of an upload are read for its ZIP file.
+pub fn archives() -> Codes {
+    let Some(far) = Far::mount() else {
+        // What cannot be met here is taken as it was recorded elsewhere.
+        let code = "archive-preparing";
+        return Codes::from([(
+            code.to_owned(),
+            recorded::known("problems.json")[code].clone(),
+        )]);
+    };
+    let server = Setup::new()
+        .store(&far.path)
+        .args(&["--digest", "none"])
+        .start();
+    let mut given = Given::by(&server);
+    let stored = server.upload(&small());
+    let id = stored["id"].as_str().unwrap();
+    let path = format!("/archive/{id}.zip");
+    // The record is known.
+    assert_eq!(server.request("HEAD", &path, &[], b"").status, 200);
+    far.stand_still();
+    let waits = server.get(&path);
+    far.go_on();
+    given.take(&waits, 503, "archive-preparing", json!({"name": id}));
+    wait_until("it is read", || server.get(&path).status == 200);
+    given.codes
 }

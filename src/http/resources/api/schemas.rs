@@ -100,10 +100,11 @@ pub fn all() -> Value {
         },
         "File": {
             "type": "object",
-            "required": ["field", "name", "size", "type", "sha256", "url", "downloads_left"],
+            "required": ["field", "name", "path", "size", "type", "sha256", "url", "downloads_left"],
             "properties": {
                 "field": { "type": "string", "description": "The name of the form's field" },
                 "name": { "type": "string", "description": "The name it is stored under" },
+                "path": { "type": "string", "description": "Where it lies below the upload, with / between the folders that came with its name; its name where none did" },
                 "size": count,
                 "type": { "type": "string", "description": "The media type, as the part gave it; guessed from the name where it gave none or application/octet-stream" },
                 "sha256": nullable(digest.clone()),
@@ -113,13 +114,14 @@ pub fn all() -> Value {
         },
         "Upload": {
             "type": "object",
-            "required": ["id", "url", "upload_url", "form_url", "size", "file_count", "name", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "required": ["id", "url", "upload_url", "form_url", "archive_url", "size", "file_count", "name", "type", "sha256", "title", "files", "fields", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
             "description": "max_downloads and downloads_left are null where downloads are not limited; downloads_left is that of the file that has the most. name, type and sha256 are the file's where there is exactly one, else null",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
                 "url": address("The bytes of its file, where there is exactly one; else upload_url"),
                 "upload_url": address("This record for programs, a page for people"),
                 "form_url": address("All of it as multipart/form-data"),
+                "archive_url": nullable(address("All its files as a ZIP file; null where there is none")),
                 "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
                 "file_count": count,
                 "name": nullable(text.clone()),
@@ -140,13 +142,14 @@ pub fn all() -> Value {
         },
         "Summary": {
             "type": "object",
-            "required": ["id", "url", "upload_url", "form_url", "size", "file_count", "name", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "required": ["id", "url", "upload_url", "form_url", "archive_url", "size", "file_count", "name", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
             "description": "What the index knows of an upload, in the words of Upload; upload_url says all of it",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
                 "url": address("The bytes of its file, where there is exactly one; else upload_url"),
                 "upload_url": address("Its record for programs, a page for people"),
                 "form_url": address("All of it as multipart/form-data"),
+                "archive_url": nullable(address("All its files as a ZIP file; null where there is none")),
                 "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
                 "file_count": count,
                 "name": nullable(text.clone()),

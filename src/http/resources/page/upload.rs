@@ -117,7 +117,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         "fields": fields,
         "text_cut": text_cut,
         // All files can be had at once.
-        "whole": manifest.allows(Portion::Form),
+        "whole": manifest.allows(&Portion::Form),
         "size": language.size(manifest.size()),
         "created_at": manifest.created_at.to_string(),
         "created": words::minute(manifest.created_at),
@@ -215,11 +215,13 @@ mod tests {
             let file = StoredFile {
                 name: FileName::from_upload(b"x"),
                 original: b"x"[..].into(),
+                path: None,
                 size: 1,
                 extended: None,
                 media_type: media_type.to_owned(),
                 given_type: None,
                 sha256: None,
+                crc32: None,
                 used: None,
                 rest: Default::default(),
             };

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
+use crate::archive::Format;
 use crate::delivery::Summary;
 use crate::model::{Digest, FileName, Manifest, StoredFile, Timestamp, Title, UploadId};
 
@@ -32,6 +33,8 @@ pub struct Head<'a> {
 #[derive(Serialize)]
 pub struct FileJson<'a> {
     pub name: &'a FileName,
+    /// Where it lies below its upload; the name where it came without folders.
+    pub path: &'a str,
     pub size: u64,
     #[serde(rename = "type")]
     pub media_type: &'a str,
@@ -60,6 +63,8 @@ pub struct Addresses<'a> {
     pub url: String,
     pub upload_url: String,
     pub form_url: String,
+    /// Of all files in one; `None` where there is none.
+    pub archive_url: Option<String>,
 }
 
 /// How long it is kept, and for how many.
@@ -86,7 +91,7 @@ pub struct SummaryJson<'a> {
 }
 
 impl<'a> Addresses<'a> {
-    pub fn of(id: &'a UploadId, only: Option<&FileName>, base: &str) -> Self {
+    pub fn of(id: &'a UploadId, only: Option<&FileName>, files: usize, base: &str) -> Self {
         Addresses {
             id,
             url: match only {
@@ -95,6 +100,7 @@ impl<'a> Addresses<'a> {
             },
             upload_url: upload_url(id, base),
             form_url: form_url(id, base),
+            archive_url: (files > 0).then(|| archive_url(id, Format::Zip, base)),
         }
     }
 }
@@ -124,7 +130,7 @@ pub fn summary<'a>(upload: &'a Summary, base: &str) -> SummaryJson<'a> {
         None => (None, None),
     };
     SummaryJson {
-        addresses: Addresses::of(&upload.id, name, base),
+        addresses: Addresses::of(&upload.id, name, upload.file_count, base),
         size: upload.size,
         file_count: upload.file_count,
         name,
@@ -140,6 +146,11 @@ pub fn upload_url(id: &UploadId, base: &str) -> String {
 /// The address of an upload as a form.
 pub fn form_url(id: &UploadId, base: &str) -> String {
     [base, "/download/", id.as_str()].concat()
+}
+
+/// The address of all files of an upload in one.
+pub fn archive_url(id: &UploadId, format: Format, base: &str) -> String {
+    format!("{base}/archive/{id}.{}", format.extension())
 }
 
 /// The address of one file's bytes.

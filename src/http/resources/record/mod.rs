@@ -9,5 +9,7 @@ mod piece;
 mod text;
 
 pub use answer::link;
-pub use members::{SEGMENT, address, file_url, form_url, only_file, summary, upload_url};
+pub use members::{
+    SEGMENT, address, archive_url, file_url, form_url, only_file, summary, upload_url,
+};
 pub use text::RecordText;

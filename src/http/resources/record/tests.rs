@@ -27,6 +27,7 @@ fn content(manifest: &Manifest, base: &str) -> (Value, Value) {
         json!({
             "field": Spelling::Name.show(field.as_bytes()),
             "name": file.name,
+            "path": file.path(),
             "size": file.size,
             "type": file.served_type(),
             "sha256": file.sha256,
@@ -107,6 +108,7 @@ fn the_members_stand_in_their_order() {
         "url": format!("https://h/w/files/{id}/a%20b.txt"),
         "upload_url": format!("https://h/w/uploads/{id}"),
         "form_url": format!("https://h/w/download/{id}"),
+        "archive_url": format!("https://h/w/archive/{id}.zip"),
         "size": 3,
         "file_count": 1,
         "name": "a b.txt",
@@ -116,6 +118,7 @@ fn the_members_stand_in_their_order() {
         "files": [{
             "field": "f",
             "name": "a b.txt",
+            "path": "a b.txt",
             "size": 3,
             "type": "text/plain",
             "sha256": null,

@@ -99,10 +99,11 @@ impl RecordText {
         piece.put(|out| {
             let only = only_file(manifest);
             let name = only.map(|file| &file.name);
+            let file_count = manifest.files().count();
             let head = Head {
-                addresses: Addresses::of(&manifest.id, name, &self.base),
+                addresses: Addresses::of(&manifest.id, name, file_count, &self.base),
                 size: manifest.size(),
-                file_count: manifest.files().count(),
+                file_count,
                 name,
                 media_type: only.map(StoredFile::served_type),
                 sha256: only.and_then(|file| file.sha256),
@@ -142,6 +143,7 @@ impl RecordText {
         piece.put(|out| {
             let rest = FileJson {
                 name: &file.name,
+                path: file.path(),
                 size: file.size,
                 media_type: file.served_type(),
                 sha256: file.sha256,

@@ -93,6 +93,7 @@ impl From<DeliveryError> for Problem {
                 let (code, name) = match &missing {
                     Missing::Upload(id) => (Code::UploadNotFound, id),
                     Missing::File { name, .. } => (Code::FileNotFound, name),
+                    Missing::Files(id) => (Code::FileNotFound, id),
                     Missing::Name(name) => (Code::NameNotFound, name),
                 };
                 Self::new(code, text).name(name)
@@ -100,6 +101,9 @@ impl From<DeliveryError> for Problem {
             DeliveryError::Repeated(name) => Self::invalid_parameter("name", text).name(&name),
             DeliveryError::TooManyParts(most) => {
                 Self::invalid_parameter("name", text).most(most as u64)
+            }
+            DeliveryError::Preparing(id) => {
+                Self::new(Code::ArchivePreparing, text).name(&id.to_string())
             }
             DeliveryError::Busy(id) => Self::new(Code::LastDownloadInProgress, text).name(&id),
             DeliveryError::Store(error) => Failure::from(error).into(),

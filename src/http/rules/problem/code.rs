@@ -101,6 +101,8 @@ codes! {
         members ["setting", "limit", "part", "field"] retry None;
     LastDownloadInProgress "last-download-in-progress" [409] "The last download is under way"
         settings [] members ["name", "retry_after"] retry Some(5);
+    ArchivePreparing "archive-preparing" [503] "The archive is being prepared"
+        settings ["digest"] members ["name", "retry_after"] retry Some(10);
     TooManyUploads "too-many-uploads" [503, 429] "Too many uploads are under way"
         settings ["max_uploads", "max_uploads_per_client"]
         members ["setting", "limit", "retry_after"] retry Some(5);

@@ -110,10 +110,10 @@ impl FileSink for DiskSink<'_> {
         };
         let name = self.name.clone();
         self.upload.files.push(StagedFile { name, state });
-        let sha256 = self.hasher.finish().await.map_err(StoreError::ended)?;
+        let checksums = self.hasher.finish().await.map_err(StoreError::ended)?;
         Ok(FileSummary {
             size: self.size,
-            sha256,
+            checksums,
         })
     }
 }

@@ -24,6 +24,7 @@ const BY_ID: &[Code] = &[Code::UploadNotFound, Code::FileNotFound];
 
 pub fn all() -> Vec<Described> {
     let names = json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true, "minItems": 1, "maxItems": MAX_NAMES });
+    let some = json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true, "maxItems": MAX_NAMES });
     vec![
         form(
             Described::new(
@@ -65,6 +66,23 @@ pub fn all() -> Vec<Described> {
         )
         .one()
         .led(),
+        archive(
+            Described::new(
+                Tag::Downloads,
+                ("get", "/archive/{name}"),
+                "getArchive",
+                "The files of an upload in one: ID.zip or ID.tar",
+            )
+            .says("Nothing is compressed, and each file lies in the folders that came with its name. Length and `ETag` are known beforehand: one that broke off goes on with `Range` and `If-Range`")
+            .head("headArchive")
+            .parameter(json!({
+                "name": "name", "in": "query", "schema": some,
+                "description": "A file of the upload; once for each, all where none is named",
+            }))
+            .problems(&[BY_ID, &[Code::InvalidParameter, Code::NoSuchRoute, Code::ArchivePreparing]]),
+        )
+        .one()
+        .moved(),
         raw(
             Described::new(
                 Tag::Downloads,
@@ -129,6 +147,15 @@ impl Described {
             .always(&["Location", "Cache-Control", "Vary"])
             .moved()
     }
+}
+
+fn archive(described: Described) -> Described {
+    let types = [
+        ("application/zip", json!({})),
+        ("application/x-tar", json!({})),
+        ("multipart/byteranges", json!({})),
+    ];
+    read(described, &types, &["Content-Disposition"])
 }
 
 fn raw(described: Described) -> Described {

@@ -1,24 +1,30 @@
 // One upload on its way: its card on the page, from the first byte to the link.
 
-import { announce, base, copyLink, copyOf } from "./dom.js";
+import { announce, base, copyOf, copyText, passOn } from "./dom.js";
 import * as kept from "./kept.js";
-import { send } from "./transfer.js";
+import { Pace } from "./pace.js";
+import { Failure, send } from "./transfer.js";
 import { say, size, span, title } from "./words.js";
 
-/** How much an old rate counts beside a new one, each second. */
-const SMOOTH = 0.7;
 /** Parts of which listeners are told, in percent. */
 const TOLD = 25;
-/** How often it is tried again without being asked, and the longest wait for that, in seconds. */
+/** How often it is tried again where the server said when, and the longest wait for that, in seconds. */
 const TRIES = 5;
 const LONGEST = 300;
+/** The pauses before it is tried again after a lost connection, in seconds; the last is for all further ones. */
+const PAUSES = [2, 5, 10, 20, 40, 60];
+/** After so many of them in a row it is left to the person. */
+const LOST_TRIES = 30;
+/** The most files that are listed with a bar each. */
+const MOST_PARTS = 1000;
 
 const underWay = new Set();
 addEventListener("beforeunload", event => underWay.size && event.preventDefault());
+addEventListener("online", () => underWay.forEach(card => card.lost && card.start()));
 
-/** Sends files and text fields, and shows what becomes of it. */
-export function upload(files, fields) {
-  const card = new Card(files, fields);
+/** Sends files and text fields, and shows what becomes of it. `refused` is told of a secret that is not taken. */
+export function upload(form, refused) {
+  const card = new Card(form, refused);
   document.getElementById("transfers").prepend(card.element);
   card.start();
   card.element.focus({ preventScroll: true });
@@ -26,27 +32,22 @@ export function upload(files, fields) {
 }
 
 class Card {
-  constructor(files, fields) {
-    Object.assign(this, { files, fields });
+  constructor(form, refused) {
+    Object.assign(this, { form, refused, tries: 0, parts: [] });
+    const { files, fields } = form;
     this.size = files.reduce((sum, { file }) => sum + file.size, 0);
-    this.what = title(files[0]?.path, files.length);
+    const named = fields.find(([name]) => name === "wharf_title");
+    this.what = named?.[1] ?? title(files[0]?.path, files.length);
     this.element = copyOf("transfer-card");
     this.find(".what").textContent = this.what;
     this.element.ariaLabel = this.what;
     this.whole = this.find("progress.whole");
     this.whole.ariaLabel = say("progress", { what: this.what });
-    let start = 0;
-    this.parts = files.map(({ file, path }) => {
-      const row = copyOf("part-row");
-      row.querySelector(".name").textContent = row.title = path;
-      row.querySelector(".size").textContent = size(file.size);
-      const bar = row.querySelector("progress");
-      bar.ariaLabel = say("progress", { what: path });
-      start += file.size;
-      return { row, bar, start: start - file.size, end: start };
-    });
-    this.find(".parts ul").append(...this.parts.map(({ row }) => row));
-    this.find(".parts").hidden = files.length === 0;
+    const parts = this.find(".parts");
+    parts.hidden = files.length < 2 || files.length > MOST_PARTS;
+    parts.ontoggle = () => {
+      if (parts.open && !this.parts.length) this.listParts();
+    };
     this.find(".cancel").onclick = () => this.abort.abort();
     this.find(".retry").onclick = () => {
       this.tries = 0;
@@ -65,6 +66,30 @@ class Card {
     return this.element.querySelector(selector);
   }
 
+  /** Lists the files with a bar each. */
+  listParts() {
+    let start = 0;
+    this.parts = this.form.files.map(({ file, path }) => {
+      const row = copyOf("part-row");
+      row.querySelector(".name").textContent = row.title = path;
+      row.querySelector(".size").textContent = size(file.size);
+      const bar = row.querySelector("progress");
+      bar.ariaLabel = say("progress", { what: path });
+      start += file.size;
+      return { row, bar, start: start - file.size, end: start };
+    });
+    this.find(".parts ul").append(...this.parts.map(({ row }) => row));
+    this.showParts();
+  }
+
+  showParts() {
+    const done = this.pace.done;
+    for (const { bar, start, end } of this.parts) {
+      const value = end > start ? Math.min(Math.max((done - start) / (end - start), 0), 1) : Number(done >= end);
+      if (bar.value !== value) bar.value = value;
+    }
+  }
+
   /** Shows one of: sending, waiting, done, failed, cancelled. */
   state(name, text) {
     this.element.className = `card transfer is-${name}`;
@@ -79,45 +104,34 @@ class Card {
   async start() {
     this.stopWaiting();
     this.abort = new AbortController();
-    this.last = { at: performance.now(), done: 0 };
-    this.rate = 0;
+    this.pace = new Pace(this.size);
     this.told = 0;
     this.state("sending", say("sending"));
     this.progress(0, false);
+    // What stands still tells nothing by itself.
+    const clock = setInterval(() => this.showPace(), 1000);
     announce(say("announce_sending", { what: this.what }));
     underWay.add(this);
     try {
       const progress = (done, all) => this.progress(done, all);
-      this.done(await send(`${base}/upload`, this.files, this.fields, progress, this.abort.signal));
+      this.done(await send(`${base}/upload`, this.form, progress, this.abort.signal));
     } catch (failure) {
-      if (failure) this.failed(failure);
+      if (failure instanceof Failure) this.failed(failure);
       else this.cancelled();
     } finally {
+      clearInterval(clock);
       if (!this.timer) underWay.delete(this);
     }
   }
 
   progress(done, all) {
+    // After a pause what is lost is sent anew: then the tries begin anew as well.
+    if (done > this.size / 20) this.tries = Math.min(this.tries, 1);
+    this.pace.at(done, all);
     this.whole.value = this.size ? done / this.size : Number(all);
-    for (const { bar, start, end } of this.parts) {
-      const value = end > start ? Math.min(Math.max((done - start) / (end - start), 0), 1) : Number(done >= end);
-      if (bar.value !== value) bar.value = value;
-    }
-    const now = performance.now();
-    const seconds = (now - this.last.at) / 1000;
-    if (seconds >= 0.5) {
-      const rate = (done - this.last.done) / seconds;
-      const weight = this.rate ? SMOOTH ** seconds : 0;
-      this.rate = this.rate * weight + rate * (1 - weight);
-      this.last = { at: now, done };
-    }
-    this.find(".amount").textContent = say("of", { done: size(Math.round(done)), whole: size(this.size) });
-    let pace = "";
-    if (all) pace = say("finishing");
-    else if (this.rate > 0) {
-      pace = `${say("rate", { size: size(Math.round(this.rate)) })} · ${say("left", { span: span((this.size - done) / this.rate) })}`;
-    }
-    this.find(".pace").textContent = pace;
+    this.showParts();
+    this.find(".amount").textContent = this.size ? say("of", { done: size(Math.round(done)), whole: size(this.size) }) : "";
+    this.showPace();
     const percent = Math.floor(this.whole.value * 100 / TOLD) * TOLD;
     if (percent > this.told && percent < 100) {
       this.told = percent;
@@ -125,36 +139,55 @@ class Card {
     }
   }
 
+  showPace() {
+    const place = this.find(".pace");
+    const text = this.pace.text();
+    if (place.textContent !== text) place.textContent = text;
+    this.element.classList.toggle("is-stalled", this.pace.stalled);
+  }
+
   done(stored) {
     this.progress(this.size, true);
     this.state("done", say("sent"));
-    this.find(".amount").textContent = size(this.size);
+    this.find(".amount").textContent = this.size ? size(this.size) : "";
     this.find(".pace").textContent = say("stored");
     const page = `${base}/uploads/${stored.id}`;
     this.find(".open").href = page;
     const link = this.find(".link");
     link.value = new URL(page, location.href).href;
     link.ariaLabel = say("link_to", { what: this.what });
+    link.onfocus = () => link.select();
     const copy = this.find(".copy");
-    copy.onclick = () => copyLink(copy, link.value, link);
-    this.files = [];
+    copy.onclick = () => copyText(copy, link.value, link);
+    passOn(this.find(".pass-on"), this.what, link.value);
+    this.find(".parts").hidden = true;
+    this.form = undefined;
     announce(say("announce_sent", { what: this.what }));
     kept.add(stored);
   }
 
-  failed({ message, advice, detail, request, wait }) {
-    this.tries = (this.tries ?? 0) + 1;
-    const waits = wait > 0 && wait <= LONGEST && this.tries <= TRIES;
-    const name = waits ? "waiting" : "failed";
+  /** How long to wait before it is tried again, in seconds; nothing where that is no use. */
+  again({ code, wait }) {
+    this.lost = code === "lost" || code === "away";
+    if (wait > 0) return wait <= LONGEST && this.tries <= TRIES ? wait : undefined;
+    if (this.lost && this.tries <= LOST_TRIES) return PAUSES[Math.min(this.tries, PAUSES.length) - 1];
+  }
+
+  failed(failure) {
+    const { code, message, advice, detail, request } = failure;
+    this.tries += 1;
+    const pause = this.again(failure);
+    const name = pause ? "waiting" : "failed";
     this.state(name, say(name));
-    if (waits) this.progress(0, false);
+    if (pause) this.progress(0, false);
     this.find(".pace").textContent = "";
     const trouble = this.find(".trouble");
     trouble.children[0].textContent = message;
-    trouble.children[1].textContent = advice;
+    trouble.children[1].textContent = pause && this.lost ? say("lost_again") : advice;
     trouble.children[2].textContent = [detail, request && say("request", { id: request })].filter(Boolean).join(" · ");
-    const again = waits ? this.wait(wait) : "";
+    const again = pause ? this.wait(pause) : "";
     announce(`${this.what}: ${say("failed")}. ${message}. ${again || advice}`);
+    if (["missing-secret", "bad-secret", "missing-scope"].includes(code)) this.refused();
   }
 
   /** Counts the seconds down to the next attempt. It is said aloud once, and shown each second. */
@@ -172,6 +205,7 @@ class Card {
   stopWaiting() {
     clearInterval(this.timer);
     this.timer = undefined;
+    this.lost = false;
   }
 
   cancelled() {

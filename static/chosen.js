@@ -1,25 +1,33 @@
 // The files that are chosen and not yet sent: by the fields, by drag and drop, by pasting.
 
-import { announce, copyOf } from "./dom.js";
+import { announce } from "./dom.js";
+import { Folder } from "./folder.js";
 import { count, say, size } from "./words.js";
 
 const form = document.getElementById("form");
 const place = document.getElementById("chosen");
-const rows = place.querySelector("ul");
 const input = document.getElementById("files");
 const folder = document.getElementById("folder");
+const leftOut = place.querySelector(".left-out");
 const limit = name => Number(form.dataset[name]) || Infinity;
 const [maxFile, maxRequest, maxFiles] = ["maxFileSize", "maxRequestSize", "maxFiles"].map(limit);
 
+/** What systems put into folders for themselves, and nobody wants to send. */
+const STRAY = new Set([".DS_Store", "Thumbs.db"]);
+
 let files = [];
+let stray = [];
 
 /** What is to be sent, which is none's any more then. */
 export function take() {
   const taken = files;
   files = [];
+  stray = [];
   show();
   return taken;
 }
+
+export const isEmpty = () => files.length === 0;
 
 /** Why it cannot be sent, if it cannot. */
 function obstacle() {
@@ -33,43 +41,38 @@ const sum = () => files.reduce((all, { file }) => all + file.size, 0);
 /** Whether it may be sent; says why not, where it may not. */
 export const sendable = () => !obstacle() && files.every(({ file }) => file.size <= maxFile);
 
-function row(entry) {
-  const item = copyOf("chosen-row");
-  item.querySelector(".name").textContent = item.title = entry.path;
-  const over = entry.file.size > maxFile;
-  item.classList.toggle("over-limit", over);
-  item.querySelector(".size").textContent = over ? say("too_large", { size: size(maxFile) }) : size(entry.file.size);
-  const remove = item.querySelector(".remove");
-  remove.ariaLabel = say("remove", { name: entry.path });
-  remove.onclick = () => {
-    const next = item.nextElementSibling ?? item.previousElementSibling;
-    files.splice(files.indexOf(entry), 1);
-    item.remove();
-    (next?.querySelector("button") ?? input).focus();
-    update();
-  };
-  return item;
+const removers = () => [...place.querySelectorAll(".remove")];
+
+function remove(entries) {
+  const at = removers().indexOf(document.activeElement);
+  const gone = new Set(entries);
+  files = files.filter(entry => !gone.has(entry));
+  show();
+  const left = removers();
+  (left[Math.min(at, left.length - 1)] ?? input).focus();
 }
 
 function show() {
-  rows.replaceChildren(...files.map(row));
-  update();
-}
-
-function update() {
-  place.hidden = files.length === 0;
+  const open = new Set(Array.from(place.querySelectorAll("details[open]"), ({ dataset }) => dataset.path));
+  const root = new Folder(files, maxFile, remove);
+  place.querySelector("ul").replaceChildren(...root.rows(open));
+  place.hidden = files.length === 0 && stray.length === 0;
   place.querySelector(".sum").textContent = `${count("files", files.length)} · ${size(sum())}`;
   place.querySelector(".trouble").textContent = obstacle();
-  // The form may be sent without the field, which is always emptied.
-  input.required = files.length === 0;
+  leftOut.textContent = stray.length ? say("left_out", { files: count("files", stray.length), names: [...new Set(stray)].join(", ") }) : "";
 }
 
 /** Adds files, each with the path it is sent under. */
 export function add(more) {
   if (more.length === 0) return;
-  files.push(...more);
-  rows.append(...more.map(row));
-  update();
+  for (const entry of more) {
+    const at = entry.path.lastIndexOf("/");
+    const name = entry.path.slice(at + 1);
+    if (at >= 0 && STRAY.has(name)) stray.push(name);
+    else files.push(entry);
+  }
+  document.getElementById("form-trouble").textContent = "";
+  show();
   announce(`${say("ready")}: ${count("files", files.length)}, ${size(sum())}`);
 }
 
@@ -85,6 +88,9 @@ place.querySelector(".clear").onclick = () => {
   take();
   input.focus();
 };
+// The scripts hold what is chosen, the field is empty then.
+input.required = false;
+addEventListener("beforeunload", event => files.length && event.preventDefault());
 
 /** The files under an entry of a drop, with their paths in it. */
 async function filesUnder(entry) {
@@ -126,4 +132,11 @@ addEventListener("drop", async event => {
   dragging(false);
   add(await filesOf(event.dataTransfer));
 });
-addEventListener("paste", event => add(ofInput(event.clipboardData?.files ?? [])));
+addEventListener("paste", event => {
+  const pasted = ofInput(event.clipboardData?.files ?? []);
+  // Browsers call every picture of the clipboard image.png.
+  const now = new Date();
+  const clock = new Date(now - now.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
+  add(pasted.map(({ file, path }) => ({ file, path: path === "image.png" ? `${clock}.png` : path })));
+  if (pasted.length) event.preventDefault();
+});

@@ -23,8 +23,8 @@ export function keepable(root) {
   }
 }
 
-/** Copies the text of a button's field, where the browser allows it; else marks it. */
-export async function copyLink(button, text, field) {
+/** Copies a text for a button, where the browser allows it; else marks it in its field. */
+export async function copyText(button, text, field) {
   try {
     await navigator.clipboard.writeText(text);
     const label = button.textContent;
@@ -32,7 +32,15 @@ export async function copyLink(button, text, field) {
     setTimeout(() => button.textContent = label, 2000);
     announce(say("copied"));
   } catch {
-    field?.select();
+    if (field?.select) field.select();
+    else if (field) getSelection().selectAllChildren(field);
     announce(say("copy_by_hand"));
   }
+}
+
+/** Has a button pass a link on by what the device has for that; where it has nothing, the button stays away. */
+export function passOn(button, title, url) {
+  button.hidden = !navigator.share;
+  // A person who closes the window of the device has changed their mind.
+  button.onclick = () => navigator.share({ title, url }).catch(() => {});
 }

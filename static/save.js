@@ -61,7 +61,7 @@ async function save(blob, name) {
 }
 
 /** Fetches the file of a link, and saves it under the name that the page shows. */
-async function fetchAndSave({ href, textContent: name, dataset: { bytes } }) {
+async function fetchAndSave({ href, dataset: { bytes, name } }) {
   if (Number(bytes) > HELD) {
     // The browser fetches it by itself; whether it is there, it would not tell the page.
     await ask(href, { method: "HEAD" });
@@ -74,7 +74,7 @@ async function fetchAndSave({ href, textContent: name, dataset: { bytes } }) {
 
 /** Has `button` save all files of the upload `id`; `limited` says that downloads are counted. */
 export function saveWith(button, id, limited) {
-  const links = [...document.querySelectorAll(".files .about a")];
+  const links = [...document.querySelectorAll(".files a.take")];
   const trouble = document.getElementById("save-trouble");
   const state = document.getElementById("save-state");
   /** The files of a limited upload: they come once, and stay here until the page is left. */
@@ -87,7 +87,7 @@ export function saveWith(button, id, limited) {
   async function saveNext() {
     if (!held) return fetchAndSave(links[saved]);
     const file = held[saved];
-    await save(file, held.length === links.length ? links[saved].textContent : file.name);
+    await save(file, held.length === links.length ? links[saved].dataset.name : file.name);
   }
 
   function show() {

@@ -43,14 +43,14 @@ export async function request(method, url, { token, body } = {}) {
   const headers = { Accept: "application/json" };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
-  let response;
+  let response, text;
   try {
     response = await fetch(url, { method, headers, body: body && JSON.stringify(body) });
+    text = await response.text();
   } catch {
-    throw new Failure("lost");
+    throw new Failure("unreachable");
   }
-  const text = await response.text();
-  if (!response.ok) throw Failure.of(response.status, text);
+  if (!response.ok) throw Failure.of(response.status, text, response.headers.get("Retry-After"));
   return text ? JSON.parse(text) : null;
 }
 
@@ -65,11 +65,11 @@ async function readable(files) {
 }
 
 /**
- * Sends `files` and the text `fields` as one form. `progress` is given the bytes of all files
- * that have gone, and whether that is all. Fails with a `Failure`, or with null when `signal`
- * ended it.
+ * Sends `files` and the text `fields` as one form, with a secret if there is one. `progress` is
+ * given the bytes of all files that have gone, and whether that is all. Fails with a `Failure`, or
+ * with null when `signal` ended it.
  */
-export function send(url, files, fields, progress, signal) {
+export function send(url, { files, fields, secret }, progress, signal) {
   const form = new FormData();
   // Fields first: who reads the form as it comes knows them when the files begin.
   for (const [name, value] of fields) form.append(name, value);
@@ -79,6 +79,7 @@ export function send(url, files, fields, progress, signal) {
     const call = new XMLHttpRequest();
     call.open("POST", url);
     call.setRequestHeader("Accept", "application/json");
+    if (secret) call.setRequestHeader("Authorization", `Bearer ${secret}`);
     call.upload.onprogress = ({ loaded, total }) => progress(total ? size * loaded / total : 0, loaded === total);
     call.onload = () => {
       try {

@@ -1,68 +1,50 @@
-// The page of an upload: copying, saving all files at once, changes by who sent it from here.
+// The page of an upload: what is left of it, looking at files, and more for who sent it.
 
-import { announce, base, copyLink, keepable } from "./dom.js";
-import * as kept from "./kept.js";
+import { copyText } from "./dom.js";
+import { watch } from "./ended.js";
+import { filterWith } from "./filter.js";
+import { lookAt } from "./gallery.js";
+import { manage } from "./owner.js";
 import { saveWith } from "./save.js";
-import { say, time, until } from "./words.js";
+import { say, time } from "./words.js";
 
 const heading = document.getElementById("upload");
-const { id, expires } = heading.dataset;
+const { id } = heading.dataset;
 
 for (const element of document.querySelectorAll("time")) element.textContent = time(element.dateTime);
-const showDeadline = expires => {
-  for (const element of document.querySelectorAll(".until")) element.textContent = until(expires);
-};
-showDeadline(expires);
+watch(heading);
 
-const copy = document.querySelector(".copy");
-const link = document.getElementById("link");
-copy.disabled = false;
-copy.onclick = () => copyLink(copy, link.value, link);
-link.onfocus = () => link.select();
+const copy = document.getElementById("copy-text");
+if (copy) {
+  const note = document.getElementById("message");
+  copy.disabled = false;
+  copy.onclick = () => copyText(copy, note.textContent, note);
+}
 
 const save = document.getElementById("save");
 if (save) saveWith(save, id, "limited" in heading.dataset);
 
-// What cannot be shown leaves no hole.
-for (const picture of document.querySelectorAll("img.thumb, img.preview")) {
+const filter = document.getElementById("filter");
+if (filter) filterWith(filter, document.getElementById("files"));
+
+// What is no picture, whatever it is called, leaves no hole.
+for (const picture of document.querySelectorAll(".look-at img")) {
   const replace = () => {
-    if (picture.className === "preview") {
-      const summary = picture.closest("details")?.querySelector("summary");
-      if (summary) summary.textContent = say("details");
-      return (picture.closest(".alone") ?? picture).remove();
-    }
-    const place = Object.assign(document.createElement("span"), { className: "thumb", textContent: picture.dataset.ending });
-    picture.replaceWith(place);
+    const link = picture.parentElement;
+    if (picture.className === "preview") return link.parentElement.remove();
+    link.className = "thumb";
+    link.replaceChildren(picture.dataset.ending);
   };
   picture.onerror = replace;
-  if (picture.complete && picture.naturalWidth === 0) replace();
+  if (picture.complete && picture.naturalWidth === 0 && picture.currentSrc) replace();
 }
+lookAt(() => document.querySelectorAll(".look-at"));
 
-if (document.getElementById("changed")) history.replaceState(null, "", location.pathname);
+// Sound and films tell their length when they are looked at, not all at once.
+document.addEventListener("toggle", ({ target }) => {
+  const media = target.open && target.matches(".look") && target.querySelector("audio, video");
+  if (media) media.preload = "metadata";
+}, true);
 
-keepable(document.getElementById("manage"));
-const own = kept.all().find(upload => upload.id === id);
-if (own) {
-  // This browser knows the token: nobody has to type it.
-  const manage = document.getElementById("manage");
-  manage.querySelector(".token")?.remove();
-  manage.querySelector("summary").textContent = say("manage");
-  const trouble = manage.querySelector(".trouble");
-  const form = manage.querySelector("form");
-  form.onsubmit = async event => {
-    event.preventDefault();
-    trouble.textContent = "";
-    try {
-      if (event.submitter.classList.contains("danger")) {
-        await kept.remove(own);
-        return location.assign(`${base}/`);
-      }
-      const deadline = await kept.prolong(own, form.elements.wharf_expires_in.value);
-      showDeadline(deadline);
-      announce(say("prolonged", { what: heading.textContent, until: until(deadline) }));
-    } catch (failure) {
-      trouble.textContent = failure.text;
-    }
-  };
-}
+manage(heading);
 document.documentElement.dataset.ready = "";

@@ -49,7 +49,8 @@ export function size(bytes) {
 export function span(seconds) {
   if (seconds < 90) return count("seconds", Math.max(1, Math.round(seconds)));
   if (seconds < 90 * 60) return count("minutes", Math.round(seconds / 60));
-  return count("hours", Math.round(seconds / 3600));
+  if (seconds < 48 * 3600) return count("hours", Math.round(seconds / 3600));
+  return count("days", Math.round(seconds / 86_400));
 }
 
 const clock = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
@@ -59,6 +60,12 @@ export const time = text => clock.format(new Date(text));
 
 /** Until when something is kept. */
 export const until = expires => expires ? say("until", { time: time(expires) }) : say("until_deleted");
+
+/** How long something is kept from now on. */
+export function left(expires) {
+  if (!expires) return say("kept", { until: say("until_deleted") });
+  return say("expires_in", { span: span(Math.max(0, new Date(expires) - Date.now()) / 1000) });
+}
 
 /** What an upload of so many files is called, after the first of them. */
 export function title(name, files) {

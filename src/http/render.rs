@@ -26,7 +26,7 @@ pub fn problem(problem: Problem, id: &str, accept: &Accept, reader: &PageReader)
         fields.append(name, value);
     }
     if accept.prefers_html() {
-        page::secure(fields);
+        page::secure(fields, reader.base);
     }
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -152,6 +152,8 @@ pub(super) fn table() -> Vec<Route> {
     vec![
         Route::new(OPEN, GET, "/", page::form),
         Route::new(OPEN, GET, "/static/{version}/{*name}", page::asset),
+        Route::new(OPEN, GET, "/favicon.ico", page::favicon),
+        Route::new(OPEN, GET, "/robots.txt", page::robots),
         Route::new(OPEN, GET, "/openapi.json", api::openapi),
         Route::new(OPEN, GET, "/postman.json", api::postman),
         Route::new(OPEN, GET, "/problems", page::problems),
@@ -169,6 +171,7 @@ pub(super) fn table() -> Vec<Route> {
         Route::new(DOWNLOAD, GET, "/files/{id}/{name}", download::raw),
         Route::new(DOWNLOAD, GET, "/archive/{name}", archive::archive),
         Route::new(DOWNLOAD, GET, "/uploads/{id}", uploads::show),
+        Route::new(DOWNLOAD, GET, "/uploads/{id}/view/{name}", page::view),
         Route::new(LIST, GET, "/uploads", listing::list),
         Route::new(TOKEN, DELETE, "/uploads/{id}", uploads::delete),
         Route::new(TOKEN, PATCH, "/uploads/{id}", change::change).takes("application/merge-patch+json, application/json"),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::document;
 use crate::http::AppState;
-use crate::http::rules::access::{Action, Gate, Scope};
+use crate::http::rules::access::{Action, Caller, Gate, Scope};
 
 /// The actions that stand for the scopes.
 const SCOPES: [(Scope, Action); 4] = [
@@ -17,9 +17,9 @@ const SCOPES: [(Scope, Action); 4] = [
 ];
 
 impl AppState {
-    /// What a client that is `local` or not can do here. A limit is `null` where there is none; times
+    /// What a `caller` that is `local` or not can do here. A limit is `null` where there is none; times
     /// are seconds, sizes bytes.
-    pub(super) fn about(&self, local: bool) -> Response {
+    pub(super) fn about(&self, local: bool, caller: &Caller) -> Response {
         let options = self.ingest.options();
         let seconds = |span: std::time::Duration| span.as_secs();
         let needs_secret: Map<String, Value> = SCOPES
@@ -28,6 +28,14 @@ impl AppState {
                 let closed = self.gate(action, local) != Gate::Open;
                 (scope.word().to_owned(), json!(closed))
             })
+            .collect();
+        let scopes: Vec<&str> = SCOPES
+            .into_iter()
+            .filter(|(scope, action)| match self.gate(*action, local) {
+                Gate::Open => true,
+                Gate::Secret(needed) => caller.may(needed) && caller.may(*scope),
+            })
+            .map(|(scope, _)| scope.word())
             .collect();
         let features = [
             ("names", self.options.policy.resolves_names(local)),
@@ -52,6 +60,7 @@ impl AppState {
             },
             "features": features,
             "needs_secret": needs_secret,
+            "scopes": scopes,
         });
         let mut response = document::json(document, "no-store");
         let fields = response.headers_mut();

@@ -1,5 +1,6 @@
 //! The plain forms of an upload's page, which work without a script: a new deadline, and the end.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +9,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::page;
 use super::uploads::parse_id;
 use crate::http::AppState;
+use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
+use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 use crate::http::rules::{cookies, cross_site, options};
@@ -31,19 +34,46 @@ struct PageForm {
     proof: Option<String>,
 }
 
+/// Who sends a form of the page.
+enum Sender {
+    /// A caller that may change the upload.
+    Permitted(PageForm, ChangePermit),
+    /// A person who has typed a token that is not the upload's: the page with the form again.
+    Mistaken(Response),
+}
+
 impl AppState {
-    /// The form of a caller that may change the upload, and the permission.
+    /// The form of a caller, and the permission if there is one.
     async fn managed(
         &self,
         id: &UploadId,
+        origin: &Origin,
         headers: &HeaderMap,
         body: Body,
-    ) -> Result<(PageForm, ChangePermit), Problem> {
-        let mut form = self.form_of_page(body).await?;
+    ) -> Result<Sender, Problem> {
+        let form = self.form_of_page(body).await?;
         cross_site::check_proof(headers, form.proof.as_deref())?;
-        let token = form.token.take().or_else(|| cookies::delete_token(headers));
-        let permit = self.permit(id, headers, token).await?;
-        Ok((form, permit))
+        let typed = form.token.is_some();
+        let token = form
+            .token
+            .clone()
+            .or_else(|| cookies::delete_token(headers));
+        let problem = match self.permit(id, headers, token).await {
+            Ok(permit) => return Ok(Sender::Permitted(form, permit)),
+            Err(problem) => problem,
+        };
+        let (status, code) = problem.codes();
+        if !typed || code != Code::UploadNotFound || !Accept::of(headers).prefers_html() {
+            return Err(problem);
+        }
+        // It is there, and its page can be read: what is wrong is the token.
+        let Ok(manifest) = self.delivery.upload(id).await else {
+            return Err(problem);
+        };
+        let mistaken = Some(page::Reader::Mistaken);
+        let mut response = self.page_of(&manifest, origin, None, headers, mistaken);
+        *response.status_mut() = status;
+        Ok(Sender::Mistaken(response))
     }
 
     async fn form_of_page(&self, body: Body) -> Result<PageForm, Problem> {
@@ -75,12 +105,16 @@ pub async fn delete(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
     RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
-    let (_, permit) = app.managed(&id, &headers, body).await?;
+    let permit = match app.managed(&id, &origin, &headers, body).await? {
+        Sender::Permitted(_, permit) => permit,
+        Sender::Mistaken(page) => return Ok(page),
+    };
     app.delete(&permit, MeantVersions::default()).await?;
     let reader = page::PageReader::of(&app.options.base_path, None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
@@ -91,12 +125,16 @@ pub async fn prolong(
     State(app): State<AppState>,
     PathParams(id): PathParams<String>,
     RawQuery(query): RawQuery,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     options::refuse(query.as_deref(), &headers)?;
     let id = parse_id(&id)?;
-    let (form, permit) = app.managed(&id, &headers, body).await?;
+    let (form, permit) = match app.managed(&id, &origin, &headers, body).await? {
+        Sender::Permitted(form, permit) => (form, permit),
+        Sender::Mistaken(page) => return Ok(page),
+    };
     let text = form.expires_in.ok_or_else(|| {
         let option = PLACE.spell(UploadOption::ExpiresIn.name());
         Problem::invalid_option(&option, format!("the form has no {option}"))
@@ -109,6 +147,11 @@ pub async fn prolong(
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Ok(location) = HeaderValue::from_str(&location) {
         fields.insert(header::LOCATION, location);
+    }
+    if let Some(token) = form.token {
+        // Who has typed it once is its sender from now on.
+        let cookie = app.token_cookie(&id, &token, &origin);
+        fields.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     }
     Ok(response)
 }

@@ -25,7 +25,7 @@ use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::{conditional, cookies, cross_site, options, prefer};
 use crate::ingest::{GivenOptions, RawUpload, Receipt, UploadRequest};
 use crate::model::media_type::essence;
-use crate::model::{Digest, Limit, expected_sha256};
+use crate::model::{Digest, Limit, UploadId, expected_sha256};
 
 /// Where a client finds the delete token that does not read the body.
 const DELETE_TOKEN: HeaderName = HeaderName::from_static("wharf-delete-token");
@@ -290,11 +290,7 @@ impl AppState {
         } = receipt;
         let shown = Accept::of(headers).upload();
         let mut response = if shown == Shown::Page {
-            let own = self.origin_of(origin);
-            let scheme = own.split(':').next().unwrap_or_default();
-            let path = record::upload_url(&manifest.id, &self.options.base_path);
-            let cookie = cookies::token_cookie(&path, delete_token, scheme);
-            (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie)]).into_response()
+            StatusCode::SEE_OTHER.into_response()
         } else {
             let mut response = if prefer::minimal(headers) {
                 let mut response = Response::default();
@@ -308,6 +304,12 @@ impl AppState {
             *response.status_mut() = StatusCode::CREATED;
             response
         };
+        // A browser that has been on the page: it need not be asked for the token there.
+        if shown == Shown::Page || cookies::form_token(headers).is_some() {
+            let cookie = self.token_cookie(&manifest.id, delete_token, origin);
+            let cookie = cookie.map(|cookie| (header::SET_COOKIE, cookie));
+            response.headers_mut().extend(cookie);
+        }
         self.describe_created(&mut response, receipt);
         let created = response.status() == StatusCode::CREATED;
         let fields = response.headers_mut();
@@ -316,6 +318,19 @@ impl AppState {
             fields.extend(super::uploads::tag(manifest));
         }
         response
+    }
+
+    /// The cookie with which the page of an upload knows its sender.
+    pub(super) fn token_cookie(
+        &self,
+        id: &UploadId,
+        token: &str,
+        origin: &Origin,
+    ) -> Option<HeaderValue> {
+        let own = self.origin_of(origin);
+        let scheme = own.split(':').next().unwrap_or_default();
+        let path = record::upload_url(id, &self.options.base_path);
+        HeaderValue::try_from(cookies::token_cookie(&path, token, scheme)).ok()
     }
 
     /// Says in the head what a client needs that does not read the body: where the upload is, and in

@@ -32,7 +32,7 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let manifest = app.delivery.upload(&parse_id(&id)?).await?;
     let mut response = match Accept::of(&headers).upload() {
-        Shown::Page => app.page_of(&manifest, &origin, query.as_deref(), &headers),
+        Shown::Page => app.page_of(&manifest, &origin, query.as_deref(), &headers, None),
         shown => {
             let mut response = match shown {
                 Shown::Link => record::link(&manifest, &app.base_of(&origin)),
@@ -104,27 +104,40 @@ impl AppState {
         Ok(response)
     }
 
-    /// The page of an upload.
-    fn page_of(
+    /// The page of an upload, as it is for who `reads` it, where that is known.
+    pub(super) fn page_of(
         &self,
         manifest: &Manifest,
         origin: &Origin,
         query: Option<&str>,
         headers: &HeaderMap,
+        reads: Option<page::Reader>,
     ) -> Response {
         let token = cookies::delete_token(headers);
         let reader = page::PageReader::of(&self.options.base_path, query, headers);
         let link = record::upload_url(&manifest.id, &self.base_of(origin));
         let (form_token, cookie) = page::form_field(self, origin, headers);
+        let owns = token.is_some_and(|token| manifest.delete_token.matches(&token));
+        let asks = |word: &str| {
+            let mut words = query.unwrap_or_default().split('&');
+            words.any(|asked| asked == word)
+        };
         let page = reader.upload(&page::View {
             manifest,
             link: &link,
-            owner: token.is_some_and(|token| manifest.delete_token.matches(&token)),
-            changed: query == Some(page::CHANGED),
+            now: self.clock.now(),
+            reader: match reads {
+                Some(reader) => reader,
+                None if owns => page::Reader::Sender,
+                None if asks(page::CLAIMED) => page::Reader::Claims,
+                None => page::Reader::Recipient,
+            },
+            changed: asks(page::CHANGED),
             options: self.ingest.options(),
             form_token: &form_token,
         });
         let mut response = page::answer(page, &reader, query);
+        page::unlisted(response.headers_mut());
         if let Some(cookie) = cookie {
             response.headers_mut().append(header::SET_COOKIE, cookie);
         }

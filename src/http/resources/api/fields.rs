@@ -40,6 +40,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("Wharf-Delete-Token", "Wl0Zq3XvS8mNf1Yk7TgJ2A", "The token that changes and deletes the upload; it is told once"),
     ("WWW-Authenticate", "Bearer realm=\"wharf\"", "How to give a secret (RFC 9110 section 11.6.1)"),
     ("X-Content-Type-Options", "nosniff", "The type is the one that is said"),
+    ("X-Robots-Tag", "noindex, nofollow", "Search engines are asked to list nothing of it"),
     ("X-Request-Id", "5c1b7d8e9f3a2b40", "The id of the request, which the log has too"),
 ];
 

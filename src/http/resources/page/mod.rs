@@ -3,15 +3,20 @@
 
 mod assets;
 mod explain;
+mod markdown;
+mod policy;
+mod preview;
 mod qr;
+mod reading;
 mod template;
+mod tree;
 mod upload;
 mod words;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::http::AppState;
@@ -24,15 +29,19 @@ use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query::parse_query;
 use crate::ingest;
 
-pub use assets::serve as asset;
+pub use assets::{favicon, robots, serve as asset};
 pub use explain::{problem, problems};
-pub use upload::View;
+pub use policy::{secure, unlisted};
+pub use reading::view;
+pub use upload::{Reader, View};
 pub use words::Language;
 
 /// The lifetimes that the form offers.
 const LIFETIMES: [&str; 5] = ["1h", "1d", "7d", "30d", "never"];
 /// The query of an upload's page when its deadline has just been set.
 pub const CHANGED: &str = "changed";
+/// The query of an upload's page for a reader who can type its delete token.
+pub const CLAIMED: &str = "manage";
 /// The numbers of downloads that the form offers.
 const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
 
@@ -116,7 +125,7 @@ pub async fn form(
         };
     }
     if prefers(&headers, "application/json", "text/html") {
-        return Ok(app.about(origin.local));
+        return Ok(app.about(origin.local, &caller));
     }
     let (token, cookie) = form_field(&app, &origin, &headers);
     let view = FormView {
@@ -213,6 +222,7 @@ fn form_page(reader: &PageReader, view: &FormView) -> String {
         "standard_is_never": default.is_none(),
         "readable": view.readable,
         "closed": view.lacks.is_some(),
+        "max_expires_in": options.max_expires_in.map(|span| span.as_secs()),
         "sign_in": view.has_secret.then_some(guard::SIGN_IN),
         "form_field": ingest::FORM_FIELD,
         "form_token": token,
@@ -258,7 +268,7 @@ impl PageReader<'_> {
 pub fn answer(page: String, reader: &PageReader, query: Option<&str>) -> Response {
     let mut response = Html(page).into_response();
     let fields = response.headers_mut();
-    secure(fields);
+    secure(fields, reader.base);
     if let Some(language) = query.and_then(Language::chosen)
         && let Ok(cookie) =
             HeaderValue::from_str(&cookies::language_cookie(reader.base, language.tag()))
@@ -266,24 +276,6 @@ pub fn answer(page: String, reader: &PageReader, query: Option<&str>) -> Respons
         fields.append(header::SET_COOKIE, cookie);
     }
     response
-}
-
-/// Keeps pages to themselves: nothing from elsewhere, no frames around them, no trace in a cache.
-pub fn secure(headers: &mut HeaderMap) {
-    let policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(policy),
-    );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("same-origin"),
-    );
-    headers.insert(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 #[cfg(test)]

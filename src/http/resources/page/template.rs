@@ -7,9 +7,9 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 use serde_json::Value;
 
 #[rustfmt::skip]
-const TEMPLATES: [(&str, &str); 8] = static_files!("pages/":
+const TEMPLATES: [(&str, &str); 10] = static_files!("pages/":
     "base.html", "index.html", "lifetimes.html", "message.html", "preview.html",
-    "problem.html", "problems.html", "upload.html",
+    "problem.html", "problems.html", "row.html", "upload.html", "view.html",
 );
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, Error>> = LazyLock::new(|| {

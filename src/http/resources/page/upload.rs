@@ -1,22 +1,28 @@
-//! The page of an upload.
+//! The page of an upload, for who was given its link; more for who sent it.
 
+use std::time::Duration;
+
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Value, json};
 
-use super::{PageReader, qr, words};
+use super::preview::{self, Preview};
+use super::tree::{self, Leaf, Line};
+use super::{Language, PageReader, qr, words};
 use crate::form::display_name;
 use crate::http::resources::record;
-use crate::http::resources::respond::{is_inert, is_json_lines};
 use crate::ingest;
-use crate::model::media_type::essence;
-use crate::model::{Manifest, Portion, StoredFile};
-
-/// The largest picture that is loaded to be shown small, in bytes.
-const MAX_THUMBNAIL: u64 = 8 << 20;
-/// The longest text that is shown, in bytes: a browser lays out all of it.
-const MAX_TEXT: u64 = 2 << 20;
+use crate::model::{Manifest, Portion, StoredFile, Timestamp};
 
 /// The bytes of all text fields that a page shows: a page is made at once, for each of its readers.
 const MAX_TEXTS: usize = 64 << 10;
+/// The most files that a page lists. The rest is in the archive and the form.
+const MAX_ROWS: usize = 3000;
+/// The most files whose folders are open at first.
+const OPEN_ROWS: usize = 40;
+/// From so many files on they can be searched.
+const SEARCHED_ROWS: usize = 15;
+/// Sound and films of which the length is asked for before they are played.
+const FEW_MEDIA: usize = 4;
 
 /// An upload as its page shows it.
 pub struct View<'a> {
@@ -24,8 +30,10 @@ pub struct View<'a> {
     pub manifest: &'a Manifest,
     /// Its address for others.
     pub link: &'a str,
-    /// Whether the reader has its delete token in a cookie; other readers have to type it.
-    pub owner: bool,
+    /// The time.
+    pub now: Timestamp,
+    /// What the reader may do with it.
+    pub reader: Reader,
     /// Whether its deadline has just been set.
     pub changed: bool,
     /// The limits of the choices that the page offers.
@@ -34,71 +42,26 @@ pub struct View<'a> {
     pub form_token: &'a str,
 }
 
-/// How a browser can show a file in a page without running anything in it.
-fn preview(file: &StoredFile) -> Option<&'static str> {
-    let media_type = file.served_type();
-    let essence = essence(media_type).to_ascii_lowercase();
-    if !is_inert(media_type) || file.size == 0 {
-        return None;
-    }
-    match essence.split('/').next()? {
-        "image" if essence != "image/tiff" => Some("image"),
-        "video" => Some("video"),
-        "audio" => Some("audio"),
-        "text" => Some("text"),
-        _ if essence == "application/json" || is_json_lines(&essence) => Some("text"),
-        _ => None,
-    }
-    .filter(|&kind| kind != "text" || file.size <= MAX_TEXT)
-}
-
-/// The letters on the place of a picture: the extension, else nothing.
-fn ending(name: &str) -> String {
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let short = (1..=4).contains(&ending.chars().count());
-    if short {
-        ending.to_uppercase()
-    } else {
-        String::new()
-    }
+/// The reader of an upload's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Was given the link.
+    Recipient,
+    /// Has its delete token in a cookie.
+    Sender,
+    /// Says that the token can be typed.
+    Claims,
+    /// Has typed one that is not its.
+    Mistaken,
 }
 
 /// The values of the template.
 pub fn values(reader: &PageReader, view: &View) -> Value {
-    let PageReader { language, base } = *reader;
+    let language = reader.language;
     let View { manifest, link, .. } = *view;
-    // To look at a file would take one of its downloads.
-    let free = manifest.max_downloads.is_none();
-    let is_left = |file| manifest.downloads_left_of(file) != Some(0);
-    let files: Vec<Value> = manifest
-        .files()
-        .map(|(_, file)| {
-            let preview = preview(file).filter(|_| free);
-            let name = file.name.as_str();
-            json!({
-                "name": name,
-                "size": language.size(file.size),
-                "bytes": file.size,
-                "type": file.served_type(),
-                "sha256": file.sha256,
-                // One that is used up would be a dead end.
-                "url": is_left(file).then(|| record::file_url(manifest, file, base)),
-                "ending": ending(name),
-                "preview": preview,
-                "thumbnail": preview == Some("image") && file.size <= MAX_THUMBNAIL,
-                "download": language.say("download_what", &[("name", name)]),
-                "preview_of": language.say("preview_of", &[("name", name)]),
-            })
-        })
-        .collect();
-    let (fields, text_cut) = texts(manifest);
-    let own = manifest.title.as_ref().map(ToString::to_string);
-    let title = own.unwrap_or_else(|| match files.as_slice() {
-        [] if fields.is_empty() => language.say("nothing", &[]),
-        [] => language.say("text_only", &[]),
-        [only] => only["name"].as_str().unwrap_or_default().to_owned(),
-        files => language.count("files", files.len() as u64),
-    });
+    let texts = Texts::of(manifest);
+    let list = List::of(reader, manifest);
+    let count = manifest.files().count();
     let until = match manifest.expires_at {
         None => language.say("until_deleted", &[]),
         Some(time) => language.say("until", &[("time", &words::minute(time))]),
@@ -107,47 +70,250 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         let left = manifest.downloads_left().unwrap_or(max).to_string();
         language.say("left_of", &[("n", &left), ("max", &max.to_string())])
     });
+    // All files can be had at once.
+    let whole = manifest.allows(Portion::Form) && count > 0;
     json!({
-        "title": title,
-        "titled": manifest.title.is_some(),
+        "title": title(language, manifest, &texts),
         "id": manifest.id,
         "link": link,
         "qr": qr::path(link),
-        "files": files,
-        "fields": fields,
-        "text_cut": text_cut,
-        // All files can be had at once.
-        "whole": manifest.allows(&Portion::Form),
+        "from": texts.from,
+        "note": texts.note,
+        "fields": texts.others,
+        "text_cut": texts.cut,
+        "file_count": count,
+        "only": list.only,
+        "lines": list.lines,
+        "pictures": list.pictures,
+        "searchable": count >= SEARCHED_ROWS,
+        "not_listed": count.saturating_sub(MAX_ROWS),
+        "digests": list.digests,
+        "whole": whole,
+        "files_of": language.count("files", count as u64),
         "size": language.size(manifest.size()),
         "created_at": manifest.created_at.to_string(),
         "created": words::minute(manifest.created_at),
         "expires_at": manifest.expires_at.map(|time| time.to_string()),
+        "expires": expires(language, manifest.expires_at, view.now),
         "until": until,
         "left": left,
-        "owner": view.owner,
+        "sender": view.reader == Reader::Sender,
+        "claims": matches!(view.reader, Reader::Claims | Reader::Mistaken),
+        "mistaken": view.reader == Reader::Mistaken,
         "changed": view.changed,
         "lifetimes": reader.lifetimes(view.options),
+        "max_expires_in": view.options.max_expires_in.map(|span| span.as_secs()),
         "form_field": ingest::FORM_FIELD,
         "form_token": view.form_token,
-        "wants_previews": !free && manifest.files().any(|(_, file)| preview(file).is_some()),
+        "wants_previews": manifest.max_downloads.is_some()
+            && manifest.files().any(|(_, file)| Preview::of(file).is_some()),
     })
 }
 
-/// The text fields, as many bytes of them as a page shows; and whether that is not all.
-fn texts(manifest: &Manifest) -> (Vec<Value>, bool) {
-    let mut room = MAX_TEXTS;
-    let mut fields = Vec::new();
-    for field in manifest.fields() {
-        let name = display_name(field.field.as_bytes());
-        let (name, value) = (String::from_utf8_lossy(&name), field.value.to_text());
-        let (name, whole_name) = beginning(&name, &mut room);
-        let (value, whole_value) = beginning(&value, &mut room);
-        fields.push(json!({ "name": name, "value": value }));
-        if !whole_name || !whole_value {
-            return (fields, true);
+/// What an upload is called: its title, else the file or how many there are.
+fn title(language: Language, manifest: &Manifest, texts: &Texts) -> String {
+    if let Some(title) = &manifest.title {
+        return title.to_string();
+    }
+    let mut files = manifest.files().map(|(_, file)| file);
+    match (files.next(), files.next()) {
+        (None, _) if texts.is_empty() => language.say("nothing", &[]),
+        (None, _) => language.say("text_only", &[]),
+        (Some(only), None) => only.name.as_str().to_owned(),
+        _ => language.count("files", manifest.files().count() as u64),
+    }
+}
+
+/// How long an upload is kept from now on, about.
+fn expires(language: Language, end: Option<Timestamp>, now: Timestamp) -> String {
+    match end {
+        None => language.say("kept", &[("until", &language.say("until_deleted", &[]))]),
+        Some(end) => {
+            let left = about(language, end.since(now));
+            language.say("expires_in", &[("span", &left)])
         }
     }
-    (fields, false)
+}
+
+/// A span of time in one unit, rounded, as the scripts say it.
+fn about(language: Language, span: Duration) -> String {
+    let seconds = span.as_secs();
+    let rounded = |unit: u64| (seconds + unit / 2) / unit;
+    match seconds {
+        ..90 => language.count("seconds", seconds.max(1)),
+        90..5_400 => language.count("minutes", rounded(60)),
+        5_400..172_800 => language.count("hours", rounded(3600)),
+        _ => language.count("days", rounded(86_400)),
+    }
+}
+
+/// The files as the page lists them.
+struct List {
+    lines: Vec<Value>,
+    /// Whether the files outside of folders are shown as pictures.
+    pictures: bool,
+    /// The one file, where there is exactly one.
+    only: Option<Value>,
+    /// What `sha256sum --check` reads.
+    digests: String,
+}
+
+impl List {
+    fn of(reader: &PageReader, manifest: &Manifest) -> List {
+        let files: Vec<&StoredFile> = manifest.files().map(|(_, file)| file).collect();
+        let shown = &files[..files.len().min(MAX_ROWS)];
+        let rows = Rows::of(reader, manifest, shown);
+        let leaves = shown.iter().map(|file| Leaf {
+            path: path_of(file),
+            size: file.size,
+            picture: rows.shown_as(file) == Some(Preview::Image),
+        });
+        let (lines, pictures) = tree::lines(leaves);
+        let open = shown.len() <= OPEN_ROWS;
+        // A folder around all of them is no use closed.
+        let wraps =
+            |line: &&Line| matches!(line, Line::Open { files, .. } if *files == shown.len());
+        let wrapping = lines.iter().take_while(wraps).count();
+        let lines = lines.iter().enumerate().map(|(at, line)| match line {
+            Line::Open {
+                name,
+                files,
+                size,
+                pictures,
+            } => {
+                let files = reader.language.count("files", *files as u64);
+                json!({
+                    "open": name,
+                    "meta": format!("{files} · {}", reader.language.size(*size)),
+                    "pictures": pictures,
+                    "expanded": open || at < wrapping,
+                })
+            }
+            Line::Close => json!({ "close": true }),
+            Line::File(index, name) => rows.row(shown[*index], name),
+        });
+        let lines = lines.collect();
+        let only = match shown {
+            [only] => Some(rows.row(only, only.name.as_str())),
+            _ => None,
+        };
+        let digests = shown.iter().filter_map(|file| {
+            let digest = file.sha256?;
+            Some(format!("{digest}  {}\n", path_of(file)))
+        });
+        List {
+            lines,
+            pictures,
+            only,
+            digests: digests.collect(),
+        }
+    }
+}
+
+/// Where a file lies in its upload.
+fn path_of(file: &StoredFile) -> &str {
+    file.name.as_str()
+}
+
+/// What the rows of all files depend on.
+struct Rows<'a> {
+    reader: &'a PageReader<'a>,
+    manifest: &'a Manifest,
+    /// Whether media tell their length before they are played.
+    few_media: bool,
+}
+
+impl<'a> Rows<'a> {
+    fn of(reader: &'a PageReader, manifest: &'a Manifest, files: &[&StoredFile]) -> Self {
+        let media = |file: &&&StoredFile| {
+            matches!(Preview::of(file), Some(Preview::Audio | Preview::Video))
+        };
+        Rows {
+            reader,
+            manifest,
+            few_media: files.iter().filter(media).count() <= FEW_MEDIA,
+        }
+    }
+
+    /// How a file is shown. To look at one whose downloads are counted would take one of them.
+    fn shown_as(&self, file: &StoredFile) -> Option<Preview> {
+        Preview::of(file).filter(|_| self.manifest.max_downloads.is_none())
+    }
+
+    /// A file as `name` in its folder.
+    fn row(&self, file: &StoredFile, name: &str) -> Value {
+        let PageReader { language, base } = *self.reader;
+        let preview = self.shown_as(file);
+        let left = self.manifest.downloads_left_of(file) != Some(0);
+        let view = (preview == Some(Preview::Text)).then(|| {
+            let name = utf8_percent_encode(file.name.as_str(), record::SEGMENT);
+            format!("{base}/uploads/{}/view/{name}", self.manifest.id)
+        });
+        json!({
+            "name": name,
+            "size": language.size(file.size),
+            "bytes": file.size,
+            "type": file.served_type(),
+            // One that is used up would be a dead end.
+            "url": left.then(|| record::file_url(self.manifest, file, base)),
+            "view": view,
+            "ending": preview::ending(name),
+            "preview": preview,
+            "height": preview::height(file),
+            "thumbnail": preview::has_thumbnail(file, preview),
+            "preload": if self.few_media { "metadata" } else { "none" },
+            "preview_of": language.say("preview_of", &[("name", name)]),
+        })
+    }
+}
+
+/// The text fields, as many bytes of them as a page shows.
+#[derive(Default)]
+struct Texts {
+    /// Who sent it, and what that person writes: the fields of the first page.
+    from: Option<String>,
+    note: Option<String>,
+    /// All others, names and values.
+    others: Vec<Value>,
+    /// Whether that is not all.
+    cut: bool,
+}
+
+impl Texts {
+    fn of(manifest: &Manifest) -> Texts {
+        let mut room = MAX_TEXTS;
+        let mut texts = Texts::default();
+        for field in manifest.fields() {
+            let name = display_name(field.field.as_bytes());
+            let (name, value) = (String::from_utf8_lossy(&name), field.value.to_text());
+            let (name, whole_name) = beginning(&name, &mut room);
+            let (value, whole_value) = beginning(&value, &mut room);
+            texts.add(name, value);
+            if !whole_name || !whole_value {
+                texts.cut = true;
+                break;
+            }
+        }
+        texts
+    }
+
+    /// Adds a field. A form without scripts sends those that were left empty.
+    fn add(&mut self, name: &str, value: &str) {
+        let own = match name {
+            "from" => Some(&mut self.from),
+            "note" => Some(&mut self.note),
+            _ => None,
+        };
+        match own {
+            Some(_) if value.trim().is_empty() => {}
+            Some(own) if own.is_none() => *own = Some(value.to_owned()),
+            _ => self.others.push(json!({ "name": name, "value": value })),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.from.is_none() && self.note.is_none() && self.others.is_empty()
+    }
 }
 
 /// As much of a text as there is `room` for, which is less then; and whether that is all of it.
@@ -163,73 +329,84 @@ fn beginning<'a>(text: &'a str, room: &mut usize) -> (&'a str, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Field, FileName, Part};
+    use crate::model::{Field, Part};
+
+    fn field(name: &'static [u8], value: &str) -> Part {
+        Part::Field(Field {
+            field: name.into(),
+            value: value.to_owned().into(),
+            media_type: None,
+            rest: Default::default(),
+        })
+    }
 
     #[test]
     fn a_page_shows_the_beginning_of_long_texts() {
-        let field = |value: &str| {
-            Part::Field(Field {
-                field: b"f%22"[..].into(),
-                value: value.to_owned().into(),
-                media_type: None,
-                rest: Default::default(),
-            })
-        };
-        let short = Manifest::sample(vec![field("a"), field("")]);
+        let short = Texts::of(&Manifest::sample(vec![
+            field(b"f%22", "a"),
+            field(b"f", ""),
+        ]));
         assert_eq!(
-            texts(&short),
-            (
-                vec![
-                    json!({ "name": "f\"", "value": "a" }),
-                    json!({ "name": "f\"", "value": "" })
-                ],
-                false
-            )
+            short.others,
+            [
+                json!({ "name": "f\"", "value": "a" }),
+                json!({ "name": "f", "value": "" })
+            ]
         );
+        assert!(!short.cut);
         let long = "\u{4e2d}".repeat(MAX_TEXTS);
-        let (fields, cut) = texts(&Manifest::sample(vec![field(&long); 3]));
-        assert_eq!((fields.len(), cut), (1, true));
-        let shown = fields[0]["value"].as_str().unwrap();
+        let parts = (0..3).map(|_| field(b"f", &long)).collect();
+        let texts = Texts::of(&Manifest::sample(parts));
+        assert_eq!((texts.others.len(), texts.cut), (1, true));
+        let shown = texts.others[0]["value"].as_str().unwrap();
         assert!(shown.len() <= MAX_TEXTS && shown.len() > MAX_TEXTS - 9);
     }
 
     #[test]
-    fn only_what_runs_nothing_is_shown() {
-        for (media_type, expected) in [
-            ("image/png", Some("image")),
-            ("IMAGE/JPEG; x=y", Some("image")),
-            ("image/svg+xml", None),
-            ("video/mp4", Some("video")),
-            ("audio/ogg", Some("audio")),
-            ("text/plain; charset=utf-8", Some("text")),
-            ("text/markdown", Some("text")),
-            ("text/csv; header=present", Some("text")),
-            ("application/json", Some("text")),
-            ("text/html", None),
-            ("text/xml", None),
-            ("text/javascript", None),
-            ("application/xhtml+xml", None),
-            ("application/pdf", None),
-            ("application/octet-stream", None),
+    fn a_message_is_told_apart_from_other_fields() {
+        let texts = Texts::of(&Manifest::sample(vec![
+            field(b"from", "Ana"),
+            field(b"note", " "),
+            field(b"note", "hello"),
+            field(b"note", "again"),
+        ]));
+        assert_eq!(texts.from.as_deref(), Some("Ana"));
+        assert_eq!(texts.note.as_deref(), Some("hello"));
+        assert_eq!(texts.others, [json!({ "name": "note", "value": "again" })]);
+        assert!(!texts.is_empty());
+        assert!(Texts::of(&Manifest::sample(vec![field(b"note", "")])).is_empty());
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_said_in_one_unit() {
+        let now = Timestamp::from_millis(1_000_000);
+        for (seconds, said) in [
+            (0, "1 second"),
+            (89, "89 seconds"),
+            (90, "2 minutes"),
+            (23 * 3600 - 1, "23 hours"),
+            (47 * 3600, "47 hours"),
+            (7 * 86_400 - 5, "7 days"),
         ] {
-            let file = StoredFile {
-                name: FileName::from_upload(b"x"),
-                original: b"x"[..].into(),
-                path: None,
-                size: 1,
-                extended: None,
-                media_type: media_type.to_owned(),
-                given_type: None,
-                sha256: None,
-                crc32: None,
-                used: None,
-                rest: Default::default(),
-            };
-            assert_eq!(preview(&file), expected, "{media_type}");
+            let end = now.after(Duration::from_secs(seconds));
+            let expected = format!("expires in {said}");
+            assert_eq!(expires(Language::fallback(), Some(end), now), expected);
         }
-        assert_eq!(
-            [ending("a.tar.gz"), ending("README"), ending("a.extension")],
-            ["GZ", "", ""]
-        );
+        let never = expires(Language::fallback(), None, now);
+        assert_eq!(never, "kept until deleted");
+    }
+
+    /// A row is a few hundred bytes, and there are only so many of them.
+    #[test]
+    fn a_page_of_very_many_files_is_bounded() {
+        let files = (0..MAX_ROWS + 5).map(|i| Part::sample(StoredFile::sample(&format!("{i}"), 9)));
+        let manifest = Manifest::sample(files.collect());
+        let reader = PageReader {
+            language: Language::fallback(),
+            base: "",
+        };
+        let list = List::of(&reader, &manifest);
+        assert_eq!(list.lines.len(), MAX_ROWS);
+        assert!(list.only.is_none());
     }
 }

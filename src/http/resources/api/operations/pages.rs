@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::describe::reference;
-use super::{Described, Tag, document, html};
+use super::{Described, Tag, document, html, text};
 use crate::http::rules::problem::Code;
 
 /// The fields of every page.
@@ -59,6 +59,43 @@ pub fn all() -> Vec<Described> {
         .always(&["Cache-Control", "Content-Length"])
         .problems(&[&[Code::NoSuchRoute]])
         .open(),
+        Described::new(
+            Tag::Pages,
+            ("get", "/favicon.ico"),
+            "getFavicon",
+            "The icon of the pages",
+        )
+        .head("headFavicon")
+        .answers(200, "The icon", &[("image/svg+xml", json!({}))])
+        .always(&["Cache-Control", "Content-Length"])
+        .open(),
+        Described::new(
+            Tag::Pages,
+            ("get", "/robots.txt"),
+            "getRobots",
+            "What crawlers may fetch",
+        )
+        .head("headRobots")
+        .answers(200, "The rules", &[text()])
+        .always(&["Cache-Control", "Content-Length"])
+        .open(),
+        Described::new(
+            Tag::Pages,
+            ("get", "/uploads/{id}/view/{name}"),
+            "viewFile",
+            "The beginning of a text as a page for a frame, Markdown as what it means",
+        )
+        .head("headView")
+        .answers(200, "The page", &[html()])
+        .always(&PAGE)
+        .always(&["X-Robots-Tag"])
+        .problems(&[&[
+            Code::UploadNotFound,
+            Code::FileNotFound,
+            Code::IndexUnavailable,
+            Code::StorageUnavailable,
+        ]])
+        .guarded(),
         Described::new(
             Tag::Pages,
             ("post", "/uploads/{id}/delete"),

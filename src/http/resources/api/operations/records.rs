@@ -60,6 +60,7 @@ fn show() -> Described {
         "Content-Security-Policy",
         "Referrer-Policy",
         "Cross-Origin-Opener-Policy",
+        "X-Robots-Tag",
         "Set-Cookie",
         "ETag",
     ])

@@ -63,7 +63,7 @@ pub fn all() -> Vec<Described> {
         .answers(201, STORED, &[document("Created"), text()])
         .always(&HEAD)
         .always(&["Content-Location"])
-        .at_times(&["Preference-Applied"]),
+        .at_times(&["Preference-Applied", "Set-Cookie"]),
         stored(
             Described::new(
                 Tag::Uploads,
@@ -81,7 +81,7 @@ pub fn all() -> Vec<Described> {
         .answers(201, STORED, &[document("Created"), text()])
         .always(&HEAD)
         .always(&["Content-Location"])
-        .at_times(&["Preference-Applied"]),
+        .at_times(&["Preference-Applied", "Set-Cookie"]),
     ]
 }
 
@@ -91,7 +91,7 @@ fn stored(described: Described) -> Described {
         .guarded()
         .answers(201, STORED, &[document("Created"), text()])
         .always(&HEAD)
-        .at_times(&["Preference-Applied"])
+        .at_times(&["Preference-Applied", "Set-Cookie"])
         .answers(
             303,
             "Stored; a client that prefers HTML is led to the upload's page",

@@ -24,7 +24,7 @@ export function watch(heading) {
   let timers = [];
 
   function end(why) {
-    for (const link of document.querySelectorAll(".take, #save")) {
+    for (const link of document.querySelectorAll(".take")) {
       link.removeAttribute("href");
       link.classList.add("ended");
       link.ariaDisabled = "true";

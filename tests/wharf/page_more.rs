@@ -25,6 +25,9 @@ fn sound() -> Vec<u8> {
     wav
 }
 
+/// What a text in a frame may do: open a link in a window of its own.
+const FRAME: &str = "allow-popups allow-popups-to-escape-sandbox";
+
 /// A script that shows, wherever it runs in this browser, that it ran.
 const SCRIPT: &str = "<script>document.title = 'ran'; parent.document.title = 'ran'; localStorage.setItem('ran', 1)</script>";
 
@@ -62,10 +65,14 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
     browser.run(
         "for (const details of document.querySelectorAll('.files details')) details.open = true",
     );
-    browser.wait_for(
-        "the picture",
-        "document.querySelector('img.preview[alt$=\"a.png\"]').naturalWidth === 32",
-    );
+    for (name, width) in [("a.png", 32), ("g.svg", 9)] {
+        browser.wait_for(
+            "the picture",
+            &format!(
+                "document.querySelector('[data-name=\"{name}\"] img').naturalWidth === {width}"
+            ),
+        );
+    }
     // Both are played to their end; a browser plays nothing for who has not touched the page.
     browser.click("h1");
     browser.run("for (const media of document.querySelectorAll('audio, video')) { media.muted = true; media.onended = () => media.dataset.ended = 1; media.play() }");
@@ -75,7 +82,7 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
         browser.run("return document.querySelector('video').videoWidth"),
         96
     );
-    for name in ["d.txt", "e.md", "f.json"] {
+    for name in ["d.txt", "e.md", "f.json", "h.html", "j.xml", "k.pdf"] {
         browser.run(&format!(
             "document.querySelector('iframe[title$=\"{name}\"]').scrollIntoView()"
         ));
@@ -84,17 +91,26 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
     // What is no picture leaves no hole.
     browser.wait_for(
         "the place of what is no picture",
-        "[...document.querySelectorAll('span.thumb')].some(place => place.textContent === 'PNG')",
+        "document.querySelector('[data-name=\"i.png\"] .thumb').textContent === 'PNG'",
     );
     let frames = browser.run("return [...document.querySelectorAll('iframe')].map(frame => [frame.getAttribute('sandbox'), frame.title])");
     assert_eq!(
         frames,
         json!([
-            ["", "Preview of d.txt"],
-            ["", "Preview of e.md"],
-            ["", "Preview of f.json"]
+            [FRAME, "Preview of d.txt"],
+            [FRAME, "Preview of e.md"],
+            [FRAME, "Preview of f.json"],
+            [FRAME, "Preview of h.html"],
+            [FRAME, "Preview of j.xml"],
+            [null, "Preview of k.pdf"]
         ])
     );
+    // What the server makes of them is as harmless out of its frame.
+    for name in ["d.txt", "e.md", "h.html", "j.xml"] {
+        let id = stored["id"].as_str().unwrap();
+        browser.open(&server.url(&format!("/uploads/{id}/view/{name}")));
+        assert!(browser.source().contains("main"), "{name}");
+    }
     // Each is opened by itself as well, as a link in a mail would.
     for (name, shown) in [
         ("d.txt", true),
@@ -150,10 +166,6 @@ fn a_busy_server_is_asked_again_when_it_said() {
             .contains("max_uploads (1) are under way")
     );
     browser.assert_accessible("waiting");
-    for (look, scheme, width) in [("light", "light", 1100), ("phone-dark", "dark", 390)] {
-        browser.show_as(scheme, width);
-        browser.screenshot(&format!("waiting-{look}"));
-    }
     browser.wait_for(
         "the seconds go down",
         "shown.has('Trying again in 1 second')",

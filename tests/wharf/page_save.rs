@@ -119,7 +119,6 @@ fn deleting_and_forgetting_are_asked_about() {
     let link = browser.run("return document.querySelector('.transfer .link').value");
     let link = link.as_str().unwrap().to_owned();
     browser.open_ready(&link);
-    browser.click("#manage summary");
     browser.click("#manage summary.danger");
     browser.assert_accessible("asked about a deletion on its page");
     browser.click("#manage .keep-it");

@@ -246,6 +246,15 @@ fn the_server_says_what_it_is() {
     assert_eq!(about["features"], json!(["names"]));
     let needs = json!({"upload": true, "download": false, "list": false, "admin": true});
     assert_eq!(about["needs_secret"], needs);
+    assert_eq!(about["scopes"], json!(["download", "list"]));
+    for (secret, scopes) in [
+        ("Bearer up", json!(["upload", "download", "list"])),
+        ("Bearer wrong", json!(["download", "list"])),
+    ] {
+        let fields = [json[0], ("Authorization", secret)];
+        let about = server.request("GET", "/", &fields, b"").json();
+        assert_eq!(about["scopes"], scopes, "{secret}");
+    }
     let others = Server::with(&["--open", "--default-expires-in", "never"]);
     let elsewhere = [json[0], ("Host", "files.example:80")];
     let about = others.request("GET", "/", &elsewhere, b"").json();

@@ -33,6 +33,8 @@ const TABLE: &[Row] = &[
     //                                                             local closed open shared
     ("GET", "/", "/",                                               [200, 200, 200, 200]),
     ("GET", "/static/{version}/{name}", "/static/x/none",           [404, 404, 404, 404]),
+    ("GET", "/favicon.ico", "/favicon.ico",                         [200, 200, 200, 200]),
+    ("GET", "/robots.txt", "/robots.txt",                           [200, 200, 200, 200]),
     ("GET", "/openapi.json", "/openapi.json",                       [200, 200, 200, 200]),
     ("GET", "/postman.json", "/postman.json",                       [200, 200, 200, 200]),
     ("GET", "/healthz", "/healthz",                                 [200, 200, 200, 200]),
@@ -55,6 +57,7 @@ const TABLE: &[Row] = &[
     ("GET", "/archive/{name}", "/archive/ID.zip",                   [200, 200, 200, 200]),
     ("GET", "/archive/{name}", "/archive/ID.tar?name=a.txt",        [200, 200, 200, 200]),
     ("GET", "/uploads/{id}", "/uploads/ID",                         [200, 200, 200, 200]),
+    ("GET", "/uploads/{id}/view/{name}", "/uploads/ID/view/a.txt",  [200, 200, 200, 200]),
     ("GET", "/uploads", "/uploads",                                 [200, 401, 401, 401]),
     ("DELETE", "/uploads/{id}", "/uploads/ID",                      [401, 401, 401, 401]),
     ("PATCH", "/uploads/{id}", "/uploads/ID",                       [401, 401, 401, 401]),

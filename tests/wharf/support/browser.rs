@@ -1,6 +1,6 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
@@ -255,15 +255,31 @@ impl Browser {
         self.devtools("Emulation.setTouchEmulationEnabled", touch);
     }
 
-    /// Writes a picture of the whole page to `target/screenshots/NAME.png`, where a person can
-    /// look at it.
+    /// Writes a picture of the whole page to `NAME.png` in the folder that `WHARF_SCREENSHOTS` names,
+    /// where a person can look at it; without it, does nothing.
     pub fn screenshot(&self, name: &str) {
-        let options = json!({ "format": "png", "captureBeyondViewport": true });
-        let picture = self.devtools("Page.captureScreenshot", options);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        let Some(folder) = std::env::var_os("WHARF_SCREENSHOTS") else {
+            return;
+        };
+        let folder = PathBuf::from(folder);
         std::fs::create_dir_all(&folder).unwrap();
+        let width = self.run("return innerWidth").as_u64().unwrap();
+        // What lies below the window would be left unpainted.
+        let height = self.run("return document.querySelector('dialog[open]') ? innerHeight : document.documentElement.scrollHeight");
+        let height = height.as_u64().unwrap().clamp(600, 6000);
+        let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let picture = self.devtools("Page.captureScreenshot", json!({ "format": "png" }));
         let bytes = STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
         std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
+    }
+
+    /// Nothing of the page is to be scrolled sideways.
+    #[track_caller]
+    pub fn assert_fits(&self, state: &str) {
+        let wide = self.run("return document.documentElement.scrollWidth <= innerWidth ? null : [...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).slice(0, 3).map(e => e.outerHTML.slice(0, 200))");
+        assert_eq!(wide, Value::Null, "{state} is too wide");
     }
 
     /// Has axe-core look for obstacles to people who hear or type the page; there must be none.

@@ -289,7 +289,7 @@ fn about(count: &Value) -> Value {
     let closed = json!({ "type": "boolean" });
     json!({
         "type": "object",
-        "required": ["name", "version", "limits", "features", "needs_secret"],
+        "required": ["name", "version", "limits", "features", "needs_secret", "scopes"],
         "properties": {
             "name": { "const": "wharf" },
             "version": { "type": "string" },
@@ -305,6 +305,11 @@ fn about(count: &Value) -> Value {
                 "description": "Which scopes a client without a secret does not have",
                 "required": ["upload", "download", "list", "admin"],
                 "properties": { "upload": closed, "download": closed, "list": closed, "admin": closed },
+            },
+            "scopes": {
+                "type": "array",
+                "items": { "enum": ["upload", "download", "list", "admin"] },
+                "description": "The scopes that this request has, by its secret or because they are open",
             },
         },
     })

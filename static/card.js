@@ -31,13 +31,19 @@ export function upload(form, refused) {
   card.element.scrollIntoView({ block: "nearest" });
 }
 
+/** The folder that all files are in. */
+function folderOf(files) {
+  const [folder, rest] = files[0]?.path.split("/", 2) ?? [];
+  if (rest !== undefined && files.every(({ path }) => path.startsWith(`${folder}/`))) return folder;
+}
+
 class Card {
   constructor(form, refused) {
     Object.assign(this, { form, refused, tries: 0, parts: [] });
     const { files, fields } = form;
     this.size = files.reduce((sum, { file }) => sum + file.size, 0);
     const named = fields.find(([name]) => name === "wharf_title");
-    this.what = named?.[1] ?? title(files[0]?.path, files.length);
+    this.what = named?.[1] ?? folderOf(files) ?? title(files[0]?.file.name, files.length);
     this.element = copyOf("transfer-card");
     this.find(".what").textContent = this.what;
     this.element.ariaLabel = this.what;

@@ -62,9 +62,13 @@ function show() {
   leftOut.textContent = stray.length ? say("left_out", { files: count("files", stray.length), names: [...new Set(stray)].join(", ") }) : "";
 }
 
+const byPath = (a, b) => a.path.localeCompare(b.path, undefined, { numeric: true });
+
 /** Adds files, each with the path it is sent under. */
 export function add(more) {
   if (more.length === 0) return;
+  // A browser lists a folder in any order.
+  if (more.some(({ path }) => path.includes("/"))) more.sort(byPath);
   for (const entry of more) {
     const at = entry.path.lastIndexOf("/");
     const name = entry.path.slice(at + 1);

@@ -112,7 +112,8 @@ pub fn has_thumbnail(file: &StoredFile, preview: Option<Preview>) -> bool {
 /// How high the frame of a text is: its lines cannot be counted from outside.
 pub fn height(file: &StoredFile) -> &'static str {
     match file.size {
-        ..=FEW_LINES => "low",
+        // Headings and tables are higher than their text is long.
+        ..=FEW_LINES if !Preview::is_markdown(file) => "low",
         ..=SOME_LINES => "medium",
         _ => "high",
     }

@@ -5,6 +5,7 @@ import { watch } from "./ended.js";
 import { filterWith } from "./filter.js";
 import { lookAt } from "./gallery.js";
 import { manage } from "./owner.js";
+import { fillIn } from "./thumbs.js";
 import { saveWith } from "./save.js";
 import { say, time } from "./words.js";
 
@@ -38,6 +39,7 @@ for (const picture of document.querySelectorAll(".look-at img")) {
   picture.onerror = replace;
   if (picture.complete && picture.naturalWidth === 0 && picture.currentSrc) replace();
 }
+fillIn(document.querySelectorAll(".thumb[data-small]"));
 lookAt(() => document.querySelectorAll(".look-at"));
 
 // Sound and films tell their length when they are looked at, not all at once.

@@ -287,3 +287,40 @@ fn the_icon_and_the_rules_for_crawlers_are_there() {
     assert_eq!(browser.wait(load, json!([url])), "refused");
     assert_eq!(browser.run("return document.title"), "wharf");
 }
+
+/// Of a large photo the browser fetches the small picture in it, and no more.
+#[test]
+fn a_large_photo_is_shown_small_by_what_is_in_it() {
+    let server = Server::start();
+    let browser = Browser::start();
+    browser.open_ready(&server.url("/"));
+    let jpeg = "async () => { const canvas = new OffscreenCanvas(16, 12); canvas.getContext('2d').fillRect(0, 0, 9, 9); const blob = await canvas.convertToBlob({ type: 'image/jpeg' }); return Array.from(new Uint8Array(await blob.arrayBuffer())); }";
+    let jpeg = browser.wait(jpeg, json!([]));
+    let small: Vec<u8> = serde_json::from_value(jpeg).unwrap();
+    // A picture of 16 by 12 in the Exif of a file of 4 MB (Exif 2.3): little-endian, one tag, and
+    // behind it the directory of the small picture.
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x1a\0\0\0".to_vec();
+    exif.extend(b"\x02\0\x01\x02\x04\0\x01\0\0\0\x38\0\0\0\x02\x02\x04\0\x01\0\0\0");
+    exif.extend((small.len() as u32).to_le_bytes());
+    exif.extend(b"\0\0\0\0");
+    assert_eq!(exif.len(), 6 + 0x38);
+    exif.extend(&small);
+    let mut photo = b"\xff\xd8\xff\xe1".to_vec();
+    photo.extend((exif.len() as u16 + 2).to_be_bytes());
+    photo.extend(&exif);
+    photo.resize(4 << 20, 0);
+    let head = |name: &str| {
+        format!("Content-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: image/jpeg")
+    };
+    let form = Form::new().part(&head("a.jpg"), &photo).part(&head("b.jpg"), &photo);
+    let stored = server.upload(&form);
+    browser.open_ready(&server.url(&page_of(&stored)));
+    browser.wait_for(
+        "both are shown",
+        "[...document.querySelectorAll('.thumb img')].filter(it => it.naturalWidth === 16).length === 2",
+    );
+    // As the camera was held.
+    assert_eq!(browser.run("return document.querySelector('.thumb img').style.rotate"), "90deg");
+    let fetched = browser.run("return performance.getEntriesByType('resource').filter(e => e.name.includes('.jpg')).reduce((sum, e) => sum + e.transferSize, 0)");
+    assert!((1..300_000).contains(&fetched.as_u64().unwrap()), "{fetched}");
+}

@@ -6,8 +6,11 @@ use crate::http::resources::respond::is_inert;
 use crate::model::StoredFile;
 use crate::model::media_type::{essence, is_unknown};
 
-/// The largest picture that is loaded to be shown small, in bytes.
+/// The largest picture that is loaded whole to be shown small, in bytes; `static/thumbs.js` has the
+/// same.
 const MAX_THUMBNAIL: u64 = 8 << 20;
+/// The largest of which a script looks for no smaller one in it first, in bytes.
+const LIGHT: u64 = 256 << 10;
 /// The longest text of a foreign encoding that is shown, in bytes: a browser lays out all of it.
 const MAX_TEXT: u64 = 2 << 20;
 /// The most bytes of a text whose frame is low, and of one whose frame is not high.
@@ -104,9 +107,36 @@ impl Preview {
     }
 }
 
-/// Whether the picture is small enough to be loaded in order to be shown small.
-pub fn has_thumbnail(file: &StoredFile, preview: Option<Preview>) -> bool {
-    preview == Some(Preview::Image) && file.size <= MAX_THUMBNAIL
+/// Where the small picture of a file comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Thumbnail {
+    /// It is the picture itself, which a browser without scripts loads as well.
+    Itself,
+    /// A script looks for a smaller one in the picture (Exif), and takes the picture where there is
+    /// none.
+    Jpeg,
+    /// A script takes the picture itself, where bytes are not dear.
+    Other,
+}
+
+impl Thumbnail {
+    /// Of a file that is shown so.
+    pub fn of(file: &StoredFile, preview: Option<Preview>) -> Option<Self> {
+        preview.filter(|preview| *preview == Preview::Image)?;
+        let jpeg = essence(file.served_type()).eq_ignore_ascii_case("image/jpeg");
+        match file.size {
+            ..=LIGHT => Some(Thumbnail::Itself),
+            _ if jpeg => Some(Thumbnail::Jpeg),
+            ..=MAX_THUMBNAIL => Some(Thumbnail::Other),
+            _ => None,
+        }
+    }
+
+    /// Whether a picture of this size is loaded without a script.
+    pub fn is_light(file: &StoredFile) -> bool {
+        file.size <= MAX_THUMBNAIL
+    }
 }
 
 /// How high the frame of a text is: its lines cannot be counted from outside.
@@ -206,6 +236,22 @@ mod tests {
         assert!(Preview::is_markdown(&file("a.md", "text/plain")));
         assert!(Preview::is_markdown(&file("a", "text/markdown; x=y")));
         assert!(!Preview::is_markdown(&file("a.txt", "text/plain")));
+    }
+
+    #[test]
+    fn large_pictures_are_not_loaded_to_be_shown_small() {
+        let of = |media_type: &str, size| {
+            let file = StoredFile {
+                media_type: media_type.to_owned(),
+                ..StoredFile::sample("x", size)
+            };
+            Thumbnail::of(&file, Preview::of(&file))
+        };
+        assert_eq!(of("image/jpeg", LIGHT), Some(Thumbnail::Itself));
+        assert_eq!(of("image/jpeg", u64::MAX), Some(Thumbnail::Jpeg));
+        assert_eq!(of("image/png", MAX_THUMBNAIL), Some(Thumbnail::Other));
+        assert_eq!(of("image/png", MAX_THUMBNAIL + 1), None);
+        assert_eq!(of("text/plain", 1), None);
     }
 
     #[test]

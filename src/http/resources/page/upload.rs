@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::utf8_percent_encode;
 use serde_json::{Value, json};
 
-use super::preview::{self, Preview};
+use super::preview::{self, Preview, Thumbnail};
 use super::tree::{self, Leaf, Line};
 use super::{Language, PageReader, qr, words};
 use crate::form::display_name;
@@ -260,7 +260,9 @@ impl<'a> Rows<'a> {
             "ending": preview::ending(name),
             "preview": preview,
             "height": preview::height(file),
-            "thumbnail": preview::has_thumbnail(file, preview),
+            "thumbnail": Thumbnail::of(file, preview),
+            "bytes": file.size,
+            "light": Thumbnail::is_light(file),
             "preload": if self.few_media { "metadata" } else { "none" },
             "preview_of": language.say("preview_of", &[("name", name)]),
         })

@@ -6,6 +6,10 @@ use serde_json::json;
 
 use crate::support::{Browser, Server, wait_until};
 
+/// Signals that halt a process and have it go on.
+const STOP: i32 = 19;
+const CONTINUE: i32 = 18;
+
 fn file(server: &Server, name: &str, size: u64) -> PathBuf {
     let path = server.dir().join(name);
     std::fs::File::create(&path).unwrap().set_len(size).unwrap();
@@ -184,7 +188,7 @@ fn a_password_is_asked_for_in_the_page() {
 
 #[test]
 fn a_line_that_stands_still_is_said_to() {
-    let server = Server::start();
+    let server = Server::with(&["--idle-timeout", "10m"]);
     let browser = Browser::start();
     browser.open_ready(&server.url("/"));
     browser.choose("#files", &[file(&server, "big.bin", 60 << 20)]);
@@ -194,10 +198,11 @@ fn a_line_that_stands_still_is_said_to() {
         "some of it",
         "document.querySelector('progress.whole').value > 0.05",
     );
-    browser.throttle(1);
+    server.signal(STOP);
     browser.wait_for("it stands still", "document.querySelector('.is-stalled')");
     assert!(browser.text(".transfer .pace").starts_with("Stalled for "));
     browser.assert_accessible("stalled");
+    server.signal(CONTINUE);
     browser.throttle(0);
     sent(&browser);
 }

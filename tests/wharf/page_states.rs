@@ -15,6 +15,10 @@ const LOOKS: [(&str, &str, u32); 4] = [
     ("phone-dark", "dark", 390),
 ];
 
+/// Signals that halt a process and have it go on.
+const STOP: i32 = 19;
+const CONTINUE: i32 = 18;
+
 struct States<'a> {
     browser: &'a Browser,
 }
@@ -56,7 +60,8 @@ const LONG: &str =
 
 #[test]
 fn sending() {
-    let server = Server::with(&["--max-file-size", "2GiB", "--max-field-size", "100"]);
+    let limits = ["--max-file-size", "2GiB", "--max-field-size", "100"];
+    let server = Server::with(&[&limits[..], &["--idle-timeout", "10m"]].concat());
     let browser = Browser::start();
     let states = States { browser: &browser };
     browser.open_ready(&server.url("/"));
@@ -89,9 +94,10 @@ fn sending() {
         "/left/.test(document.querySelector('.pace').textContent)",
     );
     states.see("04-sending");
-    browser.throttle(1);
+    server.signal(STOP);
     browser.wait_for("it stands still", "document.querySelector('.is-stalled')");
     states.see("05-stalled");
+    server.signal(CONTINUE);
     browser.throttle(0);
     browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
     states.see("06-done");
@@ -158,7 +164,7 @@ fn receiving() {
             PICTURE,
         )
     });
-    let mixed = (0..4).fold(mixed, |form, i| {
+    let mixed = (0..7).fold(mixed, |form, i| {
         typed(
             form,
             &format!("Lisbon/day 2/IMG_{i:04}.png"),

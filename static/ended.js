@@ -54,7 +54,9 @@ export function watch(heading) {
     }
     const over = record.files.filter(file => file.downloads_left === 0).map(({ url }) => new URL(url).pathname);
     for (const link of document.querySelectorAll("a.take[href]")) {
-      if (!over.includes(link.pathname)) continue;
+      // The archive has all files or is none.
+      const all = over.length && link.closest(".main-actions");
+      if (!all && !over.includes(link.pathname)) continue;
       link.removeAttribute("href");
       link.classList.add("ended");
       const meta = link.querySelector(".meta");
@@ -63,7 +65,7 @@ export function watch(heading) {
   }
 
   addEventListener("click", event => {
-    if (!event.target.closest?.("a.take, #save")) return;
+    if (!event.target.closest?.("a.take")) return;
     // A link that is over does nothing, and says nothing by itself.
     timers.forEach(clearTimeout);
     timers = (limited ? AFTER : [0]).map(seconds => setTimeout(ask, seconds * 1000));

@@ -6,11 +6,9 @@ import { filterWith } from "./filter.js";
 import { lookAt } from "./gallery.js";
 import { manage } from "./owner.js";
 import { fillIn } from "./thumbs.js";
-import { saveWith } from "./save.js";
 import { say, time } from "./words.js";
 
 const heading = document.getElementById("upload");
-const { id } = heading.dataset;
 
 for (const element of document.querySelectorAll("time")) element.textContent = time(element.dateTime);
 watch(heading);
@@ -21,9 +19,6 @@ if (copy) {
   copy.disabled = false;
   copy.onclick = () => copyText(copy, note.textContent, note);
 }
-
-const save = document.getElementById("save");
-if (save) saveWith(save, id, "limited" in heading.dataset);
 
 const filter = document.getElementById("filter");
 if (filter) filterWith(filter, document.getElementById("files"));

@@ -252,39 +252,6 @@ fn limits_are_told_before_and_after() {
 }
 
 #[test]
-fn all_files_of_a_form_are_saved_by_one_request() {
-    let server = Server::start();
-    let content = noise(300_000, 5);
-    let form = Form::new()
-        .text("note", "x")
-        .file("f", "one.txt", b"one")
-        .file("g", "\u{4e8c}.bin", &content);
-    let stored = server.post_to("/upload?max_downloads=1", &form, &[]).json();
-    let browser = Browser::start();
-    let folder = browser.downloads();
-    browser.open_ready(&server.url(&format!("/uploads/{}", stored["id"].as_str().unwrap())));
-    assert!(browser.text(".lead").contains("Downloads left: 1 of 1"));
-    browser.assert_accessible("page of a limited upload");
-    browser.click("#save");
-    let saved = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
-    wait_until("both are saved", || {
-        saved("one.txt") == b"one" && saved("\u{4e8c}.bin") == content
-    });
-    browser.wait_for(
-        "the button again",
-        "!document.getElementById('save').disabled",
-    );
-    // That was the last download. What it brought is here still.
-    browser.click("#save");
-    browser.wait_for(
-        "the button again",
-        "!document.getElementById('save').disabled",
-    );
-    assert_eq!(browser.text("#save-trouble"), "");
-    assert_eq!(browser.text("#save-state"), "2 files saved");
-}
-
-#[test]
 fn what_is_stored_is_shown_and_runs_nothing() {
     let server = Server::start();
     let stored = server.upload(

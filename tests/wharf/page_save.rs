@@ -12,85 +12,66 @@ fn form_of(count: usize) -> Form {
     })
 }
 
-/// How many of the files are in the folder, whole.
-fn saved(folder: &Path, count: usize) -> usize {
-    let names = (0..count).map(|i| format!("file {i}.txt"));
-    names
-        .filter(|name| std::fs::read(folder.join(name)).is_ok_and(|it| it == name.as_bytes()))
-        .count()
+/// The names in a ZIP file, as its directory has them (APPNOTE 4.3.12).
+fn names_in(zip: &[u8]) -> Vec<String> {
+    let heads = zip.windows(4).enumerate();
+    let heads = heads.filter(|(_, bytes)| bytes == b"PK\x01\x02");
+    heads
+        .map(|(at, _)| {
+            let length = u16::from_le_bytes([zip[at + 28], zip[at + 29]]).into();
+            String::from_utf8(zip[at + 46..][..length].to_vec()).unwrap()
+        })
+        .collect()
 }
 
-#[track_caller]
-fn save(browser: &Browser, state: &str, button: &str) {
-    browser.click("#save");
-    browser.wait_for("the button", "!document.getElementById('save').disabled");
-    assert_eq!(browser.text("#save-trouble"), "");
-    let shown = browser.text("#save-state");
-    assert!(shown.starts_with(state), "{shown}");
-    assert_eq!(browser.text("#save"), button);
+/// Waits for a download, which has its name when it is whole.
+fn downloaded(folder: &Path, name: &str) -> Vec<u8> {
+    let path = folder.join(name);
+    wait_until("the download", || path.exists());
+    std::fs::read(path).unwrap()
 }
 
+/// One click saves every file in its folder, with scripts and without.
 #[test]
-fn many_files_are_saved_and_counted_truly() {
+fn all_files_are_saved_as_one_archive() {
     let server = Server::start();
-    let stored = server.upload(&form_of(45));
+    let head = "Content-Disposition: form-data; name=\"f\"; filename=\"trip/day 1/a.txt\"";
+    let stored = server.upload(&form_of(45).part(head, b"a"));
     let id = stored["id"].as_str().unwrap();
-    let browser = Browser::start();
-    let folder = browser.downloads();
-    browser.open_ready(&server.url(&format!("/uploads/{id}")));
-    save(&browser, "40 of 45 files saved", "Save the next 5 files");
-    wait_until("forty are saved", || saved(&folder, 45) == 40);
-    browser.assert_accessible("saving");
-    // At once, so that it follows closely.
-    save(&browser, "45 files saved", "Save all files");
-    wait_until("all are saved", || saved(&folder, 45) == 45);
-    // A file that is gone meanwhile is not counted as saved.
-    let stored = server.upload(&form_of(41));
-    let id = stored["id"].as_str().unwrap();
-    browser.open_ready(&server.url(&format!("/uploads/{id}")));
-    save(&browser, "40 of 41 files saved", "Save the next file");
-    let token = format!("Bearer {}", stored["delete_token"].as_str().unwrap());
-    let gone = server.request(
-        "DELETE",
-        &format!("/uploads/{id}"),
-        &[("Authorization", &token)],
-        b"",
-    );
-    assert_eq!(gone.status, 204);
-    browser.click("#save");
-    browser.wait_for(
-        "an error",
-        "document.getElementById('save-trouble').textContent",
-    );
-    let trouble = browser.text("#save-trouble");
-    assert!(trouble.contains("There is nothing here"), "{trouble}");
-    assert!(
-        browser
-            .text("#save-state")
-            .starts_with("40 of 41 files saved")
-    );
+    for start in [
+        Browser::start as fn() -> Browser,
+        Browser::without_javascript,
+    ] {
+        let browser = start();
+        let folder = browser.downloads();
+        browser.open(&server.url(&format!("/uploads/{id}")));
+        browser.click(".main-actions .take");
+        let names = names_in(&downloaded(&folder, &format!("{id}.zip")));
+        assert_eq!(names.len(), 46, "{names:?}");
+        assert!(names.contains(&"trip/day 1/a.txt".to_owned()), "{names:?}");
+    }
 }
 
-/// The one download that is allowed brings all files; those that are not saved at once are kept.
+/// The one download that is allowed is the archive; the page says then that it is over.
 #[test]
-fn nothing_of_a_limited_upload_is_lost() {
+fn the_last_download_is_all_of_it() {
     let server = Server::start();
-    let quoted = "Content-Disposition: form-data; name=\"f\"; filename=\"a %22quoted%22 name.txt\"";
-    let form = form_of(42).part(quoted, b"quoted");
-    let stored = server.post_to("/upload?max_downloads=1", &form, &[]).json();
-    let path = format!("/uploads/{}", stored["id"].as_str().unwrap());
+    let stored = server
+        .post_to("/upload?max_downloads=1", &form_of(12), &[])
+        .json();
+    let id = stored["id"].as_str().unwrap();
+    let path = format!("/uploads/{id}");
     let browser = Browser::start();
     let folder = browser.downloads();
     browser.open_ready(&server.url(&path));
-    save(&browser, "40 of 43 files saved", "Save the next 3 files");
-    wait_until("forty are saved", || saved(&folder, 42) == 40);
-    wait_until("the upload is gone", || server.get(&path).status == 404);
-    save(&browser, "43 files saved", "Save all files");
-    wait_until("all are saved", || saved(&folder, 42) == 42);
-    // Under the name that the page shows.
-    wait_until("the last is saved", || {
-        std::fs::read(folder.join("a _quoted_ name.txt")).is_ok_and(|it| it == b"quoted")
-    });
+    assert!(browser.text(".lead").contains("Downloads left: 1 of 1"));
+    browser.click(".main-actions .take");
+    assert_eq!(
+        names_in(&downloaded(&folder, &format!("{id}.zip"))).len(),
+        12
+    );
+    browser.wait_for("the end", "!document.getElementById('over').hidden");
+    assert_eq!(server.get(&path).status, 404);
 }
 
 #[test]

@@ -12,10 +12,10 @@ use crate::http::rules::problem::{Code, Problem};
 
 /// What the pages load.
 #[rustfmt::skip]
-const FILES: [(&str, &str); 25] = static_files!("":
+const FILES: [(&str, &str); 24] = static_files!("":
     "card.js", "chosen.js", "dom.js", "drafts.js", "ended.js", "filter.js", "folder.js", "gallery.js",
     "history.js", "icon.svg", "index.js", "kept.js", "noscript.css", "other.js", "owner.js", "pace.js",
-    "save.js", "secret.js", "style.css", "thumbs.js", "transfer.js", "upload.css", "upload.js", "view.css", "words.js",
+    "secret.js", "style.css", "thumbs.js", "transfer.js", "upload.css", "upload.js", "view.css", "words.js",
 );
 
 /// The media type of a file, by the end of its name.

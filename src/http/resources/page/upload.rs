@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::preview::{self, Preview, Thumbnail};
 use super::tree::{self, Leaf, Line};
 use super::{Language, PageReader, qr, words};
+use crate::archive::Format;
 use crate::form::display_name;
 use crate::http::resources::record;
 use crate::ingest;
@@ -89,6 +90,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         "not_listed": count.saturating_sub(MAX_ROWS),
         "digests": list.digests,
         "whole": whole,
+        "archive": whole.then(|| record::archive_url(&manifest.id, Format::Zip, reader.base)),
         "files_of": language.count("files", count as u64),
         "size": language.size(manifest.size()),
         "created_at": manifest.created_at.to_string(),
@@ -164,7 +166,7 @@ impl List {
         let shown = &files[..files.len().min(MAX_ROWS)];
         let rows = Rows::of(reader, manifest, shown);
         let leaves = shown.iter().map(|file| Leaf {
-            path: path_of(file),
+            path: file.path(),
             size: file.size,
             picture: rows.shown_as(file) == Some(Preview::Image),
         });
@@ -199,7 +201,7 @@ impl List {
         };
         let digests = shown.iter().filter_map(|file| {
             let digest = file.sha256?;
-            Some(format!("{digest}  {}\n", path_of(file)))
+            Some(format!("{digest}  {}\n", file.path()))
         });
         List {
             lines,
@@ -208,11 +210,6 @@ impl List {
             digests: digests.collect(),
         }
     }
-}
-
-/// Where a file lies in its upload.
-fn path_of(file: &StoredFile) -> &str {
-    file.name.as_str()
 }
 
 /// What the rows of all files depend on.
@@ -252,7 +249,6 @@ impl<'a> Rows<'a> {
         json!({
             "name": name,
             "size": language.size(file.size),
-            "bytes": file.size,
             "type": file.served_type(),
             // One that is used up would be a dead end.
             "url": left.then(|| record::file_url(self.manifest, file, base)),

@@ -174,7 +174,7 @@ fn pictures_are_looked_at_by_keys_and_files_are_searched() {
     browser.type_into("#filter", "PHOTO 1");
     assert_eq!(seen(&browser, ".file-row"), 11);
     assert_eq!(browser.text("#status"), "11 files");
-    browser.click(".look-at");
+    browser.click(".file-row:not([hidden]) .look-at");
     browser.wait_for("the gallery", "document.querySelector('dialog[open]')");
     // Of those that are found.
     assert_eq!(browser.text(".gallery .place"), "1 of 11");

@@ -199,7 +199,7 @@ fn receiving() {
     states.see("14-previews");
     browser.type_into("#filter", "0003");
     states.see("15-filter");
-    browser.click(".look-at");
+    browser.click(".file-row:not([hidden]) .look-at");
     browser.wait_for(
         "the gallery",
         "document.querySelector('dialog[open] img').naturalWidth === 32",

@@ -45,8 +45,9 @@ async function fill(place) {
     picture.onload = () => URL.revokeObjectURL(picture.src);
     if (TURNS[small.orientation]) picture.style.rotate = `${TURNS[small.orientation]}deg`;
   } else {
-    // Who pays for each byte has said so.
-    if (place.dataset.bytes > MOST || navigator.connection?.saveData) return;
+    // Where each byte is dear, a picture is loaded when it is looked at.
+    const { saveData, effectiveType } = navigator.connection ?? {};
+    if (place.dataset.bytes > MOST || saveData || /2g/.test(effectiveType)) return;
     picture.src = place.href;
   }
   await picture.decode();

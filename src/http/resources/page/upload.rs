@@ -72,7 +72,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         language.say("left_of", &[("n", &left), ("max", &max.to_string())])
     });
     // All files can be had at once.
-    let whole = manifest.allows(Portion::Form) && count > 0;
+    let whole = manifest.allows(&Portion::Form) && count > 0;
     json!({
         "title": title(language, manifest, &texts),
         "id": manifest.id,

@@ -94,6 +94,10 @@ const ALL: [Below; 11] = [
                 "a form of a text field and two files, kept for a week",
             ),
             (
+                "wharf upload -r photos",
+                "a folder, which arrives as a folder",
+            ),
+            (
                 "tar -c src | wharf put - --name src.tar -q",
                 "standard input; prints the link alone",
             ),
@@ -114,6 +118,10 @@ const ALL: [Below; 11] = [
             (
                 "wharf get ID -d copies",
                 "the files of an upload, into a folder",
+            ),
+            (
+                "wharf get ID --zip -o photos.zip",
+                "the same in one ZIP file",
             ),
             (
                 "wharf get ID/photo.jpg -o mine.jpg",
@@ -199,14 +207,19 @@ pub fn about(command: &str) -> &'static str {
              line of the output is the link to give to others: a page for people, and a name for \
              wharf download. The delete token is kept in $XDG_STATE_HOME/wharf (~/.local/state/wharf), \
              where only you can read it, for wharf delete and wharf update: until the upload ends, of the \
-             newest 10,000 uploads, and for the server it was sent to alone."
+             newest 10,000 uploads, and for the server it was sent to alone. Of a folder (-r) all files \
+             go up, hidden ones too, in the order of their names; left out, and said, are symbolic links \
+             in it, pipes, sockets and devices, .DS_Store and Thumbs.db, and folders without anything in \
+             them. A file in it that cannot be read is named before anything is sent."
         }
         "download" => {
             "Fetch files, and compare them with the length and digest that the server gives. A name \
              is a link that wharf upload printed, an id (all files of the upload), ID/FILE, or the \
              name of a file (the newest of that name, where the server finds names). Files are \
-             written under temporary names and renamed when they are whole; none replaces another \
-             without --force. A transfer that breaks goes on where it broke."
+             written into the folders they were sent in (--flat: into one), under temporary names, and \
+             renamed when they are whole; none replaces another without --force, and nothing is written \
+             through symbolic links. --zip and --tar fetch one upload as one file; where its downloads \
+             are limited, that takes one of each file. A transfer that breaks goes on where it broke."
         }
         "list" => {
             "List uploads, newest first. The server may want a secret of the scope list or admin; \

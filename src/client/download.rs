@@ -1,22 +1,21 @@
 //! Downloads: the form that comes, taken apart.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use reqwest::Url;
 
-use super::place::Directory;
-use super::receive::{Checked, Incoming, Place};
-use super::received::{ReceivedFile, shown};
+use super::receive::{Announced, Checked, Incoming, Place};
+use super::received::{Names, ReceivedFile, shown};
+use super::target::Destination;
 use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, NoProgress, Progress};
-use crate::form::{Boundary, ContentTypeError, Decoder, Event, PartHead, RawFileName, close};
+use crate::form::{Boundary, ContentTypeError, Decoder, Event, PartHead, close};
 use crate::hashing::ThreadHasher;
-use crate::model::{FileName, UniqueNames};
+use crate::model::{FilePath, UniquePaths};
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
 pub const RETRIES: u32 = 5;
@@ -27,17 +26,12 @@ const PART_SIZE: usize = 512;
 
 /// The names to be downloaded, and where their files go.
 pub struct Download {
-    names: Vec<String>,
-    target: Destination,
-    replace: bool,
-    retries: u32,
-    progress: Arc<dyn Progress>,
-}
-
-enum Destination {
-    Directory(PathBuf),
-    File(PathBuf),
-    Writer(Box<dyn Write + Send>),
+    pub(super) names: Vec<String>,
+    pub(super) target: Destination,
+    pub(super) replace: bool,
+    flat: bool,
+    pub(super) retries: u32,
+    pub(super) progress: Arc<dyn Progress>,
 }
 
 /// What a download has brought.
@@ -69,6 +63,7 @@ impl Download {
             names: names.into_iter().map(str::to_owned).collect(),
             target: Destination::Directory(PathBuf::from(".")),
             replace: false,
+            flat: false,
             retries: RETRIES,
             progress: Arc::new(NoProgress),
         }
@@ -97,6 +92,13 @@ impl Download {
         self
     }
 
+    /// Puts all files into the directory itself, and not into their folders in it.
+    #[must_use]
+    pub fn flat(mut self, flat: bool) -> Self {
+        self.flat = flat;
+        self
+    }
+
     /// Puts files in place of others that have their names.
     #[must_use]
     pub fn replace(mut self, replace: bool) -> Self {
@@ -122,8 +124,9 @@ impl Download {
 
 impl Client {
     /// Downloads a form and writes its files: each under a temporary name, until its length and
-    /// its digest are found to be what the server says, and then under its own. Names are made
-    /// safe (see [`FileName`]), and nothing is written outside the directory.
+    /// its digest are found to be what the server says, and then under its own, in the folders that it
+    /// was sent with. Names are made safe (see [`FilePath`]), and nothing is written outside the
+    /// directory: not through symbolic links in it either.
     ///
     /// A connection that breaks is made again, and the form goes on where it broke. When the form
     /// has changed meanwhile, it begins anew.
@@ -133,40 +136,13 @@ impl Client {
     /// written. Files that were complete before are kept.
     pub async fn download(&self, download: Download) -> Result<Downloaded, ClientError> {
         let url = self.named_url("download", &download.names)?;
-        let Download {
-            target,
-            replace,
-            retries,
-            progress,
-            ..
-        } = download;
-        let target = target.look()?;
+        let target = download.target.look()?;
+        let (retries, progress) = (download.retries, download.progress);
         let mut transfer =
             Transfer::begin(self.clone(), url, retries, Arc::clone(&progress)).await?;
-        let directory;
-        let place = match target {
-            Target::Open(opened, None) => {
-                directory = opened;
-                Place::Directory(&directory)
-            }
-            Target::Open(opened, Some(name)) => {
-                directory = opened;
-                Place::File {
-                    directory: &directory,
-                    name,
-                }
-            }
-            Target::Missing(path) => {
-                directory = Directory::make(&path)?;
-                Place::Directory(&directory)
-            }
-            Target::Writer(writer) => Place::Writer {
-                writer,
-                taken: false,
-                count: 0,
-            },
-        };
-        let mut receiver = Receiver::new(place, replace, &*progress);
+        let place = target.make()?;
+        let names = Names::new(download.flat);
+        let mut receiver = Receiver::new(place, names, download.replace, &*progress);
         let (mut decoder, mut close_len) = reading(&transfer)?;
         progress.begin(transfer.len());
         loop {
@@ -214,41 +190,6 @@ impl Client {
     }
 }
 
-/// What there is at a destination, before anything is asked for.
-enum Target {
-    /// A directory, and the name of the one file in it where that is fixed.
-    Open(Directory, Option<OsString>),
-    /// A directory that the download makes if it is missing.
-    Missing(PathBuf),
-    Writer(Box<dyn Write + Send>),
-}
-
-impl Destination {
-    fn look(self) -> Result<Target, ClientError> {
-        match self {
-            Destination::Directory(path) => match Directory::open(&path) {
-                Err(ClientError::File { error, .. })
-                    if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() =>
-                {
-                    Ok(Target::Missing(path))
-                }
-                opened => Ok(Target::Open(opened?, None)),
-            },
-            Destination::File(path) => match path.file_name() {
-                Some(name) if !path.is_dir() => {
-                    let parent = path.parent().unwrap_or(Path::new(""));
-                    Ok(Target::Open(
-                        Directory::open(parent)?,
-                        Some(name.to_owned()),
-                    ))
-                }
-                _ => Err(ClientError::NotAFile(path)),
-            },
-            Destination::Writer(writer) => Ok(Target::Writer(writer)),
-        }
-    }
-}
-
 /// What reads the form that comes, and the length of its close delimiter.
 fn reading(transfer: &Transfer) -> Result<(Decoder, u64), ClientError> {
     let content_type = transfer.header("content-type");
@@ -260,15 +201,15 @@ fn reading(transfer: &Transfer) -> Result<(Decoder, u64), ClientError> {
 
 /// Takes a form apart.
 struct Receiver<'a> {
-    place: Place<'a>,
+    place: Place,
     replace: bool,
     progress: &'a dyn Progress,
-    names: UniqueNames,
-    /// The files of forms before this one, under the names that this download may give again.
-    before: HashMap<FileName, ReceivedFile>,
-    part: CurrentPart<'a>,
+    names: Names,
+    /// The files of forms before this one, in the places that this download may give again.
+    before: HashMap<FilePath, ReceivedFile>,
+    part: CurrentPart,
     /// The one file that goes to a path of its own: it gets its name when no other has come.
-    only: Option<Checked<'a>>,
+    only: Option<Checked>,
     hasher: ThreadHasher,
     /// How many bytes are kept of the form.
     kept: usize,
@@ -276,23 +217,23 @@ struct Receiver<'a> {
 }
 
 /// The part that is coming.
-enum CurrentPart<'a> {
+enum CurrentPart {
     /// None, or a file that cannot be kept.
     Dropped,
     Field {
         name: String,
         value: Vec<u8>,
     },
-    File(Box<Incoming<'a>>),
+    File(Box<Incoming>),
 }
 
 impl<'a> Receiver<'a> {
-    fn new(place: Place<'a>, replace: bool, progress: &'a dyn Progress) -> Self {
+    fn new(place: Place, names: Names, replace: bool, progress: &'a dyn Progress) -> Self {
         Receiver {
             place,
             replace,
             progress,
-            names: UniqueNames::default(),
+            names,
             before: HashMap::new(),
             part: CurrentPart::Dropped,
             only: None,
@@ -307,11 +248,11 @@ impl<'a> Receiver<'a> {
         self.place.restart()?;
         self.part = CurrentPart::Dropped;
         self.only = None;
-        self.names = UniqueNames::default();
+        self.names.restart();
         self.kept = 0;
         let done = std::mem::take(&mut self.done);
         let placed = done.files.into_iter().filter(|file| file.path.is_some());
-        let placed = placed.map(|file| (file.name.clone(), file));
+        let placed = placed.map(|file| (file.place.clone(), file));
         self.before.extend(placed);
         Ok(())
     }
@@ -328,7 +269,7 @@ impl<'a> Receiver<'a> {
     }
 
     fn keep_received(&mut self, received: ReceivedFile) {
-        self.before.remove(&received.name);
+        self.before.remove(&received.place);
         self.progress.received(&received);
         self.done.files.push(received);
     }
@@ -355,13 +296,16 @@ impl<'a> Receiver<'a> {
             return Err(ClientError::SeveralFiles);
         }
         let media_type = head.content_type.as_ref().map_or(0, |text| text.len());
-        self.keep(PART_SIZE + head.name.len() + media_type)?;
-        let name = self.names.assign(file_name(file, &head.name));
-        let replace = self.replace || self.before.contains_key(&name);
-        self.progress.file(name.as_str(), head.content_length);
-        match Incoming::begin(&mut self.place, &head, name, replace, &mut self.hasher) {
+        let asked = file.display(&head.name);
+        let folders = UniquePaths::weight(&asked);
+        self.keep(PART_SIZE + folders + head.name.len() + media_type)?;
+        let path = self.names.assign(&asked);
+        let replace = self.replace || self.before.contains_key(&path);
+        self.progress.file(path.as_str(), head.content_length);
+        let announced = Announced::from(&head);
+        match Incoming::begin(&mut self.place, &announced, path, replace, &mut self.hasher) {
             Ok(incoming) => self.part = CurrentPart::File(Box::new(incoming)),
-            Err(error @ ClientError::Exists(_)) => {
+            Err(error @ (ClientError::Exists(_) | ClientError::NotAFolder(_))) => {
                 self.part = CurrentPart::Dropped;
                 self.done.failures.push(error);
                 // All that is left may be this file, which is dropped.
@@ -425,9 +369,4 @@ impl<'a> Receiver<'a> {
         }
         Ok(())
     }
-}
-
-/// The name of a file that came, made safe.
-fn file_name(file: &RawFileName, field: &[u8]) -> FileName {
-    FileName::from_upload(&file.display(field))
 }

@@ -62,8 +62,19 @@ pub enum ClientError {
         error: io::Error,
     },
     /// A directory was given as a file.
-    #[error("{path} is a directory: name the files in it", path = .0.display())]
+    #[error("{path} is a directory", path = .0.display())]
     Directory(PathBuf),
+    /// Something in a folder cannot be read, so that nothing of it was sent.
+    #[error("cannot be read: {}: {error}", few(.paths))]
+    Unreadable {
+        /// All of it, in its order.
+        paths: Vec<PathBuf>,
+        /// The error of the first.
+        error: io::Error,
+    },
+    /// What should be a folder, for files to be put into, is a symbolic link or no folder at all.
+    #[error("{path} is a link or a file: what is to lie in it is not written", path = .0.display())]
+    NotAFolder(PathBuf),
     /// The path of one file is a directory, or ends as one.
     #[error("{path} is no path of a file", path = .0.display())]
     NotAFile(PathBuf),
@@ -156,6 +167,22 @@ impl From<Problem> for ClientError {
     fn from(problem: Problem) -> Self {
         ClientError::Refused(Box::new(problem))
     }
+}
+
+/// The first of many paths, and how many more there are.
+fn few(paths: &[PathBuf]) -> String {
+    const SHOWN: usize = 10;
+    let shown: Vec<String> = paths
+        .iter()
+        .take(SHOWN)
+        .map(|path| path.display().to_string())
+        .collect();
+    let more = paths.len() - shown.len();
+    let more = match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// The end of the chain of sources, which names the cause; those before it name the operation.

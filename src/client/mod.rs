@@ -7,8 +7,10 @@
 //!   `multipart/form-data` at `/upload`; a file may be a stream.
 //! - [`UploadRecord`]: an upload as the server shows it; [`Lifetime`] and [`Change`]: how long it is
 //!   kept, and what can be changed of it.
-//! - [`Download`]: names to be fetched as one form; its files are checked and then named, and a
-//!   transfer that breaks goes on where it broke. [`FileStream`]: one file as a stream.
+//! - [`Folder`]: the files of a folder, to be sent with their folders.
+//! - [`Download`]: names to be fetched as one form, or an upload as an [archive](Client::archive); its
+//!   files are checked and then named, and a transfer that breaks goes on where it broke.
+//!   [`FileStream`]: one file as a stream.
 //! - [`ClientError`] and [`Problem`]: what went wrong, with the facts of the server.
 //! - [`Progress`]: told how a transfer goes.
 //!
@@ -84,9 +86,16 @@
 //! several threads its other tasks move over meanwhile ([`tokio::task::block_in_place`]).
 
 mod address;
+mod archive;
 mod body;
 mod download;
 mod error;
+mod folder;
+#[cfg(unix)]
+mod held;
+#[cfg(any(test, not(unix)))]
+mod held_by_path;
+mod hold;
 mod lifetime;
 mod open;
 mod place;
@@ -99,12 +108,15 @@ mod records;
 mod redirect;
 mod server;
 mod source;
+mod target;
 mod tls;
 mod transfer;
 mod upload;
 
+pub use archive::ArchiveFormat;
 pub use download::{Download, Downloaded, RETRIES};
 pub use error::ClientError;
+pub use folder::{Folder, LeftOut, LeftOutKind};
 pub use lifetime::{Change, Lifetime, LifetimeError};
 pub use open::FileStream;
 pub use problem::Problem;

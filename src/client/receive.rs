@@ -3,26 +3,27 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::place::{Directory, DraftFile};
+use super::place::{Directory, DraftFile, Tree};
 use super::received::{ReceivedFile, shown};
 use super::{ClientError, blocking};
 use crate::form::PartHead;
 use crate::hashing::ThreadHasher;
-use crate::model::{Digest, DigestHeaderError, FileName, expected_sha256};
+use crate::model::{Digest, DigestHeaderError, FilePath, expected_sha256};
 
 /// The name of the writer in errors.
 const OUTPUT: &str = "the output";
 
 /// Where files go.
-pub(super) enum Place<'a> {
-    /// Into a directory, each under its name.
-    Directory(&'a Directory),
+pub(super) enum Place {
+    /// Into a directory, each into its folders and under its name.
+    Directory(Tree),
     /// One, into a directory under this name.
     File {
-        directory: &'a Directory,
+        directory: Arc<Directory>,
         name: OsString,
     },
     /// One, to a writer, which has been given so many bytes.
@@ -35,21 +36,23 @@ pub(super) enum Place<'a> {
 }
 
 /// A file that has come as the server has it, and waits for its name.
-pub(super) struct Checked<'a> {
-    draft: Option<DraftFile<'a>>,
+pub(super) struct Checked {
+    draft: Option<DraftFile>,
     target: OsString,
     replace: bool,
     received: ReceivedFile,
 }
 
 /// A file that is coming.
-pub(super) struct Incoming<'a> {
-    name: FileName,
+pub(super) struct Incoming {
+    path: FilePath,
     /// Its name in the directory.
     target: OsString,
+    /// Where it is going to be, for messages.
+    destination: PathBuf,
     replace: bool,
     /// Where it waits for its name; `None` when it goes to the writer.
-    draft: Option<DraftFile<'a>>,
+    draft: Option<DraftFile>,
     size: u64,
     field: String,
     media_type: Option<String>,
@@ -57,7 +60,26 @@ pub(super) struct Incoming<'a> {
     expected_digest: Result<Option<Digest>, DigestHeaderError>,
 }
 
-impl Place<'_> {
+/// What is said of a file before it comes.
+pub(super) struct Announced<'a> {
+    pub field: &'a [u8],
+    pub media_type: Option<&'a [u8]>,
+    pub size: Option<u64>,
+    pub digest: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a PartHead> for Announced<'a> {
+    fn from(head: &'a PartHead) -> Self {
+        Announced {
+            field: &head.name,
+            media_type: head.content_type.as_deref(),
+            size: head.content_length,
+            digest: head.repr_digest.as_deref(),
+        }
+    }
+}
+
+impl Place {
     /// Makes room for another form; a writer that has bytes of the last one cannot.
     ///
     /// # Errors
@@ -76,54 +98,62 @@ impl Place<'_> {
     }
 }
 
-impl<'a> Incoming<'a> {
-    /// Begins the file of this head, to be called `name`.
+impl Incoming {
+    /// Begins a file that is to be put at `path`.
     ///
     /// # Errors
-    /// [`ClientError::Exists`] when something has that name and is not to be replaced.
+    /// [`ClientError::Exists`] when something has that name and is not to be replaced,
+    /// [`ClientError::NotAFolder`] when something else is in the place of its folder.
     pub fn begin(
-        place: &mut Place<'a>,
-        head: &PartHead,
-        name: FileName,
+        place: &mut Place,
+        announced: &Announced<'_>,
+        path: FilePath,
         replace: bool,
         hasher: &mut ThreadHasher,
     ) -> Result<Self, ClientError> {
-        let target = match place {
-            Place::File { name, .. } => name.clone(),
-            _ => name.as_str().into(),
-        };
-        let draft = match place {
-            Place::Directory(directory) | Place::File { directory, .. } => {
-                if !replace && directory.has(&target) {
-                    return Err(ClientError::Exists(directory.path(&target)));
-                }
-                Some(directory.draft()?)
+        let (directory, target) = match place {
+            Place::Directory(tree) => {
+                let mut folders: Vec<&str> = path.as_str().split('/').collect();
+                let name = folders.pop().unwrap_or_default();
+                (Some(tree.folder(&folders)?), OsString::from(name))
             }
+            Place::File { directory, name } => (Some(Arc::clone(directory)), name.clone()),
             Place::Writer { taken: true, .. } => return Err(ClientError::SeveralFiles),
             Place::Writer { taken, .. } => {
                 *taken = true;
-                None
+                (None, OsString::new())
             }
         };
+        let (draft, destination) = match directory {
+            Some(directory) => {
+                let destination = directory.path(&target);
+                if !replace && directory.has(&target) {
+                    return Err(ClientError::Exists(destination));
+                }
+                (Some(directory.draft()?), destination)
+            }
+            None => (None, PathBuf::from(OUTPUT)),
+        };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let expected_digest = head.repr_digest.as_deref().map(expected_sha256);
+        let expected_digest = announced.digest.map(expected_sha256);
         hasher.begin();
         Ok(Incoming {
-            name,
+            path,
             target,
+            destination,
             replace,
             draft,
             size: 0,
-            field: shown(&head.name),
-            media_type: head.content_type.as_deref().map(text),
-            expected_size: head.content_length,
+            field: shown(announced.field),
+            media_type: announced.media_type.map(text),
+            expected_size: announced.size,
             expected_digest: expected_digest.transpose().map(Option::flatten),
         })
     }
 
     pub fn write(
         &mut self,
-        place: &mut Place<'a>,
+        place: &mut Place,
         data: &Bytes,
         hasher: &mut ThreadHasher,
     ) -> Result<(), ClientError> {
@@ -144,16 +174,16 @@ impl<'a> Incoming<'a> {
                 }
             }
         });
-        written.map_err(|error| ClientError::file(&self.destination(place), error))
+        written.map_err(|error| ClientError::file(&self.destination, error))
     }
 
     /// Checks the file.
     ///
     /// # Errors
     /// [`ClientError::Damaged`] when length or digest differ from those of the head.
-    pub fn check(self, hasher: &mut ThreadHasher) -> Result<Checked<'a>, ClientError> {
+    pub fn check(self, hasher: &mut ThreadHasher) -> Result<Checked, ClientError> {
         let damaged = |how: String| ClientError::Damaged {
-            name: self.name.to_string(),
+            name: self.path.to_string(),
             how,
         };
         if let Some(expected) = self.expected_size
@@ -180,7 +210,8 @@ impl<'a> Incoming<'a> {
             replace: self.replace,
             received: ReceivedFile {
                 field: self.field,
-                name: self.name,
+                name: self.path.file_name(),
+                place: self.path,
                 path: None,
                 size: self.size,
                 media_type: self.media_type,
@@ -188,23 +219,14 @@ impl<'a> Incoming<'a> {
             },
         })
     }
-
-    fn destination(&self, place: &Place<'a>) -> PathBuf {
-        match place {
-            Place::Directory(directory) | Place::File { directory, .. } => {
-                directory.path(&self.target)
-            }
-            Place::Writer { .. } => PathBuf::from(OUTPUT),
-        }
-    }
 }
 
-impl Checked<'_> {
+impl Checked {
     /// Gives the file its name.
     ///
     /// # Errors
     /// [`ClientError::Exists`] when something has got that name meanwhile.
-    pub fn publish(self, place: &mut Place<'_>) -> Result<ReceivedFile, ClientError> {
+    pub fn publish(self, place: &mut Place) -> Result<ReceivedFile, ClientError> {
         let mut received = self.received;
         match (self.draft, place) {
             (Some(draft), _) => received.path = Some(draft.publish(&self.target, self.replace)?),

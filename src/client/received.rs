@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::form::display_name;
-use crate::model::{Digest, FileName};
+use crate::model::{Digest, FileName, FilePath, UniqueNames, UniquePaths};
 
 /// A file that has come whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct ReceivedFile {
     pub field: String,
     /// Its safe name.
     pub name: FileName,
+    /// Where it lies below the directory, were no other file in its place.
+    pub(super) place: FilePath,
     /// Where it is now; `None` when it went to a writer.
     pub path: Option<PathBuf>,
     /// Its length in bytes.
@@ -27,4 +29,35 @@ pub struct ReceivedFile {
 /// A name as people read it.
 pub(super) fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(&display_name(name)).into_owned()
+}
+
+/// The places that the files of a form get.
+pub(super) enum Names {
+    /// Below folders.
+    Paths(UniquePaths),
+    /// All in one.
+    Flat(UniqueNames),
+}
+
+impl Names {
+    /// The places below folders, or all in one.
+    pub fn new(flat: bool) -> Self {
+        match flat {
+            true => Names::Flat(UniqueNames::default()),
+            false => Names::Paths(UniquePaths::default()),
+        }
+    }
+
+    /// The place of a file that came under this name, made safe.
+    pub fn assign(&mut self, name: &[u8]) -> FilePath {
+        match self {
+            Names::Paths(paths) => paths.assign(&FilePath::from_upload(name)),
+            Names::Flat(names) => names.assign(FileName::from_upload(name)).into(),
+        }
+    }
+
+    /// For another form.
+    pub fn restart(&mut self) {
+        *self = Names::new(matches!(self, Names::Flat(_)));
+    }
 }

@@ -20,6 +20,9 @@ pub struct UploadRecord {
     /// The address of all of it as one form.
     #[serde(default)]
     pub form_url: String,
+    /// The address of all its files in one ZIP file, where it has files.
+    #[serde(default)]
+    pub archive_url: Option<String>,
     /// The length of all files together in bytes.
     #[serde(default, deserialize_with = "or_default")]
     pub size: u64,

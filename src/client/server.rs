@@ -115,7 +115,15 @@ impl ClientBuilder {
         let name = server_name(&self.address)?;
         let local = socket.is_some();
         if let Some(path) = socket {
-            builder = builder.unix_socket(path).no_proxy();
+            #[cfg(unix)]
+            {
+                builder = builder.unix_socket(path).no_proxy();
+            }
+            #[cfg(not(unix))]
+            {
+                let reason = format!("this system has no unix sockets: {}", path.display());
+                return Err(ClientError::Address(reason));
+            }
         }
         let http = builder.build();
         let http = http.map_err(|error| ClientError::request(&name, error))?;

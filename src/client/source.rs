@@ -1,11 +1,11 @@
 //! The files of an upload, and the blocks read of them.
 
-use std::fs::{File, Metadata};
+use std::borrow::Cow;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{ClientError, blocking};
 use crate::buffers::Pool;
-use crate::form::is_media_type;
+use crate::form::{self, Boundary, is_media_type};
 use crate::model::media_type::guess;
 
 /// The field that files are sent in, unless said otherwise.
@@ -23,8 +23,8 @@ const FIELD: &str = "file";
 /// One file of an [`Upload`](super::Upload).
 pub struct FilePart {
     pub(super) source: FileSource,
-    pub(super) field: String,
-    pub(super) name: Vec<u8>,
+    field: Cow<'static, str>,
+    name: Vec<u8>,
     media_type: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum FileSource {
 pub(super) struct Stamp {
     pub size: u64,
     place: (u64, u64),
-    modified: (i64, i64),
+    modified: Option<SystemTime>,
 }
 
 impl FilePart {
@@ -59,14 +59,38 @@ impl FilePart {
         if metadata.is_dir() {
             return Err(ClientError::Directory(path));
         }
-        let file = File::open(&path).map_err(failed)?;
-        let name = path.file_name().unwrap_or_default().as_bytes().to_vec();
+        let mut file = File::open(&path).map_err(failed)?;
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .as_encoded_bytes()
+            .to_vec();
         // Files of procfs have contents and no size (proc(5)).
-        let unsized_file = metadata.len() == 0 && matches!(file.read_at(&mut [0], 0), Ok(1..));
-        let source = if metadata.is_file() && !unsized_file {
+        let unsized_file = metadata.is_file() && metadata.len() == 0 && has_content(&mut file);
+        let source = if unsized_file {
+            FileSource::Reader(
+                path.clone(),
+                Mutex::new(Box::new(File::open(&path).map_err(failed)?)),
+            )
+        } else if metadata.is_file() {
             FileSource::Regular(path, Stamp::of(&metadata))
         } else {
             FileSource::Reader(path, Mutex::new(Box::new(file)))
+        };
+        Ok(Self::new(source, name))
+    }
+
+    /// A regular file that was found in a folder, with what was found of it; sent under `name`. It is
+    /// opened when its turn comes, and never through a link that has taken its place.
+    pub(super) fn found(path: PathBuf, found: &Metadata, name: Vec<u8>) -> io::Result<Self> {
+        let mut file = open_itself(&path)?;
+        // Files of procfs have contents and no size (proc(5)).
+        let unsized_file = found.len() == 0 && has_content(&mut file);
+        let source = if unsized_file {
+            let reader = Unopened(path.clone(), None);
+            FileSource::Reader(path, Mutex::new(Box::new(reader)))
+        } else {
+            FileSource::Regular(path, Stamp::of(found))
         };
         Ok(Self::new(source, name))
     }
@@ -91,7 +115,7 @@ impl FilePart {
     fn new(source: FileSource, name: Vec<u8>) -> Self {
         FilePart {
             source,
-            field: FIELD.to_owned(),
+            field: Cow::Borrowed(FIELD),
             name,
             media_type: None,
         }
@@ -100,7 +124,7 @@ impl FilePart {
     /// Sends it in this field; otherwise in `file`.
     #[must_use]
     pub fn field(mut self, field: &str) -> Self {
-        field.clone_into(&mut self.field);
+        self.field = Cow::Owned(field.to_owned());
         self
     }
 
@@ -132,19 +156,74 @@ impl FilePart {
         }
     }
 
-    pub(super) fn content_type(&self) -> String {
-        let name = String::from_utf8_lossy(&self.name);
-        let given = self.media_type.clone();
-        given.unwrap_or_else(|| guess(&name).to_owned())
+    /// Its name for people.
+    pub(super) fn shown_name(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.name)
     }
+
+    /// The head of its part.
+    pub(super) fn head(&self, boundary: &Boundary, first: bool) -> Vec<u8> {
+        let content_type = match &self.media_type {
+            Some(given) => Cow::Borrowed(given.as_str()),
+            None => Cow::Borrowed(guess(&self.shown_name())),
+        };
+        let field = self.field.as_bytes();
+        form::upload_part_head(
+            boundary,
+            first,
+            field,
+            Some(&self.name),
+            Some(&content_type),
+        )
+    }
+}
+
+/// A file that is opened when it is read: a folder may hold more of them than a process can have
+/// open.
+struct Unopened(PathBuf, Option<File>);
+
+impl Read for Unopened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = match &mut self.1 {
+            Some(file) => file,
+            closed => closed.insert(open_itself(&self.0)?),
+        };
+        file.read(buffer)
+    }
+}
+
+/// Opens a regular file, and no other that a link at its place leads to; a pipe there is not waited
+/// for.
+fn open_itself(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    options.read(true).open(path)
+}
+
+/// Whether there is anything to be read.
+fn has_content(file: &mut File) -> bool {
+    matches!(file.read(&mut [0]), Ok(1..))
 }
 
 impl Stamp {
     fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let place = {
+            use std::os::unix::fs::MetadataExt as _;
+            (metadata.dev(), metadata.ino())
+        };
+        // Elsewhere length and time have to tell.
+        #[cfg(not(unix))]
+        let place = (0, 0);
         Stamp {
             size: metadata.len(),
-            place: (metadata.dev(), metadata.ino()),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            place,
+            modified: metadata.modified().ok(),
         }
     }
 
@@ -184,8 +263,8 @@ impl FileBlocks {
                 let open = || File::open(&path);
                 let file = blocking(open).map_err(|error| ClientError::file(&path, error))?;
                 // Twice the readahead; a file that is not on a disk has no use for it.
-                let advice = rustix::fs::Advice::Sequential;
-                let _ = rustix::fs::fadvise(&file, 0, None, advice);
+                #[cfg(target_os = "linux")]
+                let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Sequential);
                 let regular = Regular {
                     path,
                     file,
@@ -244,7 +323,7 @@ impl Regular {
         }
         let len = usize::try_from(left).map_or(self.block, |left| left.min(self.block));
         let mut block = self.pool.take(len);
-        let read = self.file.read_exact_at(block.as_mut(), self.at);
+        let read = self.file.read_exact(block.as_mut());
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.changed("it has become shorter".to_owned()),
             _ => ClientError::file(&self.path, error),

@@ -1,15 +1,13 @@
 //! Uploads.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::{Body, Method, Url, header};
 use serde_json::Value;
 
-use super::body::{FormBody, FormPiece, Sent, lock};
-use super::{Client, ClientError, FilePart, Lifetime, NoProgress, Progress, UploadRecord};
+use super::body::{FormBody, FormPieces, Sent, lock};
+use super::{Client, ClientError, FilePart, Folder, Lifetime, NoProgress, Progress, UploadRecord};
 use crate::form::{self, Boundary};
 use crate::model::UploadId;
 
@@ -61,6 +59,18 @@ impl Upload {
         self
     }
 
+    /// Adds the files of a folder.
+    #[must_use]
+    pub fn folder(mut self, folder: Folder) -> Self {
+        self.files.extend(folder.files);
+        self
+    }
+
+    /// Whether it has neither fields nor files.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.files.is_empty()
+    }
+
     /// How long the server keeps it; otherwise as long as its settings say.
     #[must_use]
     pub fn lifetime(self, lifetime: Lifetime) -> Self {
@@ -98,45 +108,6 @@ impl Upload {
         self.progress = progress;
         self
     }
-
-    /// The body, and its length in bytes where that is known.
-    fn encode(self, boundary: &Boundary) -> (VecDeque<FormPiece>, Option<u64>) {
-        let mut pieces = VecDeque::new();
-        let mut text = Vec::new();
-        let mut first = true;
-        for (name, value) in &self.fields {
-            let name = name.as_bytes();
-            text.extend(form::upload_part_head(boundary, first, name, None, None));
-            text.extend_from_slice(value.as_bytes());
-            first = false;
-        }
-        let mut len = Some(0);
-        for file in self.files {
-            let (content_type, size) = (file.content_type(), file.size());
-            let (field, name) = (file.field.as_bytes(), Some(file.name.as_slice()));
-            let content_type = Some(content_type.as_str());
-            text.extend(form::upload_part_head(
-                boundary,
-                first,
-                field,
-                name,
-                content_type,
-            ));
-            first = false;
-            len = add(len, Some(text.len() as u64 + size.unwrap_or(0)));
-            len = size.and(len);
-            pieces.push_back(FormPiece::Bytes(Bytes::from(std::mem::take(&mut text))));
-            pieces.push_back(FormPiece::File {
-                name: String::from_utf8_lossy(&file.name).into_owned(),
-                size,
-                source: file.source,
-            });
-        }
-        text.extend(form::close(boundary, !first));
-        len = add(len, Some(text.len() as u64));
-        pieces.push_back(FormPiece::Bytes(Bytes::from(text)));
-        (pieces, len)
-    }
 }
 
 fn add(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
@@ -170,12 +141,13 @@ impl Client {
         let (block, progress) = (upload.block, Arc::clone(&upload.progress));
         let files = upload.files.iter().map(FilePart::size);
         progress.begin(files.fold(Some(0), add));
-        let (pieces, len) = upload.encode(&boundary);
+        let content_type = form::content_type(&boundary);
+        let pieces = FormPieces::new(boundary, &upload.fields, upload.files);
         let sent = Sent::default();
-        let body = FormBody::new(pieces, len, block, sent.clone(), progress);
+        let body = FormBody::new(pieces, block, sent.clone(), progress);
         let request = self
             .request(Method::POST, url)
-            .header(header::CONTENT_TYPE, form::content_type(&boundary))
+            .header(header::CONTENT_TYPE, content_type)
             .body(Body::wrap(body));
         let answer = tokio::select! {
             answer = request.send() => answer.map_err(|error| self.failed(error)),

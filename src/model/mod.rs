@@ -43,6 +43,8 @@ pub use room::{ROOM_UNIT, room_of};
 pub use secrets::{Salt, TokenHash};
 pub use stored::{Reason, Stored, Tombstone};
 pub use suggest::closest;
-pub use time::{Clock, TimeError, Timestamp, Uptime};
+#[cfg(feature = "server")]
+pub use time::Uptime;
+pub use time::{Clock, TimeError, Timestamp};
 pub use title::{Title, TitleError};
 pub use unique_names::UniqueNames;

@@ -182,9 +182,11 @@ impl Clock {
 
 /// A point on the machine's own clock, which is never set, and goes on while the machine or the
 /// process is stopped (`CLOCK_BOOTTIME`, clock_gettime(2)).
+#[cfg(feature = "server")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Uptime(Duration);
 
+#[cfg(feature = "server")]
 impl Uptime {
     /// Now.
     pub fn now() -> Self {

@@ -161,22 +161,24 @@ fn names_from_a_server_stay_in_the_directory() {
         "TWIN (2).TXT",
         "_.hidden",
         "_con.txt",
-        "b.txt",
+        "a",
         "esc[31m.txt",
         "escape.txt",
         "file",
         "file (2)",
         "file (3)",
-        "file (4)",
         "linebreak.txt",
         "link",
         &long,
+        "sub",
         "trailing",
         "twin.txt",
         "wharf-absolute.txt",
         "win.ini",
     ];
     assert_eq!(entries(&dir), expected);
+    assert_eq!(entries(&dir.join("a")), ["b.txt"]);
+    assert_eq!(entries(&dir.join("sub")), ["file"]);
     assert!(
         std::fs::symlink_metadata(dir.join("link"))
             .unwrap()

@@ -18,6 +18,7 @@ mod client_api;
 mod client_download;
 mod client_elsewhere;
 mod client_errors;
+mod client_folders;
 mod client_foreign;
 mod client_owner;
 mod client_resume;

@@ -7,7 +7,9 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
 use super::{ClientCommand, Fetch, Output, Print, Send, ServerArgs, Target};
 use crate::cli::help;
-use crate::client::{BLOCK, Change, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Lifetime, RETRIES};
+use crate::client::{
+    ArchiveFormat, BLOCK, Change, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Lifetime, RETRIES,
+};
 use crate::model::Timestamp;
 use crate::model::units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -82,6 +84,7 @@ fn of_upload() -> Vec<Arg> {
             .required_unless_present("field")
             .help("Send these files; - is standard input")
             .value_parser(value_parser!(PathBuf)),
+        flag("recursive", "Send folders with all that is in them").short('r'),
         Arg::new("field")
             .long("field")
             .short('F')
@@ -157,7 +160,7 @@ fn of_update() -> [Arg; 4] {
     ]
 }
 
-fn of_download() -> [Arg; 6] {
+fn of_download() -> [Arg; 9] {
     [
         Arg::new("names")
             .value_name("NAME")
@@ -177,6 +180,17 @@ fn of_download() -> [Arg; 6] {
             .conflicts_with("output")
             .help("Put the files into this folder, which is made when missing [default: .]")
             .value_parser(value_parser!(PathBuf)),
+        flag(
+            "flat",
+            "Put all files into the folder itself, and not into their folders in it",
+        )
+        .conflicts_with("output"),
+        flag(
+            "zip",
+            "Write all files of an upload into one ZIP file, ID.zip",
+        )
+        .conflicts_with_all(["flat", "fields"]),
+        flag("tar", "The same as a tar file, ID.tar").conflicts_with_all(["zip", "flat", "fields"]),
         flag("force", "Replace files that have the same names").short('f'),
         flag("fields", "Print the text fields as JSON"),
         Arg::new("retries")
@@ -335,6 +349,7 @@ fn read_upload(matches: &ArgMatches) -> Send {
         files: files
             .map(|files| files.cloned().collect())
             .unwrap_or_default(),
+        recursive: matches.get_flag("recursive"),
         fields: fields
             .map(|fields| fields.cloned().collect())
             .unwrap_or_default(),
@@ -366,6 +381,12 @@ fn read_download(matches: &ArgMatches) -> Fetch {
     Fetch {
         names: texts(matches, "names"),
         target,
+        flat: matches.get_flag("flat"),
+        archive: match (matches.get_flag("zip"), matches.get_flag("tar")) {
+            (true, _) => Some(ArchiveFormat::Zip),
+            (_, true) => Some(ArchiveFormat::Tar),
+            _ => None,
+        },
         force: matches.get_flag("force"),
         fields: matches.get_flag("fields"),
         retries: matches.get_one("retries").copied().unwrap_or(RETRIES),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::bars::Bars;
 use super::outcome::Outcome;
 use super::{Fetch, Output, Target, interrupted, json_line, print};
-use crate::client::{Client, Download, Downloaded, ReceivedFile};
+use crate::client::{ArchiveFormat, Client, ClientError, Download, Downloaded, ReceivedFile};
 use crate::model::plain;
 
 pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
@@ -21,6 +21,7 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
     let bars = Bars::new(output);
     let mut download = Download::all(fetch.names.iter().map(String::as_str))
         .replace(fetch.force)
+        .flat(fetch.flat)
         .retries(fetch.retries)
         .progress(bars.clone());
     download = match &fetch.target {
@@ -41,7 +42,7 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
         }
     };
     let result = tokio::select! {
-        result = client.download(download) => result,
+        result = receive(client, download, fetch.archive) => result,
         () = interrupted => {
             bars.clear();
             let done = bars.received();
@@ -61,6 +62,18 @@ pub async fn run(client: &Client, fetch: Fetch, output: Output) -> Outcome {
             }
             outcome
         }
+    }
+}
+
+/// Fetches the files, or all in one.
+async fn receive(
+    client: &Client,
+    download: Download,
+    archive: Option<ArchiveFormat>,
+) -> Result<Downloaded, ClientError> {
+    match archive {
+        Some(format) => client.archive(download, format).await,
+        None => client.download(download).await,
     }
 }
 

@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::client::{Change, Client, ClientError, DEFAULT_ADDRESS, Lifetime, Token, server_name};
+use crate::client::{
+    ArchiveFormat, Change, Client, ClientError, DEFAULT_ADDRESS, Lifetime, Token, server_name,
+};
 use crate::model::plain_json;
 use crate::shutdown::{ignores_hangup, survive_file_limit};
 
@@ -98,6 +100,7 @@ pub enum Print {
 #[derive(Debug)]
 pub struct Send {
     files: Vec<PathBuf>,
+    recursive: bool,
     fields: Vec<(String, String)>,
     media_type: Option<String>,
     name: Option<String>,
@@ -114,6 +117,8 @@ pub struct Send {
 pub struct Fetch {
     names: Vec<String>,
     target: Target,
+    flat: bool,
+    archive: Option<ArchiveFormat>,
     force: bool,
     fields: bool,
     retries: u32,

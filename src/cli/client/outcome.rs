@@ -72,6 +72,7 @@ impl Output {
 fn advice(error: &ClientError) -> &'static str {
     match error {
         ClientError::Exists(_) => " (--force replaces it)",
+        ClientError::Directory(_) => ": -r sends it with all that is in it",
         _ => match error.code() {
             Some("missing-secret") => " (wharf reads it from WHARF_TOKEN or --token-file)",
             _ => "",
@@ -90,7 +91,7 @@ fn document(error: &ClientError) -> Value {
         ClientError::Answer(_) | ClientError::NotAForm(_) | ClientError::Form(_) => {
             "invalid-answer"
         }
-        ClientError::Exists(_) => "file-exists",
+        ClientError::Exists(_) | ClientError::NotAFolder(_) => "file-exists",
         ClientError::Changed { .. } | ClientError::ChangedOnServer(_) => "file-changed",
         ClientError::Damaged { .. } => "file-damaged",
         ClientError::SeveralFiles => "several-files",

@@ -112,8 +112,11 @@ fn describe(upload: &UploadRecord) -> String {
     }
     for file in &upload.files {
         let size = BinaryBytes(file.size);
-        let (name, media_type, url) =
-            (plain(&file.name), plain(&file.media_type), plain(&file.url));
+        let (name, media_type, url) = (
+            words::place(file),
+            plain(&file.media_type),
+            plain(&file.url),
+        );
         let _ = writeln!(shown, "  {name}  {size}  {media_type}\n    {url}");
         if let Some(sha256) = file.sha256 {
             let _ = writeln!(shown, "    sha-256 {sha256}");

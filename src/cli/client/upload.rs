@@ -1,7 +1,7 @@
 //! `wharf upload`.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::BinaryBytes;
 use serde_json::Value;
@@ -10,14 +10,21 @@ use super::bars::Bars;
 use super::kept::KeptTokens;
 use super::outcome::Outcome;
 use super::{Output, Print, Send, interrupted, json_line, print, words};
-use crate::client::{Client, ClientError, FilePart, Upload, UploadRecord};
+use crate::client::{
+    Client, ClientError, FilePart, Folder, LeftOut, LeftOutKind, Upload, UploadRecord,
+};
 use crate::model::plain;
 
 /// What standard input is called, unless said otherwise.
 const STDIN: &str = "stdin";
+/// The most files of an upload that are listed when it is stored: wharf show lists all.
+const LISTED: usize = 20;
+/// How many paths of a kind that is left out are named.
+const SHOWN: usize = 10;
 
 pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
-    if send.name.is_some() && send.files.len() != 1 {
+    let folder = |path: &PathBuf| send.recursive && path.is_dir();
+    if send.name.is_some() && (send.files.len() != 1 || send.files.iter().any(folder)) {
         return output.usage("--name is for one file");
     }
     if send.files.iter().filter(|path| is_stdin(path)).count() > 1 {
@@ -25,7 +32,7 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
     }
     let bars = Bars::new(output);
     let printed = send.print;
-    let upload = match prepare(send) {
+    let upload = match prepare(send, output) {
         Ok(upload) => upload.progress(bars.clone()),
         Err(error) => return output.failed(&error),
     };
@@ -48,27 +55,39 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
     }
 }
 
-fn prepare(send: Send) -> Result<Upload, ClientError> {
+fn prepare(send: Send, output: Output) -> Result<Upload, ClientError> {
     let mut upload = Upload::new().block(send.chunk);
     for (name, value) in &send.fields {
         upload = upload.field(name, value);
     }
-    for path in send.files {
-        let mut file = if is_stdin(&path) {
-            FilePart::reader(STDIN, std::io::stdin())
+    let mut left_out = Vec::new();
+    for path in &send.files {
+        let files = if is_stdin(path) {
+            vec![FilePart::reader(STDIN, std::io::stdin())]
+        } else if send.recursive && path.is_dir() {
+            let folder = Folder::read(path)?;
+            left_out.extend(folder.left_out);
+            folder.files
         } else {
-            FilePart::open(path)?
+            vec![FilePart::open(path)?]
         };
-        if let Some(name) = &send.name {
-            file = file.name(name);
+        for mut file in files {
+            if let Some(name) = &send.name {
+                file = file.name(name);
+            }
+            if let Some(field) = &send.file_field {
+                file = file.field(field);
+            }
+            if let Some(media_type) = &send.media_type {
+                file = file.media_type(media_type)?;
+            }
+            upload = upload.file(file);
         }
-        if let Some(field) = &send.file_field {
-            file = file.field(field);
-        }
-        if let Some(media_type) = &send.media_type {
-            file = file.media_type(media_type)?;
-        }
-        upload = upload.file(file);
+    }
+    note_left_out(&left_out, output);
+    if upload.is_empty() {
+        let reason = "there is no file to be sent in what is named";
+        return Err(ClientError::Setup(reason.to_owned()));
     }
     if let Some(lifetime) = send.lifetime {
         upload = upload.lifetime(lifetime);
@@ -80,6 +99,31 @@ fn prepare(send: Send) -> Result<Upload, ClientError> {
         upload = upload.title(title);
     }
     Ok(upload)
+}
+
+/// Says what of the folders is not sent, a line for each kind.
+fn note_left_out(left_out: &[LeftOut], output: Output) {
+    let kinds = [
+        (LeftOutKind::Link, "symbolic links, which are not followed"),
+        (LeftOutKind::Special, "pipes, sockets and devices"),
+        (LeftOutKind::Litter, "files of file managers"),
+        (LeftOutKind::EmptyFolder, "folders without anything in them"),
+    ];
+    for (kind, what) in kinds {
+        let paths: Vec<String> = left_out
+            .iter()
+            .filter(|left| left.kind == kind)
+            .map(|left| left.path.display().to_string())
+            .collect();
+        let more = match paths.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        if !paths.is_empty() {
+            let shown = paths[..paths.len().min(SHOWN)].join(", ");
+            output.note(&format!("left out are {what}: {shown}{more}"));
+        }
+    }
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -151,8 +195,12 @@ fn foreign(answer: &Value, printed: Print) -> String {
 /// The upload for people: its link, what it has, and how it is deleted.
 fn describe(upload: &UploadRecord, kept: bool) -> String {
     let mut text = format!("{}\n", plain(&upload.upload_url));
-    for file in &upload.files {
-        let (name, media_type) = (plain(&file.name), plain(&file.media_type));
+    if upload.files.len() > LISTED {
+        let (files, size) = (words::files(upload.file_count), BinaryBytes(upload.size));
+        let _ = writeln!(text, "  {files}  {size}");
+    }
+    for file in upload.files.iter().filter(|_| upload.files.len() <= LISTED) {
+        let (name, media_type) = (words::place(file), plain(&file.media_type));
         let size = BinaryBytes(file.size);
         // Writing to a String does not fail.
         let _ = writeln!(text, "  {name}  {size}  {media_type}");

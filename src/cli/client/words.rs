@@ -1,11 +1,12 @@
 //! Uploads in words.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::BinaryBytes;
 
-use crate::client::{Timestamp, UploadRecord};
+use crate::client::{StoredFile, Timestamp, UploadRecord};
 use crate::model::{Clock, plain};
 
 /// The columns of a listing.
@@ -36,6 +37,14 @@ pub fn row(upload: &UploadRecord) -> String {
     };
     let size = BinaryBytes(upload.size).to_string();
     columns([&plain(&upload.id), &created, &expires, &size, &left, &what])
+}
+
+/// A file in words: where it lies in its upload, as far as the server says.
+pub fn place(file: &StoredFile) -> Cow<'_, str> {
+    match file.path.as_str() {
+        "" => plain(&file.name),
+        path => plain(path),
+    }
 }
 
 /// How many files, in words.

@@ -105,9 +105,17 @@ impl UploadRecord {
     /// # Errors
     /// It has no id, address or time, or they are of another kind.
     pub fn from_json(json: Value) -> Result<Self, ClientError> {
-        let record = Self::deserialize(&json);
-        let mut record = record
-            .map_err(|error| ClientError::Answer(format!("it is no upload of wharf: {error}")))?;
+        let record = Self::recognize(json);
+        record
+            .map_err(|(_, error)| ClientError::Answer(format!("it is no upload of wharf: {error}")))
+    }
+
+    /// The same; what is none comes back. A record of a hundred thousand files is not copied for it.
+    pub(crate) fn recognize(json: Value) -> Result<Self, (Value, serde_json::Error)> {
+        let mut record = match Self::deserialize(&json) {
+            Ok(record) => record,
+            Err(error) => return Err((json, error)),
+        };
         record.file_count = record.file_count.max(record.files.len() as u64);
         if record.upload_url.is_empty() {
             record.upload_url.clone_from(&record.url);

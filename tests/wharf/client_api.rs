@@ -160,7 +160,7 @@ fn items(text: &str, name: &str) -> Vec<String> {
 
 /// The public methods in the impl blocks of public types, in one line each.
 fn methods(text: &str) -> Vec<String> {
-    const TYPES: [&str; 14] = [
+    const TYPES: [&str; 15] = [
         "Change",
         "Client",
         "ClientBuilder",
@@ -169,6 +169,7 @@ fn methods(text: &str) -> Vec<String> {
         "Downloaded",
         "FilePart",
         "FileStream",
+        "Folder",
         "Lifetime",
         "Problem",
         "Token",

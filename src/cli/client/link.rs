@@ -3,10 +3,13 @@
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::client::ArchiveFormat;
 use crate::model::UploadId;
 
+/// The resource whose addresses end in a format.
+const ARCHIVE: &str = "archive";
 /// The resources whose addresses people pass on.
-const RESOURCES: [&str; 3] = ["files", "download", "uploads"];
+const RESOURCES: [&str; 4] = ["files", "download", "uploads", ARCHIVE];
 
 /// What stands on a command line for an upload or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Named {
     pub server: Option<String>,
     /// An id, `ID/FILE` or the name of a file.
     pub name: String,
+    /// The format, where it is the link of an archive.
+    pub archive: Option<ArchiveFormat>,
 }
 
 impl Named {
@@ -23,6 +28,7 @@ impl Named {
         let mut named = link(text).unwrap_or_else(|| Named {
             server: None,
             name: text.to_owned(),
+            archive: None,
         });
         // The server would lead there.
         let (id, file) = match named.name.split_once('/') {
@@ -63,7 +69,16 @@ fn link(text: &str) -> Option<Named> {
     let decoded = names
         .iter()
         .map(|name| percent_decode_str(name).decode_utf8_lossy());
-    let name = decoded.collect::<Vec<_>>().join("/");
+    let mut name = decoded.collect::<Vec<_>>().join("/");
+    let mut archive = None;
+    if segments[at] == ARCHIVE {
+        let formats = [(".zip", ArchiveFormat::Zip), (".tar", ArchiveFormat::Tar)];
+        let (id, format) = formats
+            .into_iter()
+            .find_map(|(end, format)| Some((name.strip_suffix(end)?, format)))?;
+        archive = Some(format);
+        name = id.to_owned();
+    }
     url.set_path(&base.join("/"));
     url.set_query(None);
     url.set_fragment(None);
@@ -71,6 +86,7 @@ fn link(text: &str) -> Option<Named> {
     Some(Named {
         server: Some(server),
         name,
+        archive,
     })
 }
 
@@ -103,7 +119,14 @@ mod tests {
         assert_eq!(read("OC8R5V3M9AG7WQK2HT4XZ1Y6NE"), pair("", id));
         let file = read("http://localhost:8080/files/OC8R5V3M9AG7WQK2HT4XZ1Y6NE/A");
         assert_eq!(file, pair(local, &format!("{id}/A")));
+        let archive = Named::read("https://a/w/archive/ID.tar");
+        assert_eq!(
+            (archive.name.as_str(), archive.archive),
+            ("ID", Some(ArchiveFormat::Tar))
+        );
+        assert_eq!(archive.server.as_deref(), Some("https://a/w"));
         for name in [
+            "http://a/archive/ID",
             "ID",
             "ID/a.txt",
             "http://a/x/y",

@@ -166,7 +166,7 @@ async fn run_on(command: ClientCommand) -> Outcome {
             Ok(client) => upload::run(&client, send, output).await,
             Err(outcome) => outcome,
         },
-        ClientCommand::Download(server, mut fetch) => match unlinked(&mut fetch.names) {
+        ClientCommand::Download(server, mut fetch) => match unlinked(&mut fetch) {
             Ok(link) => match client(&server, link.as_deref()) {
                 Ok(client) => download::run(&client, fetch, output).await,
                 Err(outcome) => outcome,
@@ -191,7 +191,8 @@ async fn run_on(command: ClientCommand) -> Outcome {
 ///
 /// # Errors
 /// They lead to several servers.
-fn unlinked(names: &mut [String]) -> Result<Option<String>, &'static str> {
+fn unlinked(fetch: &mut Fetch) -> Result<Option<String>, &'static str> {
+    let names = &mut fetch.names;
     let read: Vec<Named> = names.iter().map(|name| Named::read(name)).collect();
     let Some(server) = read.first().map(|named| named.server.clone()) else {
         return Ok(None);
@@ -201,6 +202,7 @@ fn unlinked(names: &mut [String]) -> Result<Option<String>, &'static str> {
     }
     for (name, named) in names.iter_mut().zip(read) {
         *name = named.name;
+        fetch.archive = fetch.archive.or(named.archive);
     }
     Ok(server)
 }

@@ -50,7 +50,7 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
     };
     bars.clear();
     match answer {
-        Ok(answer) => report(client, &answer, printed, output),
+        Ok(answer) => report(client, answer, printed, output),
         Err(error) => output.failed(&error),
     }
 }
@@ -131,10 +131,12 @@ fn is_stdin(path: &Path) -> bool {
 }
 
 /// Keeps the token of the upload, and prints the answer; that of another server as it came.
-fn report(client: &Client, answer: &Value, printed: Print, output: Output) -> Outcome {
-    let upload = match (UploadRecord::from_json(answer.clone()), printed) {
+fn report(client: &Client, answer: Value, printed: Print, output: Output) -> Outcome {
+    let upload = match (UploadRecord::recognize(answer), printed) {
         (Ok(upload), _) => upload,
-        (Err(_), Print::All | Print::Json) => return print(foreign(answer, printed).as_bytes()),
+        (Err((answer, _)), Print::All | Print::Json) => {
+            return print(foreign(&answer, printed).as_bytes());
+        }
         (Err(_), Print::Link | Print::Url | Print::Id | Print::Token) => {
             let reason = format!(
                 "{} took the form, and what it says is no record of an upload: --json prints it",
@@ -151,7 +153,7 @@ fn report(client: &Client, answer: &Value, printed: Print, output: Output) -> Ou
     }
     let line = |text: &str| format!("{}\n", plain(text));
     let text = match printed {
-        Print::Json => json_line(answer),
+        Print::Json => json_line(upload.json()),
         Print::Link => line(&upload.upload_url),
         Print::Url => line(&upload.url),
         Print::Id => line(&upload.id),

@@ -100,7 +100,6 @@ fn a_folder_arrives_as_a_folder() {
     );
     Wharf::of(&server).done(&["get", id, "-d", "out", "-f"]);
     assert_eq!(below(&server.dir().join("out")), expected);
-    // Without a name of its own: what is in it.
     let inside = Wharf::at(&server.dir().join("photos/2026")).env("WHARF_URL", &server.url(""));
     let upload = inside.run(&["put", "-r", ".", "--json"]).json();
     assert_eq!(upload["files"][1]["path"], "may/a.jpg");
@@ -433,7 +432,6 @@ fn an_archive_of_limited_downloads_takes_one_of_each() {
     let stored = server.post_to("/upload?max_downloads=2", &form, &[]).json();
     let id = stored["id"].as_str().unwrap();
     write(server.dir().join("there.zip"), b"mine");
-    // Refused before the server has taken anything for it.
     let said = Wharf::of(&server).run(&["get", id, "--zip", "-o", "there.zip"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     for left in [1, 0] {

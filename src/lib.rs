@@ -25,7 +25,8 @@
 //! - [`operate`]: what operators ask as a use case: readiness, figures, a comparison by hand.
 //! - [`http`]: routes, headers, status codes, connections.
 //! - [`client`]: the same forms from the other end: upload, download, progress.
-//! - [`app`]: the composition of the parts; [`shutdown`]: how they end.
+//! - [`app`]: the composition of the parts; [`shutdown`]: how they end; [`supervise`]: what the service
+//!   manager is told.
 //! - [`config`]: settings, checked into the options of the parts.
 //! - [`cli`]: the commands.
 //!
@@ -119,3 +120,5 @@ pub mod repository;
 pub mod shutdown;
 #[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
+pub mod supervise;

@@ -4,15 +4,16 @@ mod backends;
 mod descriptors;
 mod error;
 mod options;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,7 +22,7 @@ use crate::delivery::Delivery;
 use crate::expiry::{self, Expiry};
 use crate::http;
 use crate::http::rules::locality::Listening;
-use crate::http::server::{Listener, Server, Timeouts, Workers};
+use crate::http::server::{Listener, Pulse, Server, Workers};
 use crate::ingest::Ingest;
 use crate::lease::Lease;
 use crate::manage::Manage;
@@ -31,10 +32,13 @@ use crate::reconcile::{self, Compared, Reconciler};
 use crate::repository::Repository;
 use crate::shutdown::Shutdown;
 use crate::store::{BucketStore, DiskStore, Store};
+use crate::supervise::Supervisor;
 use backends::{Backends, Purpose, Task};
 
 pub use error::StartError;
 pub use options::{AppOptions, Sharing};
+pub use renewal::Renewal;
+use renewal::{Fronts, renew};
 
 /// How long connections wait at the start for the comparison of index and store.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -60,6 +64,9 @@ pub struct App {
     clock: Clock,
     /// The sockets for operators alone.
     admin: Vec<Listener>,
+    supervisor: Supervisor,
+    /// Settings that were read anew.
+    renewals: Option<mpsc::Receiver<Renewal>>,
     /// See [`Backends::lock`].
     _lock: Option<File>,
 }
@@ -85,6 +92,8 @@ pub async fn build(options: AppOptions) -> Result<App, StartError> {
         options,
         clock,
         admin: Vec::new(),
+        supervisor: Supervisor::default(),
+        renewals: None,
     })
 }
 
@@ -146,6 +155,20 @@ impl App {
         self
     }
 
+    /// Takes over what can change of settings that come by here: see [`AppOptions::renewed`].
+    #[must_use]
+    pub fn with_renewals(mut self, renewals: mpsc::Receiver<Renewal>) -> Self {
+        self.renewals = Some(renewals);
+        self
+    }
+
+    /// Tells this one how the server is.
+    #[must_use]
+    pub fn with_supervisor(mut self, supervisor: Supervisor) -> Self {
+        self.supervisor = supervisor;
+        self
+    }
+
     /// Serves until `shutdown`, or until a part that must run has ended; then lets requests under
     /// way finish for the grace, and closes everything.
     ///
@@ -157,21 +180,21 @@ impl App {
         let delivery = Delivery::new(self.repository.clone(), self.clock.clone());
         let http = self.http(&shutdown, counted.clone(), delivery.clone());
         let workers = Arc::new(Workers::start()?);
+        let pulse = Pulse::default();
         let admin = std::mem::take(&mut self.admin);
         let server = |front, most| {
             Server::new(
                 front,
-                Timeouts::new(self.options.http.idle_timeout),
                 most,
                 connections.clone(),
                 (shutdown.stop.clone(), shutdown.abort.clone()),
+                pulse.clone(),
             )
         };
-        let front = http::service(http.clone(), &listening(&listeners)?);
+        let fronts = Fronts::new(http.clone(), (listening(&listeners)?, listening(&admin)?));
         let most = descriptors::for_connections(self.options.max_connections);
-        let clients = server(front, most);
-        let front = http::admin_service(http.clone(), &listening(&admin)?);
-        let operators = server(front, ADMIN_CONNECTIONS);
+        let clients = server(Arc::clone(&fronts.clients), most);
+        let operators = server(Arc::clone(&fronts.operators), ADMIN_CONNECTIONS);
         if self.options.ingest.max_total_size.is_some() {
             reconcile::recall_total(&self.repository).await;
         }
@@ -185,11 +208,29 @@ impl App {
         for (server, listener) in clients.chain(operators) {
             tasks.spawn(server.clone().accept(listener, Arc::clone(&workers)));
         }
+        self.supervisor.ready();
+        let options = Arc::new(Mutex::new(self.options.clone()));
+        tasks.spawn(renew(
+            self.renewals.take(),
+            fronts,
+            Arc::clone(&options),
+            (self.repository.clone(), self.clock.clone()),
+            shutdown.stop.clone(),
+        ));
+        tasks.spawn(keep_watchdog(
+            self.supervisor.clone(),
+            (pulse.clone(), Arc::clone(&workers)),
+            shutdown.stop.clone(),
+        ));
         let ended = watch(&mut tasks, &shutdown).await;
+        self.supervisor.stopping();
         http.drain();
         self.lease.release().await;
         connections.close();
-        let grace = self.options.shutdown_grace;
+        let grace = options
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .shutdown_grace;
         if tokio::time::timeout(grace, connections.wait())
             .await
             .is_err()
@@ -319,6 +360,35 @@ pub fn listening(listeners: &[Listener]) -> io::Result<Listening> {
         }
     }
     Ok(listening)
+}
+
+/// Feeds the watchdog while the server does its work, until `stop`.
+async fn keep_watchdog(
+    supervisor: Supervisor,
+    (pulse, workers): (Pulse, Arc<Workers>),
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let Some(patience) = supervisor.watchdog() else {
+        stop.cancelled().await;
+        return Ok(());
+    };
+    // As sd_watchdog_enabled(3) has it; the look may take as long as the pause.
+    let pause = patience / 4;
+    while stop
+        .run_until_cancelled(tokio::time::sleep(pause))
+        .await
+        .is_some()
+    {
+        match stop
+            .run_until_cancelled(pulse.is_felt(&workers, pause))
+            .await
+        {
+            Some(true) => supervisor.alive(),
+            Some(false) => tracing::error!("a thread or a listener stands still"),
+            None => break,
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the tasks that were told to stop.

@@ -47,6 +47,26 @@ pub struct Sharing {
 }
 
 impl AppOptions {
+    /// These options with all that can change while a server runs as `new` has it.
+    #[must_use]
+    pub fn renewed(&self, new: &AppOptions) -> AppOptions {
+        AppOptions {
+            ingest: IngestOptions {
+                // Room for it is counted from the start on.
+                max_total_size: self.ingest.max_total_size,
+                ..new.ingest.clone()
+            },
+            http: HttpOptions {
+                // Other instances know this one by it.
+                instance: self.http.instance.clone(),
+                tls: self.http.tls.clone(),
+                ..new.http.clone()
+            },
+            shutdown_grace: new.shutdown_grace,
+            ..self.clone()
+        }
+    }
+
     /// Where uploads are stored, for people.
     pub fn place(&self) -> String {
         match &self.bucket {

@@ -30,6 +30,8 @@ fn front(bench: &Bench) -> Arc<Service> {
         shared: false,
         clock: Clock::system(),
         admin: Vec::new(),
+        supervisor: Supervisor::default(),
+        renewals: None,
         _lock: None,
     };
     let delivery = Delivery::new(app.repository.clone(), app.clock.clone());

@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod exposure;
 mod help;
+mod listening;
 mod manual;
 mod reindex;
 mod reload;

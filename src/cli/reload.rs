@@ -1,138 +1,204 @@
 //! Settings that are read anew while the server runs.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tracing_subscriber::EnvFilter;
 
 use super::exposure::Exposure;
 use super::settings::{Sources, check_values, load};
 use super::stderr::reason;
-use crate::config::{Loaded, SETTINGS, SettingOrigin};
-use crate::http::rules::access::Access;
+use crate::app::Renewal;
+use crate::config::{Config, Loaded, SETTINGS, Setting};
+use crate::http::rules::locality::Listening;
 use crate::http::tls::{ReadCertificates, Tls};
 use crate::log;
 use crate::model::Clock;
-
-/// The settings that can change while the server runs.
-const CHANGEABLE: [&str; 5] = ["access", "access_file", "log", "tls_cert", "tls_key"];
+use crate::supervise::Supervisor;
 
 /// Knows where the settings are, and what they were.
 pub struct Reloader {
     sources: Sources,
+    /// The settings at the start.
+    started: Loaded,
+    /// The settings that were read last, and were right.
     loaded: Loaded,
 }
 
-/// The parts of a running server that follow the settings.
+/// A running server, as far as it follows the settings.
 pub struct Running {
-    pub access: Access,
+    /// The settings in force, and those that wait for a restart as they were.
+    pub config: Config,
+    /// Where settings go to be in force.
+    pub renewals: mpsc::Sender<Renewal>,
     pub filter: log::Filter,
-    /// Who reaches it, which secrets cannot change.
+    pub listening: Listening,
+    /// Who reaches it, with the settings in force.
     pub exposure: Exposure,
     /// The certificates, where TLS ends here.
     pub tls: Option<Tls>,
+    pub supervisor: Supervisor,
 }
 
-/// Settings that were read anew, and are not yet in force.
+/// Settings that were read anew and found to be right, and are not yet in force.
 struct ReadAnew {
     loaded: Loaded,
-    access: Access,
-    filter: tracing_subscriber::EnvFilter,
+    config: Config,
+    exposure: Exposure,
+    filter: EnvFilter,
     certificates: Option<ReadCertificates>,
+    /// Whether TLS is to begin or to end, which needs a restart.
+    tls_waits: bool,
 }
 
 impl Reloader {
     pub fn new(sources: Sources, loaded: Loaded) -> Self {
-        Reloader { sources, loaded }
+        Reloader {
+            sources,
+            started: loaded.clone(),
+            loaded,
+        }
     }
 
     /// Whether `default_expires_in` was given, be it as `never`.
     pub fn lifetime_is_given(&self) -> bool {
-        self.loaded.get("default_expires_in").origin != SettingOrigin::Default
+        lifetime_is_given(&self.loaded)
     }
 
-    /// Reads the settings anew with each SIGHUP.
-    pub async fn run(mut self, mut hangup: Signal, running: Running) {
-        let mut running = running;
+    /// Whether a setting says where to listen.
+    pub fn says_where_to_listen(&self) -> bool {
+        ["listen", "port", "bind"]
+            .into_iter()
+            .any(|key| self.loaded.is_given(key))
+    }
+
+    /// Reads the settings anew with each SIGHUP. One that comes meanwhile has them read once more.
+    pub async fn run(mut self, mut hangup: Signal, mut running: Running) {
         while hangup.recv().await.is_some() {
-            let reload = move || {
-                self.reload(&running);
-                (self, running)
+            running.supervisor.reloading();
+            let read = move || {
+                let read = self.read(&running);
+                (self, running, read)
             };
             // Files are read, from wherever they are.
-            match tokio::task::spawn_blocking(reload).await {
-                Ok(back) => (self, running) = back,
+            let read = match tokio::task::spawn_blocking(read).await {
+                Ok((reloader, same, read)) => {
+                    (self, running) = (reloader, same);
+                    read
+                }
                 // The server is ending.
                 Err(_) => return,
-            }
-        }
-    }
-
-    fn reload(&mut self, running: &Running) {
-        match self.read(running) {
-            Ok(anew) => {
-                let ReadAnew {
-                    loaded,
-                    access,
-                    filter,
-                    certificates,
-                } = anew;
-                self.report(&loaded);
-                let before = running.exposure.warnings(running.access.named());
-                running.access.replace(&access);
-                let mut now = running.exposure.warnings(access.named());
-                now.retain(|warning| !before.contains(warning));
-                now.iter().for_each(|warning| tracing::warn!("{warning}"));
-                if loaded.get("log").texts != self.loaded.get("log").texts {
-                    running.filter.set(filter);
+            };
+            let refused = match read {
+                Ok(anew) => {
+                    if self.put_in_force(anew, &mut running).await.is_none() {
+                        return;
+                    }
+                    None
                 }
-                if let (Some(tls), Some(certificates)) = (&running.tls, certificates) {
-                    certificates
-                        .warnings(Clock::system().now())
-                        .iter()
-                        .for_each(|warning| tracing::warn!("{warning}"));
-                    tls.replace(certificates);
+                Err(error) => {
+                    let reason = reason(&error);
+                    tracing::error!(
+                        "SIGHUP: the settings cannot be read anew, and stay as they were: {reason}"
+                    );
+                    Some(reason)
                 }
-                self.loaded = loaded;
-            }
-            Err(error) => tracing::error!(
-                "SIGHUP: the settings cannot be read anew, and stay as they were: {}",
-                reason(&error)
-            ),
+            };
+            running.supervisor.reloaded(refused.as_deref());
         }
     }
 
     /// All of it, before any of it changes anything.
     fn read(&self, running: &Running) -> anyhow::Result<ReadAnew> {
         let loaded = load(&self.sources)?;
-        let config = check_values(&loaded)?;
-        let exposure = &running.exposure;
-        exposure.decided(config.app.http.access.named())?;
-        let files = config.certificates;
-        let certificates = match running.tls.is_some() && !files.is_empty() {
-            true => Some(ReadCertificates::read(files, Clock::system().now())?),
-            false => None,
+        let new = check_values(&loaded)?;
+        let config = running.config.renewed(&new);
+        let http = &config.app.http;
+        let exposure = Exposure::of(http, lifetime_is_given(&loaded), &running.listening);
+        exposure.decided(http.access.named())?;
+        let files = config.certificates.clone();
+        let certificates = match &running.tls {
+            Some(_) => Some(ReadCertificates::read(files, Clock::system().now())?),
+            None => None,
         };
         Ok(ReadAnew {
             filter: log::Filter::read(&config.log)?,
-            access: config.app.http.access,
+            exposure,
             certificates,
+            tls_waits: new.certificates.is_empty() != running.tls.is_none(),
+            config,
             loaded,
         })
     }
 
-    fn report(&self, loaded: &Loaded) {
+    /// `None` when the server is ending.
+    async fn put_in_force(&mut self, anew: ReadAnew, running: &mut Running) -> Option<()> {
+        let ReadAnew {
+            loaded,
+            config,
+            exposure,
+            filter,
+            certificates,
+            tls_waits,
+        } = anew;
+        let (done, in_force) = oneshot::channel();
+        let options = config.app.clone();
+        running
+            .renewals
+            .send(Renewal { options, done })
+            .await
+            .ok()?;
+        in_force.await.ok()?;
+        if let (Some(tls), Some(certificates)) = (&running.tls, certificates) {
+            for warning in certificates.warnings(Clock::system().now()) {
+                tracing::warn!("{warning}");
+            }
+            tls.replace(certificates);
+        }
+        let named = |config: &Config| config.app.http.access.named();
+        let before = running.exposure.warnings(named(&running.config));
+        let mut now = exposure.warnings(named(&config));
+        now.retain(|warning| !before.contains(warning));
+        now.iter().for_each(|warning| tracing::warn!("{warning}"));
+        if config.log != running.config.log {
+            running.filter.set(filter);
+        }
+        (running.config, running.exposure) = (config, exposure);
+        self.report(&loaded, tls_waits);
+        self.loaded = loaded;
+        Some(())
+    }
+
+    /// Says which settings changed. Those that wait for a restart are named by each reload.
+    fn report(&self, loaded: &Loaded, tls_waits: bool) {
         tracing::info!("SIGHUP: the settings were read anew");
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let keys = SETTINGS.iter().map(|setting| setting.key);
-        let changed = keys.filter(|&key| loaded.get(key).texts != self.loaded.get(key).texts);
-        let waiting: Vec<&str> = changed.filter(|key| !CHANGEABLE.contains(key)).collect();
-        if !waiting.is_empty() {
-            tracing::warn!(
-                "these settings changed, and need a restart: {}",
-                waiting.join(", ")
-            );
+        let tls = |key: &str| ["tls_cert", "tls_key"].contains(&key);
+        let waits = |setting: &Setting| setting.needs_restart || (tls_waits && tls(setting.key));
+        let changed = |before: &Loaded, waiting: bool| {
+            let changed = SETTINGS.iter().filter(|setting| {
+                let key = setting.key;
+                waits(setting) == waiting && loaded.get(key).texts != before.get(key).texts
+            });
+            changed
+                .map(|setting| setting.key)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let count = changed(&self.loaded, false);
+        if !count.is_empty() {
+            tracing::info!("these settings changed, and count from now on: {count}");
+        }
+        let wait = changed(&self.started, true);
+        if !wait.is_empty() {
+            tracing::warn!("these settings changed, and need a restart: {wait}");
         }
     }
+}
+
+fn lifetime_is_given(loaded: &Loaded) -> bool {
+    loaded.is_given("default_expires_in")
 }
 
 /// The signal that has settings read anew.

@@ -63,6 +63,8 @@ pub enum ListenAddress {
     Unix(PathBuf),
     /// A descriptor of this process that is a listening socket.
     Descriptor(i32),
+    /// The listening sockets that were passed to this process under this name.
+    Named(String),
 }
 
 impl ListenAddress {
@@ -84,10 +86,17 @@ impl ListenAddress {
             };
         }
         if let Some(number) = text.strip_prefix("fd:") {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             return match number.parse() {
                 Ok(number @ 0..) => Ok(ListenAddress::Descriptor(number)),
+                Err(_)
+                    if number.starts_with(|first: char| first.is_ascii_alphabetic())
+                        && number.bytes().all(is_name) =>
+                {
+                    Ok(ListenAddress::Named(number.to_owned()))
+                }
                 _ => Err(format!(
-                    "{text:?} is not fd: and the number of a descriptor, as in fd:3"
+                    "{text:?} is not fd: and the number or name of a socket that was passed, as in fd:3, fd:web"
                 )),
             };
         }
@@ -167,6 +176,7 @@ mod tests {
             ("files.example:80", "x", tcp("files.example:80")),
             ("unix:/run/w", "x", ListenAddress::Unix("/run/w".into())),
             ("fd:3", "x", ListenAddress::Descriptor(3)),
+            ("fd:web", "x", ListenAddress::Named("web".to_owned())),
         ] {
             assert_eq!(ListenAddress::parse(text, bind), Ok(address), "{text}");
         }
@@ -203,6 +213,8 @@ mod tests {
             ("unix:", "without a path"),
             ("fd:", "as in fd:3"),
             ("fd:-1", "as in fd:3"),
+            ("fd:3x", "as in fd:3"),
+            ("fd:a b", "as in fd:3"),
         ] {
             let error = ListenAddress::parse(text, "127.0.0.1").unwrap_err();
             assert!(error.contains(said), "{text}: {error}");

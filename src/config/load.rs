@@ -94,7 +94,7 @@ pub struct SettingValue {
 }
 
 /// Every setting's value.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     values: BTreeMap<&'static str, SettingValue>,
     /// The variables of AWS, as they were given.

@@ -46,6 +46,8 @@ pub struct Setting {
     pub former: Option<&'static str>,
     /// The short flag.
     pub short: Option<char>,
+    /// Whether a change of it needs a restart; every other counts with the next reload.
+    pub needs_restart: bool,
     /// The part of its values that is masked wherever they are shown.
     mask: Mask,
     /// The heading it stands under in the help text.
@@ -89,6 +91,11 @@ impl Setting {
 
     const fn short(mut self, flag: char) -> Self {
         self.short = Some(flag);
+        self
+    }
+
+    const fn restart(mut self) -> Self {
+        self.needs_restart = true;
         self
     }
 
@@ -165,6 +172,7 @@ const fn row(
         shape: SettingShape::Text,
         former: None,
         short: None,
+        needs_restart: false,
         mask: Mask::Nothing,
         group,
         value,
@@ -175,10 +183,10 @@ const fn row(
 /// Every setting, in the order in which they are shown.
 #[rustfmt::skip]
 pub static SETTINGS: &[Setting] = &[
-    row(NETWORK, "port", "8080", "PORT", "Listen on this port; 0 takes one that is free").short('p').number(),
-    row(NETWORK, "bind", "127.0.0.1", "HOST", "Listen on this address; * is every address of the machine").short('b'),
-    row(NETWORK, "listen", "", "ADDRESS", "Listen here, not on bind and port: PORT (on the address bind), :PORT (on every address), HOST:PORT, unix:/PATH or fd:NUMBER (a listening socket that was passed, as systemd does); https:// or http:// before it says whether it has TLS; may be repeated").list(),
-    row(NETWORK, "admin_listen", "", "ADDRESS", "Answer operators here, without a secret: /status, /metrics, /healthz and /readyz; with TLS where https:// is before it; may be repeated").list(),
+    row(NETWORK, "port", "8080", "PORT", "Listen on this port; 0 takes one that is free").short('p').number().restart(),
+    row(NETWORK, "bind", "127.0.0.1", "HOST", "Listen on this address; * is every address of the machine").short('b').restart(),
+    row(NETWORK, "listen", "", "ADDRESS", "Listen here, not on bind and port: PORT (on the address bind), :PORT (on every address), HOST:PORT, unix:/PATH or fd:NUMBER (a listening socket that was passed, as systemd does); https:// or http:// before it says whether it has TLS; may be repeated").list().restart(),
+    row(NETWORK, "admin_listen", "", "ADDRESS", "Answer operators here, without a secret: /status, /metrics, /healthz and /readyz; with TLS where https:// is before it; may be repeated").list().restart(),
     row(NETWORK, "public_url", "none", "URL", "The address clients reach the server at; absolute URLs are built from it and base_path"),
     row(NETWORK, "base_path", "/", "PATH", "The path in front of every route"),
     row(NETWORK, "trusted_proxies", "", "CIDR", "Believe the Forwarded and X-Forwarded-* headers of these peers; may be repeated").list(),
@@ -189,40 +197,40 @@ pub static SETTINGS: &[Setting] = &[
     row(TLS, "tls_key", "", "FILE", "The key of the certificate (PEM, without a password), in the order of tls_cert; without it the files of tls_cert hold the keys too").list(),
     row(TLS, "tls_redirect", "false", "BOOL", "Send clients that come without TLS, on addresses with http:// before them, to https: to public_url, or else to the first address that has TLS; not those of trusted proxies and unix sockets").switch(),
     row(TLS, "hsts", "none", "TIME", "Tell browsers to ask for nothing but https for this time (Strict-Transport-Security), 365d for example").number(),
-    row(STORAGE, "store", "disk", "WHERE", "Store uploads on disk, in the folder dir, or in an S3 bucket: s3://BUCKET/PREFIX, with the AWS_* variables and files for credentials and region"),
-    row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder; with a bucket, the index of an instance without Redis"),
-    row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS").mask(Mask::Password),
-    row(STORAGE, "s3_memory", "256MiB", "SIZE", "The memory that all uploads together may hold on their way to a bucket; files above 1TiB need more").number(),
-    row(STORAGE, "s3_redirect", "false", "BOOL", "Send clients to the bucket for raw files, with an address that is good for five minutes").switch(),
-    row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it"),
+    row(STORAGE, "store", "disk", "WHERE", "Store uploads on disk, in the folder dir, or in an S3 bucket: s3://BUCKET/PREFIX, with the AWS_* variables and files for credentials and region").restart(),
+    row(STORAGE, "dir", "./upload", "DIR", "Store uploads in this folder; with a bucket, the index of an instance without Redis").restart(),
+    row(STORAGE, "s3_endpoint", "none", "URL", "The address of an object store that is not AWS").mask(Mask::Password).restart(),
+    row(STORAGE, "s3_memory", "256MiB", "SIZE", "The memory that all uploads together may hold on their way to a bucket; files above 1TiB need more").number().restart(),
+    row(STORAGE, "s3_redirect", "false", "BOOL", "Send clients to the bucket for raw files, with an address that is good for five minutes").switch().restart(),
+    row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it").restart(),
     row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
-    row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this").number(),
-    row(STORAGE, "max_total_size", "none", "SIZE", "The most that files and manifests take altogether, each rounded up to 4 KiB").number(),
-    row(SHARING, "redis", "none", "URL", "Share the store with other instances through this Redis: redis://HOST:PORT/DB, rediss://… over TLS, or redis-cluster://HOST:PORT,HOST:PORT").mask(Mask::Password),
-    row(SHARING, "redis_prefix", "wharf", "TEXT", "What every key in Redis begins with"),
-    row(SHARING, "lease_key", "auto", "KEY", "The key of the lock that elects the instance that cleans up; auto is REDIS_PREFIX:{lead}:lock"),
-    row(SHARING, "lease_ttl", "4s", "TIME", "How long the lock lasts when its holder has died").number(),
+    row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this").number().restart(),
+    row(STORAGE, "max_total_size", "none", "SIZE", "The most that files and manifests take altogether, each rounded up to 4 KiB").number().restart(),
+    row(SHARING, "redis", "none", "URL", "Share the store with other instances through this Redis: redis://HOST:PORT/DB, rediss://… over TLS, or redis-cluster://HOST:PORT,HOST:PORT").mask(Mask::Password).restart(),
+    row(SHARING, "redis_prefix", "wharf", "TEXT", "What every key in Redis begins with").restart(),
+    row(SHARING, "lease_key", "auto", "KEY", "The key of the lock that elects the instance that cleans up; auto is REDIS_PREFIX:{lead}:lock").restart(),
+    row(SHARING, "lease_ttl", "4s", "TIME", "How long the lock lasts when its holder has died").number().restart(),
     row(EXPIRY, "names", "auto", "MODE", "auto finds files by name for requests from this machine to a server that is for it alone, and by id for others; shared by name for everybody; private by id alone"),
     row(EXPIRY, "default_expires_in", "never", "TIME", "Expire uploads that do not say when themselves; never means no earlier than max_expires_in").formerly("expire_after").number(),
     row(EXPIRY, "max_expires_in", "none", "TIME", "The longest time an upload may live").formerly("max_expire_after").number(),
-    row(EXPIRY, "stale_after", "24h", "TIME", "Clean up unfinished uploads after this time without a byte").number(),
+    row(EXPIRY, "stale_after", "24h", "TIME", "Clean up unfinished uploads after this time without a byte").number().restart(),
     row(LIMITS, "max_file_size", "none", "SIZE", "The largest file").number(),
     row(LIMITS, "max_request_size", "none", "SIZE", "The largest request body").number(),
     row(LIMITS, "max_files", "1000", "COUNT", "The most files in one form").number(),
     row(LIMITS, "max_fields", "1000", "COUNT", "The most text fields in one form").number(),
     row(LIMITS, "max_field_size", "64KiB", "SIZE", "The largest text field").number(),
     row(LIMITS, "max_fields_size", "1MiB", "SIZE", "The most that the text fields of one form hold together").number(),
-    row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once").number(),
+    row(LIMITS, "max_connections", "10000", "COUNT", "The most connections at once").number().restart(),
     row(LIMITS, "max_uploads", "1000", "COUNT", "The most uploads under way at once").number(),
     row(LIMITS, "max_uploads_per_client", "none", "COUNT", "The most uploads under way at once from one address; in any case half of max_uploads while three quarters of them are taken").number(),
     row(LIMITS, "min_rate", "1KiB", "SIZE", "How many bytes a second an upload has to bring while its client is waited for, over a minute; the slowest below it is ended for others while three quarters of max_uploads or max_connections are taken").number(),
     row(ACCESS, "open", "false", "BOOL", "Let everybody upload without a secret, where others than this machine reach the server: for one that a proxy or the network guards. default_expires_in has to be given with it").switch(),
     row(ACCESS, "access", "", "SCOPES:SECRET", "The secret of the scopes (upload, download, list, and admin, which is all; joined by +), which are closed without it; SCOPES:ID:SECRET gives it a name for the log; may be repeated. Other users of the machine can see flags: prefer access_file, or tables [[access]] in the settings file").list().mask(Mask::AccessSecret),
     row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET and SCOPES:ID:SECRET lines from this file"),
-    row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id"),
+    row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id").restart(),
     row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time").number(),
     row(RUNNING, "shutdown_grace", "30s", "TIME", "Let transfers finish for this time when the server is stopped").number(),
-    row(RUNNING, "log_format", "text", "FORMAT", "text or json"),
+    row(RUNNING, "log_format", "text", "FORMAT", "text or json").restart(),
     row(RUNNING, "log", "info", "FILTER", "Which lines are logged: a level, or directives such as wharf=debug,info"),
 ];
 

@@ -1,6 +1,8 @@
 //! The settings as values, in the options of the parts.
 
 mod bucket;
+#[cfg(test)]
+mod renewal_tests;
 mod shapes;
 #[cfg(test)]
 mod tests;
@@ -94,6 +96,22 @@ impl Config {
                 shutdown_grace: read.duration("shutdown_grace")?,
             },
         })
+    }
+}
+
+impl Config {
+    /// What becomes of a server that was started with these settings when it reads `new` ones: all
+    /// that needs no restart is as these have it.
+    #[must_use]
+    pub fn renewed(&self, new: &Config) -> Config {
+        let same = self.certificates.is_empty() == new.certificates.is_empty();
+        Config {
+            log: new.log.clone(),
+            // Whether an address has TLS is decided when it is taken.
+            certificates: if same { new } else { self }.certificates.clone(),
+            app: self.app.renewed(&new.app),
+            ..self.clone()
+        }
     }
 }
 

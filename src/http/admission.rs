@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ pub enum Refused {
 /// The uploads under way.
 #[derive(Debug)]
 pub struct Admission {
-    limits: AdmissionLimits,
+    /// A std lock: held to copy them, or to put others in their place.
+    limits: RwLock<AdmissionLimits>,
     permits: Arc<Semaphore>,
     /// A std mutex: held to add or remove an upload, and to read all when places are scarce or
     /// counted by client. Only the task of an upload that is to end is woken meanwhile.
@@ -59,6 +60,8 @@ pub struct Admission {
 struct ActiveUploads {
     next: u64,
     paces: HashMap<u64, Arc<Pace>>,
+    /// How many permits are not to come back: the limit is lower than it was.
+    too_many: usize,
 }
 
 /// An upload that was admitted, until it is dropped.
@@ -67,17 +70,35 @@ pub struct Admitted {
     number: u64,
     pace: Arc<Pace>,
     admission: Arc<Admission>,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Admission {
     /// One with these limits.
     pub fn new(limits: AdmissionLimits) -> Arc<Self> {
         Arc::new(Admission {
-            permits: Arc::new(Semaphore::new(limits.uploads.min(Semaphore::MAX_PERMITS))),
-            limits,
+            permits: Arc::new(Semaphore::new(places(limits))),
+            limits: RwLock::new(limits),
             under_way: Mutex::default(),
         })
+    }
+
+    /// Has these limits count from now on. Uploads under way stay, and keep the rate they began with.
+    pub fn limit(&self, limits: AdmissionLimits) {
+        let mut held = self.limits.write().unwrap_or_else(PoisonError::into_inner);
+        let before = places(std::mem::replace(&mut held, limits));
+        let mut under_way = self.under_way();
+        let after = places(limits);
+        let paid = under_way.too_many.min(after.saturating_sub(before));
+        under_way.too_many -= paid;
+        self.permits
+            .add_permits(after.saturating_sub(before) - paid);
+        let fewer = before.saturating_sub(after);
+        under_way.too_many += fewer - self.permits.forget_permits(fewer);
+    }
+
+    fn limits(&self) -> AdmissionLimits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Admits the upload of `client`, which is `None` where the address is not one client's. Where
@@ -91,9 +112,10 @@ impl Admission {
         received: BodyMeter,
     ) -> Result<Admitted, Refused> {
         let client = client.map(network);
-        let most = self.limits.uploads;
-        let scarce = self.count() >= most - most / 4;
-        self.refuse_greedy(client, scarce)?;
+        let limits = self.limits();
+        let most = limits.uploads;
+        let scarce = self.count(most) >= most - most / 4;
+        self.refuse_greedy(limits, client, scarce)?;
         let ended = scarce && self.end_slowest();
         let permit = match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => permit,
@@ -105,7 +127,7 @@ impl Admission {
             }
             Err(_) => return Err(Refused::Full),
         };
-        let pace = Arc::new(Pace::new(client, received, self.limits.min_rate));
+        let pace = Arc::new(Pace::new(client, received, limits.min_rate));
         let mut under_way = self.under_way();
         let number = under_way.next;
         under_way.next += 1;
@@ -115,19 +137,22 @@ impl Admission {
             number,
             pace,
             admission: Arc::clone(self),
-            _permit: permit,
+            permit: Some(permit),
         })
     }
 
-    /// How many are under way.
-    fn count(&self) -> usize {
-        self.limits
-            .uploads
-            .saturating_sub(self.permits.available_permits())
+    /// How many of the places are taken.
+    fn count(&self, most: usize) -> usize {
+        most.saturating_sub(self.permits.available_permits())
     }
 
-    fn refuse_greedy(&self, client: Option<IpAddr>, scarce: bool) -> Result<(), Refused> {
-        let per_client = self.limits.per_client;
+    fn refuse_greedy(
+        &self,
+        limits: AdmissionLimits,
+        client: Option<IpAddr>,
+        scarce: bool,
+    ) -> Result<(), Refused> {
+        let per_client = limits.per_client;
         if client.is_none() || (per_client.is_none() && !scarce) {
             return Ok(());
         }
@@ -137,14 +162,14 @@ impl Admission {
         drop(under_way);
         match per_client {
             Some(most) if own >= most => Err(Refused::Client(most)),
-            _ if scarce && own >= (self.limits.uploads / 2).max(1) => Err(Refused::Half),
+            _ if scarce && own >= (limits.uploads / 2).max(1) => Err(Refused::Half),
             _ => Ok(()),
         }
     }
 
     /// Ends the slowest upload below the least rate. False if there is none.
     pub fn end_slowest(&self) -> bool {
-        let Some(least) = self.limits.min_rate else {
+        let Some(least) = self.limits().min_rate else {
             return false;
         };
         let now = Instant::now();
@@ -179,8 +204,20 @@ impl Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.admission.under_way().paces.remove(&self.number);
+        let mut under_way = self.admission.under_way();
+        under_way.paces.remove(&self.number);
+        if under_way.too_many > 0
+            && let Some(permit) = self.permit.take()
+        {
+            under_way.too_many -= 1;
+            permit.forget();
+        }
     }
+}
+
+/// How many uploads there may be at once, as many as can be counted.
+fn places(limits: AdmissionLimits) -> usize {
+    limits.uploads.min(Semaphore::MAX_PERMITS)
 }
 
 /// The address of one client: in IPv6 the network that one subscriber has at least.

@@ -132,3 +132,34 @@ fn a_subscriber_of_ipv6_is_one_client() {
     assert_ne!(of("2001:db8:0:1::5"), of("2001:db8:0:2::5"));
     assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn limits_change_while_uploads_are_under_way() {
+    let limits = |uploads| AdmissionLimits {
+        uploads,
+        per_client: None,
+        min_rate: None,
+    };
+    let admission = admission(4, None);
+    let mut open = Vec::new();
+    for number in 0..4 {
+        open.push(admit(&admission, number).await.unwrap().0);
+    }
+    // Two too many stay, and are not replaced.
+    admission.limit(limits(2));
+    open.pop();
+    open.pop();
+    assert_eq!(admit(&admission, 9).await.unwrap_err(), Refused::Full);
+    open.pop();
+    open.push(admit(&admission, 9).await.unwrap().0);
+    // Up again before all that were too many have ended.
+    admission.limit(limits(1));
+    admission.limit(limits(3));
+    open.push(admit(&admission, 8).await.unwrap().0);
+    assert_eq!(admit(&admission, 7).await.unwrap_err(), Refused::Full);
+    open.clear();
+    for number in 0..3 {
+        open.push(admit(&admission, number).await.unwrap().0);
+    }
+    assert_eq!(admit(&admission, 7).await.unwrap_err(), Refused::Full);
+}

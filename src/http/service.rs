@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -86,6 +87,11 @@ impl Service {
     /// Counts a connection as open until the guard is dropped.
     pub fn connected(&self) -> CountedNow {
         self.app.metrics.connected()
+    }
+
+    /// How long a body, or the reader of an answer, may make no progress.
+    pub fn idle_timeout(&self) -> Duration {
+        self.app.options.idle_timeout
     }
 
     /// Makes room for others: ends the slowest of the uploads that are too slow, if one is.

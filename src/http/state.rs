@@ -25,7 +25,7 @@ pub struct StateInner {
     pub(super) ingest: Ingest,
     pub(super) delivery: Delivery,
     pub(super) manage: Manage,
-    pub(super) operate: Operate,
+    pub(super) operate: Arc<Operate>,
     pub(super) clock: Clock,
     pub(super) options: HttpOptions,
     pub(super) admission: Arc<Admission>,
@@ -81,9 +81,26 @@ impl AppState {
             ingest,
             delivery,
             manage,
-            operate,
+            operate: Arc::new(operate),
             clock,
             abort,
+        }))
+    }
+
+    /// The same state with other settings: what is under way is counted for both.
+    #[must_use]
+    pub fn renewed(&self, ingest: Ingest, options: HttpOptions) -> Self {
+        self.admission.limit(options.limits);
+        AppState(Arc::new(StateInner {
+            ingest,
+            delivery: self.delivery.clone(),
+            manage: self.manage.clone(),
+            operate: Arc::clone(&self.operate),
+            clock: self.clock.clone(),
+            options,
+            admission: Arc::clone(&self.admission),
+            metrics: Arc::clone(&self.metrics),
+            abort: self.abort.clone(),
         }))
     }
 

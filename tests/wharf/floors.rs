@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 7] = [
         "operate",
     ],
     &["http", "client"],
-    &["app", "config", "cli", "shutdown"],
+    &["app", "config", "cli", "shutdown", "supervise"],
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

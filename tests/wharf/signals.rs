@@ -52,10 +52,11 @@ fn without_a_terminal_a_hangup_has_settings_read_anew() {
     // A right file counts, for open connections as well.
     write(
         &settings,
-        &format!("{line}log = 'wharf=debug,info'\nmax_files = 3\n"),
+        &format!("{line}log = 'wharf=debug,info'\nmax_files = 3\nmin_free = '1MiB'\n"),
     );
     hangups(3);
-    server.says("these settings changed, and need a restart: max_files");
+    server.says("these settings changed, and count from now on: max_files, log");
+    server.says("these settings changed, and need a restart: min_free");
     wait_until("the new secret counts", || status(&server, "two") == 200);
     assert_eq!(status(&server, "one"), 401);
     let form = Form::new().file("f", "a", b"x");

@@ -325,3 +325,38 @@ fn both_certificates_of_one_name_are_used() {
         "{said}"
     );
 }
+
+/// certbot has links to the newest files, and runs a hook when it has put new ones there.
+#[test]
+fn what_certbot_renews_is_read_by_its_hook() {
+    let setup = two().under(&["setsid"]);
+    let dir = setup.folder().to_owned();
+    let live = dir.join("live");
+    std::fs::create_dir(&live).unwrap();
+    let link = |number: &str| {
+        for (link, file) in [("fullchain.pem", "pem"), ("privkey.pem", "key")] {
+            let new = live.join("new");
+            std::os::unix::fs::symlink(format!("../{number}.{file}"), &new).unwrap();
+            std::fs::rename(new, live.join(link)).unwrap();
+        }
+    };
+    link("one");
+    let server = setup
+        .args(&["--tls-cert", "live/fullchain.pem"])
+        .args(&["--tls-key", "live/privkey.pem"])
+        .start();
+    assert_eq!(shown(&server, "localhost"), "one");
+    link("two");
+    let hook = format!("kill -HUP {}", server.pid());
+    let page = include_str!("../../docs/settings.md");
+    assert!(page.contains("--deploy-hook 'systemctl reload wharf'` (without systemd: `kill -HUP`"));
+    assert!(
+        Command::new("sh")
+            .args(["-c", &hook])
+            .status()
+            .unwrap()
+            .success()
+    );
+    server.says("SIGHUP: the settings were read anew");
+    assert_eq!(shown(&server, "localhost"), "two");
+}

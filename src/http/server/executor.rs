@@ -29,7 +29,7 @@ impl Streams {
         Streams {
             state,
             turns: server.answers.of_connection(),
-            idle: server.timeouts.idle,
+            idle: server.timeouts().idle,
             abort: server.abort.clone(),
             tracker: server.tracker.clone(),
         }

@@ -6,9 +6,11 @@ mod connections;
 mod deadline;
 mod end_tracking;
 mod executor;
+mod front;
 mod listen;
 mod portions;
 mod preface;
+mod pulse;
 mod serve;
 mod stream;
 mod tls;
@@ -25,11 +27,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Service;
 use connections::Connections;
 pub use deadline::Deadline;
+pub use front::Front;
 pub use listen::{Listener, listen_everywhere, listen_passed, listen_tcp, listen_unix};
 use listen::{accept_one, after_accept_error};
+pub use pulse::Pulse;
 pub use stream::Stream;
 use turns::Answers;
 pub use workers::Workers;
@@ -59,9 +62,8 @@ impl Timeouts {
 /// What all connections share.
 #[derive(Clone)]
 pub struct Server {
-    /// The routes, and what stands around them.
-    front: Arc<Service>,
-    timeouts: Timeouts,
+    /// The routes, and what stands around them, as the settings have them now.
+    front: Arc<Front>,
     connections: Arc<Connections>,
     /// The budget of the answers over HTTP/2.
     answers: Answers,
@@ -72,28 +74,35 @@ pub struct Server {
     abort: CancellationToken,
     /// Follows the connections, and the streams of those of HTTP/2.
     tracker: TaskTracker,
+    /// Whether connections are still taken.
+    pulse: Pulse,
 }
 
 impl Server {
     /// One with at most `max_connections` at once, which are followed by `tracker`. After `stop` no
     /// new ones are taken, and those there are end after the request they are at; after `abort`
-    /// they end at once.
+    /// they end at once. `pulse` tells whether it goes on.
     pub fn new(
-        front: Arc<Service>,
-        timeouts: Timeouts,
+        front: Arc<Front>,
         max_connections: usize,
         tracker: TaskTracker,
         (stop, abort): (CancellationToken, CancellationToken),
+        pulse: Pulse,
     ) -> Self {
         Server {
             front,
-            timeouts,
             connections: Connections::new(max_connections),
             answers: Answers::new(turns::SHARED),
             stop,
             abort,
             tracker,
+            pulse,
         }
+    }
+
+    /// The time-outs of a connection that begins now.
+    fn timeouts(&self) -> Timeouts {
+        Timeouts::new(self.front.current().idle_timeout())
     }
 
     /// Takes connections until `stop`, and gives them to `workers`. One that is taken while there
@@ -115,17 +124,25 @@ impl Server {
     }
 
     async fn accept_all(&self, listener: &Listener, workers: &Workers) -> io::Result<()> {
+        let mut beat = self.pulse.beat();
         loop {
-            match accept_one(listener).await {
+            let accepted = tokio::select! {
+                biased;
+                () = beat.answer() => continue,
+                accepted = accept_one(listener) => accepted,
+            };
+            match accepted {
                 Ok((socket, peer)) => {
                     // A slow upload has a connection that others could have.
-                    let make_room = || self.front.make_room();
+                    let make_room = || self.front.current().make_room();
                     if self.connections.are_scarce() {
                         make_room();
                     }
+                    beat.wait();
                     let connection = self.connections.admit(make_room).await;
+                    beat.go_on();
                     let server = self.clone();
-                    let counted = self.front.connected();
+                    let counted = self.front.current().connected();
                     workers.spawn(self.tracker.track_future(async move {
                         server.serve_socket(socket, peer, &connection.state).await;
                         drop((connection, counted));

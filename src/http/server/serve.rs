@@ -134,7 +134,7 @@ impl Server {
         } else {
             MOST_BUFFER
         };
-        let mut transport = Transport::new(stream, most, Arc::clone(state), self.timeouts);
+        let mut transport = Transport::new(stream, most, Arc::clone(state), self.timeouts());
         let http2 = tokio::select! {
             biased;
             http2 = transport.speaks_http2() => http2,
@@ -173,7 +173,7 @@ impl Server {
         let service = service_fn(|request| {
             let active = ActiveRequest::begin(Arc::clone(state), false);
             // A connection that waits for a request has no room for an answer.
-            Box::pin(answer(&self.front, request, peer.clone(), active))
+            Box::pin(answer(self.front.current(), request, peer.clone(), active))
         });
         // The transport times heads and idle connections itself: hyper's timer runs in both.
         let connection = http1::Builder::new()
@@ -193,7 +193,7 @@ impl Server {
         let (peer, state) = (served.peer, served.state);
         let service = service_fn(|request| {
             let active = ActiveRequest::begin(Arc::clone(state), true);
-            answer_stream(Arc::clone(&self.front), request, peer.clone(), active)
+            answer_stream(self.front.current(), request, peer.clone(), active)
         });
         let window = if served.connections > CROWD {
             CROWDED_WINDOW
@@ -244,7 +244,7 @@ impl Server {
 
 /// Answers the one request that a connection of HTTP/1.1 is at.
 async fn answer(
-    front: &Service,
+    front: Arc<Service>,
     request: Request<Incoming>,
     peer: Peer,
     active: ActiveRequest,

@@ -42,7 +42,10 @@ impl Server {
         address: SocketAddr,
         state: &ConnectionState,
     ) -> Option<Shaken> {
-        let shaken = timeout(self.timeouts.head, shake_hands(stream, tls, address, state));
+        let shaken = timeout(
+            self.timeouts().head,
+            shake_hands(stream, tls, address, state),
+        );
         let shaken = tokio::select! {
             biased;
             shaken = shaken => shaken,

@@ -57,6 +57,19 @@ impl Workers {
             worker.runtime.spawn(task);
         }
     }
+
+    /// Returns when each has run a task.
+    pub async fn answer(&self) {
+        let tasks = self
+            .workers
+            .iter()
+            .map(|worker| worker.runtime.spawn(async {}));
+        let tasks: Vec<_> = tasks.collect();
+        for task in tasks {
+            // It fails only where the runtime has ended, and there is nothing to be waited for.
+            let _ = task.await;
+        }
+    }
 }
 
 impl Drop for Workers {

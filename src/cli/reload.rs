@@ -46,7 +46,7 @@ struct ReadAnew {
     exposure: Exposure,
     filter: EnvFilter,
     certificates: Option<ReadCertificates>,
-    /// Whether TLS is to begin or to end, which needs a restart.
+    /// Whether there was no TLS or is to be none: it begins and ends with a restart.
     tls_waits: bool,
 }
 
@@ -124,7 +124,7 @@ impl Reloader {
             filter: log::Filter::read(&config.log)?,
             exposure,
             certificates,
-            tls_waits: new.certificates.is_empty() != running.tls.is_none(),
+            tls_waits: new.certificates.is_empty() || running.tls.is_none(),
             config,
             loaded,
         })
@@ -148,6 +148,8 @@ impl Reloader {
             .await
             .ok()?;
         in_force.await.ok()?;
+        // By the filter that is in force still.
+        self.report(&loaded, tls_waits);
         if let (Some(tls), Some(certificates)) = (&running.tls, certificates) {
             for warning in certificates.warnings(Clock::system().now()) {
                 tracing::warn!("{warning}");
@@ -163,7 +165,6 @@ impl Reloader {
             running.filter.set(filter);
         }
         (running.config, running.exposure) = (config, exposure);
-        self.report(&loaded, tls_waits);
         self.loaded = loaded;
         Some(())
     }

@@ -145,7 +145,8 @@ fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
         assert!(log.contains("stay as they were"), "{log}");
         assert!(log.contains(said), "{said}: {log}");
         let about = server.request("GET", "/", &[("Accept", "application/json")], b"");
-        assert_eq!(about.json()["features"]["names"], false, "{}", about.text());
+        let features = about.json()["features"].to_string();
+        assert!(!features.contains("names"), "{features}");
     }
     std::fs::remove_file(&reloaded.settings).unwrap();
     server.signal(HANGUP);

@@ -115,7 +115,7 @@ fn the_unit_allows_what_a_server_does() {
     wait_until("all was written", || {
         std::fs::read_to_string(&calls)
             .unwrap()
-            .contains("exited with")
+            .contains(" exit_group(")
     });
     let calls = std::fs::read_to_string(calls).unwrap();
     let name = |line: &str| {
@@ -242,9 +242,9 @@ fn the_watchdog_is_fed_while_every_thread_works() {
         .args([
             "-qq",
             "-e",
-            "trace=epoll_wait",
+            "trace=epoll_wait,epoll_pwait",
             "-e",
-            "inject=epoll_wait:delay_enter=600000000",
+            "inject=epoll_wait,epoll_pwait:delay_enter=600000000",
         ])
         .args(["-o", "/dev/null", "-p", &worker])
         .spawn()

@@ -13,8 +13,8 @@ const TRIES = 5;
 const LONGEST = 300;
 /** The pauses before it is tried again after a lost connection, in seconds; the last is for all further ones. */
 const PAUSES = [2, 5, 10, 20, 40, 60];
-/** After so many of them in a row it is left to the person. */
-const LOST_TRIES = 30;
+/** After so many lost connections it is left to the person. */
+const LOST_TRIES = 20;
 /** The most files that are listed with a bar each. */
 const MOST_PARTS = 1000;
 
@@ -39,7 +39,7 @@ function folderOf(files) {
 
 class Card {
   constructor(form, refused) {
-    Object.assign(this, { form, refused, tries: 0, parts: [] });
+    Object.assign(this, { form, refused, tries: 0, losses: 0, pause: 0, parts: [] });
     const { files, fields } = form;
     this.size = files.reduce((sum, { file }) => sum + file.size, 0);
     const named = fields.find(([name]) => name === "wharf_title");
@@ -56,7 +56,7 @@ class Card {
     };
     this.find(".cancel").onclick = () => this.abort.abort();
     this.find(".retry").onclick = () => {
-      this.tries = 0;
+      this.tries = this.losses = this.pause = 0;
       this.start();
       this.element.focus();
     };
@@ -131,8 +131,8 @@ class Card {
   }
 
   progress(done, all) {
-    // After a pause what is lost is sent anew: then the tries begin anew as well.
-    if (done > this.size / 20) this.tries = Math.min(this.tries, 1);
+    // A line that carries something again is no longer to be waited for as long.
+    if (done > this.size / 20) this.pause = 0;
     this.pace.at(done, all);
     this.whole.value = this.size ? done / this.size : Number(all);
     this.showParts();
@@ -174,14 +174,18 @@ class Card {
 
   /** How long to wait before it is tried again, in seconds; nothing where that is no use. */
   again({ code, wait }) {
-    this.lost = code === "lost" || code === "away";
-    if (wait > 0) return wait <= LONGEST && this.tries <= TRIES ? wait : undefined;
-    if (this.lost && this.tries <= LOST_TRIES) return PAUSES[Math.min(this.tries, PAUSES.length) - 1];
+    this.lost = code === "lost";
+    if (!this.lost) this.tries += 1;
+    else this.losses += 1;
+    if (this.tries > TRIES || this.losses > LOST_TRIES || wait > LONGEST) return;
+    if (wait > 0) return wait;
+    if (!this.lost && code !== "away") return;
+    this.pause = Math.min(this.pause + 1, PAUSES.length);
+    return PAUSES[this.pause - 1];
   }
 
   failed(failure) {
     const { code, message, advice, detail, request } = failure;
-    this.tries += 1;
     const pause = this.again(failure);
     const name = pause ? "waiting" : "failed";
     this.state(name, say(name));

@@ -308,7 +308,7 @@ fn about(count: &Value) -> Value {
             },
             "scopes": {
                 "type": "array",
-                "items": { "enum": ["upload", "download", "list", "admin"] },
+                "items": { "type": "string", "enum": ["upload", "download", "list", "admin"] },
                 "description": "The scopes that this request has, by its secret or because they are open",
             },
         },

@@ -16,6 +16,13 @@ export function showDeadline(heading, expires) {
   if (shown) Object.assign(shown, { textContent: left(expires), title: until(expires) });
 }
 
+/** Takes a link away that would lead to nothing. */
+function close(link) {
+  link.removeAttribute("href");
+  link.classList.add("ended");
+  link.ariaDisabled = "true";
+}
+
 /** Keeps what the page says of the upload true. */
 export function watch(heading) {
   const { id } = heading.dataset;
@@ -24,12 +31,7 @@ export function watch(heading) {
   let timers = [];
 
   function end(why) {
-    for (const link of document.querySelectorAll(".take")) {
-      link.removeAttribute("href");
-      link.classList.add("ended");
-      link.ariaDisabled = "true";
-      link.disabled = true;
-    }
+    document.querySelectorAll(".take").forEach(close);
     const over = document.getElementById("over");
     over.textContent = why;
     over.hidden = false;
@@ -57,8 +59,7 @@ export function watch(heading) {
       // The archive has all files or is none.
       const all = over.length && link.closest(".main-actions");
       if (!all && !over.includes(link.pathname)) continue;
-      link.removeAttribute("href");
-      link.classList.add("ended");
+      close(link);
       const meta = link.querySelector(".meta");
       if (meta) meta.textContent += ` · ${say("used_up")}`;
     }

@@ -266,7 +266,7 @@ fn a_plain_form_gets_a_page_that_can_delete() {
     // Who has not stored it is asked for the token.
     assert!(stranger.text().contains("name=\"token\""));
     let owner = server.request("GET", &location, &[html, ("Cookie", cookie)], b"");
-    assert!(owner.text().contains("<form method=\"post\" action"));
+    assert!(owner.text().contains("method=\"post\" action"));
     assert!(!owner.text().contains("name=\"token\""));
     assert_eq!(owner.header("cache-control"), Some("no-store"));
     let delete = format!("{location}/delete");

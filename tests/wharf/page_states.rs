@@ -237,7 +237,7 @@ fn receiving() {
     browser.downloads();
     browser.open_ready(&page_of(&server, &limited));
     states.see("22-limited");
-    for file in [".file-row", ".file-row + .file-row"] {
+    for file in [".file-row:first-child", ".file-row:last-child"] {
         browser.click(&format!("{file} a.take"));
         wait_until("it is fetched", || {
             browser.run(&format!(

@@ -1,7 +1,7 @@
 //! A store in a bucket: a file of 1 GiB through wharf, beside the same file put by a plain program
 //! on the same library, and back; small forms; and what the cleaner removes in a second.
 //!
-//! `cargo bench --bench bucket [-- file|forms|requests|cleaner]` needs what `./test` installs, and
+//! `cargo bench --profile dist --bench bucket [-- file|forms|requests|cleaner]` needs what `./test` installs, and
 //! `cleaner` what `./test soak` does. The server is moto, in Python: it
 //! is what bounds the figures, and takes a core from what is measured. They tell how much wharf
 //! adds to the plain program, not how fast either is on a real store.

@@ -1,4 +1,4 @@
-//! The embedded index: how fast uploads are recorded and found. `cargo bench --bench catalog`;
+//! The embedded index: how fast uploads are recorded and found. `cargo bench --profile dist --bench catalog`;
 //! figures are of one run on a shared machine. `./bench I` makes an index anew.
 
 #[path = "speed/stored.rs"]

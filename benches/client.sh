@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 mib=${1:-1024} rounds=${2:-5}
 
-cargo build --release --quiet
-wharf=$PWD/target/release/wharf
+cargo build --profile dist --quiet
+wharf=$PWD/target/dist/wharf
 dir=$(mktemp -d)
 servers=()
 trap 'kill "${servers[@]}"; wait || true; rm -rf "$dir"' EXIT

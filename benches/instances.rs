@@ -1,6 +1,6 @@
 //! Several instances: how long it takes until another cleans up, and until what is due is removed.
 //!
-//! `cargo bench --bench instances [-- NAME]` needs redis-server. It starts three instances on one
+//! `cargo bench --profile dist --bench instances [-- NAME]` needs redis-server. It starts three instances on one
 //! directory and a Redis, or a cluster of six, and takes the times from the logs of the
 //! instances. The figures are of one machine: what they hold against are the time that a lock
 //! lasts (4 s), and the time that Redis Cluster takes to replace a master

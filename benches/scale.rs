@@ -1,6 +1,6 @@
 //! How an index of many uploads in Redis behaves: what it weighs, and how long its questions take.
 //!
-//! `cargo bench --bench scale [-- COUNT]` (100,000 uploads if no number is given) needs
+//! `cargo bench --profile dist --bench scale [-- COUNT]` (100,000 uploads if no number is given) needs
 //! redis-server, and 1 KB of memory an upload. The records go the way that every instance sends
 //! them; each has one file with a name of its own, and a deadline within the next day.
 

@@ -11,6 +11,8 @@ const RESERVED: u64 = 1024;
 /// How many are left, when everything is open, for what comes and goes: a manifest, a folder, a look
 /// at the process.
 const SPARE: u64 = 8;
+/// How many are open at the start, about: sockets, the index, what the runtime has.
+const OPEN: u64 = 40;
 /// With so few connections a server is in trouble.
 const FEW: u64 = 64;
 
@@ -57,6 +59,13 @@ pub fn for_connections(max_connections: usize) -> usize {
         false => tracing::info!("{text}"),
     }
     usize::try_from(most).unwrap_or(max_connections)
+}
+
+/// How many files this process may have open, once it has raised its own limit, and how many
+/// connections that is enough for.
+pub fn room(max_connections: usize) -> (u64, u64) {
+    let all = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    (all, connections(all, OPEN, files(all, max_connections)))
 }
 
 /// Each has a socket, and one of two a file that is read. The store's folders are opened when they

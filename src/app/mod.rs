@@ -35,6 +35,7 @@ use crate::store::{BucketStore, DiskStore, Store};
 use crate::supervise::Supervisor;
 use backends::{Backends, Purpose, Task};
 
+pub use descriptors::room as descriptors_room;
 pub use error::StartError;
 pub use options::{AppOptions, Sharing};
 pub use renewal::Renewal;

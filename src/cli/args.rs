@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use clap_complete::Shell;
 
 use super::client::{self, ClientCommand};
+use super::doctor::DoctorArgs;
 use super::help;
 use super::settings::Sources;
 use crate::config::{SETTINGS, SHARING, STORAGE, Setting, SettingKind, SettingShape};
@@ -54,6 +55,10 @@ pub enum ServerCommand {
         /// Whether uploads whose manifest is damaged are removed.
         remove: bool,
     },
+    /// Look at the settings and what they name.
+    Doctor(DoctorArgs),
+    /// Ask the server of these settings whether it can store.
+    Healthcheck,
     /// Make the index anew.
     Reindex {
         /// Whether store and Redis are taken to belong together.
@@ -114,6 +119,14 @@ fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
             "check",
             "Read every stored file and compare it with its manifest; changes nothing without --remove",
         ),
+        (
+            "doctor",
+            "Look at the settings and at what they name, before a server serves it; leaves nothing behind",
+        ),
+        (
+            "healthcheck",
+            "Ask the server of these settings, on this machine, whether it can store",
+        ),
         ("reindex", "Make the index anew from the manifests"),
     ];
     for (name, about) in serving {
@@ -123,6 +136,7 @@ fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
             "reindex" => sub = reindex(sub),
             "check" => sub = sub.arg(removal()),
             "config" => sub = sub.args(forms_of_config()),
+            "doctor" => sub = sub.args(of_doctor()),
             _ => {}
         }
         command = command.subcommand(sub);
@@ -153,6 +167,20 @@ fn forms_of_config() -> [Arg; 2] {
             .action(ArgAction::SetTrue)
             .conflicts_with("json")
             .help("Print a settings file with every setting, its help and its default, whatever is set"),
+    ]
+}
+
+fn of_doctor() -> [Arg; 3] {
+    [
+        Arg::new("url")
+            .long("url")
+            .value_name("URL")
+            .help("Look as well at what the proxies before the server do, at the address that clients use"),
+        client::args::ca_file(),
+        Arg::new("json")
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .help("Print one JSON object"),
     ]
 }
 
@@ -294,6 +322,12 @@ fn server_command(name: &str, matches: &ArgMatches) -> ServerCommand {
         "config" => ServerCommand::Config {
             json: matches.get_flag("json"),
         },
+        "doctor" => ServerCommand::Doctor(DoctorArgs {
+            url: matches.get_one::<String>("url").cloned(),
+            ca_file: matches.get_one::<PathBuf>("ca-file").cloned(),
+            json: matches.get_flag("json"),
+        }),
+        "healthcheck" => ServerCommand::Healthcheck,
         "check" => ServerCommand::Check {
             remove: matches.get_flag("remove"),
         },

@@ -24,11 +24,14 @@ struct Below {
 /// The exit codes of the server and of the commands that look after its store.
 const SERVER_CODES: [(u8, &str); 3] = [
     (0, "done"),
-    (1, "failed; check, reindex: or something is damaged"),
+    (
+        1,
+        "failed; check, reindex: or something is damaged; doctor: or an error was found; healthcheck: or it cannot store",
+    ),
     (2, "usage"),
 ];
 
-const ALL: [Below; 11] = [
+const ALL: [Below; 13] = [
     Below {
         command: "wharf",
         codes: &[],
@@ -69,6 +72,28 @@ const ALL: [Below; 11] = [
         command: "check",
         codes: &[],
         examples: &[("wharf check --dir /srv/uploads", "reads every file")],
+    },
+    Below {
+        command: "doctor",
+        codes: &[],
+        examples: &[
+            (
+                "wharf doctor --config /etc/wharf/wharf.toml",
+                "file system, Redis, bucket, addresses, secrets",
+            ),
+            (
+                "wharf doctor --url https://files.example/wharf",
+                "and what the proxy does to requests",
+            ),
+        ],
+    },
+    Below {
+        command: "healthcheck",
+        codes: &[],
+        examples: &[(
+            "wharf healthcheck --config /etc/wharf/wharf.toml",
+            "as a container's HEALTHCHECK asks: at an address of admin_listen, or else of listen",
+        )],
     },
     Below {
         command: "reindex",

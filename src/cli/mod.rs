@@ -4,7 +4,9 @@ mod args;
 mod check;
 mod client;
 mod config;
+mod doctor;
 mod exposure;
+mod healthcheck;
 mod help;
 mod listening;
 mod manual;
@@ -51,6 +53,8 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match command {
         ServerCommand::Serve => serve::run(config, &warnings, Reloader::new(sources, loaded)),
         ServerCommand::Config { json } => config::run(&config, &loaded, json),
+        ServerCommand::Doctor(args) => doctor::run(&config, &loaded, &args),
+        ServerCommand::Healthcheck => healthcheck::run(&config),
         ServerCommand::Check { remove } => check::run(&config, remove),
         ServerCommand::Reindex { adopt } => reindex::run(&config, adopt),
     }

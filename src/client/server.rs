@@ -205,7 +205,7 @@ impl Client {
     }
 
     /// The address of a resource, given the segments of its path.
-    pub(super) fn url(&self, segments: &[&str]) -> Url {
+    pub(crate) fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .expect("http URLs have paths")
@@ -214,7 +214,7 @@ impl Client {
         url
     }
 
-    pub(super) fn request(&self, method: Method, url: Url) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, url: Url) -> RequestBuilder {
         let request = self.http.request(method, url);
         match &self.upload_token {
             Some(token) => request.header(UPLOAD_TOKEN, token.clone()),
@@ -268,7 +268,7 @@ impl Client {
     }
 
     /// The answer's head, in time.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         match tokio::time::timeout(self.timeout, request.send()).await {
             Ok(answer) => answer.map_err(|error| self.failed(error)),
             Err(_) => Err(self.timed_out(self.timeout)),

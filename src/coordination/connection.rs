@@ -55,8 +55,13 @@ impl RedisConnection {
 
     /// Asks all servers that hold keys for their run, version and eviction policy.
     pub async fn servers(&mut self) -> Result<Vec<RedisServer>, Error> {
+        Ok(servers(&self.info(&["server", "memory"]).await?))
+    }
+
+    /// The same as they say it, in these sections of INFO.
+    pub async fn info(&mut self, sections: &[&str]) -> Result<Value, Error> {
         let mut info = cmd("INFO");
-        info.arg("server").arg("memory");
+        info.arg(sections);
         let answer = async {
             match self {
                 RedisConnection::Single(connection) => connection.req_packed_command(&info).await,
@@ -67,7 +72,7 @@ impl RedisConnection {
                 }
             }
         };
-        Ok(servers(&with_timeout(answer).await?))
+        with_timeout(answer).await
     }
 
     /// The same, and how far the clock of Redis is from ours.
@@ -76,7 +81,7 @@ impl RedisConnection {
     }
 
     /// How far the clock of Redis is from ours.
-    async fn skew(&mut self) -> Result<Duration, Error> {
+    pub async fn skew(&mut self) -> Result<Duration, Error> {
         let time = cmd("TIME");
         let before = Timestamp::from(std::time::SystemTime::now());
         let answer = async {

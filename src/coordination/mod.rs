@@ -6,6 +6,7 @@ mod connection;
 mod events;
 mod link;
 mod probe;
+mod survey;
 /// Real servers, for the tests of this module and of its callers.
 #[cfg(test)]
 #[path = "../../tests/wharf/support/redis.rs"]
@@ -15,6 +16,7 @@ pub(crate) mod testing;
 pub use address::{Address, AddressError};
 pub use events::{Events, RedisMessage, expired_keys_channel};
 pub use link::{ConnectError, Link};
+pub use survey::{RedisSurvey, SurveyedServer, survey};
 
 /// Why a command failed, as the client library says it.
 pub type Error = redis::RedisError;

@@ -46,12 +46,20 @@ impl RedisServer {
 
 /// The servers that a value from one server, or from each of a cluster, describes.
 pub fn servers(value: &Value) -> Vec<RedisServer> {
+    texts(value)
+        .iter()
+        .filter_map(|text| RedisServer::read(text))
+        .collect()
+}
+
+/// The texts in a value from one server, or from each of a cluster.
+pub fn texts(value: &Value) -> Vec<String> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::SimpleString(text) | Value::VerbatimString { text, .. } => Some(text.clone()),
         _ => None,
     };
-    let texts: Vec<String> = match value {
+    match value {
         Value::Map(pairs) => pairs.iter().filter_map(|(_, value)| text(value)).collect(),
         Value::Array(pairs) => pairs
             .iter()
@@ -61,11 +69,7 @@ pub fn servers(value: &Value) -> Vec<RedisServer> {
             })
             .collect(),
         value => text(value).into_iter().collect(),
-    };
-    texts
-        .iter()
-        .filter_map(|text| RedisServer::read(text))
-        .collect()
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use super::AppState;
 use super::body_meter::BodyMeter;
 use super::guard;
-use super::metrics::{Answered, ServerMetrics};
+use super::metrics::{Answered, CountedNow, ServerMetrics};
 use super::render;
 use super::route_labels::RouteLabels;
 use crate::http::resources::page::{Language, PageReader};
@@ -64,6 +64,7 @@ impl RequestLog {
                 announced: None,
                 whole: false,
                 start,
+                _counted: app.metrics.answering(),
                 metrics: Arc::clone(&app.metrics),
             }),
         };
@@ -157,6 +158,7 @@ struct AccessLogEntry {
     announced: Option<u64>,
     whole: bool,
     start: Instant,
+    _counted: CountedNow,
     metrics: Arc<ServerMetrics>,
 }
 

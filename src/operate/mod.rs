@@ -121,6 +121,10 @@ pub struct Holdings {
     /// Bytes that can still be written; `None` in a bucket, and where the disk does not answer in
     /// time.
     pub free: Option<u64>,
+    /// Folders of the store that the index may lack uploads of; `None` as the uploads.
+    pub unverified: Option<u64>,
+    /// The next deadline of an upload; `None` also where there is none.
+    pub next_expiry: Option<Timestamp>,
 }
 
 /// Why the server cannot store now, in words for clients: the exact reason may hold addresses, and
@@ -222,17 +226,28 @@ impl Operate {
 
     /// How much is stored.
     pub async fn holdings(&self) -> Holdings {
-        let stats = tokio::time::timeout(INDEX_TIMEOUT, self.uploads.catalog().stats());
+        let catalog = self.uploads.catalog();
+        let index =
+            async { tokio::join!(catalog.stats(), catalog.unverified(), catalog.next_due()) };
+        let index = tokio::time::timeout(INDEX_TIMEOUT, index);
         let free = async {
             let free = self.uploads.store().local()?.free_bytes();
             tokio::time::timeout(INDEX_TIMEOUT, free).await.ok()?.ok()
         };
-        let (stats, free) = tokio::join!(stats, free);
-        let stats = stats.ok().and_then(Result::ok);
+        let (index, free) = tokio::join!(index, free);
+        let Ok((stats, unverified, next)) = index else {
+            return Holdings {
+                free,
+                ..Holdings::default()
+            };
+        };
+        let stats = stats.ok();
         Holdings {
             uploads: stats.map(|stats| stats.uploads),
             bytes: stats.map(|stats| stats.bytes),
             free,
+            unverified: unverified.ok().map(|folders| folders.prefixes.len() as u64),
+            next_expiry: next.ok().flatten(),
         }
     }
 

@@ -331,6 +331,9 @@ fn a_request_has_its_fields_in_the_log_and_its_route_in_the_counters() {
         "wharf_files_stored_total 1",
         "wharf_uploads_in_progress 0",
         "wharf_http_connections 1",
+        "wharf_http_requests_in_progress 1",
+        "wharf_ready 1",
+        "wharf_next_expiry_timestamp_seconds 0.0",
         "wharf_leader 1",
         concat!(
             "wharf_build_info{version=\"",

@@ -240,6 +240,7 @@ fn the_server_says_what_it_is() {
     assert_eq!(about.header("content-type"), Some("application/json"));
     let about = about.json();
     assert_eq!(about["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(about["url"], server.url("/"));
     assert_eq!(about["limits"]["max_file_size"], 1 << 20);
     assert_eq!(about["limits"]["max_expires_in"], 86_400);
     assert!(about["limits"]["max_request_size"].is_null());

@@ -1,4 +1,4 @@
-//! Behind nginx, Caddy and HAProxy, with the settings in `deploy/`, which docs/proxies.md names.
+//! Behind nginx, Caddy, Apache httpd and HAProxy, with the settings in `deploy/`, which docs/proxies.md names.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -154,6 +154,17 @@ fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
         refused.ends_with("413") && refused.contains("max_file_size"),
         "{refused}"
     );
+    // What a client says of itself is not believed.
+    for claim in [
+        "X-Forwarded-Host: evil.example",
+        "X-Forwarded-Proto: http",
+        "Forwarded: host=evil.example;proto=http",
+    ] {
+        let args = ["-k", "-H", "Accept: application/json", "-H", claim];
+        let about = server.curl(&[&args[..], &[&format!("{base}/")]].concat());
+        let about: serde_json::Value = serde_json::from_slice(&about).unwrap();
+        assert_eq!(about["url"], format!("{base}/"), "{claim}");
+    }
     // An upload goes through as it comes: wharf has begun before the client is done.
     let mut client = Command::new("curl")
         .args(["-ks", "-T", "-", &format!("{base}/files/slow.bin")])
@@ -183,6 +194,32 @@ fn nginx_with_tls_and_a_base_path() {
 #[test]
 fn caddy_with_tls_and_a_base_path() {
     behind_tls(TlsProxy::caddy);
+}
+
+#[test]
+fn apache_with_tls_and_a_base_path() {
+    behind_tls(TlsProxy::apache);
+}
+
+/// Traefik sets these fields itself, and takes those of clients away
+/// (`forwardedHeaders.insecure` is off).
+#[test]
+fn the_fields_that_traefik_sets_are_understood() {
+    let server = Server::for_everybody(&["--trusted-proxies", "127.0.0.1"]);
+    let fields = [
+        ("Host", "files.example"),
+        ("Accept", "application/json"),
+        ("X-Forwarded-For", "192.0.2.7"),
+        ("X-Forwarded-Host", "files.example"),
+        ("X-Forwarded-Port", "443"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Server", "traefik"),
+        ("X-Real-Ip", "192.0.2.7"),
+        ("X-Request-ID", "through-traefik"),
+    ];
+    let about = server.request("GET", "/", &fields, b"").json();
+    assert_eq!(about["url"], "https://files.example/");
+    server.says("client=192.0.2.7");
 }
 
 #[test]

@@ -9,7 +9,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const CLUSTER: &str = "deploy/cluster.sh";
 
 /// The commands of a page.
-fn blocks_of(page: &str) -> Vec<Vec<String>> {
+pub fn blocks_of(page: &str) -> Vec<Vec<String>> {
     let page = std::fs::read_to_string(Path::new(ROOT).join(page)).unwrap();
     let blocks = page.split("```sh\n").skip(1);
     let lines = |block: &str| {
@@ -32,7 +32,7 @@ fn clients() -> Vec<String> {
 
 /// Runs a command in a folder; what it said.
 #[track_caller]
-fn run(command: &str, dir: &Path) -> String {
+pub fn run(command: &str, dir: &Path) -> String {
     let bin = Path::new(WHARF).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")

@@ -11,7 +11,7 @@
 //! what the disk lacks stays in memory until the disk takes it, see [`mod@file`]. Meanwhile the
 //! index is not ready, so that no uploads are added that only memory has.
 //!
-//! Measured with `cargo bench --bench catalog` (2 shared cores, ext4, 100,000 uploads of one file):
+//! Measured with `cargo bench --profile dist --bench catalog` (2 shared cores, ext4, 100,000 uploads of one file):
 //! 219,000 records/s into memory and 232,000/s behind them into the database, 281,000 names
 //! found/s, the whole index made anew from the manifests (`./bench I`) in 3.1 s. Why redb: with the
 //! same tables and a writer that answers after its group commit, 64 tasks came to 62,500 records/s

@@ -75,6 +75,15 @@ pub struct Answered<'a> {
     pub time: Duration,
 }
 
+/// The state of this instance when it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct InstanceNow {
+    /// Whether it can store.
+    pub ready: bool,
+    /// Since when it has the lease, in seconds since the Unix epoch, if it has it.
+    pub leading_since: Option<f64>,
+}
+
 type Durations = Family<RouteLabel, Histogram, fn() -> Histogram>;
 
 /// The counters of a server.
@@ -86,6 +95,7 @@ pub struct ServerMetrics {
     request_bytes: Counter,
     response_bytes: Counter,
     connections: Gauge,
+    requests_in_progress: Gauge,
     in_progress: Gauge,
     stored: Counter,
     files: Counter,
@@ -94,6 +104,9 @@ pub struct ServerMetrics {
     uploads: Gauge<u64, AtomicU64>,
     bytes: Gauge<u64, AtomicU64>,
     free: Gauge<u64, AtomicU64>,
+    unverified: Gauge<u64, AtomicU64>,
+    next_expiry: Gauge<f64, AtomicU64>,
+    ready: Gauge,
     leader: Gauge,
     acquired: Gauge<f64, AtomicU64>,
     log_dropped: Counter,
@@ -112,6 +125,7 @@ impl ServerMetrics {
             request_bytes: Counter::default(),
             response_bytes: Counter::default(),
             connections: Gauge::default(),
+            requests_in_progress: Gauge::default(),
             in_progress: Gauge::default(),
             stored: Counter::default(),
             files: Counter::default(),
@@ -120,6 +134,9 @@ impl ServerMetrics {
             uploads: Gauge::default(),
             bytes: Gauge::default(),
             free: Gauge::default(),
+            unverified: Gauge::default(),
+            next_expiry: Gauge::default(),
+            ready: Gauge::default(),
             leader: Gauge::default(),
             acquired: Gauge::default(),
             log_dropped: Counter::default(),
@@ -165,6 +182,11 @@ impl ServerMetrics {
             "Connections that are open",
             self.connections.clone(),
         );
+        registry.register(
+            "http_requests_in_progress",
+            "Requests whose answers have not ended: over HTTP/2 a connection has several",
+            self.requests_in_progress.clone(),
+        );
     }
 
     fn register_uploads(&self, registry: &mut Registry, expiry: &expiry::ExpiryMetrics) {
@@ -204,6 +226,17 @@ impl ServerMetrics {
             Unit::Seconds,
             expiry.lag.clone(),
         );
+        registry.register_with_unit(
+            "next_expiry_timestamp",
+            "The next deadline of an upload, since the Unix epoch; 0 without one",
+            Unit::Seconds,
+            self.next_expiry.clone(),
+        );
+        registry.register(
+            "index_unverified_folders",
+            "Folders of the store, of 256, that the index may lack uploads of until they are compared",
+            self.unverified.clone(),
+        );
         registry.register(
             "store_uploads",
             "Uploads in the store",
@@ -224,6 +257,11 @@ impl ServerMetrics {
     }
 
     fn register_instance(&self, registry: &mut Registry) {
+        registry.register(
+            "ready",
+            "Whether this instance can store: its store, its index and Redis answer",
+            self.ready.clone(),
+        );
         registry.register(
             "leader",
             "Whether this instance cleans up",
@@ -304,9 +342,13 @@ impl ServerMetrics {
         }
     }
 
-    /// All of it as text, with what the store holds now, as far as that is known, and since when
-    /// this instance has the lease, in seconds since the Unix epoch, if it has it. Reads files of
-    /// proc(5).
+    /// Counts a request as in progress until the guard is dropped.
+    pub fn answering(&self) -> CountedNow {
+        CountedNow::of(&self.requests_in_progress)
+    }
+
+    /// All of it as text, with what the store holds now, as far as that is known, and the state of
+    /// this instance. Reads files of proc(5).
     ///
     /// # Errors
     /// Formatting fails, which it does not.
@@ -314,7 +356,7 @@ impl ServerMetrics {
         &self,
         exposition: Exposition,
         holdings: Holdings,
-        leading_since: Option<f64>,
+        now: InstanceNow,
     ) -> Result<String, std::fmt::Error> {
         let set = |gauge: &Gauge<u64, AtomicU64>, value: Option<u64>| {
             value.map(|value| gauge.set(value));
@@ -322,8 +364,15 @@ impl ServerMetrics {
         set(&self.uploads, holdings.uploads);
         set(&self.bytes, holdings.bytes);
         set(&self.free, holdings.free);
-        self.leader.set(i64::from(leading_since.is_some()));
-        if let Some(since) = leading_since {
+        set(&self.unverified, holdings.unverified);
+        if holdings.uploads.is_some() {
+            let next = holdings.next_expiry;
+            let next = next.map_or(0.0, |next| next.as_millis() as f64 / 1000.0);
+            self.next_expiry.set(next);
+        }
+        self.ready.set(i64::from(now.ready));
+        self.leader.set(i64::from(now.leading_since.is_some()));
+        if let Some(since) = now.leading_since {
             self.acquired.set(since);
         }
         let dropped = self.log_dropped.inner();

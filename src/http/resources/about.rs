@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::document;
 use crate::http::AppState;
 use crate::http::rules::access::{Action, Caller, Gate, Scope};
+use crate::http::rules::origin::Origin;
 
 /// The actions that stand for the scopes.
 const SCOPES: [(Scope, Action); 4] = [
@@ -17,9 +18,10 @@ const SCOPES: [(Scope, Action); 4] = [
 ];
 
 impl AppState {
-    /// What a `caller` that is `local` or not can do here. A limit is `null` where there is none; times
-    /// are seconds, sizes bytes.
-    pub(super) fn about(&self, local: bool, caller: &Caller) -> Response {
+    /// What a `caller` from `origin` can do here. A limit is `null` where there is none; times are
+    /// seconds, sizes bytes.
+    pub(super) fn about(&self, origin: &Origin, caller: &Caller) -> Response {
+        let local = origin.local;
         let options = self.ingest.options();
         let seconds = |span: std::time::Duration| span.as_secs();
         let needs_secret: Map<String, Value> = SCOPES
@@ -48,6 +50,7 @@ impl AppState {
         let document = json!({
             "name": "wharf",
             "version": env!("CARGO_PKG_VERSION"),
+            "url": format!("{}/", self.base_of(origin)),
             "limits": {
                 "max_request_size": options.max_request_size,
                 "max_file_size": options.max_file_size,

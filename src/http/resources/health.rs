@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::document;
 use crate::http::AppState;
-use crate::http::metrics::Exposition;
+use crate::http::metrics::{Exposition, InstanceNow};
 use crate::http::rules::problem::Problem;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -39,7 +39,11 @@ pub async fn metrics(State(app): State<AppState>, headers: HeaderMap) -> Result<
         metrics.certificates(tls.ends().into_iter());
     }
     // With many descriptors it takes milliseconds to count them.
-    let text = tokio::task::spawn_blocking(move || metrics.encode(exposition, holdings, since));
+    let now = InstanceNow {
+        ready: app.operate.unready().is_none(),
+        leading_since: since,
+    };
+    let text = tokio::task::spawn_blocking(move || metrics.encode(exposition, holdings, now));
     let text = text.await.map_err(Problem::internal)?;
     let text = text.map_err(Problem::internal)?;
     let mut response = plain(exposition.content_type(), text);

@@ -22,7 +22,7 @@
 //! - `key`, `removal`, `scan`, `notes`, `identity`: the other operations, on `inner`, the core.
 //! - `layout`: the folders and names; `sync`, `session`: the syncs of a commit.
 //! - `threads`, `open_file`, `closer`, `slow_path`: on which thread the file system is touched.
-//! - `health`, `probe`: whether uploads can be stored.
+//! - `health`, `probe`: whether uploads can be stored; `survey`: what the file system promises.
 
 mod closer;
 mod filesystem;
@@ -42,6 +42,7 @@ mod session;
 mod slow_path;
 mod staging;
 mod state;
+mod survey;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -75,6 +76,8 @@ use sync::Syncer;
 use threads::Disk;
 
 pub use options::{Durability, OpenError, Options};
+pub use staging::placement::BARE;
+pub use survey::{DiskSurvey, Holder, LONGEST_NAME, survey};
 
 /// How many parts of an upload one blocking thread checks at a time.
 const VERIFIED_AT_ONCE: usize = 256;

@@ -1,6 +1,7 @@
 //! Learns whether uploads can be stored: from each upload, and by a probe once one has failed.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::fs::{Access, AtFlags, accessat};
@@ -100,18 +101,19 @@ fn probe_folder(inner: &Arc<Inner>, prefix: Prefix) -> Result<(), StoreError> {
 /// Checks once whether every folder that exists can be written to: a folder of another user fails
 /// only the uploads that fall into it. Blocks.
 pub fn check_folders(inner: &Inner) {
-    let wanted = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
-    for prefix in Prefix::all() {
-        let root = inner.layout.root_fd();
-        let found = accessat(root, prefix.as_str(), wanted, AtFlags::EACCESS);
-        let Err(error) = found else { continue };
-        if error == Errno::NOENT {
-            continue;
-        }
+    if let Some((prefix, error)) = closed_folder(inner.layout.root_fd()) {
         let doing = format!("writing in the folder {prefix}");
         let error = StoreError::change(doing, error);
-        let health = &inner.state.health;
-        health.record_failure(prefix, error.to_string());
-        return;
+        inner.state.health.record_failure(prefix, error.to_string());
     }
+}
+
+/// The first folder of uploads below `root` that is there and cannot be written to, and why.
+pub fn closed_folder(root: impl AsFd) -> Option<(Prefix, Errno)> {
+    let wanted = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    Prefix::all().find_map(|prefix| {
+        let found = accessat(&root, prefix.as_str(), wanted, AtFlags::EACCESS);
+        let error = found.err().filter(|error| *error != Errno::NOENT)?;
+        Some((prefix, error))
+    })
 }

@@ -30,6 +30,7 @@ mod removal;
 mod scan;
 mod sink;
 mod staged;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -54,6 +55,8 @@ use budget::Budget;
 use client::BucketClient;
 use layout::KeyLayout;
 use staged::BucketStaged;
+
+pub use survey::{Answer, BucketSurvey, LifecycleRule, survey};
 
 /// How long the end waits until the files of discarded uploads are removed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -35,7 +35,7 @@ pub use http::{Connection, Response, request, try_request};
 pub use http2::Unread;
 pub use load::{Load, post_many, print_spans, since};
 pub use mounted::{BTRFS, EXT2, EXT4, EXT4_WITHOUT_JOURNAL, Kind, Mounted, XFS};
-pub use nginx::Nginx;
+pub use nginx::{Nginx, nginx_main};
 pub use older::OlderStore;
 pub use pending::Pending;
 pub use recording::{Chance, Left, Record, RecordingDisk, Replay};

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use super::nginx::{end, nginx_main};
 use super::{Server, wait_until};
 
-/// nginx, Caddy or HAProxy with the configuration that is shipped, speaking TLS; it ends with the value.
+/// nginx, Caddy, Apache httpd or HAProxy with the configuration that is shipped, speaking TLS; it ends with the value.
 pub struct TlsProxy {
     child: Child,
     pub address: SocketAddr,
@@ -74,6 +74,56 @@ impl TlsProxy {
             .env("HOME", dir.path())
             .env("XDG_DATA_HOME", dir.path())
             .env("XDG_CONFIG_HOME", dir.path());
+        Self::run(command, dir, address)
+    }
+
+    pub fn apache(server: &Server) -> Self {
+        let (dir, address) = prepare();
+        let path = dir.path().display();
+        let site = [
+            ("Listen 443", format!("Listen {address}")),
+            ("*:443", address.to_string()),
+            (
+                "/etc/ssl/files.example.com/fullchain.pem",
+                format!("{path}/cert.pem"),
+            ),
+            (
+                "/etc/ssl/files.example.com/privkey.pem",
+                format!("{path}/key.pem"),
+            ),
+            ("127.0.0.1:8080", server.address.to_string()),
+            ("/wharf", "/base".to_owned()),
+        ];
+        let site = site
+            .iter()
+            .fold(shipped("apache.conf"), |text, (from, to)| {
+                assert!(text.contains(from), "{from}");
+                text.replace(from, to)
+            });
+        let modules = [
+            "mpm_event",
+            "alias",
+            "authz_core",
+            "headers",
+            "http2",
+            "proxy",
+            "proxy_http",
+            "reqtimeout",
+            "socache_shmcb",
+            "ssl",
+        ];
+        let modules = modules.map(|name| {
+            format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
+        });
+        let text = format!(
+            "{}ServerRoot {path}\nPidFile {path}/pid\nErrorLog {path}/error.log\n\
+             DefaultRuntimeDir {path}\nServerName localhost\n{site}",
+            modules.concat()
+        );
+        let config = dir.path().join("apache.conf");
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new("/usr/sbin/apache2");
+        command.args(["-DFOREGROUND", "-f"]).arg(config);
         Self::run(command, dir, address)
     }
 

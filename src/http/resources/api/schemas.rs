@@ -289,10 +289,11 @@ fn about(count: &Value) -> Value {
     let closed = json!({ "type": "boolean" });
     json!({
         "type": "object",
-        "required": ["name", "version", "limits", "features", "needs_secret", "scopes"],
+        "required": ["name", "version", "url", "limits", "features", "needs_secret", "scopes"],
         "properties": {
             "name": { "const": "wharf" },
             "version": { "type": "string" },
+            "url": { "type": "string", "format": "uri", "description": "What the addresses in its answers begin with" },
             "limits": {
                 "type": "object",
                 "description": "null is no limit; sizes are bytes, times seconds",

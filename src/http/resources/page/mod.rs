@@ -125,7 +125,7 @@ pub async fn form(
         };
     }
     if prefers(&headers, "application/json", "text/html") {
-        return Ok(app.about(origin.local, &caller));
+        return Ok(app.about(&origin, &caller));
     }
     let (token, cookie) = form_field(&app, &origin, &headers);
     let view = FormView {

@@ -51,7 +51,7 @@ pub struct Placement {
     /// Whether there are hard links.
     pub links: bool,
     /// Whether names may have characters beyond ASCII.
-    wide: bool,
+    pub wide: bool,
     /// Whether no other process gives names in the store.
     alone: bool,
     method: OnceLock<Method>,

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::CatalogError;
-use crate::model::{FileName, IdBeginning, Manifest, Prefix, Timestamp, UploadId};
+use crate::model::{Digest, FileName, IdBeginning, Manifest, Prefix, Timestamp, Title, UploadId};
 
 /// What an index knows of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,37 @@ pub struct IndexEntry {
     /// How often it may be downloaded, if that is limited. `None` where an older version, which did
     /// not know it, has recorded the upload: the manifest says.
     pub downloads: Option<Option<Downloads>>,
+    /// What is shown of it beside that. `None` where an older version, which did not know it, has
+    /// recorded the upload: the manifest says.
+    pub shown: Option<ShownFacts>,
+}
+
+/// What a listing shows of an upload, and no search needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShownFacts {
+    /// The media type of its file, where there is exactly one.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<Box<str>>,
+    /// The digest of its file, where there is exactly one that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// What it is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<Title>,
+}
+
+impl ShownFacts {
+    /// Those of an upload.
+    pub fn of(manifest: &Manifest) -> Self {
+        let mut files = manifest.files().map(|(_, file)| file);
+        let only = files.next().filter(|_| files.next().is_none());
+        ShownFacts {
+            media_type: only.map(|file| file.served_type().into()),
+            sha256: only.and_then(|file| file.sha256),
+            title: manifest.title.clone(),
+        }
+    }
 }
 
 /// The downloads of a limited upload.

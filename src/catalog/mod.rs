@@ -45,7 +45,9 @@ pub use capacity::{Ask, Capacity};
 pub use deadlines::Deadlines;
 pub use embedded::{EmbeddedCatalog, IndexOpenError};
 pub use error::CatalogError;
-pub use index::{Cursor, Downloads, Index, IndexEntry, ListFilter, Listed, Stats, Stretch};
+pub use index::{
+    Cursor, Downloads, Index, IndexEntry, ListFilter, Listed, ShownFacts, Stats, Stretch,
+};
 pub use markers::Markers;
 pub use outages::Outages;
 pub use presence::Presence;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Downloads, IndexEntry, ListFilter, Listed};
+use crate::catalog::{Downloads, IndexEntry, ListFilter, Listed, ShownFacts};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
 /// The value of an upload in the database, as JSON.
@@ -27,6 +27,9 @@ pub struct Record {
     /// Its downloads, where they are limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downloads: Option<Downloads>,
+    /// What a listing shows of it; `None` where an older version has recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<ShownFacts>,
 }
 
 impl Record {
@@ -53,6 +56,7 @@ impl Record {
             room: manifest.room(),
             names,
             downloads: Downloads::of(manifest),
+            shown: Some(ShownFacts::of(manifest)),
         }
     }
 
@@ -99,6 +103,35 @@ impl Record {
                 _ => None,
             },
             downloads: Some(self.downloads),
+            shown: self.shown.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::conformance::manifest;
+    use crate::model::Title;
+
+    #[test]
+    fn a_record_of_an_older_version_says_what_it_knew() {
+        let mut upload = manifest(1, &["a.txt"]);
+        upload.title = Title::from_upload("A title").unwrap();
+        let record = Record::of(&upload);
+        let mut json = serde_json::to_value(&record).unwrap();
+        assert_eq!(
+            serde_json::from_value::<Record>(json.clone()).unwrap(),
+            record
+        );
+        let shown = record.entry(upload.id).shown.unwrap();
+        assert_eq!(shown.media_type.as_deref(), Some("text/plain"));
+        assert_eq!(shown.title, upload.title);
+        json.as_object_mut().unwrap().remove("shown");
+        // One of a newer version has members that this one does not know.
+        json["later"] = 1.into();
+        let older: Record = serde_json::from_value(json).unwrap();
+        assert_eq!(older.entry(upload.id).shown, None);
+        assert_eq!(older.size, record.size);
     }
 }

@@ -35,7 +35,7 @@ impl Delivery {
     ///
     /// # Errors
     /// A missing or damaged file is found before the first byte goes out if it is in the first
-    /// block or in a short body; or no use is left of a limited download.
+    /// block or in a short body; or no use is left of a limited download, or no room to count it.
     pub async fn open(
         &self,
         representation: &Representation,
@@ -73,6 +73,9 @@ impl Delivery {
         }
         for (outline, range) in &slices {
             self.verify(outline, range).await?;
+        }
+        if let Some(uses) = &mut reader.uses {
+            uses.hold_room().await?;
         }
         let rest = futures_util::stream::try_unfold(reader, async |mut reader| {
             Ok(reader.next().await?.map(|block| (block, reader)))

@@ -3,19 +3,24 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Delivery, DeliveryError};
-use crate::catalog::{Cursor, Downloads, IndexEntry, ListFilter, Listed, Stretch};
-use crate::model::{FileName, Timestamp, UploadId};
+use crate::catalog::{Cursor, Downloads, IndexEntry, ListFilter, Listed, ShownFacts, Stretch};
+use crate::model::{FileName, Manifest, Timestamp, UploadId};
+use crate::repository::{Indexed, RepositoryError};
 use crate::store::StoreError;
 
 /// How many uploads the index is asked for at once.
 const ASKED: usize = 129;
 /// How many are given out at once.
 const GIVEN: usize = 32;
+/// How many manifests are read at once, for entries that an older version has recorded.
+const COMPLETED_AT_ONCE: usize = 8;
 /// How often the index is asked for more before the first upload is given out: a filter may pass
 /// over all that it has.
 const LOOKS: usize = 50;
@@ -37,6 +42,8 @@ pub struct Summary {
     pub expires_at: Option<Timestamp>,
     /// Its downloads, where they are limited.
     pub downloads: Option<Downloads>,
+    /// What is shown of it beside that.
+    pub shown: ShownFacts,
 }
 
 /// A place in the listing, as callers get and give it: behind the upload of a time and an id. The text
@@ -107,8 +114,8 @@ pub struct Listing {
 }
 
 impl Delivery {
-    /// The uploads that are asked for, newest first. It asks the index, and reads no manifest. Where
-    /// very many uploads are passed over it may have fewer than `limit`, or none, although more
+    /// The uploads that are asked for, newest first. It asks the index, and reads a manifest only
+    /// where an older version has recorded an upload, once for each. Where very many uploads are passed over it may have fewer than `limit`, or none, although more
     /// follow.
     ///
     /// # Errors
@@ -229,29 +236,70 @@ impl Listing {
     /// Those of which it is known that their downloads are not limited. Older versions did not tell
     /// the index: their manifests do.
     async fn unlimited(&self, entries: Vec<IndexEntry>) -> Result<Vec<IndexEntry>, DeliveryError> {
-        let mut kept = Vec::with_capacity(entries.len());
-        for mut entry in entries {
-            if entry.downloads.is_none() {
-                entry.downloads = self.downloads(&entry.id).await?;
-            }
-            if entry.downloads == Some(None) {
-                kept.push(entry);
-            }
-        }
-        Ok(kept)
+        let known = |entry: &IndexEntry| entry.downloads.is_some();
+        let mut entries = self.completed(entries, known).await?;
+        entries.retain(|entry| entry.downloads == Some(None));
+        Ok(entries)
     }
 
-    /// The downloads of an upload as its manifest has them; `None` where it is gone, or damaged: it is
-    /// left out, and does not break the listing.
-    async fn downloads(&self, id: &UploadId) -> Result<Option<Option<Downloads>>, DeliveryError> {
-        match self.delivery.uploads.get(id).await {
-            Ok(Some(manifest)) => Ok(Some(Downloads::of(&manifest))),
-            Ok(None) => Ok(None),
-            Err(error @ StoreError::Unavailable(_)) => Err(error.into()),
-            Err(error) => {
+    /// Entries of which each is `known`: the others are recorded once more, as their manifests are,
+    /// and the next listing need not. Those that are gone are left out.
+    async fn completed(
+        &self,
+        entries: Vec<IndexEntry>,
+        known: impl Fn(&IndexEntry) -> bool,
+    ) -> Result<Vec<IndexEntry>, DeliveryError> {
+        if entries.iter().all(&known) {
+            return Ok(entries);
+        }
+        let completed = stream::iter(entries)
+            .map(async |entry| match known(&entry) {
+                true => Ok(Some(entry)),
+                false => self.complete(entry).await,
+            })
+            .buffered(COMPLETED_AT_ONCE)
+            .try_filter_map(async |entry| Ok(entry));
+        completed.try_collect().await
+    }
+
+    /// An entry with what its manifest says; `None` where it is gone, or damaged: it is left out, and
+    /// does not break the listing.
+    async fn complete(&self, entry: IndexEntry) -> Result<Option<IndexEntry>, DeliveryError> {
+        let uploads = &self.delivery.uploads;
+        match uploads.index(&entry.id, &[]).await {
+            Ok(Indexed::Live(manifest)) => Ok(Some(IndexEntry {
+                downloads: Some(Downloads::of(&manifest)),
+                shown: Some(ShownFacts::of(&manifest)),
+                ..entry
+            })),
+            Ok(Indexed::Gone(_) | Indexed::Absent) => Ok(None),
+            Err(RepositoryError::Store(
+                error @ (StoreError::Damaged(_) | StoreError::Io { .. }),
+            )) => {
+                uploads.report_damage(&entry.id, &error, false);
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The manifest of an upload that this listing has given out, as it is now; `None` where it is
+    /// over since, or is not one of the listing any more, or damaged.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn manifest(&self, id: &UploadId) -> Result<Option<Arc<Manifest>>, DeliveryError> {
+        match self.delivery.upload(id).await {
+            Ok(manifest) => {
+                let shown = self.filter.listed == Listed::All || manifest.max_downloads.is_none();
+                Ok(Some(manifest).filter(|_| shown))
+            }
+            Err(DeliveryError::NotFound(_)) => Ok(None),
+            Err(DeliveryError::Store(error @ (StoreError::Damaged(_) | StoreError::Io { .. }))) => {
                 self.delivery.uploads.report_damage(id, &error, false);
                 Ok(None)
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -268,37 +316,34 @@ impl Listing {
             None => vec![true; entries.len()],
         };
         let now = self.delivery.clock.now();
-        let mut summaries = Vec::with_capacity(entries.len());
+        let mut left = Vec::with_capacity(entries.len());
         for (entry, present) in entries.into_iter().zip(present) {
             if !present {
                 // A person or a program removed it from the store, and did not tell the index.
                 let names = entry.name.as_slice();
                 drop(uploads.index(&entry.id, names).await?);
             } else if entry.expires_at.is_none_or(|deadline| deadline > now) {
-                summaries.extend(self.summary(entry).await?);
+                left.push(entry);
             }
         }
-        Ok(summaries)
+        let known = |entry: &IndexEntry| entry.downloads.is_some() && entry.shown.is_some();
+        let entries = self.completed(left, known).await?;
+        Ok(entries.into_iter().filter_map(summary).collect())
     }
+}
 
-    async fn summary(&self, entry: IndexEntry) -> Result<Option<Summary>, DeliveryError> {
-        let known = match entry.downloads {
-            Some(downloads) => Some(downloads),
-            None => self.downloads(&entry.id).await?,
-        };
-        let Some(downloads) = known else {
-            return Ok(None);
-        };
-        Ok(Some(Summary {
-            id: entry.id,
-            name: entry.name,
-            size: entry.size,
-            file_count: entry.file_count,
-            created_at: entry.created_at,
-            expires_at: entry.expires_at,
-            downloads,
-        }))
-    }
+/// The summary of an entry that says all of it.
+fn summary(entry: IndexEntry) -> Option<Summary> {
+    Some(Summary {
+        id: entry.id,
+        name: entry.name,
+        size: entry.size,
+        file_count: entry.file_count,
+        created_at: entry.created_at,
+        expires_at: entry.expires_at,
+        downloads: entry.downloads?,
+        shown: entry.shown?,
+    })
 }
 
 /// Where a listing goes on that has looked as far as `looked`, and gave out uploads up to `last`: at

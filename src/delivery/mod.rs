@@ -30,7 +30,7 @@ use crate::store::PresignRequest;
 use crcs::Crcs;
 use memory::ManifestBudget;
 
-pub use crate::catalog::{ListFilter, Listed};
+pub use crate::catalog::{ListFilter, Listed, ShownFacts};
 pub use body::BodyContent;
 pub use error::{DeliveryError, Missing};
 pub use listing::{ListQuery, Listing, ListingCursor, NoCursor, Summary};

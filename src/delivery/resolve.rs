@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::archive::Format;
+use crate::catalog::CatalogError;
 use crate::model::{FileName, Manifest, Portion, UploadId};
 
 use super::archive::ChosenFiles;
@@ -13,6 +14,9 @@ use super::{Delivery, DeliveryError, Missing};
 
 /// The most parts of one form that is made of several uploads.
 const MAX_PARTS: usize = 10_000;
+/// How many uploads of one name a request looks at that the index names and that have it no more,
+/// each of which it corrects in the index.
+const MAX_CORRECTIONS: usize = 32;
 
 /// What a caller finds files by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,10 +168,12 @@ impl Delivery {
         newest.ok_or_else(|| DeliveryError::NotFound(Missing::Name(text.to_owned())))
     }
 
-    /// The newest file that is stored under this very name.
+    /// The newest file that is stored under this very name. Where the index is wrong it is corrected:
+    /// an older version has recorded names of limited uploads, and the next request would pass over
+    /// them once more.
     async fn newest_stored(&self, name: FileName) -> Result<Option<Selected>, DeliveryError> {
         let mut skip = Vec::new();
-        loop {
+        while skip.len() < MAX_CORRECTIONS {
             let now = self.clock.now();
             let newest = self.uploads.newest(&name, now, &skip).await?;
             let Some(id) = newest else { return Ok(None) };
@@ -183,16 +189,14 @@ impl Delivery {
                         by_name: true,
                     }));
                 }
-                // The index is behind, or an older version has recorded it: an older one may be the
-                // newest now.
-                Some(_) => {}
-                None => {
+                _ => {
                     let named = std::slice::from_ref(&name);
                     self.uploads.index(&id, named).await?;
                 }
             }
             skip.push(id);
         }
+        Err(CatalogError::Rebuilding.into())
     }
 
     /// One file of an upload.

@@ -39,6 +39,18 @@ impl Delivery {
 }
 
 impl Uses {
+    /// Keeps room in the store for what [`commit`](Self::commit) will record: on a full disk a
+    /// download fails before its first byte, and not before its last.
+    ///
+    /// # Errors
+    /// There is none, or the store fails.
+    pub async fn hold_room(&mut self) -> Result<(), DeliveryError> {
+        for reserved in &mut self.uses {
+            reserved.hold_room().await?;
+        }
+        Ok(())
+    }
+
     /// Spends the uses: records them in the manifests, which decide whether one was left.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use axum::handler::Handler;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::Either;
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Method, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::AppState;
@@ -70,6 +70,29 @@ impl AppState {
     pub(super) fn gate(&self, action: Action, local: bool) -> Gate {
         let named = self.options.access.named();
         self.options.policy.gate(action, named, local)
+    }
+
+    /// Refuses a caller that may not do `action` as well, where a route does more than its guard asks
+    /// for.
+    ///
+    /// # Errors
+    /// 401 or 403.
+    pub(super) fn require(
+        &self,
+        action: Action,
+        origin: &Origin,
+        caller: &Caller,
+        headers: &HeaderMap,
+    ) -> Result<(), Problem> {
+        match self.gate(action, origin.local) {
+            Gate::Secret(scope) if !caller.may(scope) => Err(access::refusal(
+                &self.options.access,
+                caller,
+                scope,
+                headers,
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn refuse_action(&self, action: Action, request: &Request) -> Result<(), Problem> {

@@ -96,7 +96,12 @@ impl Ingest {
         text: &str,
         place: OptionPlace,
     ) -> Result<Option<Duration>, IngestError> {
-        Ok(options::lifetime(text, place, &self.options)?)
+        Ok(options::lifetime(
+            text,
+            place,
+            &self.options,
+            self.clock.now(),
+        )?)
     }
 
     /// Understands the values of a change; the options of `cleared` are taken away by it.
@@ -165,9 +170,7 @@ impl Ingest {
             }
             drop((held, _open));
         };
-        self.uploads
-            .commit(staged, Arc::clone(&manifest), ended)
-            .await?;
+        let manifest = self.uploads.commit(staged, manifest, ended).await?;
         Ok(Receipt {
             manifest,
             delete_token,

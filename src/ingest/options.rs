@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::option_names::{OptionPlace, UploadOption};
-use crate::model::units::parse_duration;
+use crate::model::units::{DurationError, parse_duration};
 use crate::model::{Limit, Timestamp, Title};
 
 /// The setting that bounds both ways to say when an upload ends.
@@ -162,7 +162,7 @@ impl GivenOptions {
         let [expires_in, expires_at, max_downloads, title] = &self.0;
         let span = expires_in
             .as_ref()
-            .map(|given| lifetime(&given.text, given.place, options))
+            .map(|given| lifetime(&given.text, given.place, options, now))
             .transpose()?;
         let end = expires_at
             .as_ref()
@@ -223,26 +223,36 @@ impl UploadOptions {
     }
 }
 
-/// Reads an `expires_in` that was given in `place`; `None` is `never`.
+/// Reads an `expires_in` that was given in `place` at `now`; `None` is `never`.
 ///
 /// # Errors
-/// It does not parse, or is above `max_expires_in`.
+/// It does not parse, is above `max_expires_in`, or ends behind the last time there is.
 pub fn lifetime(
     text: &str,
     place: OptionPlace,
     options: &IngestOptions,
+    now: Timestamp,
 ) -> Result<Option<Duration>, InvalidOption> {
     const OPTION: UploadOption = UploadOption::ExpiresIn;
+    let invalid = |reason: String| InvalidOption::new(place, OPTION, reason);
+    let far = || invalid(format!("{text:?} ends after the year 9999: write never"));
     let span = match text {
         "never" => None,
-        text => Some(parse_duration(text).map_err(|error| {
-            InvalidOption::new(place, OPTION, format!("{error}, and not never"))
+        text => Some(parse_duration(text).map_err(|error| match error {
+            DurationError::Form(_) => invalid(format!("{error}, or never")),
+            DurationError::Zero(_) => {
+                let advice = "write 1s or more, or never; DELETE ends an upload at once";
+                invalid(format!("{text:?} is no time at all: {advice}"))
+            }
+            DurationError::Long(_) => far(),
+            DurationError::Order(_) | DurationError::Milliseconds(_) => invalid(error.to_string()),
         })?),
     };
-    match options.max_expires_in {
-        Some(max) if span.is_none_or(|span| span > max) => {
+    match (options.max_expires_in, span) {
+        (Some(max), span) if span.is_none_or(|span| span > max) => {
             Err(InvalidOption::above(place, OPTION, text, max))
         }
+        (_, Some(span)) if now.after(span) > Timestamp::LAST => Err(far()),
         _ => Ok(span),
     }
 }

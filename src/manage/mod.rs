@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use crate::catalog::CatalogError;
 use crate::model::{Clock, Manifest, Reason, Timestamp, Title, TokenHash, UploadId};
-use crate::repository::{Removed, Repository, RepositoryError};
+use crate::repository::{Removed, Repository};
 use crate::store::StoreError;
 
 /// Why an upload is not changed.
@@ -25,18 +24,6 @@ pub enum ManageError {
     /// The store failed, or holds something damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The index failed.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-}
-
-impl From<RepositoryError> for ManageError {
-    fn from(error: RepositoryError) -> Self {
-        match error {
-            RepositoryError::Store(error) => error.into(),
-            RepositoryError::Catalog(error) => error.into(),
-        }
-    }
 }
 
 /// The key of an upload: its id and its delete token as one text, `ID.TOKEN`, for programs that keep
@@ -186,8 +173,8 @@ impl Manage {
     ///
     /// # Errors
     /// [`ManageError::Absent`] when it is over, [`ManageError::OtherVersion`] or
-    /// [`ManageError::UsedUp`]; or the store or the index fails, and the change may have been made:
-    /// it can be repeated.
+    /// [`ManageError::UsedUp`]; or the store fails, and the change may have been made: it can be
+    /// repeated. An index that does not answer is no error: it learns of the change later.
     pub async fn change(
         &self,
         permit: &ChangePermit,
@@ -222,8 +209,6 @@ impl Manage {
                 return Err(ManageError::UsedUp);
             }
         }
-        // The caller may repeat it: until the index knows, others go by the old deadline.
-        updated.indexed?;
         Ok(manifest)
     }
 
@@ -232,8 +217,8 @@ impl Manage {
     /// whether this call has removed it.
     ///
     /// # Errors
-    /// [`ManageError::OtherVersion`]; or the store or the index fails; it can be repeated. Or a newer
-    /// version wrote the manifest.
+    /// [`ManageError::OtherVersion`]; or the store fails; it can be repeated. Or a newer version wrote
+    /// the manifest.
     pub async fn delete(
         &self,
         permit: &ChangePermit,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::{SignedDuration, civil};
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,11 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The first time that a text can say: 0000-01-01T00:00:00Z.
+    pub const FIRST: Timestamp = Timestamp(-62_167_219_200_000);
+    /// The last: 9999-12-31T23:59:59.999Z.
+    pub const LAST: Timestamp = Timestamp(253_402_300_799_999);
+
     /// `millis` milliseconds after the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Timestamp(millis)
@@ -66,25 +72,70 @@ impl From<SystemTime> for Timestamp {
 
 /// A text that is no point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a time such as 2026-12-31T18:00:00Z or 2026-12-31T18:00:00+01:00 (RFC 3339)")]
-pub struct TimeError(String);
+pub enum TimeError {
+    /// It has another form, or there is no such day or hour.
+    #[error(
+        "{0:?} is not a time such as 2026-12-31T18:00:00Z or 2026-12-31T18:00:00+01:00 (RFC 3339)"
+    )]
+    Form(String),
+    /// Its year has more or fewer than four digits in UTC.
+    #[error("{0:?} is not a time from 0000-01-01T00:00:00Z to 9999-12-31T23:59:59Z")]
+    Range(String),
+}
 
 impl FromStr for Timestamp {
     type Err = TimeError;
 
     /// Reads a time of RFC 3339; what it says below a millisecond is cut off.
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        let read = Some(text).filter(|text| is_rfc_3339(text.as_bytes()));
-        let read = read.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        read.map(|instant| Timestamp(instant.as_millisecond()))
-            .ok_or_else(|| TimeError(text.to_owned()))
+        let millis = read_rfc_3339(text).ok_or_else(|| TimeError::Form(text.to_owned()))?;
+        match Timestamp(millis) {
+            time if (Self::FIRST..=Self::LAST).contains(&time) => Ok(time),
+            _ => Err(TimeError::Range(text.to_owned())),
+        }
     }
 }
+
+/// The epoch as a date and a time of day.
+const EPOCH: civil::DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
+
+/// The milliseconds since the epoch of a `date-time` (RFC 3339 section 5.6). jiff's own instants end a
+/// day before the last that such a text has, and have no more than nine digits below a second.
+fn read_rfc_3339(text: &str) -> Option<i64> {
+    if !is_rfc_3339(text.as_bytes()) {
+        return None;
+    }
+    let (time, rest) = text.split_at_checked(FORM.len())?;
+    let time: civil::DateTime = time.parse().ok()?;
+    let digits = rest.bytes().skip(1).take_while(u8::is_ascii_digit);
+    let (fraction, offset) = match rest.starts_with('.') {
+        true => rest[1..].split_at_checked(digits.count())?,
+        false => ("", rest),
+    };
+    let millis: i64 = format!("{:0<3.3}", fraction).parse().ok()?;
+    let minutes = match offset.as_bytes() {
+        [sign, rest @ ..] if matches!(sign, b'+' | b'-') => {
+            let rest = str::from_utf8(rest).ok()?;
+            let (hours, minutes) = rest.split_once(':')?;
+            let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let ahead = hours * 60 + minutes;
+            if *sign == b'-' { -ahead } else { ahead }
+        }
+        _ => 0,
+    };
+    let local = i64::try_from(time.duration_since(EPOCH).as_millis()).ok()?;
+    Some(local + millis - minutes * 60_000)
+}
+
+/// What a date and a time of day look like.
+const FORM: &[u8] = b"0000-00-00T00:00:00";
 
 /// Whether a text has the form of a `date-time` (RFC 3339 section 5.6), which is one of many that
 /// jiff reads.
 fn is_rfc_3339(text: &[u8]) -> bool {
-    const FORM: &[u8] = b"0000-00-00T00:00:00";
     let fits = |text: &[u8], form: &[u8]| {
         let mut pairs = text.iter().zip(form);
         text.len() == form.len()
@@ -114,8 +165,9 @@ fn is_rfc_3339(text: &[u8]) -> bool {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instant = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::MAX);
-        write!(f, "{instant:.3}")
+        let millis = self.0.clamp(Self::FIRST.0, Self::LAST.0);
+        let time = EPOCH.saturating_add(SignedDuration::from_millis(millis));
+        write!(f, "{time:.3}Z")
     }
 }
 
@@ -143,8 +195,7 @@ impl Visitor<'_> for NumberOrText {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Timestamp, E> {
-        let time: jiff::Timestamp = text.parse().map_err(E::custom)?;
-        Ok(Timestamp(time.as_millisecond()))
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -224,7 +275,11 @@ mod tests {
             Timestamp::from_millis(0).to_string(),
             "1970-01-01T00:00:00.000Z"
         );
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string().len(), 24);
+        assert_eq!(Timestamp::LAST.to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::FIRST.to_string(), "0000-01-01T00:00:00.000Z");
+        for (millis, end) in [(i64::MAX, Timestamp::LAST), (i64::MIN, Timestamp::FIRST)] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), end.to_string());
+        }
     }
 
     #[test]
@@ -237,6 +292,20 @@ mod tests {
                 "2026-11-23T01:14:10.123999-00:00",
                 "2026-11-23T01:14:10.123Z",
             ),
+            ("2026-11-23T01:14:10.5Z", "2026-11-23T01:14:10.500Z"),
+            (
+                "2026-11-23T01:14:10.00000000012345Z",
+                "2026-11-23T01:14:10.000Z",
+            ),
+            ("1969-12-31T23:59:59.75Z", "1969-12-31T23:59:59.750Z"),
+            ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59.000Z"),
+            (
+                "9999-12-31T23:59:59.9999999999Z",
+                "9999-12-31T23:59:59.999Z",
+            ),
+            ("9999-12-31T23:59:59+23:59", "9999-12-31T00:00:59.000Z"),
+            ("0000-01-01T00:00:00-00:30", "0000-01-01T00:30:00.000Z"),
+            ("2024-02-29T00:00:00Z", "2024-02-29T00:00:00.000Z"),
         ] {
             let time: Timestamp = text.parse().unwrap();
             assert_eq!(time.to_string(), printed, "{text}");
@@ -253,12 +322,20 @@ mod tests {
             "20261123T011410Z",
             "+002026-11-23T01:14:10Z",
             "2026-13-23T01:14:10Z",
+            "2026-02-29T01:14:10Z",
+            "2026-11-23T01:14:10+24:00",
+            "2026-11-23T01:14:10-01:60",
             "2026-11-23T25:14:10Z",
             "1795396450",
             "2026-11-23T01:14:10Z ",
             "\u{661}026-11-23T01:14:10Z",
         ] {
-            assert_eq!(text.parse::<Timestamp>(), Err(TimeError(text.to_owned())));
+            let refused = Err(TimeError::Form(text.to_owned()));
+            assert_eq!(text.parse::<Timestamp>(), refused);
+        }
+        for text in ["9999-12-31T23:59:59-00:01", "0000-01-01T00:00:00+00:01"] {
+            let refused = Err(TimeError::Range(text.to_owned()));
+            assert_eq!(text.parse::<Timestamp>(), refused);
         }
     }
 

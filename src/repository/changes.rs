@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Repository, RepositoryInner};
+use super::{INDEX_TIMEOUT, Repository, RepositoryInner};
 use crate::catalog::CatalogError;
 use crate::model::{FileName, Manifest, Tombstone, UploadId};
-use crate::store::{Replaced, StoreError};
+use crate::store::{Note, Replaced, StoreError};
 
 /// How many changes that did not end are named in the log.
 const MAX_LOGGED: usize = 10;
@@ -163,16 +163,50 @@ impl Change {
         Ok(())
     }
 
-    /// Records a manifest that was replaced in the index.
-    pub(super) async fn record_update(&mut self, manifest: &Manifest) -> Result<(), CatalogError> {
-        let updated = self.inner.catalog.update(manifest).await;
-        // Another instance may have failed to index the upload.
-        match updated {
+    /// Records a manifest that was replaced in the index, which can follow later: the change is made.
+    pub(super) async fn record_update(&mut self, manifest: &Manifest) {
+        let catalog = Arc::clone(&self.inner.catalog);
+        let updated = tokio::time::timeout(INDEX_TIMEOUT, catalog.update(manifest)).await;
+        match updated.unwrap_or_else(|_| Err(no_answer())) {
             _ if self.index == Indexing::Unchanged => {}
             Ok(true) => self.index = Indexing::Recorded,
-            _ => self.inner.backlog.missed(self.id, Some(manifest)),
+            // Another instance may have failed to index the upload.
+            Ok(false) => self.inner.backlog.missed(self.id, Some(manifest)),
+            Err(error) => {
+                tracing::error!(upload_id = %self.id, %error, "changed, and the index does not know it yet");
+                self.note_unindexed(Some(manifest)).await;
+            }
         }
-        updated.map(drop)
+    }
+
+    /// Removes an upload that the store does not have any more from the index, which can follow
+    /// later.
+    pub(super) async fn unlist(&mut self, names: &[FileName]) {
+        let removing = tokio::time::timeout(INDEX_TIMEOUT, self.remove_from_index(names));
+        if let Err(error) = removing.await.unwrap_or_else(|_| Err(no_answer())) {
+            tracing::error!(upload_id = %self.id, %error, "removed, and the index does not know it yet");
+            self.note_unindexed(None).await;
+        }
+    }
+
+    /// Notes, in memory and in the store, that the index lacks a change of the upload, and the names
+    /// of `manifest` with it: this instance may die before it can record it.
+    pub(super) async fn note_unindexed(&mut self, manifest: Option<&Manifest>) {
+        let id = self.id;
+        self.inner.backlog.missed(id, manifest);
+        if !self.inner.shared {
+            return;
+        }
+        let note = self.inner.store.add_note(Note::Unindexed, &id);
+        match tokio::time::timeout(INDEX_TIMEOUT, note).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(upload_id = %id, %error, "cannot note in the store that the index is behind with the upload")
+            }
+            Err(_) => {
+                tracing::warn!(upload_id = %id, "cannot note in time in the store that the index is behind with the upload")
+            }
+        }
     }
 
     /// Removes the upload, and `names` that the index has for it, from the index.
@@ -185,6 +219,11 @@ impl Change {
         self.index = Indexing::Recorded;
         Ok(())
     }
+}
+
+/// The error of an index that was not waited for any longer.
+fn no_answer() -> CatalogError {
+    CatalogError::Unavailable("it does not answer".to_owned())
 }
 
 impl Drop for Change {

@@ -1,7 +1,7 @@
 //! The commit: the manifest, then the index, which can follow later.
 
-use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -10,7 +10,7 @@ use super::changes::Change;
 use super::{INDEX_TIMEOUT, RepositoryError};
 use crate::catalog::CatalogError;
 use crate::model::{Manifest, Reason, Tombstone};
-use crate::store::{Note, Replaced, Staged, StoreError};
+use crate::store::{Replaced, Staged, StoreError};
 
 /// The pause after an index that did not answer, doubled each time.
 const RETRY_DELAY: Duration = Duration::from_millis(10);
@@ -21,13 +21,12 @@ impl Change {
     pub(super) async fn commit(
         mut self,
         staged: Box<dyn Staged>,
-        manifest: &Manifest,
-    ) -> Result<(), StoreError> {
+        mut manifest: Arc<Manifest>,
+    ) -> Result<Arc<Manifest>, StoreError> {
         let id = manifest.id;
-        let mut manifest = Cow::Borrowed(manifest);
         let order = self.inner.catalog.order(&manifest);
         if order != manifest.order() {
-            manifest.to_mut().follow(order);
+            Arc::make_mut(&mut manifest).follow(order);
         }
         match AssertUnwindSafe(staged.commit(&manifest))
             .catch_unwind()
@@ -48,17 +47,17 @@ impl Change {
         }
         match tokio::time::timeout(INDEX_TIMEOUT, self.admit(&manifest)).await {
             Ok(Ok(true)) => {}
-            Ok(Ok(false)) => self.reorder(manifest.into_owned()).await,
+            Ok(Ok(false)) => return Ok(self.reorder(manifest).await),
             Ok(Err(error)) => {
                 tracing::error!(upload_id = %id, %error, "stored, but not yet in the index");
-                self.note_unindexed(&manifest).await;
+                self.note_unindexed(Some(&manifest)).await;
             }
             Err(_) => {
                 tracing::error!(upload_id = %id, "stored, but not yet in the index: it does not answer");
-                self.note_unindexed(&manifest).await;
+                self.note_unindexed(Some(&manifest)).await;
             }
         }
-        Ok(())
+        Ok(manifest)
     }
 
     /// Records an upload in the index, as soon as the index answers. Answers whether its order is above
@@ -84,13 +83,14 @@ impl Change {
 
     /// Gives an upload, which no client knows yet, an order above those of all others of its
     /// names: an instance whose clock is ahead has stored one of them. Best effort: after an
-    /// error the upload is whole, with the order that it has.
-    async fn reorder(&mut self, mut manifest: Manifest) {
+    /// error the upload is whole, with the order that it has. Answers the manifest that is stored.
+    async fn reorder(&mut self, stored: Arc<Manifest>) -> Arc<Manifest> {
         let id = self.id;
-        let order = self.inner.catalog.order(&manifest);
-        if order == manifest.order() {
-            return;
+        let order = self.inner.catalog.order(&stored);
+        if order == stored.order() {
+            return stored;
         }
+        let mut manifest = Manifest::clone(&stored);
         manifest.follow(order);
         manifest.generation += 1;
         // The client may have been told of the upload meanwhile.
@@ -98,36 +98,20 @@ impl Change {
         match self.replace(&manifest).await {
             Ok(Replaced::Done) => {}
             // The instance that has changed the upload records it in the index.
-            Ok(Replaced::Changed | Replaced::Gone) => return,
+            Ok(Replaced::Changed | Replaced::Gone) => {
+                let now = self.inner.store.manifest(&id).await;
+                return now.ok().flatten().map_or(stored, Arc::new);
+            }
             Err(error) => {
                 tracing::warn!(upload_id = %id, %error, "cannot correct the order; its name may give an older upload");
-                return;
+                return stored;
             }
         }
         match tokio::time::timeout(INDEX_TIMEOUT, self.record(&manifest)).await {
             Ok(Ok(())) => {}
-            _ => self.note_unindexed(&manifest).await,
+            _ => self.note_unindexed(Some(&manifest)).await,
         }
-    }
-
-    /// Notes, in memory and in the store, that the index lacks an upload: this instance may die before
-    /// it can record it.
-    async fn note_unindexed(&mut self, manifest: &Manifest) {
-        let id = self.id;
-        self.inner.backlog.missed(id, Some(manifest));
-        if !self.inner.shared {
-            return;
-        }
-        let note = self.inner.store.add_note(Note::Unindexed, &id);
-        match tokio::time::timeout(INDEX_TIMEOUT, note).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(upload_id = %id, %error, "cannot note in the store that the upload is not indexed")
-            }
-            Err(_) => {
-                tracing::warn!(upload_id = %id, "cannot note in time in the store that the upload is not indexed")
-            }
-        }
+        Arc::new(manifest)
     }
 
     /// Removes the files and the manifest of a commit that panicked half-way.

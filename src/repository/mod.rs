@@ -176,7 +176,8 @@ impl Repository {
 
     /// Commits an upload. The manifest is the commit: an index that does not answer learns of it
     /// later. `ended` is called when that is done, or has failed: with `true` when the upload is
-    /// stored, or may be, and the index records it sooner or later.
+    /// stored, or may be, and the index records it sooner or later. Answers the manifest that is
+    /// stored: its order, and its generation with it, may be higher.
     ///
     /// # Errors
     /// It is not committed; see [`Staged::commit`].
@@ -185,10 +186,10 @@ impl Repository {
         staged: Box<dyn Staged>,
         manifest: Arc<Manifest>,
         ended: impl FnOnce(bool) + Send + 'static,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Arc<Manifest>, StoreError> {
         let id = manifest.id;
         let work = |change: Change| async move {
-            let committed = change.commit(staged, &manifest).await;
+            let committed = change.commit(staged, manifest).await;
             ended(committed.as_ref().err().is_none_or(StoreError::is_unknown));
             committed
         };
@@ -196,7 +197,8 @@ impl Repository {
     }
 
     /// Changes a manifest by `change`, which answers `false` to leave it, and may be asked again;
-    /// the generation is counted on. Answers the upload as it is then, `None` when there is none.
+    /// the generation is counted on. Answers the upload as it is then, `None` when there is none. The
+    /// manifest is the change: an index that does not answer learns of it later.
     ///
     /// # Errors
     /// The store fails; the change may have been made or not.
@@ -208,15 +210,16 @@ impl Repository {
         self.change("change", id, |it| it.update(change)).await
     }
 
-    /// Removes an upload if `over` says so of its manifest, asked just before.
+    /// Removes an upload if `over` says so of its manifest, asked just before. An index that does not
+    /// answer learns of it later.
     ///
     /// # Errors
-    /// The store or the index fails; it can be repeated.
+    /// The store fails; it can be repeated.
     pub async fn remove(
         &self,
         id: &UploadId,
         over: impl FnMut(&Manifest) -> Option<Reason> + Send + 'static,
-    ) -> Result<Removed, RepositoryError> {
+    ) -> Result<Removed, StoreError> {
         self.change("removal", id, |it| it.remove(over)).await
     }
 
@@ -225,14 +228,14 @@ impl Repository {
     /// be read.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when a newer version wrote it: nothing was removed. Or the store or
-    /// the index fails; it can be repeated.
-    pub async fn remove_damaged(&self, id: &UploadId) -> Result<bool, RepositoryError> {
+    /// [`StoreError::Damaged`] when a newer version wrote it: nothing was removed. Or the store
+    /// fails; it can be repeated.
+    pub async fn remove_damaged(&self, id: &UploadId) -> Result<bool, StoreError> {
         let work = |mut change: Change| async move {
             let removed = change.remove_damaged().await? == Replaced::Done;
             if removed {
                 tracing::warn!(upload_id = %change.id, "removed an upload whose manifest was damaged");
-                change.remove_from_index(&[]).await?;
+                change.unlist(&[]).await;
             }
             Ok(removed)
         };
@@ -362,11 +365,10 @@ impl Change {
                     Replaced::Done => {}
                 }
             }
-            let indexed = self.record_update(&manifest).await;
+            self.record_update(&manifest).await;
             return Ok(Some(Updated {
                 manifest: Arc::new(manifest),
                 changed,
-                indexed,
             }));
         }
     }
@@ -374,15 +376,16 @@ impl Change {
     async fn remove(
         mut self,
         mut over: impl FnMut(&Manifest) -> Option<Reason> + Send,
-    ) -> Result<Removed, RepositoryError> {
+    ) -> Result<Removed, StoreError> {
         loop {
             let manifest = match self.inner.store.read(&self.id).await? {
                 None => {
-                    self.remove_from_index(&[]).await?;
+                    self.unlist(&[]).await;
                     return Ok(Removed::Absent);
                 }
                 Some(Stored::Gone(tombstone)) => {
-                    self.remove_files(&tombstone).await?;
+                    self.inner.store.remove_files(&tombstone).await?;
+                    self.unlist(&tombstone.files).await;
                     return Ok(Removed::Absent);
                 }
                 Some(Stored::Live(manifest)) => manifest,
@@ -396,7 +399,7 @@ impl Change {
                 Replaced::Changed => {}
                 Replaced::Gone => return Ok(Removed::Absent),
                 Replaced::Done => {
-                    self.remove_from_index(&tombstone.files).await?;
+                    self.unlist(&tombstone.files).await;
                     return Ok(Removed::Done(Box::new(manifest)));
                 }
             }

@@ -24,8 +24,6 @@ pub struct Updated {
     pub manifest: Arc<Manifest>,
     /// Whether it was changed.
     pub changed: bool,
-    /// Whether the index knows.
-    pub indexed: Result<(), CatalogError>,
 }
 
 /// What became of a [`super::Repository::remove`].

@@ -6,7 +6,7 @@ use super::changes::Change;
 use super::{Repository, RepositoryError};
 use crate::catalog::{Limit, Reservation, Reserved};
 use crate::model::{Manifest, UploadId};
-use crate::store::StoreError;
+use crate::store::{HeldRoom, StoreError};
 
 /// How often the manifest is read again for an index that knows of a later one.
 const MAX_READS: usize = 3;
@@ -33,6 +33,8 @@ pub struct Use {
     reservation: Reservation,
     /// Whether it was committed, and is not to be released.
     committed: bool,
+    /// Room in the store for the manifest that counts it.
+    room: Option<Box<dyn HeldRoom>>,
 }
 
 impl Repository {
@@ -83,6 +85,7 @@ impl Repository {
                 id,
                 reservation,
                 committed: false,
+                room: None,
             }));
         }
         Ok(ReservedUse::Spent)
@@ -117,6 +120,17 @@ impl Repository {
 }
 
 impl Use {
+    /// Keeps room in the store for the manifest that counts the use, to the end of the download.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] where there is none; or the store fails.
+    pub async fn hold_room(&mut self) -> Result<(), StoreError> {
+        if let Some(store) = self.uploads.0.store.local() {
+            self.room = store.hold_room(&self.id).await?;
+        }
+        Ok(())
+    }
+
     /// Whether one is left by the manifest as it is now.
     async fn is_left(&self) -> Result<bool, StoreError> {
         let manifest = self.uploads.0.store.manifest(&self.id).await?;

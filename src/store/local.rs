@@ -9,6 +9,9 @@ use crate::model::{Doubt, FileName, UploadId};
 /// The most bytes of a file that [`LocalStore::try_read_cached`] reads.
 pub(super) const MAX_CACHED_READ: u64 = 64 * 1024;
 
+/// Room for the next version of a manifest: see [`LocalStore::hold_room`].
+pub trait HeldRoom: std::fmt::Debug + Send + Sync {}
+
 /// A [`Store`](super::Store) whose files this machine's kernel has: reads can be tried without
 /// waiting, many uploads can be looked at for little, and a power cut can damage uploads whose
 /// sync no answer has waited for.
@@ -21,6 +24,14 @@ pub trait LocalStore: Send + Sync {
     /// Which of these uploads have something at their key. Nothing of it is done on the caller's
     /// thread.
     async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError>;
+
+    /// Keeps room for the next version of a manifest, until the answer is dropped: a
+    /// [`replace`](super::Store::replace) of the upload takes it where nothing else is left. `None`
+    /// where there is no such upload.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] when there is none.
+    async fn hold_room(&self, id: &UploadId) -> Result<Option<Box<dyn HeldRoom>>, StoreError>;
 
     /// Bytes of the file system that can still be written.
     async fn free_bytes(&self) -> Result<u64, StoreError>;

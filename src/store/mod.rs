@@ -42,7 +42,7 @@ pub use disk::DiskStore;
 pub use error::StoreError;
 pub use fingerprint::Fingerprint;
 pub use identity::StoreId;
-pub use local::LocalStore;
+pub use local::{HeldRoom, LocalStore};
 pub use notes::{Note, Notes};
 pub use object::BucketStore;
 pub use presign::{Presign, PresignRequest};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::support::{Form, Mounted, Server, Setup, wait_until};
+use crate::support::{Connection, Form, Mounted, Server, Setup, noise, wait_until};
 
 /// Takes all the room that there is.
 fn fill(dir: &Path) {
@@ -101,5 +101,53 @@ fn an_index_that_was_whole_is_not_taken_for_whole_after_that() {
     });
     let listed = server.get("/uploads").json();
     assert_eq!(listed["uploads"], serde_json::json!([]));
+    drop(server.kill());
+}
+
+#[test]
+fn a_download_that_cannot_be_counted_is_refused_before_its_first_byte() {
+    let Some((mounted, setup)) = setup(48 << 20) else {
+        return;
+    };
+    let server = setup.start();
+    let content = noise(16 << 20, 5);
+    let form = Form::new().file("f", "large.bin", &content);
+    let stored = server.post_to("/upload?max_downloads=3", &form, &[]).json();
+    let id = stored["id"].as_str().unwrap();
+    let (file, record) = (format!("/files/{id}/large.bin"), format!("/uploads/{id}"));
+    let left = || server.get(&record).json()["downloads_left"].clone();
+    let filler = mounted.path.join("filler");
+
+    fill(&mounted.path);
+    for path in [&file, &format!("/download/{id}")] {
+        let refused = server.get(path);
+        assert_eq!(refused.status, 507, "{path}");
+        assert_eq!(refused.code(), "no-space");
+    }
+    assert_eq!(left(), 3);
+
+    // Two are under way when the disk becomes full: each keeps what it needs.
+    std::fs::remove_file(&filler).unwrap();
+    let mut under_way = [(); 2].map(|()| Connection::open(server.address));
+    for download in &mut under_way {
+        let get = format!("GET {file} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        download.send(get.as_bytes());
+    }
+    wait_until("they have their room", || server.staged() == 2);
+    fill(&mounted.path);
+    for download in &mut under_way {
+        let whole = download.response(false).expect("all of it");
+        assert_eq!(whole.status, 200);
+        assert!(whole.body == content);
+    }
+    wait_until("it is counted", || left() == 1);
+    // One that breaks off leaves nothing of its room.
+    std::fs::remove_file(&filler).unwrap();
+    let mut broken = Connection::open(server.address);
+    broken.send(format!("GET {file} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+    wait_until("it has its room", || server.staged() == 1);
+    drop(broken);
+    wait_until("its room is let go", || server.staged() == 0);
+    assert_eq!(left(), 1);
     drop(server.kill());
 }

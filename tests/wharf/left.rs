@@ -66,6 +66,64 @@ fn what_an_instance_that_died_could_not_record_is_found_by_the_next() {
     });
 }
 
+/// A change is carried out or refused: an answer that says neither would have a client change the
+/// upload once more, and be told that it is in another version.
+#[test]
+fn a_change_while_redis_is_away_is_made_and_the_index_follows() {
+    for fault in [Fault::Reset, Fault::BlackHole] {
+        let redis = Redis::start();
+        let proxy = Proxy::to(redis.port);
+        let dir = tempfile::tempdir().unwrap();
+        let start = |url: &str| {
+            let setup = Setup::new().store(dir.path()).args(&["--redis", url]);
+            setup.start()
+        };
+        // The regular comparison would find it, in the end: it has just been.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.unwrap().as_millis().to_string();
+        redis.cli(&["HSET", "wharf:{lead}:scan", "next", "0", "finished", &now]);
+        let (cut, other) = (start(&proxy.url()), start(&redis.url()));
+        for server in [&cut, &other] {
+            wait_until("it is ready", || server.get("/uploads").status == 200);
+        }
+        let [kept, gone] = ["kept.txt", "gone.txt"].map(|name| {
+            let json = cut.upload(&Form::new().file("f", name, b"kept"));
+            let token = format!("Bearer {}", json["delete_token"].as_str().unwrap());
+            (format!("/uploads/{}", json["id"].as_str().unwrap()), token)
+        });
+        proxy.set(fault);
+        let change = |version: &str| {
+            let fields = [("Authorization", kept.1.as_str()), ("If-Match", version)];
+            cut.request("PATCH", &kept.0, &fields, br#"{"expires_in":"1d"}"#)
+        };
+        let changed = change("\"1\"");
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        assert_eq!(changed.header("etag"), Some("\"2\""));
+        assert_eq!(change("\"1\"").status, 412);
+        assert_eq!(change("\"2\"").status, 200, "nothing is left to be changed");
+        let owner = [("Authorization", gone.1.as_str())];
+        for _ in 0..2 {
+            let deleted = cut.request("DELETE", &gone.0, &owner, b"");
+            assert_eq!(deleted.status, 204, "{}", deleted.text());
+        }
+        assert_eq!(cut.get(&gone.0).status, 404);
+        // It dies before it could tell: what it has noted in the store tells the next.
+        cut.kill();
+        let next = start(&redis.url());
+        let deadline = changed.json()["expires_at"].clone();
+        assert!(deadline.is_string());
+        wait_until("the index knows the deadline", || {
+            let listed = next.get("/uploads?name=kept.txt").json();
+            listed["uploads"][0]["expires_at"] == deadline
+        });
+        wait_until("the notes are taken away", || {
+            notes(dir.path(), "unindexed").is_empty()
+        });
+        let left = redis.cli(&["--scan", "--pattern", "wharf:*upload:*"]);
+        assert_eq!(left.lines().count(), 1, "{left}");
+    }
+}
+
 #[test]
 fn an_instance_whose_index_is_behind_gives_no_older_upload_and_no_list() {
     let redis = Redis::start();

@@ -21,7 +21,7 @@ fn a_listing_has_summaries() {
     let two = Form::new().text("t", "secret").file("f", "a.txt", b"12");
     server.upload(&two.file("f", "b.txt", b"345"));
     let limited = Form::new().file("f", "one \u{e9}.txt", b"6");
-    let path = "/upload?max_downloads=3&expires_in=1h";
+    let path = "/upload?max_downloads=3&expires_in=1h&title=One";
     let stored = server.post_to(path, &limited, &[]).json();
     let raw = stored["files"][0]["url"].as_str().unwrap();
     assert_eq!(server.get(&raw[raw.find("/files").unwrap()..]).status, 200);
@@ -51,6 +51,9 @@ fn a_listing_has_summaries() {
             "size",
             "file_count",
             "name",
+            "type",
+            "sha256",
+            "title",
             "created_at",
             "expires_at",
             "max_downloads",
@@ -89,12 +92,141 @@ fn a_listing_has_summaries() {
         without(&uploads[2], &shape),
         [json!(null), json!(5), json!(2), json!(null), json!(null)]
     );
-    let same = ["id", "url", "upload_url", "created_at", "expires_at"];
+    let same = [
+        "id",
+        "url",
+        "upload_url",
+        "name",
+        "type",
+        "sha256",
+        "title",
+        "created_at",
+        "expires_at",
+    ];
     assert_eq!(without(&uploads[1], &same), without(&stored, &same));
+    assert_eq!(stored["type"], "text/plain");
+    assert_eq!(stored["title"], "One");
+    assert!(stored["sha256"].is_string());
+    let facts = ["type", "sha256", "title"];
+    assert_eq!(
+        without(&uploads[2], &facts),
+        [Value::Null, Value::Null, Value::Null]
+    );
     assert!(
         !uploads[2]["url"].as_str().unwrap().contains("/files/"),
         "{uploads:?}"
     );
+}
+
+#[test]
+fn whole_records_are_listed_to_those_who_may_read_them() {
+    let server = Server::with(&[
+        "--access",
+        "list:lister",
+        "--access",
+        "list+download:reader",
+    ]);
+    let mut stored = Vec::new();
+    for i in 0..23 {
+        // Some are larger than one piece of the answer.
+        let text = "\u{1}\"x".repeat(if i % 5 == 0 { 20_000 } else { 1 });
+        let form = Form::new().text("t", &text).file("f", "a.txt", b"x");
+        let mut record = server.upload(&form);
+        let record = record.as_object_mut().unwrap();
+        record.remove("delete_token");
+        record.remove("manage_key");
+        stored.push(Value::Object(record.clone()));
+    }
+    server.post_to(
+        "/upload?max_downloads=1",
+        &Form::new().file("f", "once", b"x"),
+        &[],
+    );
+    let get = |secret: &str, path: &str| {
+        let secret = format!("Bearer {secret}");
+        server.request("GET", path, &[("Authorization", &secret)], b"")
+    };
+    let (mut path, mut listed) = ("/uploads?full=1".to_owned(), Vec::new());
+    loop {
+        let page = get("reader", &path);
+        assert!(page.status == 200 && page.whole, "{}", page.status);
+        let json = page.json();
+        let uploads = json["uploads"].as_array().unwrap();
+        assert!(uploads.len() <= 20);
+        listed.extend(uploads.iter().cloned());
+        let Some(link) = page.header("link") else {
+            assert!(json["next_cursor"].is_null());
+            break;
+        };
+        assert!(link.contains("full=1"), "{link}");
+        path = link[1..link.find('>').unwrap()].to_owned();
+    }
+    listed.reverse();
+    let id = |record: &Value| record["id"].as_str().unwrap().to_owned();
+    let by_id = |mut records: Vec<Value>| {
+        records.sort_by_key(id);
+        records
+    };
+    assert!(by_id(listed) == by_id(stored), "the records as they are");
+    let refused = get("lister", "/uploads?full=1");
+    assert_eq!(
+        (refused.status, refused.code()),
+        (403, "missing-scope".to_owned())
+    );
+    assert_eq!(refused.json()["scope"], "download");
+    assert_eq!(get("lister", "/uploads?full=0").status, 200);
+    let refused = get("reader", "/uploads?full=1&limit=21");
+    assert_eq!(
+        (refused.status, refused.json()["limit"].as_u64()),
+        (400, Some(20))
+    );
+}
+
+#[test]
+fn a_parameter_that_there_is_not_is_named() {
+    let server = Server::start();
+    let known = json!([
+        "limit",
+        "after",
+        "name",
+        "id",
+        "created_after",
+        "created_before",
+        "full"
+    ]);
+    for (query, field) in [
+        ("nmae=a.txt", "nmae"),
+        ("name=a&name=b", "name"),
+        ("name=", "name"),
+        ("expires_in=1h", "expires_in"),
+        ("LIMIT=3", "LIMIT"),
+    ] {
+        let refused = server.get(&format!("/uploads?{query}"));
+        let said = refused.json();
+        assert_eq!(
+            (refused.status, refused.code()),
+            (400, "invalid-parameter".to_owned())
+        );
+        assert_eq!(said["field"], field);
+        let unknown = !["name", "limit"].contains(&field);
+        assert_eq!(said["allowed"] == known, unknown, "{said}");
+    }
+    let meant = server.get("/uploads?nmae=a.txt").detail();
+    assert!(meant.contains("did you mean name?"), "{meant}");
+    assert_eq!(
+        server.get("/uploads?utm_source=mail&_=17&lang=de").status,
+        200
+    );
+    let form = server.get("/download?nam=a&name=b");
+    assert_eq!(
+        (form.status, form.json()["field"].clone()),
+        (400, json!("nam"))
+    );
+    // The address of a file goes through many hands.
+    let stored = server.upload(&Form::new().file("f", "a.txt", b"x"));
+    let path = format!("/files/{}/a.txt", stored["id"].as_str().unwrap());
+    assert_eq!(server.get(&format!("{path}?v=3")).status, 200);
+    assert_eq!(server.get(&format!("{path}?inline=maybe")).status, 400);
 }
 
 #[test]

@@ -16,6 +16,9 @@ fn with_clock(setup: Setup, offset: &str) -> Setup {
 fn put(server: &Server, content: &str) {
     let stored = server.request("PUT", "/files/n.txt", &[], content.as_bytes());
     assert_eq!(stored.status, 201, "{}", stored.text());
+    // The version of the answer is the one that is stored: a change can name it right away.
+    let path = format!("/uploads/{}", stored.json()["id"].as_str().unwrap());
+    assert_eq!(stored.header("etag"), server.get(&path).header("etag"));
 }
 
 #[track_caller]
@@ -85,6 +88,36 @@ fn a_clock_that_was_wrong_by_hours_is_reported() {
     server.says("a clock is wrong, or was");
     assert_eq!(newest(&server), "by a clock that is far ahead");
     assert_eq!(orders(dir.path()), 1, "the one is an hour ahead");
+}
+
+#[test]
+fn names_that_an_older_version_recorded_of_limited_uploads_are_corrected_as_they_are_met() {
+    const LIMITED: usize = 40;
+    let redis = Redis::start();
+    let server = Setup::new().args(&["--redis", &redis.url()]).start();
+    wait_until("it is ready", || server.get("/uploads").status == 200);
+    put(&server, "for everybody");
+    let keys = redis.cli(&["--scan", "--pattern", "wharf:*name:n.txt"]);
+    let name = keys.trim();
+    for _ in 0..LIMITED {
+        let stored = server.request("PUT", "/files/n.txt?max_downloads=1", &[], b"once");
+        let id = stored.json()["id"].as_str().unwrap().to_owned();
+        let keys = redis.cli(&["--scan", "--pattern", &format!("wharf:*upload:{id}")]);
+        // So did 7d560c9, which told the index nothing of limits.
+        redis.cli(&["HDEL", keys.trim(), "l"]);
+        redis.cli(&["ZADD", name, "9000000000000", &id]);
+    }
+    let recorded = || redis.cli(&["ZCARD", name]).trim().parse::<usize>().unwrap();
+    assert_eq!(recorded(), LIMITED + 1);
+    // One request corrects no more than it has time for, and the next goes on behind these.
+    let first = server.get("/files/n.txt");
+    assert_eq!(
+        (first.status, first.code().as_str()),
+        (503, "index-unavailable")
+    );
+    assert!((2..LIMITED).contains(&recorded()), "{}", recorded());
+    assert_eq!(newest(&server), "for everybody");
+    assert_eq!(recorded(), 1);
 }
 
 /// How many manifests have an order of their own.

@@ -42,6 +42,11 @@ fn a_download_says_which_upload_it_is_of() {
         (format!("/w/files/{id}/a%20b.txt"), None),
         (format!("/w/download/{id}/a%20b.txt"), None),
         (format!("/w/download/{id}"), None),
+        (format!("/w/download?name={id}"), None),
+        (
+            "/w/download?name=a%20b.txt".to_owned(),
+            Some(format!("/w/download/{id}/a%20b.txt")),
+        ),
     ] {
         for method in ["GET", "HEAD"] {
             let answer = server.request(method, &path, &[], b"");
@@ -61,7 +66,7 @@ fn a_download_says_which_upload_it_is_of() {
                 "{path}"
             );
         }
-        let form = path.contains("/download/");
+        let form = path.contains("/download");
         let saved = server.get(&path);
         let disposition = saved.header("content-disposition").unwrap();
         let name = format!("attachment; filename=\"{id}.form\"");
@@ -96,8 +101,12 @@ fn people_are_led_to_what_they_can_look_at() {
         (303, file.clone())
     );
     assert_eq!(people(&format!("/download/{two}")), (303, page.clone()));
-    let named = (303, format!("/files/{two}/a.txt"));
-    assert_eq!(people("/download/a.txt"), named);
+    let named = server.request("GET", "/download/a.txt", &BROWSER, b"");
+    assert_eq!(leads(&named), (303, format!("/files/{two}/a.txt")));
+    let place = format!("/download/{two}/a.txt");
+    assert_eq!(named.header("content-location"), Some(place.as_str()));
+    let record = format!("</uploads/{two}>; rel=\"describedby\"");
+    assert_eq!(named.header("link"), Some(record.as_str()));
     for fields in [&[][..], &BROWSER[..]] {
         let raw = |path: String| leads(&server.request("GET", &path, fields, b""));
         assert_eq!(raw(format!("/files/{one}")), (303, file.clone()));
@@ -141,6 +150,11 @@ fn ids_as_people_write_them_lead_to_their_own() {
     ] {
         let asked = server.get(&format!("{}{query}", path.replace("ID", &written)));
         let place = format!("{}{query}", path.replace("ID", id));
+        assert_eq!(leads(&asked), (308, place));
+    }
+    for query in ["name=ID", "name=a.txt&name=ID"] {
+        let asked = server.get(&format!("/download?{}", query.replace("ID", &written)));
+        let place = format!("/download?{}", query.replace("ID", id));
         assert_eq!(leads(&asked), (308, place));
     }
     let delete = server.request("DELETE", &format!("/uploads/{written}"), &[], b"");

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::samples::{at, manifest, name};
-use crate::catalog::{Catalog, Cursor, Downloads, IndexEntry, ListFilter, Listed, Stats};
+use crate::catalog::{
+    Catalog, Cursor, Downloads, IndexEntry, ListFilter, Listed, ShownFacts, Stats,
+};
 use crate::model::{IdBeginning, Manifest, UploadId};
 
 async fn ids(
@@ -50,6 +52,7 @@ pub async fn generations(catalog: &dyn Catalog, pause: Duration) {
         file_count: 2,
         name: None,
         downloads: Some(None),
+        shown: Some(ShownFacts::default()),
     };
     assert_eq!(catalog.find(&upload.id).await.unwrap(), Some(entry));
     assert_eq!(

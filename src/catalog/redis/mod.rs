@@ -194,10 +194,11 @@ impl Index for RedisCatalog {
     async fn find(&self, id: &UploadId) -> Result<Option<IndexEntry>, CatalogError> {
         let mut get = cmd("HMGET");
         get.arg(self.shards.of(id, &["upload"]));
-        get.arg(&["g", "c", "e", "s", "n", "l"]);
+        get.arg(&["g", "c", "e", "s", "n", "l", "f"]);
         let mut fields: Vec<Option<String>> = self.link.run(&get).await.map_err(failed)?;
-        if let Some(downloads) = fields.last_mut() {
+        if let [.., downloads, shown] = fields.as_mut_slice() {
             downloads.get_or_insert_with(|| UNKNOWN.to_owned());
+            shown.get_or_insert_default();
         }
         let fields: Option<Vec<String>> = fields.into_iter().collect();
         Ok(fields.and_then(|fields| entry(*id, &fields)))

@@ -8,6 +8,14 @@ use crate::catalog::record::Record;
 use crate::catalog::{Capacity as _, CatalogError};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
+/// What a listing shows of an upload, behind the generation that it is of: an older version that records
+/// a later one leaves the text as it is.
+fn shown(record: &Record) -> Result<String, CatalogError> {
+    let facts = serde_json::to_string(&record.shown);
+    let facts = facts.map_err(|error| CatalogError::Failed(error.into()))?;
+    Ok(format!("{} {facts}", record.generation))
+}
+
 impl RedisCatalog {
     /// Records an upload; answers whether that was new, and the highest order of all others of
     /// its names that is not below its own.
@@ -40,6 +48,7 @@ impl RedisCatalog {
             record.downloads.map_or(String::new(), |downloads| {
                 format!("{} {}", downloads.max, downloads.left)
             }),
+            shown(&record)?,
         ];
         let keys = ["upload", "due!", "all!", "bytes!", "marker"];
         let mut keys = self.shards.of(id, &keys);

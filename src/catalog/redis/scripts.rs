@@ -4,7 +4,8 @@
 //! A record is a hash: `g` generation, `c` created, `e` deadline or nothing, `s` bytes, `x` 1 when
 //! all downloads are used, `n` the names of its files, each after a slash, `u` the uses that the
 //! index was told of, `r` the room it takes, `l` how many downloads are allowed and left, or nothing where
-//! they are not limited. Times are milliseconds since the epoch.
+//! they are not limited, `f` what a listing shows of it, as JSON behind the generation that it is of. Times
+//! are milliseconds since the epoch.
 
 /// Replaces the reservation of an upload by the bytes that it takes; 0 for one that is removed.
 macro_rules! settle {
@@ -30,7 +31,7 @@ pub(super) use settle;
 /// Records an upload. Keys: record, due, all, bytes, marker, and where room is counted on the same
 /// server: room, of, by. Arguments: id, generation, created, deadline, when it is due, bytes,
 /// spent, names, whether to create it, whether to set its marker, room, its downloads (how many are allowed
-/// and left, or nothing).
+/// and left, or nothing), what a listing shows of it.
 /// An upload that is recorded once more, by a comparison, gets no new marker: an operator may just
 /// have removed it. Answers 0 where a later version is recorded or nothing that it could replace,
 /// [`LIMIT_CHANGED`] where the downloads of an upload that was recorded are limited since, or no
@@ -47,7 +48,7 @@ end
 local before = redis.call('HMGET', KEYS[1], 'r', 's', 'l')
 local delta = tonumber(ARGV[11]) - tonumber(before[1] or before[2] or '0')
 if delta ~= 0 then redis.call('INCRBY', KEYS[4], string.format('%.0f', delta)) end
-redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'r', ARGV[11], 'x', ARGV[7], 'n', ARGV[8], 'l', ARGV[12])
+redis.call('HSET', KEYS[1], 'g', ARGV[2], 'c', ARGV[3], 'e', ARGV[4], 's', ARGV[6], 'r', ARGV[11], 'x', ARGV[7], 'n', ARGV[8], 'l', ARGV[12], 'f', ARGV[13])
 redis.call('ZADD', KEYS[3], ARGV[3], ARGV[1])
 if ARGV[5] == '' then redis.call('ZREM', KEYS[2], ARGV[1]) else redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1]) end
 if ARGV[10] == '0' or ARGV[4] == '' then
@@ -155,7 +156,7 @@ while true do
     if page[i + 1] ~= ARGV[1] or id < ARGV[2] then
       local record = {}
       if string.sub(id, 1, #ARGV[7]) == ARGV[7] then
-        record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'n', 'l', 'x')
+        record = redis.call('HMGET', KEYS[3] .. id, 'g', 'c', 'e', 's', 'n', 'l', 'x', 'f')
       end
       local shown = ARGV[6] == '1' or (record[6] or '') == ''
       if record[1] and ARGV[8] then
@@ -166,7 +167,7 @@ while true do
       if record[1] and shown and record[7] ~= '1' and (record[3] == '' or tonumber(record[3]) > tonumber(ARGV[4])) then
         -- Of more names than one, only how many there are.
         if string.find(record[5], '/', 2, true) then record[5] = string.gsub(record[5], '[^/]+', '') end
-        found[#found + 1] = {id, record[1], record[2], record[3], record[4], record[5], record[6] or '?'}
+        found[#found + 1] = {id, record[1], record[2], record[3], record[4], record[5], record[6] or '?', record[8] or ''}
       end
       looked = looked + 1
       if #found == tonumber(ARGV[3]) or looked == tonumber(ARGV[5]) then return {page[i + 1], id, found} end

@@ -183,9 +183,9 @@ fn place(time: &str, id: &str) -> Option<Cursor> {
     })
 }
 
-/// Reads generation, creation, deadline, bytes, names and downloads of a record.
+/// Reads generation, creation, deadline, bytes, names, downloads and what is shown of a record.
 pub fn entry(id: UploadId, fields: &[String]) -> Option<IndexEntry> {
-    let [generation, created, deadline, size, names, downloads] = fields else {
+    let [generation, created, deadline, size, names, downloads, shown] = fields else {
         return None;
     };
     let time = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
@@ -197,6 +197,12 @@ pub fn entry(id: UploadId, fields: &[String]) -> Option<IndexEntry> {
         let (max, left) = (max.parse().ok()?, left.parse().ok()?);
         Some(Downloads { max, left })
     };
+    let facts = || {
+        let (of, facts) = shown.split_once(' ')?;
+        // What an older version has recorded since is not in it.
+        let facts = Some(facts).filter(|_| of == generation)?;
+        serde_json::from_str(facts).ok()
+    };
     Some(IndexEntry {
         id,
         generation: generation.parse().ok()?,
@@ -206,5 +212,6 @@ pub fn entry(id: UploadId, fields: &[String]) -> Option<IndexEntry> {
         file_count: usize::from(first.is_some()) + others,
         name: name.and_then(|name| FileName::parse(name).ok()),
         downloads: (downloads != UNKNOWN).then(limited),
+        shown: facts(),
     })
 }

@@ -82,6 +82,39 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
 }
 
 #[tokio::test]
+async fn what_an_older_version_recorded_since_is_not_shown_as_it_was() {
+    let redis = server::Redis::start();
+    let link = Link::connect(Address::parse(&redis.url()).unwrap())
+        .await
+        .unwrap();
+    let catalog = catalog(&link, 0).await;
+    conformance::mark_verified(&catalog).await;
+    let mut upload = conformance::manifest(1, &["a.txt"]);
+    upload.title = crate::model::Title::from_upload("before").unwrap();
+    catalog.record(&upload).await.unwrap();
+    let now = Timestamp::from_millis(5);
+    let shown = async || {
+        let found = catalog.find(&upload.id).await.unwrap().unwrap();
+        let listed = catalog
+            .list(None, 9, now, &Listed::All.into())
+            .await
+            .unwrap();
+        assert_eq!(listed.entries, [found.clone()]);
+        found.shown
+    };
+    assert_eq!(shown().await.unwrap().title, upload.title);
+    // Such a version writes the members that it knows.
+    let key = &catalog.shards.of(&upload.id, &["upload"])[0];
+    redis.cli(&["HSET", key, "g", "2"]);
+    assert_eq!(shown().await, None);
+    redis.cli(&["HDEL", key, "f"]);
+    assert_eq!(shown().await, None);
+    upload.generation = 3;
+    catalog.record(&upload).await.unwrap();
+    assert_eq!(shown().await.unwrap().title, upload.title);
+}
+
+#[tokio::test]
 async fn what_is_lost_during_a_comparison_has_to_be_compared_again() {
     let redis = server::Redis::start();
     let link = Link::connect(Address::parse(&redis.url()).unwrap())

@@ -5,14 +5,14 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::uploads::{parse_id, tag};
 use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::{conditional, options, prefer};
+use crate::http::rules::{conditional, json, options, prefer};
 use crate::ingest::{
     GivenOptions, IngestError, Lifetime, OptionPlace, UnknownOption, UploadOption,
 };
@@ -80,12 +80,8 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
 
 /// The values of a change as they came, and the options that it takes away.
 fn members(body: &[u8]) -> Result<(GivenOptions, Vec<UploadOption>), Problem> {
-    let members: Map<String, Value> = serde_json::from_slice(body).map_err(|error| {
-        let detail = format!("the body is not {{\"expires_in\": …}} or the like: {error}");
-        Problem::new(Code::InvalidJson, detail)
-    })?;
     let (mut given, mut cleared) = (GivenOptions::default(), Vec::new());
-    for (name, value) in &members {
+    for (name, value) in &json::members(body, "{\"expires_in\": …}")? {
         let option = PLACE.find(name).ok_or_else(|| {
             let unknown = UnknownOption::new(PLACE, name, &UploadOption::ALL, &[]);
             Problem::from(IngestError::from(unknown))
@@ -159,6 +155,7 @@ mod tests {
             (br#"{"title": []}"#, "invalid-option"),
             (br#"{"password": null}"#, "unknown-option"),
             (br#"{"expires": 5}"#, "unknown-option"),
+            (br#"{"title": "a", "title": "b"}"#, "invalid-json"),
             (b"[]", "invalid-json"),
             (b"", "invalid-json"),
         ] {

@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use http::{HeaderMap, Method};
+use percent_encoding::utf8_percent_encode;
 
 use super::respond::Shown;
 use super::{places, record};
@@ -15,11 +16,13 @@ use crate::http::body_meter::BodyMeter;
 use crate::http::rules::accept::opens_page;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::query::parse_query;
+use crate::http::rules::query::Parameters;
 use crate::model::{Manifest, UploadId};
 
 /// The most names one form is asked for by.
 pub(super) const MAX_NAMES: usize = 100;
+/// The parameter of these names.
+const NAME: &str = "name";
 /// The parameter with which a browser gets the form itself, and no page in its place.
 const AS_FORM: &str = "form";
 
@@ -47,12 +50,7 @@ pub async fn named(
     }
     let selected = app.delivery.named(&name, lookup).await?;
     if opens && let Some(file) = &selected.file {
-        let id = selected.manifest.id;
-        return Ok(places::see(&places::file(
-            &app.options.base_path,
-            &id,
-            file,
-        )));
+        return Ok(app.see_file(&selected, file));
     }
     app.respond_form(&method, &headers, &request, &selected)
         .await
@@ -72,12 +70,7 @@ pub async fn file(
         && !asks_for_form(query.as_deref())?
         && let Some(file) = &selected.file
     {
-        let id = selected.manifest.id;
-        return Ok(places::see(&places::file(
-            &app.options.base_path,
-            &id,
-            file,
-        )));
+        return Ok(app.see_file(&selected, file));
     }
     app.respond_form(&method, &headers, &request, &selected)
         .await
@@ -87,15 +80,24 @@ pub async fn file(
 pub async fn several(
     State(app): State<AppState>,
     RawQuery(query): RawQuery,
+    Extension(request): Extension<BodyMeter>,
     lookup: Lookup,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let names = names_asked(query.as_deref())?;
-    if names.is_empty() {
-        return Err(wrong_count(0));
+    let parameters = Parameters::strict(query.as_deref(), &[NAME, AS_FORM])?;
+    let names: Vec<&str> = parameters.all(NAME).collect();
+    if names.is_empty() || names.len() > MAX_NAMES {
+        return Err(wrong_count(names.len()));
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    if let Some(place) = app.place_of_all(&names).await? {
+        return Ok(places::moved(&place, None));
+    }
+    if let [name] = names[..] {
+        let selected = app.delivery.named(name, lookup).await?;
+        let response = app.respond_form(&method, &headers, &request, &selected);
+        return response.await;
+    }
     let form = app.delivery.several(&names, lookup).await?;
     let shown = Shown::default();
     app.respond(&method, &headers, &form, &shown).await
@@ -103,9 +105,8 @@ pub async fn several(
 
 /// The names that a query asks for, in its order.
 pub(super) fn names_asked(query: Option<&str>) -> Result<Vec<String>, Problem> {
-    let pairs = parse_query(query.unwrap_or_default())?;
-    let names = pairs.into_iter().filter(|(key, _)| key == "name");
-    let names: Vec<String> = names.map(|(_, name)| name).collect();
+    let parameters = Parameters::lenient(query);
+    let names: Vec<String> = parameters.all(NAME).map(str::to_owned).collect();
     match names.len() {
         ..=MAX_NAMES => Ok(names),
         count => Err(wrong_count(count)),
@@ -115,7 +116,7 @@ pub(super) fn names_asked(query: Option<&str>) -> Result<Vec<String>, Problem> {
 fn wrong_count(count: usize) -> Problem {
     let detail =
         format!("{count} names are asked for; 1 to {MAX_NAMES} can be: /download?name=A&name=B");
-    Problem::invalid_parameter("name", detail).most(MAX_NAMES as u64)
+    Problem::invalid_parameter(NAME, detail).most(MAX_NAMES as u64)
 }
 
 /// One file of an upload as it is.
@@ -166,10 +167,7 @@ pub async fn raw_named(
 }
 
 fn asks_for_form(query: Option<&str>) -> Result<bool, Problem> {
-    let pairs = parse_query(query.unwrap_or_default())?;
-    Ok(pairs
-        .iter()
-        .any(|(key, value)| key == AS_FORM && value == "1"))
+    Parameters::lenient(query).flag(AS_FORM)
 }
 
 impl AppState {
@@ -179,6 +177,24 @@ impl AppState {
             return Ok(None);
         };
         Ok(self.live(&id).await?.map(|upload| upload.id))
+    }
+
+    /// The address of a form of these names with the ids among them written as they are, where one is
+    /// written otherwise.
+    async fn place_of_all(&self, names: &[&str]) -> Result<Option<String>, Problem> {
+        let mut meant = Vec::with_capacity(names.len());
+        for name in names {
+            meant.push(self.meant(name).await?);
+        }
+        if meant.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let pairs = names.iter().zip(meant).map(|(name, meant)| {
+            let name = meant.map_or_else(|| (*name).to_owned(), |id| id.to_string());
+            format!("{NAME}={}", utf8_percent_encode(&name, record::SEGMENT))
+        });
+        let query = pairs.collect::<Vec<_>>().join("&");
+        Ok(Some(format!("{}/download?{query}", self.options.base_path)))
     }
 
     /// Where people and programs find what is in the upload of an id, if there is one: its one file,
@@ -233,10 +249,7 @@ impl AppState {
         }
         let raw = Representation::raw(selected);
         let raw = raw.ok_or_else(|| Problem::new(Code::FileNotFound, "there is no such file"))?;
-        let pairs = parse_query(query.unwrap_or_default())?;
-        let inline = pairs
-            .iter()
-            .any(|(key, value)| key == "inline" && value == "1");
+        let inline = Parameters::lenient(query).flag("inline")?;
         let shown = Shown {
             selected: Some(selected),
             inline,

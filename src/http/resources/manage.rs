@@ -13,8 +13,7 @@ use crate::http::rules::accept::Accept;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::query::parse_query;
-use crate::http::rules::{cookies, cross_site, options};
+use crate::http::rules::{cookies, cross_site, options, query};
 use crate::ingest::{self, FIELD_PREFIX, IngestError, OptionPlace, UnknownOption, UploadOption};
 use crate::manage::{ChangePermit, MeantVersions};
 use crate::model::UploadId;
@@ -80,24 +79,33 @@ impl AppState {
         let body = self.small_body(body, LIMIT).await?;
         let text = str::from_utf8(&body)
             .map_err(|_| Problem::new(Code::MalformedForm, "the body is no urlencoded form"))?;
-        let mut form = PageForm::default();
-        for (name, value) in parse_query(text)? {
-            match name.as_str() {
-                "token" => form.token = Some(value).filter(|token| !token.is_empty()),
-                ingest::FORM_FIELD => form.proof = Some(value),
-                name if !name.starts_with(FIELD_PREFIX) => {}
-                name if PLACE.find(name) == Some(UploadOption::ExpiresIn) => {
-                    form.expires_in = Some(value);
-                }
-                name => {
-                    let known = [UploadOption::ExpiresIn];
-                    let unknown = UnknownOption::new(PLACE, name, &known, &[]);
-                    return Err(IngestError::from(unknown).into());
-                }
-            }
-        }
-        Ok(form)
+        form_of(text)
     }
+}
+
+/// Reads a form. A field of this server that is there twice is refused: a program in front may have read
+/// the other one.
+fn form_of(text: &str) -> Result<PageForm, Problem> {
+    let mut form = PageForm::default();
+    for (name, value) in query::pairs(text) {
+        let field = match name.as_str() {
+            "token" => &mut form.token,
+            ingest::FORM_FIELD => &mut form.proof,
+            name if !name.starts_with(FIELD_PREFIX) => continue,
+            name if PLACE.find(name) == Some(UploadOption::ExpiresIn) => &mut form.expires_in,
+            name => {
+                let known = [UploadOption::ExpiresIn];
+                let unknown = UnknownOption::new(PLACE, name, &known, &[]);
+                return Err(IngestError::from(unknown).into());
+            }
+        };
+        if field.replace(value).is_some() {
+            let detail = format!("the field {name} is in the form twice");
+            return Err(Problem::new(Code::MalformedForm, detail));
+        }
+    }
+    form.token = form.token.filter(|token| !token.is_empty());
+    Ok(form)
 }
 
 /// Deletes an upload, and says so.
@@ -154,4 +162,23 @@ pub async fn prolong(
         fields.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_in_a_form_once() {
+        let form = form_of("token=&wharf_expires_in=1d&other=1&other=2").unwrap();
+        assert_eq!((form.token, form.expires_in.as_deref()), (None, Some("1d")));
+        for (text, code) in [
+            ("wharf_expires_in=1d&wharf_expires_in=2d", "malformed-form"),
+            ("token=&token=x", "malformed-form"),
+            ("wharf_title=x", "unknown-option"),
+        ] {
+            let refused = form_of(text).err().expect(text);
+            assert_eq!(refused.codes().1.name(), code, "{text}");
+        }
+    }
 }

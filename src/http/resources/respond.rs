@@ -15,6 +15,7 @@ use crate::http::rules::conditional::{self, Verdict};
 use crate::http::rules::cors;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::range::{self, Asked};
+use crate::model::FileName;
 
 /// The longest time for which a client may cache a file or form of an id, in seconds: a year.
 const MAX_AGE: u64 = 365 * 24 * 3600;
@@ -68,7 +69,7 @@ impl AppState {
             let mut response = StatusCode::TEMPORARY_REDIRECT.into_response();
             set(response.headers_mut(), header::LOCATION, url);
             set_static(response.headers_mut(), header::CACHE_CONTROL, "no-store");
-            self.add_record(response.headers_mut(), shown);
+            self.add_place(response.headers_mut(), shown, false);
             return Ok(response);
         }
         let answer = Answer::new(method, headers, this, content_type(this, inline))?;
@@ -132,15 +133,7 @@ impl AppState {
         if self.options.embed {
             fields.append(header::VARY, HeaderValue::from_static("Referer"));
         }
-        if let Some(selected) = shown.selected.filter(|selected| selected.by_name) {
-            let (base, id) = (&self.options.base_path, &selected.manifest.id);
-            let place = match &selected.file {
-                Some(file) if !form => places::file(base, id, file),
-                file => places::form(base, id, file.as_ref()),
-            };
-            set(fields, header::CONTENT_LOCATION, place);
-        }
-        self.add_record(fields, shown);
+        self.add_place(fields, shown, form);
     }
 
     /// Says whose pages may show the content (Fetch, "Cross-Origin-Resource-Policy header").
@@ -159,15 +152,35 @@ impl AppState {
         }
     }
 
-    /// Says where the record of the upload is (RFC 8288).
-    fn add_record(&self, fields: &mut HeaderMap, shown: &Shown<'_>) {
-        if let Some(selected) = shown.selected {
-            let base = &self.options.base_path;
-            let id = &selected.manifest.id;
-            let record = record::upload_url(id, base);
-            let link = ["<", &record, ">; rel=\"describedby\""].concat();
-            set(fields, header::LINK, link);
+    /// Says which upload it is of: of what was found by its name where that is (RFC 9110 section 8.7),
+    /// and in any case where the record is (RFC 8288). `form` says that the answer is a form.
+    fn add_place(&self, fields: &mut HeaderMap, shown: &Shown<'_>, form: bool) {
+        let Some(selected) = shown.selected else {
+            return;
+        };
+        let (base, id) = (&self.options.base_path, &selected.manifest.id);
+        if selected.by_name {
+            let place = match &selected.file {
+                Some(file) if !form => places::file(base, id, file),
+                file => places::form(base, id, file.as_ref()),
+            };
+            set(fields, header::CONTENT_LOCATION, place);
         }
+        let record = record::upload_url(id, base);
+        let link = format!("<{record}>; rel=\"describedby\"");
+        set(fields, header::LINK, link);
+    }
+
+    /// Leads a browser to the file that it asked for as a form.
+    pub(super) fn see_file(&self, selected: &Selected, file: &FileName) -> Response {
+        let (base, id) = (&self.options.base_path, &selected.manifest.id);
+        let mut response = places::see(&places::file(base, id, file));
+        let shown = Shown {
+            selected: Some(selected),
+            inline: false,
+        };
+        self.add_place(response.headers_mut(), &shown, true);
+        response
     }
 }
 

@@ -18,7 +18,7 @@ use crate::http::admission::Admitted;
 use crate::http::body_meter::BodyMeter;
 use crate::http::metrics::CountedNow;
 use crate::http::rules::accept::{Accept, Shown};
-use crate::http::rules::access::{Action, Caller, Gate, refusal};
+use crate::http::rules::access::{Action, Caller};
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
@@ -162,12 +162,8 @@ impl AppState {
             return Ok(());
         }
         let Sender { origin, caller } = sender;
-        if let Gate::Secret(scope) = self.gate(Action::Download, origin.local)
-            && !caller.may(scope)
-        {
-            // The answer would tell which names there are.
-            return Err(refusal(&self.options.access, caller, scope, headers));
-        }
+        // The answer tells which names there are.
+        self.require(Action::Download, origin, caller, headers)?;
         let lookup = match self.options.policy.resolves_names(origin.local) {
             true => Lookup::Names,
             false => Lookup::Ids,

@@ -5,7 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::Request;
-use http::{HeaderMap, Version, header};
+use http::{Version, header};
+
+use super::proxy_signs::is_forwarded;
 
 /// What a server listens on.
 #[derive(Debug, Clone, Default)]
@@ -95,13 +97,6 @@ pub fn came_directly(request: &Request) -> bool {
     let has_host =
         request.uri().authority().is_some() || request.headers().contains_key(header::HOST);
     has_host && request.version() != Version::HTTP_10 && !is_forwarded(request.headers())
-}
-
-fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| {
-        let name = name.as_str();
-        name.starts_with("x-forwarded-") || matches!(name, "forwarded" | "via" | "x-real-ip")
-    })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use super::problem::Problem;
-use super::query::parse_query;
+use super::query::{is_foreign, pairs};
 use crate::ingest::{GivenOptions, IngestError, OptionPlace, UnknownOption, UploadOption};
 
 /// Headers that begin as those of options do, and are none.
@@ -29,7 +29,7 @@ pub fn of_upload_with<const N: usize>(
 ) -> Result<(GivenOptions, [Option<String>; N]), Problem> {
     let mut own = parameters.map(|_| None);
     let mut in_query = GivenOptions::default();
-    for (name, value) in parse_query(query.unwrap_or_default())? {
+    for (name, value) in pairs(query.unwrap_or_default()) {
         if let Some(at) = parameters.iter().position(|parameter| *parameter == name) {
             if own[at].replace(value).is_some() {
                 let detail = format!("{name} is given twice in the query");
@@ -60,7 +60,7 @@ pub fn of_upload_with<const N: usize>(
 /// # Errors
 /// 400, for the first.
 pub fn refuse(query: Option<&str>, headers: &HeaderMap) -> Result<(), Problem> {
-    for (name, _) in parse_query(query.unwrap_or_default())? {
+    for (name, _) in pairs(query.unwrap_or_default()) {
         if !is_foreign(&name) {
             known(OptionPlace::Query, &name, &[], &[])?;
         }
@@ -96,16 +96,6 @@ fn set(
 ) -> Result<(), Problem> {
     let set = given.set(place, option, value);
     set.map_err(|invalid| IngestError::from(invalid).into())
-}
-
-/// What parameters begin with that mails, sites, scripts and upload widgets (resumable.js, flow.js)
-/// add to every address.
-const FOREIGN: [&str; 4] = ["_", "utm_", "resumable", "flow"];
-
-/// Whether a parameter of the query is none of wharf's options by its name: the language of a page,
-/// or what others add.
-fn is_foreign(name: &str) -> bool {
-    name == "lang" || name == "fbclid" || FOREIGN.iter().any(|start| name.starts_with(start))
 }
 
 /// The names of headers that look like options: also those of options with an `X-`, which would

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::closer::Closer;
 use super::layout::Layout;
 use super::reading::fd_cache::FileCache;
+use super::rooms::HeldRooms;
 use super::staging::limits::{Descriptors, Space};
 use super::staging::placement::Placement;
 use super::state::State;
@@ -39,6 +40,7 @@ pub struct Inner {
     /// How long uploads may wait for their commit, where other processes have the directory too.
     pub stale_after: Option<Duration>,
     pub placement: Placement,
+    pub rooms: HeldRooms,
     /// Whether the file system is FAT, or no better: see [`BARE`](super::staging::placement::BARE).
     pub bare: bool,
     /// Keeps the lock of the directory; a store that is only inspected has none.
@@ -69,6 +71,7 @@ impl Inner {
             panic_at: Mutex::default(),
             stale_after: None,
             placement: Placement::default(),
+            rooms: HeldRooms::default(),
             bare: false,
             _lock: None,
         }

@@ -82,7 +82,7 @@ impl Inner {
         Ok(self.stat_key(id)?.is_some())
     }
 
-    fn stat_key(&self, id: &UploadId) -> Result<Option<rustix::fs::Stat>, StoreError> {
+    pub fn stat_key(&self, id: &UploadId) -> Result<Option<rustix::fs::Stat>, StoreError> {
         let name = names::manifest_name(id);
         let looking = |error| StoreError::io(format!("looking at {name}"), error);
         let Some(dir) = self.layout.prefix(id.prefix()).map_err(looking)? else {
@@ -155,21 +155,44 @@ impl Inner {
         }
     }
 
-    /// Puts the next version in the place of a locked key, which lies in `dir`. Blocks.
+    /// Puts the next version in the place of a locked key, which lies in `dir`. On a full disk it
+    /// takes the room that is held for it. Blocks.
     pub fn put(&self, dir: &Folder, id: &UploadId, json: &[u8]) -> Result<(), StoreError> {
         let name = names::manifest_name(id);
         let replacing = |error| StoreError::change(format!("replacing {name}"), error);
+        let created = self.layout.create_staged(id).map_err(replacing);
+        let put = created
+            .and_then(|staged| self.put_staged(dir, &name, staged, |file| write_at(file, json, 0)));
+        let Err(StoreError::NoSpace(_)) = put else {
+            return put;
+        };
+        let Some(held) = self.take_room(id) else {
+            return put;
+        };
+        self.put_staged(dir, &name, held, |file| {
+            write_at(file, json, 0)?;
+            file.set_len(json.len() as u64).map_err(replacing)
+        })
+    }
+
+    /// Has `write` write a version to a file in the stage, and puts that in the place of the key.
+    fn put_staged(
+        &self,
+        dir: &Folder,
+        name: &str,
+        (file, staged): (File, String),
+        write: impl FnOnce(&File) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let session = Session::begin(&self.syncer, 0);
-        let (file, staged) = self.layout.create_staged(id).map_err(replacing)?;
         let stage = self.layout.stage();
         let ordered = self.syncer.ordered;
         let settle = || match ordered {
             true => session.sync_names(dir, None),
             false => session.sync_names_always(dir, None),
         };
-        let replaced = write_at(&file, json, 0)
+        let replaced = write(&file)
             .and_then(|()| session.sync_replacement(&file))
-            .and_then(|()| layout::replace(stage, &staged, (dir, &name), ordered, settle));
+            .and_then(|()| layout::replace(stage, &staged, (dir, name), ordered, settle));
         if replaced.is_err() {
             // Best effort: the stage is cleared later.
             let _ = layout::unlink(stage, staged.as_str());

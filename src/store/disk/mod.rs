@@ -27,6 +27,7 @@
 mod closer;
 mod filesystem;
 mod health;
+mod held_room;
 mod identity;
 mod inner;
 mod key;
@@ -37,6 +38,7 @@ mod options;
 mod probe;
 mod reading;
 mod removal;
+mod rooms;
 mod scan;
 mod session;
 mod slow_path;
@@ -57,12 +59,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::{
-    Blob, LocalStore, Note, Notes, Orphan, Records, Replaced, ScannedUpload, Staged, Store,
-    StoreError, StoreId, Version, names,
+    Blob, HeldRoom, LocalStore, Note, Notes, Orphan, Records, Replaced, ScannedUpload, Staged,
+    Store, StoreError, StoreId, Version, names,
 };
 use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use closer::Closer;
 use filesystem::FileSystem;
+use held_room::DiskRoom;
 use inner::Inner;
 use layout::Layout;
 use reading::blob::{BlobRequest, DiskBlob};
@@ -324,6 +327,13 @@ impl LocalStore for DiskStore {
     async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
         let look = move |inner: &Inner| ids.iter().map(|id| inner.present(id)).collect();
         self.blocking(look).await
+    }
+
+    async fn hold_room(&self, id: &UploadId) -> Result<Option<Box<dyn HeldRoom>>, StoreError> {
+        let (disk, id) = (self.0.clone(), *id);
+        let held = self.blocking(move |inner| DiskRoom::hold(disk, inner, id));
+        let held = held.await?;
+        Ok(held.map(|room| -> Box<dyn HeldRoom> { Box::new(room) }))
     }
 
     async fn free_bytes(&self) -> Result<u64, StoreError> {

@@ -89,6 +89,12 @@ impl Disk {
         &self.inner.closer
     }
 
+    /// Does `work` that no task waits for, on a thread that may block.
+    pub fn afterwards(&self, work: impl FnOnce(&Inner) + Send + 'static) {
+        let inner = Arc::clone(&self.inner);
+        self.closer().run(move || work(&inner));
+    }
+
     /// The file system, for this thread; `None` unless it is local.
     pub fn local(&self) -> Option<&Arc<Inner>> {
         self.remote.is_none().then_some(&self.inner)

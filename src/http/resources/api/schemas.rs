@@ -126,7 +126,7 @@ pub fn all() -> Value {
                 "file_count": count,
                 "name": nullable(text.clone()),
                 "type": nullable(text.clone()),
-                "sha256": nullable(digest),
+                "sha256": nullable(digest.clone()),
                 "title": nullable(json!({ "type": "string", "description": "What its sender calls it" })),
                 "files": { "type": "array", "items": { "$ref": "#/components/schemas/File" } },
                 "fields": {
@@ -142,8 +142,8 @@ pub fn all() -> Value {
         },
         "Summary": {
             "type": "object",
-            "required": ["id", "url", "upload_url", "form_url", "archive_url", "size", "file_count", "name", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
-            "description": "What the index knows of an upload, in the words of Upload; upload_url says all of it",
+            "required": ["id", "url", "upload_url", "form_url", "archive_url", "size", "file_count", "name", "type", "sha256", "title", "created_at", "expires_at", "max_downloads", "downloads_left", "protected"],
+            "description": "An upload without its files and fields, in the words of Upload; upload_url says all of it",
             "properties": {
                 "id": { "$ref": "#/components/schemas/Id" },
                 "url": address("The bytes of its file, where there is exactly one; else upload_url"),
@@ -153,11 +153,20 @@ pub fn all() -> Value {
                 "size": { "type": "integer", "minimum": 0, "description": "Bytes of all its files" },
                 "file_count": count,
                 "name": nullable(text.clone()),
+                "type": nullable(text.clone()),
+                "sha256": nullable(digest),
+                "title": nullable(text.clone()),
                 "created_at": time,
                 "expires_at": nullable(time.clone()),
                 "max_downloads": nullable(count.clone()),
                 "downloads_left": nullable(count.clone()),
                 "protected": protected,
+                "files": { "type": "array", "items": { "$ref": "#/components/schemas/File" }, "description": "With full=1" },
+                "fields": {
+                    "type": "object",
+                    "additionalProperties": { "type": "array", "items": { "type": "string" } },
+                    "description": "With full=1",
+                },
             },
         },
         "Listing": {

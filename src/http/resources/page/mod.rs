@@ -26,7 +26,7 @@ use crate::http::rules::access::{Action, Caller, Gate, Scope, refusal};
 use crate::http::rules::cookies;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
-use crate::http::rules::query::parse_query;
+use crate::http::rules::query;
 use crate::ingest;
 
 pub use assets::{favicon, robots, serve as asset};
@@ -148,8 +148,7 @@ pub async fn form(
 
 /// The path that a browser goes back to when it has signed in, if it is to.
 fn sign_in_place(query: &str) -> Option<String> {
-    let pairs = parse_query(query).ok()?;
-    let mut pairs = pairs.into_iter();
+    let mut pairs = query::pairs(query).into_iter();
     pairs
         .find(|(key, _)| key == guard::SIGN_IN)
         .map(|(_, place)| place)

@@ -86,6 +86,10 @@ pub struct SummaryJson<'a> {
     pub size: u64,
     pub file_count: usize,
     pub name: Option<&'a FileName>,
+    #[serde(rename = "type")]
+    pub media_type: Option<&'a str>,
+    pub sha256: Option<Digest>,
+    pub title: Option<&'a Title>,
     #[serde(flatten)]
     pub terms: Terms,
 }
@@ -134,6 +138,9 @@ pub fn summary<'a>(upload: &'a Summary, base: &str) -> SummaryJson<'a> {
         size: upload.size,
         file_count: upload.file_count,
         name,
+        media_type: upload.shown.media_type.as_deref(),
+        sha256: upload.shown.sha256,
+        title: upload.shown.title.as_ref(),
         terms: Terms::of(upload.created_at, upload.expires_at, max, left),
     }
 }

@@ -12,4 +12,5 @@ pub use answer::link;
 pub use members::{
     SEGMENT, address, archive_url, file_url, form_url, only_file, summary, upload_url,
 };
+pub use piece::is_full;
 pub use text::RecordText;

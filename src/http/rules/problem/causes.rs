@@ -79,8 +79,7 @@ impl From<ManageError> for Problem {
             ManageError::UsedUp => {
                 Self::invalid_option(UploadOption::MaxDownloads.name(), error.to_string())
             }
-            ManageError::Store(error) => Failure::from(error).into(),
-            ManageError::Catalog(error) => Failure::from(error).into(),
+            ManageError::Store(error) => Self::unrecorded(error.into(), "the change is not made"),
         }
     }
 }
@@ -106,13 +105,26 @@ impl From<DeliveryError> for Problem {
                 Self::new(Code::ArchivePreparing, text).name(&id.to_string())
             }
             DeliveryError::Busy(id) => Self::new(Code::LastDownloadInProgress, text).name(&id),
-            DeliveryError::Store(error) => Failure::from(error).into(),
+            DeliveryError::Store(error) => {
+                Self::unrecorded(error.into(), "the download cannot be counted")
+            }
             DeliveryError::Catalog(error) => Failure::from(error).into(),
         }
     }
 }
 
 impl Problem {
+    /// A failure; `unrecorded` is what comes of it where there is no room for a record.
+    fn unrecorded(failure: Failure, unrecorded: &str) -> Self {
+        match failure {
+            Failure::NoSpace { cause } => {
+                let detail = format!("the storage is full: {unrecorded}");
+                Self::new(Code::NoSpace, detail).inside_is(cause)
+            }
+            other => other.into(),
+        }
+    }
+
     /// The part, and its field.
     fn place(self, place: &Place) -> Self {
         let problem = self.part(place.part);

@@ -51,11 +51,11 @@ codes! {
     InvalidOption "invalid-option" [400] "An option cannot be understood"
         settings ["max_expires_in"] members ["option", "part", "setting", "limit"] retry None;
     InvalidParameter "invalid-parameter" [400] "A parameter cannot be understood"
-        settings [] members ["field", "name", "limit"] retry None;
+        settings [] members ["field", "allowed", "name", "limit"] retry None;
     InvalidCursor "invalid-cursor" [400] "This is no place in a listing"
         settings [] members ["field"] retry None;
     InvalidJson "invalid-json" [400] "The body is not the JSON that is meant"
-        settings [] members [] retry None;
+        settings [] members ["field"] retry None;
     MalformedRequest "malformed-request" [400] "The request cannot be understood"
         settings [] members ["field"] retry None;
     MalformedForm "malformed-form" [400] "The body is not a well-formed form"

@@ -12,14 +12,13 @@ const DOWNLOADING: &[Code] = &[
     Code::PreconditionFailed,
     Code::RangeNotSatisfiable,
     Code::PrefetchRefused,
+    Code::IndexUnavailable,
     Code::StorageUnavailable,
+    Code::NoSpace,
+    Code::InvalidParameter,
 ];
 /// What one by name may end in beside; a name that has the form of an id is looked up as one too.
-const BY_NAME: &[Code] = &[
-    Code::NameNotFound,
-    Code::UploadNotFound,
-    Code::IndexUnavailable,
-];
+const BY_NAME: &[Code] = &[Code::NameNotFound, Code::UploadNotFound];
 const BY_ID: &[Code] = &[Code::UploadNotFound, Code::FileNotFound];
 
 pub fn all() -> Vec<Described> {
@@ -38,8 +37,11 @@ pub fn all() -> Vec<Described> {
                 "name": "name", "in": "query", "required": true, "schema": names,
                 "description": "A name or an id; once for each", "example": ["part1.txt", "part3.json"],
             }))
-            .problems(&[BY_NAME, &[Code::InvalidParameter]]),
-        ),
+            .problems(&[BY_NAME]),
+        )
+        .named()
+        .at_most_one()
+        .moved(),
         form(
             Described::new(
                 Tag::Downloads,
@@ -125,6 +127,15 @@ impl Described {
         self.of_all(&["Link"])
     }
 
+    /// Of one upload, or of several.
+    fn at_most_one(self) -> Self {
+        ["200", "206", "304"]
+            .into_iter()
+            .fold(self, |described, status| {
+                described.of(status).at_times(&["Link"])
+            })
+    }
+
     /// By name, which leads to another upload next time.
     fn named(self) -> Self {
         ["200", "206", "304"]
@@ -145,6 +156,7 @@ impl Described {
     fn led(self) -> Self {
         self.answers(303, "What can be looked at is there", &[])
             .always(&["Location", "Cache-Control", "Vary"])
+            .at_times(&["Content-Location", "Link"])
             .moved()
     }
 }
@@ -160,7 +172,11 @@ fn archive(described: Described) -> Described {
 
 fn raw(described: Described) -> Described {
     let shown = "1 to look at it in a browser, where its type cannot run script";
-    let described = described.query("inline", json!({ "type": "string" }), shown);
+    let described = described.query(
+        "inline",
+        json!({ "type": "string", "enum": ["1", "0"] }),
+        shown,
+    );
     let always = [
         "Content-Disposition",
         "Content-Security-Policy",
@@ -172,7 +188,8 @@ fn raw(described: Described) -> Described {
             "The file is in a bucket, for a short time at this address (`s3_redirect`)",
             &[],
         )
-        .always(&["Location", "Cache-Control"])
+        .always(&["Location", "Cache-Control", "Link"])
+        .at_times(&["Content-Location"])
 }
 
 fn read(described: Described, types: &[(&str, Value)], always: &[&str]) -> Described {

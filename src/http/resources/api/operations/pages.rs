@@ -18,8 +18,8 @@ const PAGE: [&str; 5] = [
 const CHANGING: &[Code] = &[
     Code::MalformedForm,
     Code::UnknownOption,
-    Code::IndexUnavailable,
     Code::StorageUnavailable,
+    Code::NoSpace,
 ];
 
 pub fn all() -> Vec<Described> {

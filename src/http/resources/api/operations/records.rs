@@ -37,6 +37,11 @@ fn list() -> Described {
     .query("id", beginning, "Those whose ids begin so")
     .query("created_after", time.clone(), "Those stored later")
     .query("created_before", time, "Those stored earlier")
+    .query(
+        "full",
+        json!({ "type": "string", "enum": ["1", "0"] }),
+        "Whole records, with `files` and `fields`: 20 at most. Where a download needs a secret, it needs one that may download too",
+    )
     .answers(200, "A page of them", &[document("Listing")])
     .always(&["Cache-Control"])
     .at_times(&["Content-Length", "Link"])
@@ -92,7 +97,7 @@ fn change() -> Described {
     .always(&["Cache-Control", "Preference-Applied", "ETag"])
     .moved()
     .problems(&[
-        PARTS,
+        &[Code::StorageUnavailable, Code::NoSpace],
         &[
             Code::UnknownOption,
             Code::InvalidOption,
@@ -115,6 +120,11 @@ fn delete() -> Described {
     .preconditions("the version that is to be deleted")
     .answers(204, "It is gone", &[])
     .moved()
-    .problems(&[PARTS, &[Code::UnknownOption, Code::PreconditionFailed]])
+    .problems(&[&[
+        Code::StorageUnavailable,
+        Code::NoSpace,
+        Code::UnknownOption,
+        Code::PreconditionFailed,
+    ]])
     .owned()
 }

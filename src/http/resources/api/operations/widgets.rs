@@ -42,8 +42,8 @@ pub fn all() -> Vec<Described> {
         .answers(204, "It is gone", &[])
         .problems(&[&[
             Code::UploadNotFound,
-            Code::IndexUnavailable,
             Code::StorageUnavailable,
+            Code::NoSpace,
         ]])
         .open(),
     ]

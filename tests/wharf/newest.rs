@@ -97,6 +97,9 @@ fn names_that_an_older_version_recorded_of_limited_uploads_are_corrected_as_they
     let server = Setup::new().args(&["--redis", &redis.url()]).start();
     wait_until("it is ready", || server.get("/uploads").status == 200);
     put(&server, "for everybody");
+    wait_until("its name is known", || {
+        server.get("/files/n.txt").status == 200
+    });
     let keys = redis.cli(&["--scan", "--pattern", "wharf:*name:n.txt"]);
     let name = keys.trim();
     for _ in 0..LIMITED {
@@ -107,17 +110,14 @@ fn names_that_an_older_version_recorded_of_limited_uploads_are_corrected_as_they
         redis.cli(&["HDEL", keys.trim(), "l"]);
         redis.cli(&["ZADD", name, "9000000000000", &id]);
     }
-    let recorded = || redis.cli(&["ZCARD", name]).trim().parse::<usize>().unwrap();
-    assert_eq!(recorded(), LIMITED + 1);
     // One request corrects no more than it has time for, and the next goes on behind these.
-    let first = server.get("/files/n.txt");
-    assert_eq!(
-        (first.status, first.code().as_str()),
-        (503, "index-unavailable")
-    );
-    assert!((2..LIMITED).contains(&recorded()), "{}", recorded());
-    assert_eq!(newest(&server), "for everybody");
-    assert_eq!(recorded(), 1);
+    let mut answers = (0..3).map(|_| server.get("/files/n.txt"));
+    let found = answers.find(|answer| {
+        assert!([200, 503].contains(&answer.status), "{}", answer.text());
+        answer.status == 200
+    });
+    assert_eq!(found.unwrap().text(), "for everybody");
+    assert_eq!(redis.cli(&["ZCARD", name]).trim(), "1");
 }
 
 /// How many manifests have an order of their own.

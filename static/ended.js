@@ -32,6 +32,7 @@ export function watch(heading) {
 
   function end(why) {
     document.querySelectorAll(".take").forEach(close);
+    for (const element of document.querySelectorAll(".left")) element.textContent = "0";
     const over = document.getElementById("over");
     over.textContent = why;
     over.hidden = false;

@@ -124,7 +124,9 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
         let id = stored["id"].as_str().unwrap();
         let before = server.log().matches(&format!("/{name} 200")).count();
         browser.open(&server.url("/healthz"));
-        browser.run(&format!("location.href = '/files/{id}/{name}?inline=1&anew'"));
+        browser.run(&format!(
+            "location.href = '/files/{id}/{name}?inline=1&anew'"
+        ));
         if shown {
             // The browser may have kept it.
             wait_until("it is shown", || browser.url().contains(name));

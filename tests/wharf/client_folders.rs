@@ -19,7 +19,10 @@ fn below(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() && !path.is_symlink() {
+            if path.is_symlink() {
+                continue;
+            }
+            if path.is_dir() {
                 folders.push(path);
                 continue;
             }

@@ -68,6 +68,9 @@ async fn serve(mut config: Config, reloader: Reloader, filter: log::Filter) -> a
     for warning in exposure.warnings(http.access.named()) {
         tracing::warn!("{warning}");
     }
+    if let Some(color) = http.brand.color {
+        tracing::info!("{}", color.described());
+    }
     let names = exposure.names();
     tracing::info!(
         store = place,

@@ -1,10 +1,12 @@
 //! The settings of this process: read from where they were given, and checked.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 
 use crate::config::{Config, GivenSettings, Loaded, Profiles, ReadFile};
+use crate::http::rules::brand::{Logo, MAX_LOGO};
 
 /// The sources of settings, beside the environment.
 #[derive(Debug, Default)]
@@ -51,7 +53,30 @@ pub fn check_values(loaded: &Loaded) -> anyhow::Result<Config> {
         .into_owned();
     let instance = format!("{host}-{}", std::process::id());
     let profiles = aws_profiles(loaded)?;
-    Ok(Config::new(loaded, &access_file, &profiles, instance)?)
+    let mut config = Config::new(loaded, &access_file, &profiles, instance)?;
+    config.app.http.brand.logo = logo(loaded)?;
+    Ok(config)
+}
+
+/// The picture that `brand_logo` names.
+fn logo(loaded: &Loaded) -> anyhow::Result<Option<Logo>> {
+    let path = match loaded.get("brand_logo").texts.first().map(String::as_str) {
+        None | Some("none") => return Ok(None),
+        Some(path) => path,
+    };
+    let read = || {
+        let mut bytes = Vec::new();
+        // No more of a file that is too large than shows it.
+        let most = MAX_LOGO as u64 + 1;
+        std::fs::File::open(path)?
+            .take(most)
+            .read_to_end(&mut bytes)?;
+        std::io::Result::Ok(bytes)
+    };
+    let bytes = read().with_context(|| format!("brand_logo: cannot read {path}"))?;
+    let logo = Logo::read(bytes);
+    let logo = logo.map_err(|reason| loaded.refuse("brand_logo", format!("{path}: {reason}")));
+    Ok(Some(logo?))
 }
 
 /// The files that programs for AWS share, where there is a bucket.

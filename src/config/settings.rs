@@ -156,6 +156,7 @@ pub const STORAGE: &str = "Storage";
 pub const SHARING: &str = "Several instances";
 const EXPIRY: &str = "Names and expiry";
 const LIMITS: &str = "Limits";
+const PAGES: &str = "Pages";
 const RUNNING: &str = "Running and logging";
 
 const fn row(
@@ -227,6 +228,10 @@ pub static SETTINGS: &[Setting] = &[
     row(ACCESS, "open", "false", "BOOL", "Let everybody upload without a secret, where others than this machine reach the server: for one that a proxy or the network guards. default_expires_in has to be given with it").switch(),
     row(ACCESS, "access", "", "SCOPES:SECRET", "The secret of the scopes (upload, download, list, and admin, which is all; joined by +), which are closed without it; SCOPES:ID:SECRET gives it a name for the log; may be repeated. Other users of the machine can see flags: prefer access_file, or tables [[access]] in the settings file").list().mask(Mask::AccessSecret),
     row(ACCESS, "access_file", "none", "FILE", "Read further SCOPES:SECRET and SCOPES:ID:SECRET lines from this file"),
+    row(PAGES, "brand_name", "wharf", "NAME", "The name in the head and the titles of the pages").restart(),
+    row(PAGES, "brand_logo", "none", "FILE", "The picture in the head of the pages: PNG, WebP or SVG, up to 256 KiB").restart(),
+    row(PAGES, "brand_color", "none", "COLOR", "The colour of buttons and links, such as #0b6285; black or white text stands on it, and links have a shade that can be read (WCAG 2.2 AA)").restart(),
+    row(PAGES, "imprint_url", "none", "URL", "Where it says who runs the server; at the foot of every page").restart(),
     row(RUNNING, "instance", "auto", "NAME", "The name of this instance; auto means host name and process id").restart(),
     row(RUNNING, "idle_timeout", "30s", "TIME", "Give up on a transfer that makes no progress for this time").number(),
     row(RUNNING, "shutdown_grace", "30s", "TIME", "Let transfers finish for this time when the server is stopped").number(),

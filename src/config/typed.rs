@@ -20,6 +20,8 @@ use super::settings::find;
 use crate::coordination::{Address, Keys};
 use crate::http::admission::AdmissionLimits;
 use crate::http::rules::access::{Access, Names, Policy, Rule};
+use crate::http::rules::brand::Brand;
+use crate::http::rules::color::Color;
 use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
 use crate::http::rules::origin::Trusted;
@@ -48,7 +50,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks every value. `access_lines` is the text of `access_file`, `profiles` those of AWS,
+    /// Checks every value but the file that `brand_logo` names. `access_lines` is the text of `access_file`, `profiles` those of AWS,
     /// and `instance` the name of this process where none is set.
     ///
     /// # Errors
@@ -261,6 +263,12 @@ impl SettingReader<'_> {
                 uploads: self.count("max_uploads")?,
                 per_client: self.optional_count("max_uploads_per_client")?,
                 min_rate: self.size("min_rate")?,
+            },
+            brand: Brand {
+                name: self.parsed("brand_name", Brand::name)?,
+                logo: None,
+                color: self.optional("brand_color", Color::parse)?,
+                imprint: self.optional("imprint_url", Brand::imprint)?,
             },
             instance,
         })

@@ -108,6 +108,7 @@ impl RequestLog {
             let reader = PageReader {
                 language,
                 base: &app.options.base_path,
+                look: &app.look,
             };
             response = render::problem(problem, &entry.id, &accept, &reader);
             for (name, value) in &added {

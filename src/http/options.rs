@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::admission::AdmissionLimits;
 use super::rules::access::{Access, Policy};
+use super::rules::brand::Brand;
 use super::rules::cors::Site;
 use super::rules::hosts::{HostPattern, HostSettings};
 use super::rules::locality::{Beyond, Listening, beyond};
@@ -39,6 +40,8 @@ pub struct HttpOptions {
     pub idle_timeout: Duration,
     /// Which uploads may run at once.
     pub limits: AdmissionLimits,
+    /// Whose server the pages are.
+    pub brand: Brand,
     /// The name of this process.
     pub instance: String,
 }

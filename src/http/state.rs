@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::metrics::ServerMetrics;
 use super::options::HttpOptions;
+use super::resources::page::Look;
 use super::rules::origin::Origin;
 use crate::delivery::Delivery;
 use crate::expiry;
@@ -28,6 +29,7 @@ pub struct StateInner {
     pub(super) operate: Arc<Operate>,
     pub(super) clock: Clock,
     pub(super) options: HttpOptions,
+    pub(super) look: Look,
     pub(super) admission: Arc<Admission>,
     pub(super) metrics: Arc<ServerMetrics>,
     pub(super) abort: CancellationToken,
@@ -76,6 +78,7 @@ impl AppState {
         } = parts;
         AppState(Arc::new(StateInner {
             admission: Admission::new(options.limits),
+            look: Look::of(&options.brand),
             options,
             metrics: Arc::new(ServerMetrics::new(&expiry)),
             ingest,

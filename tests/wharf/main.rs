@@ -9,6 +9,7 @@ mod archive_large;
 mod archive_resumes;
 mod asked;
 mod away;
+mod brand;
 mod browser;
 mod capacity;
 mod capacity_shared;

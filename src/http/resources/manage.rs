@@ -124,7 +124,7 @@ pub async fn delete(
         Sender::Mistaken(page) => return Ok(page),
     };
     app.delete(&permit, MeantVersions::default()).await?;
-    let reader = page::PageReader::of(&app.options.base_path, None, &headers);
+    let reader = page::PageReader::of(&app, None, &headers);
     Ok(page::answer(reader.deleted(), &reader, None))
 }
 

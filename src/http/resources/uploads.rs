@@ -114,7 +114,7 @@ impl AppState {
         reads: Option<page::Reader>,
     ) -> Response {
         let token = cookies::delete_token(headers);
-        let reader = page::PageReader::of(&self.options.base_path, query, headers);
+        let reader = page::PageReader::of(self, query, headers);
         let link = record::upload_url(&manifest.id, &self.base_of(origin));
         let (form_token, cookie) = page::form_field(self, origin, headers);
         let owns = token.is_some_and(|token| manifest.delete_token.matches(&token));

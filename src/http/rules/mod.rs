@@ -3,7 +3,9 @@
 
 pub(super) mod accept;
 pub mod access;
+pub mod brand;
 pub(super) mod coding;
+pub mod color;
 pub(super) mod conditional;
 pub(super) mod cookies;
 pub mod cors;

@@ -2,11 +2,14 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
 use super::Language;
+use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
 
@@ -89,35 +92,53 @@ pub async fn robots() -> Response {
 }
 
 /// `GET /favicon.ico`, for who asks without having read a page.
-pub async fn favicon() -> Response {
-    let icon = static_file!("icon.svg");
-    kept(icon, "image/svg+xml", "public, max-age=86400")
+pub async fn favicon(State(app): State<AppState>) -> Response {
+    let own = || {
+        (
+            Bytes::from_static(static_file!("icon.svg").as_bytes()),
+            "image/svg+xml",
+        )
+    };
+    let (icon, media_type) = app.look.icon().unwrap_or_else(own);
+    kept(icon, media_type, "public, max-age=86400")
 }
 
-fn kept(text: &'static str, media_type: &'static str, cache: &'static str) -> Response {
-    let mut response = text.into_response();
+fn kept(content: impl IntoResponse, media_type: &'static str, cache: &'static str) -> Response {
+    let mut response = content.into_response();
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    // A drawing that is opened by itself runs nothing.
+    let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+    if media_type == "image/svg+xml" {
+        fields.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
     response
 }
 
 /// `GET /static/VERSION/NAME`
 pub async fn serve(
+    State(app): State<AppState>,
     PathParams((asked, name)): PathParams<(String, String)>,
 ) -> Result<Response, Problem> {
-    let media_type = TYPES.iter().find(|(ending, _)| name.ends_with(ending));
-    let Some((text, (_, media_type))) = text_of(&name).zip(media_type) else {
+    let media_type = || TYPES.iter().find(|(ending, _)| name.ends_with(ending));
+    let own = || {
+        Some((
+            Bytes::from_static(text_of(&name)?.as_bytes()),
+            media_type()?.1,
+        ))
+    };
+    let Some((content, media_type)) = app.look.file(&name).or_else(own) else {
         let detail = format!("there is no {name:?} here");
         return Err(Problem::new(Code::NoSuchRoute, detail));
     };
     // The page may be another instance's, which is older or newer than this one.
-    let cache = if asked == version() {
+    let cache = if asked == app.look.version() {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
     };
-    Ok(kept(text, media_type, cache))
+    Ok(kept(content, media_type, cache))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub async fn problems(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
+    let reader = PageReader::of(&app, query.as_deref(), &headers);
     let known = Code::ALL.iter().map(|code| reader.explained(*code));
     let values = json!({ "problems": known.collect::<Vec<_>>() });
     explained(&reader, "problems.html", values, query.as_deref(), &headers)
@@ -35,7 +35,7 @@ pub async fn problem(
         let detail = format!("no problem has the code {code:?}");
         return Err(Problem::new(Code::NoSuchRoute, detail));
     };
-    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
+    let reader = PageReader::of(&app, query.as_deref(), &headers);
     let values = reader.explained(known);
     let query = query.as_deref();
     Ok(explained(&reader, "problem.html", values, query, &headers))

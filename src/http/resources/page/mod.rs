@@ -3,6 +3,7 @@
 
 mod assets;
 mod explain;
+mod look;
 mod markdown;
 mod policy;
 mod preview;
@@ -31,6 +32,7 @@ use crate::ingest;
 
 pub use assets::{favicon, robots, serve as asset};
 pub use explain::{problem, problems};
+pub use look::Look;
 pub use policy::{secure, unlisted};
 pub use reading::view;
 pub use upload::{Reader, View};
@@ -45,20 +47,25 @@ pub const CLAIMED: &str = "manage";
 /// The numbers of downloads that the form offers.
 const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
 
-/// The reader of a page: the language, and where links begin.
-#[derive(Debug, Clone, Copy)]
+/// The reader of a page: the language, where links begin, and the look.
+#[derive(Clone, Copy)]
 pub struct PageReader<'a> {
     /// The language of the page.
     pub language: Language,
     /// The path everything lies under.
     pub base: &'a str,
+    /// Whose server it is.
+    pub look: &'a Look,
 }
 
 impl<'a> PageReader<'a> {
-    /// The reader of a request, under `base`.
-    pub fn of(base: &'a str, query: Option<&str>, headers: &HeaderMap) -> Self {
-        let language = Language::of(query, headers);
-        PageReader { language, base }
+    /// The reader of a request.
+    pub fn of(app: &'a AppState, query: Option<&str>, headers: &HeaderMap) -> Self {
+        PageReader {
+            language: Language::of(query, headers),
+            base: &app.options.base_path,
+            look: &app.look,
+        }
     }
 }
 
@@ -72,9 +79,11 @@ impl PageReader<'_> {
         values["t"] = self.language.words().clone();
         values["language"] = about(self.language);
         values["languages"] = Language::all().map(about).collect();
-        values["home"] = json!(self.language.say("home", &[("brand", "wharf")]));
+        let home = self.language.say("home", &[("brand", self.look.name())]);
+        values["home"] = json!(home);
+        values["brand"] = self.look.values();
         values["base"] = json!(self.base);
-        values["static"] = json!(format!("{}/static/{}", self.base, assets::version()));
+        values["static"] = json!(format!("{}/static/{}", self.base, self.look.version()));
         template::render(name, values)
     }
 
@@ -112,7 +121,7 @@ pub async fn form(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = caller.map(|Extension(caller)| caller).unwrap_or_default();
-    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
+    let reader = PageReader::of(&app, query.as_deref(), &headers);
     let may = |action| match app.gate(action, origin.local) {
         Gate::Open => None,
         Gate::Secret(scope) => Some(scope).filter(|scope| !caller.may(*scope)),
@@ -283,6 +292,7 @@ mod tests {
 
     #[test]
     fn an_error_is_said_in_the_readers_language_and_escaped() {
+        let look = Look::plain();
         for (tag, title) in [
             ("en", "There is nothing here"),
             ("zh-Hans", "这里什么也没有"),
@@ -291,6 +301,7 @@ mod tests {
             let reader = PageReader {
                 language,
                 base: "/x",
+                look: &look,
             };
             let detail = "<b>{{ base }}</b>";
             let page =

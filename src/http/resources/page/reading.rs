@@ -35,7 +35,7 @@ pub async fn view(
     };
     let bytes = app.beginning(&selected).await?;
     let text = decoded(&bytes);
-    let reader = PageReader::of(&app.options.base_path, query.as_deref(), &headers);
+    let reader = PageReader::of(&app, query.as_deref(), &headers);
     let rich = Preview::is_markdown(file);
     let values = json!({
         "title": file.name,

@@ -239,7 +239,7 @@ impl<'a> Rows<'a> {
 
     /// A file as `name` in its folder.
     fn row(&self, file: &StoredFile, name: &str) -> Value {
-        let PageReader { language, base } = *self.reader;
+        let PageReader { language, base, .. } = *self.reader;
         let preview = self.shown_as(file);
         let left = self.manifest.downloads_left_of(file) != Some(0);
         let view = (preview == Some(Preview::Text)).then(|| {
@@ -326,6 +326,7 @@ fn beginning<'a>(text: &'a str, room: &mut usize) -> (&'a str, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Look;
     use super::*;
     use crate::model::{Field, Part};
 
@@ -402,6 +403,7 @@ mod tests {
         let reader = PageReader {
             language: Language::fallback(),
             base: "",
+            look: &Look::plain(),
         };
         let list = List::of(&reader, &manifest);
         assert_eq!(list.lines.len(), MAX_ROWS);

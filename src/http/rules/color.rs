@@ -195,7 +195,7 @@ mod tests {
         let said = |text: &str| Color::parse(text).unwrap().described();
         assert_eq!(
             said("#ffcc00"),
-            "brand_color #ffcc00: buttons have black text on it (contrast 14.0), links are #806600 on \
+            "brand_color #ffcc00: buttons have black text on it (contrast 13.9), links are #8a6e00 on \
              light pages and #ffcc00 on dark ones"
         );
         assert!(

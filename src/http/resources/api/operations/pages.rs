@@ -28,7 +28,10 @@ pub fn all() -> Vec<Described> {
         ("text/css", json!({})),
         ("text/javascript", json!({})),
         ("image/svg+xml", json!({})),
+        ("image/png", json!({})),
+        ("image/webp", json!({})),
     ];
+    let icons = &assets[2..];
     let sign_in = "A browser is asked for a secret, and then led to this path";
     vec![
         Described::new(
@@ -57,6 +60,7 @@ pub fn all() -> Vec<Described> {
         .head("headAsset")
         .answers(200, "The file", &assets)
         .always(&["Cache-Control", "Content-Length"])
+        .at_times(&["Content-Security-Policy"])
         .problems(&[&[Code::NoSuchRoute]])
         .open(),
         Described::new(
@@ -66,8 +70,9 @@ pub fn all() -> Vec<Described> {
             "The icon of the pages",
         )
         .head("headFavicon")
-        .answers(200, "The icon", &[("image/svg+xml", json!({}))])
+        .answers(200, "The icon", icons)
         .always(&["Cache-Control", "Content-Length"])
+        .at_times(&["Content-Security-Policy"])
         .open(),
         Described::new(
             Tag::Pages,

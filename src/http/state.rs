@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::Admission;
 use super::metrics::ServerMetrics;
 use super::options::HttpOptions;
-use super::resources::page::Look;
+use super::rules::look::Look;
 use super::rules::origin::Origin;
 use crate::delivery::Delivery;
 use crate::expiry;
@@ -100,6 +100,7 @@ impl AppState {
             manage: self.manage.clone(),
             operate: Arc::clone(&self.operate),
             clock: self.clock.clone(),
+            look: Look::of(&options.brand),
             options,
             admission: Arc::clone(&self.admission),
             metrics: Arc::clone(&self.metrics),

@@ -14,6 +14,7 @@ pub(super) mod extract;
 pub mod hosts;
 pub(super) mod json;
 pub mod locality;
+pub(super) mod look;
 pub mod options;
 pub mod origin;
 pub(super) mod prefer;

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::Language;
 use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
+use crate::http::rules::look::Look;
 use crate::http::rules::problem::{Code, Problem};
 
 /// What the pages load.
@@ -44,10 +45,10 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
         .collect()
 });
 
-/// A word that changes with any of the files. It stands in their addresses, so that a browser may
-/// keep them for ever, and a module imports what fits it.
-pub fn version() -> &'static str {
-    &VERSION
+/// A word that changes with any of the files, those of the brand as well. It stands in their
+/// addresses, so that a browser may keep them for ever, and a module imports what fits it.
+pub fn version(look: &Look) -> String {
+    format!("{}{}", *VERSION, look.mark())
 }
 
 /// The files as they go out: on the first visit of a slow line, comments and indentation weigh.
@@ -133,7 +134,7 @@ pub async fn serve(
         return Err(Problem::new(Code::NoSuchRoute, detail));
     };
     // The page may be another instance's, which is older or newer than this one.
-    let cache = if asked == app.look.version() {
+    let cache = if asked == version(&app.look) {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"

@@ -3,7 +3,6 @@
 
 mod assets;
 mod explain;
-mod look;
 mod markdown;
 mod policy;
 mod preview;
@@ -25,6 +24,7 @@ use crate::http::guard;
 use crate::http::rules::accept::prefers;
 use crate::http::rules::access::{Action, Caller, Gate, Scope, refusal};
 use crate::http::rules::cookies;
+use crate::http::rules::look::Look;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::query;
@@ -32,7 +32,6 @@ use crate::ingest;
 
 pub use assets::{favicon, robots, serve as asset};
 pub use explain::{problem, problems};
-pub use look::Look;
 pub use policy::{secure, unlisted};
 pub use reading::view;
 pub use upload::{Reader, View};
@@ -83,7 +82,11 @@ impl PageReader<'_> {
         values["home"] = json!(home);
         values["brand"] = self.look.values();
         values["base"] = json!(self.base);
-        values["static"] = json!(format!("{}/static/{}", self.base, self.look.version()));
+        values["static"] = json!(format!(
+            "{}/static/{}",
+            self.base,
+            assets::version(self.look)
+        ));
         template::render(name, values)
     }
 

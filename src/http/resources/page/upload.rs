@@ -326,7 +326,6 @@ fn beginning<'a>(text: &'a str, room: &mut usize) -> (&'a str, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Look;
     use super::*;
     use crate::model::{Field, Part};
 
@@ -403,7 +402,7 @@ mod tests {
         let reader = PageReader {
             language: Language::fallback(),
             base: "",
-            look: &Look::plain(),
+            look: &crate::http::rules::look::Look::plain(),
         };
         let list = List::of(&reader, &manifest);
         assert_eq!(list.lines.len(), MAX_ROWS);

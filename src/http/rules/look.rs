@@ -6,8 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::assets;
-use crate::http::rules::brand::{Brand, Logo};
+use super::brand::{Brand, Logo};
 
 /// The height of the picture in the head of a page, in pixels.
 const HEIGHT: f64 = 32.0;
@@ -22,8 +21,8 @@ pub struct Look {
     imprint: Option<String>,
     style: Option<String>,
     logo: Option<Logo>,
-    /// See [`assets::version`]; it changes with the brand as well.
-    version: String,
+    /// See [`Look::mark`].
+    mark: String,
 }
 
 impl Look {
@@ -34,15 +33,15 @@ impl Look {
         Look {
             name: brand.name.clone(),
             imprint: brand.imprint.clone(),
-            version: version(style.as_deref(), logo.as_ref()),
+            mark: mark(style.as_deref(), logo.as_ref()),
             style,
             logo,
         }
     }
 
-    /// A word that changes with any of the files that pages load, and with the brand's.
-    pub fn version(&self) -> &str {
-        &self.version
+    /// A word that changes with the files of the brand; empty where there are none.
+    pub fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// The name of the brand.
@@ -98,18 +97,16 @@ fn logo_name(logo: &Logo) -> String {
     format!("logo.{}", logo.extension)
 }
 
-fn version(style: Option<&str>, logo: Option<&Logo>) -> String {
-    let files = assets::version();
+fn mark(style: Option<&str>, logo: Option<&Logo>) -> String {
     if style.is_none() && logo.is_none() {
-        return files.to_owned();
+        return String::new();
     }
     let mut hash = Sha256::new();
-    hash.update(files);
     hash.update(style.unwrap_or_default());
     hash.update(logo.map_or(&[][..], |logo| &logo.bytes));
-    let mut version = String::new();
+    let mut mark = String::new();
     for byte in &hash.finalize()[..6] {
-        let _ = write!(version, "{byte:02x}");
+        let _ = write!(mark, "{byte:02x}");
     }
-    version
+    mark
 }

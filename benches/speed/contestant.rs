@@ -40,6 +40,8 @@ pub struct Wharf {
     pub digest: bool,
     /// Downloads as a form, not raw.
     pub form: bool,
+    /// The way of downloads, where it is not the default; older builds have but one.
+    pub sendfile: Option<&'static str>,
 }
 
 impl Wharf {
@@ -50,6 +52,7 @@ impl Wharf {
             strict: true,
             digest: true,
             form: false,
+            sendfile: None,
         }
     }
 }
@@ -156,6 +159,9 @@ impl Wharf {
             ("--max-connections", "20000"),
         ] {
             command.extend([flag.into(), value.into()]);
+        }
+        if let Some(way) = self.sendfile {
+            command.extend(["--sendfile".into(), way.into()]);
         }
         command
     }

@@ -36,10 +36,20 @@ pub fn downloads(options: &Options) -> Vec<Contestant> {
         Contestant::new("sendfile", Kind::Source { sendfile: true }),
         Contestant::new("read and write", Kind::Source { sendfile: false }),
     ];
-    for (label, binary) in &options.wharfs {
-        for (mode, form) in [("raw", false), ("form", true)] {
+    for (at, (label, binary)) in options.wharfs.iter().enumerate() {
+        for (mode, form, sendfile) in [
+            ("raw", false, None),
+            ("form", true, None),
+            ("raw, sendfile on", false, Some("on")),
+            ("raw, sendfile off", false, Some("off")),
+        ] {
+            // Another build may have but one way.
+            if at > 0 && sendfile.is_some() {
+                continue;
+            }
             let wharf = Wharf {
                 form,
+                sendfile,
                 ..Wharf::new(binary.clone())
             };
             let label = format!("{label}, {mode}");

@@ -63,6 +63,7 @@ impl Backends {
             min_free: options.min_free,
             descriptors,
             shared: options.sharing.as_ref().map(|_| options.stale_after),
+            sendfile: options.sendfile,
         };
         match (&options.sharing, &options.bucket) {
             (Some(sharing), _) => Self::shared(options, sharing, &disk, purpose).await,

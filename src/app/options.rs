@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::coordination::{Address, Keys};
 use crate::http::HttpOptions;
 use crate::ingest::IngestOptions;
-use crate::store::{disk, object};
+use crate::store::{Sendfile, disk, object};
 
 /// The settings of all parts.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct AppOptions {
     pub durability: disk::Durability,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
+    /// Whether the kernel sends stored files by itself.
+    pub sendfile: Sendfile,
     /// How long unfinished uploads of other instances are left alone.
     pub stale_after: Duration,
     /// How the store is shared with other instances; `None` when it is not.

@@ -206,6 +206,7 @@ pub static SETTINGS: &[Setting] = &[
     row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it").restart(),
     row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
     row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this").number().restart(),
+    row(STORAGE, "sendfile", "auto", "MODE", "How large files on disk reach readers over HTTP/1.1: on has the kernel send them (sendfile), off reads and writes them, auto times both and does what costs less").restart(),
     row(STORAGE, "max_total_size", "none", "SIZE", "The most that files and manifests take altogether, each rounded up to 4 KiB").number().restart(),
     row(SHARING, "redis", "none", "URL", "Share the store with other instances through this Redis: redis://HOST:PORT/DB, rediss://… over TLS, or redis-cluster://HOST:PORT,HOST:PORT").mask(Mask::Password).restart(),
     row(SHARING, "redis_prefix", "wharf", "TEXT", "What every key in Redis begins with").restart(),

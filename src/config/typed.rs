@@ -26,6 +26,7 @@ use crate::http::rules::cors::Site;
 use crate::http::rules::hosts::HostPattern;
 use crate::http::rules::origin::Trusted;
 use crate::http::tls::CertificateFiles;
+use crate::store::Sendfile;
 use crate::store::disk::Durability;
 use crate::{app, http as resources, ingest, log};
 
@@ -90,6 +91,15 @@ impl Config {
                     ],
                 )?,
                 min_free: read.size("min_free")?.unwrap_or(0),
+                sendfile: read.choice(
+                    "sendfile",
+                    &[
+                        ("auto", Sendfile::Auto),
+                        ("on", Sendfile::On),
+                        ("off", Sendfile::Off),
+                        ("none", Sendfile::Off),
+                    ],
+                )?,
                 stale_after: read.duration("stale_after")?,
                 sharing: read.sharing()?,
                 ingest: read.ingest()?,

@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use futures_core::stream::BoxStream;
-use futures_util::StreamExt as _;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::archive_cursor::ArchiveCursor;
@@ -15,7 +13,7 @@ use super::representation::{ByteSource, Slice};
 use super::uses::Uses;
 use super::{Delivery, DeliveryError, DeliveryPiece, Representation};
 use crate::repository::Repository;
-use crate::store::{Blob, StoreError};
+use crate::store::{Blob, FileSpan, StoreError};
 
 /// A body with no more bytes than this behind its first block is read before it is sent: damage in
 /// a small form is found before its head goes out, and all of it goes out in one write.
@@ -25,13 +23,52 @@ const SHORT: u64 = 64 << 10;
 pub enum BodyContent {
     /// All of it.
     Whole(Bytes),
-    /// Block by block; an error is its end.
-    Blocks(BoxStream<'static, Result<Bytes, DeliveryError>>),
+    /// Block by block.
+    Blocks(Blocks),
+}
+
+/// The blocks of a body.
+pub struct Blocks {
+    /// The one that was read before the head went out.
+    first: Option<Block>,
+    reader: BodyReader,
+}
+
+/// The next bytes of a body.
+#[derive(Debug)]
+pub enum Block {
+    /// They are there.
+    Bytes(Bytes),
+    /// They are a file's, and the kernel can send them.
+    File(Box<dyn FileSpan>),
+}
+
+impl Blocks {
+    /// The next block, which may be a file's if the caller `takes_files`; `None` at the end.
+    ///
+    /// # Errors
+    /// It ends with an error when a file is missing or damaged, or the store fails.
+    pub async fn next(&mut self, takes_files: bool) -> Result<Option<Block>, DeliveryError> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.reader.next(takes_files).await,
+        }
+    }
+}
+
+impl Block {
+    fn len(&self) -> u64 {
+        match self {
+            Block::Bytes(bytes) => bytes.len() as u64,
+            Block::File(span) => span.left() as u64,
+        }
+    }
 }
 
 impl Delivery {
     /// Opens the body made of `pieces`, in which the whole of `representation` is sent if `counts`.
-    /// Its first block is read when this answers, and all of a short one.
+    /// Its first block is read when this answers, and all of a short one; one that is in memory may
+    /// be a file's if the caller `takes_files`.
     ///
     /// # Errors
     /// A missing or damaged file is found before the first byte goes out if it is in the first
@@ -41,6 +78,7 @@ impl Delivery {
         representation: &Representation,
         pieces: Vec<DeliveryPiece>,
         counts: bool,
+        takes_files: bool,
     ) -> Result<BodyContent, DeliveryError> {
         // Its manifest may have been in memory.
         self.uploads.store().answers()?;
@@ -64,24 +102,21 @@ impl Delivery {
             ahead: None,
             uses,
         };
-        let first = reader.next().await?;
-        if reader.left == 0 {
-            return Ok(BodyContent::Whole(first.unwrap_or_default()));
-        }
-        if reader.left <= SHORT {
-            return Ok(BodyContent::Whole(reader.rest(first).await?));
-        }
+        let first = match reader.next(takes_files).await? {
+            None => return Ok(BodyContent::Whole(Bytes::new())),
+            Some(Block::Bytes(bytes)) if reader.left == 0 => return Ok(BodyContent::Whole(bytes)),
+            Some(Block::Bytes(bytes)) if reader.left <= SHORT => {
+                return Ok(BodyContent::Whole(reader.rest(bytes).await?));
+            }
+            first => first,
+        };
         for (outline, range) in &slices {
             self.verify(outline, range).await?;
         }
         if let Some(uses) = &mut reader.uses {
             uses.hold_room().await?;
         }
-        let rest = futures_util::stream::try_unfold(reader, async |mut reader| {
-            Ok(reader.next().await?.map(|block| (block, reader)))
-        });
-        let first = futures_util::stream::iter(first.map(Ok));
-        Ok(BodyContent::Blocks(first.chain(rest).boxed()))
+        Ok(BodyContent::Blocks(Blocks { first, reader }))
     }
 }
 
@@ -113,10 +148,10 @@ type Opened = Result<Box<dyn Blob>, DeliveryError>;
 
 impl BodyReader {
     /// The next block. The uses are kept before the last one is handed out.
-    async fn next(&mut self) -> Result<Option<Bytes>, DeliveryError> {
-        let block = self.read().await?;
+    async fn next(&mut self, takes_files: bool) -> Result<Option<Block>, DeliveryError> {
+        let block = self.read(takes_files).await?;
         if let Some(block) = &block {
-            self.left -= block.len() as u64;
+            self.left -= block.len();
         }
         if self.left == 0
             && let Some(uses) = self.uses.take()
@@ -127,15 +162,15 @@ impl BodyReader {
     }
 
     /// The block that was read and all that is left, in one piece.
-    async fn rest(&mut self, read: Option<Bytes>) -> Result<Bytes, DeliveryError> {
-        let mut all = BytesMut::from(read.unwrap_or_default());
-        while let Some(block) = self.next().await? {
+    async fn rest(&mut self, read: Bytes) -> Result<Bytes, DeliveryError> {
+        let mut all = BytesMut::from(read);
+        while let Some(Block::Bytes(block)) = self.next(false).await? {
             all.extend_from_slice(&block);
         }
         Ok(all.freeze())
     }
 
-    async fn read(&mut self) -> Result<Option<Bytes>, DeliveryError> {
+    async fn read(&mut self, takes_files: bool) -> Result<Option<Block>, DeliveryError> {
         loop {
             if self.steps.is_empty() {
                 let step = self.step().await?;
@@ -146,7 +181,7 @@ impl BodyReader {
                 Some(Step::Text(bytes)) => {
                     let bytes = std::mem::take(bytes);
                     self.steps.pop_front();
-                    return Ok(Some(bytes));
+                    return Ok(Some(Block::Bytes(bytes)));
                 }
                 Some(Step::File(file)) => {
                     if self.blob.is_none()
@@ -154,13 +189,16 @@ impl BodyReader {
                         && let Some(bytes) = try_read_cached(&self.uploads, file)
                     {
                         self.steps.pop_front();
-                        return Ok(Some(bytes));
+                        return Ok(Some(Block::Bytes(bytes)));
                     }
                 }
             }
-            let block = self.file().await?.next().await?;
-            if block.is_some() {
-                return Ok(block);
+            let blob = self.file().await?;
+            if takes_files && let Some(span) = blob.span() {
+                return Ok(Some(Block::File(span)));
+            }
+            if let Some(block) = blob.next().await? {
+                return Ok(Some(Block::Bytes(block)));
             }
             self.blob = None;
             self.steps.pop_front();

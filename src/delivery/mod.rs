@@ -19,6 +19,7 @@ mod selected;
 mod tests;
 mod uses;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -31,7 +32,8 @@ use crcs::Crcs;
 use memory::ManifestBudget;
 
 pub use crate::catalog::{ListFilter, Listed, ShownFacts};
-pub use body::BodyContent;
+pub use crate::store::{FileSpan, MAX_SPAN, Sendfile, Sent, Way, Ways};
+pub use body::{Block, Blocks, BodyContent};
 pub use error::{DeliveryError, Missing};
 pub use listing::{ListQuery, Listing, ListingCursor, NoCursor, Summary};
 pub use record::{ManifestReader, ReadAgainError};
@@ -62,6 +64,11 @@ impl Delivery {
     /// Reads files that archives need to have read, until `stop`.
     pub async fn read_for_archives(&self, stop: CancellationToken) {
         self.crcs.run(&self.uploads, stop).await;
+    }
+
+    /// The ways of stored files to their readers; `None` where the kernel cannot send them.
+    pub fn ways(&self) -> Option<Arc<Ways>> {
+        Some(self.uploads.store().local()?.ways())
     }
 
     /// A URL at which a client can fetch a raw file from the store by itself, to be shown with this

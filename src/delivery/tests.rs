@@ -25,6 +25,7 @@ fn repository(dir: &Path) -> (DiskStore, Repository) {
         min_free: 0,
         descriptors: 100,
         shared: None,
+        sendfile: crate::store::Sendfile::Auto,
     });
     let (store, clock) = (store.unwrap(), Clock::system());
     let catalog = EmbeddedCatalog::open(&dir.join(".wharf/catalog.redb"), clock.clone()).unwrap();

@@ -25,6 +25,7 @@ use crate::http::rules::accept::Accept;
 use crate::http::rules::origin::{Origin, Peer};
 use crate::http::rules::problem::Problem;
 use crate::http::rules::request_id;
+use crate::http::server::AnswerEnd;
 use crate::model::UploadId;
 
 /// A request that is being answered: its log entry, and what the client wants a problem to look
@@ -163,6 +164,24 @@ struct AccessLogEntry {
     metrics: Arc<ServerMetrics>,
 }
 
+impl AccessLogEntry {
+    /// Says why not all of it could be sent, when that is not its reader's doing.
+    fn failed(&self, error: &dyn fmt::Display) {
+        let (request_id, path) = (&self.id, self.uri.path());
+        tracing::error!(event = "broken", %request_id, %error, "{path} broke off");
+    }
+}
+
+impl AnswerEnd for AccessLogEntry {
+    fn broken_off(&mut self, unsent: u64, failure: Option<&str>) {
+        self.whole = false;
+        self.sent = self.sent.saturating_sub(unsent);
+        if let Some(failure) = failure {
+            self.failed(&failure);
+        }
+    }
+}
+
 impl Drop for AccessLogEntry {
     fn drop(&mut self) {
         let answered = Answered {
@@ -234,6 +253,11 @@ impl LoggedBody {
     pub fn broken_off(&mut self) {
         self.entry.whole = false;
     }
+
+    /// Its end, for an answer whose last bytes are on their way when its body has handed them out.
+    pub fn into_end(self) -> Box<dyn AnswerEnd> {
+        self.entry
+    }
 }
 
 impl http_body::Body for LoggedBody {
@@ -252,8 +276,7 @@ impl http_body::Body for LoggedBody {
                     self.body.is_end_stream() || self.entry.announced == Some(self.entry.sent);
             }
             Poll::Ready(Some(Err(error))) => {
-                let (request_id, path) = (&self.entry.id, self.entry.uri.path());
-                tracing::error!(event = "broken", %request_id, %error, "{path} broke off");
+                self.entry.failed(error);
             }
             Poll::Ready(None) => self.entry.whole = true,
             Poll::Pending => {}

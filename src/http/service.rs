@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use tower::ServiceExt as _;
 
+use crate::delivery::Ways;
 use crate::http::AppState;
 use crate::http::date::date;
 use crate::http::log::{LoggedBody, RequestLog};
@@ -92,6 +93,11 @@ impl Service {
     /// How long a body, or the reader of an answer, may make no progress.
     pub fn idle_timeout(&self) -> Duration {
         self.app.options.idle_timeout
+    }
+
+    /// The ways of stored files to their readers; `None` where the kernel cannot send them.
+    pub fn ways(&self) -> Option<Arc<Ways>> {
+        self.app.delivery.ways()
     }
 
     /// Makes room for others: ends the slowest of the uploads that are too slow, if one is.

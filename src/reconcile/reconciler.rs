@@ -302,6 +302,7 @@ mod tests {
             min_free: 0,
             descriptors: 100,
             shared: None,
+            sendfile: crate::store::Sendfile::Auto,
         });
         let path = dir.path().join(".wharf/catalog.redb");
         let catalog = Arc::new(EmbeddedCatalog::open(&path, clock.clone()).unwrap());

@@ -67,6 +67,7 @@ impl Bench {
             min_free: 0,
             descriptors: 100,
             shared: None,
+            sendfile: crate::store::Sendfile::Auto,
         });
         let disk = disk.unwrap();
         let path = dir.path().join(".wharf/catalog.redb");

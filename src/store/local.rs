@@ -1,9 +1,11 @@
 //! What only a store in a directory can do.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::StoreError;
+use super::{StoreError, Ways};
 use crate::model::{Doubt, FileName, UploadId};
 
 /// The most bytes of a file that [`LocalStore::try_read_cached`] reads.
@@ -35,6 +37,9 @@ pub trait LocalStore: Send + Sync {
 
     /// Bytes of the file system that can still be written.
     async fn free_bytes(&self) -> Result<u64, StoreError>;
+
+    /// The ways of its files to their readers.
+    fn ways(&self) -> Arc<Ways>;
 
     /// The promise that the file system cannot keep, for the operator; `None` where it keeps all.
     fn warning(&self) -> Option<&'static str>;

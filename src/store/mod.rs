@@ -30,6 +30,7 @@ mod presign;
 mod records;
 mod small;
 mod streams;
+mod ways;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,7 +49,8 @@ pub use object::BucketStore;
 pub use presign::{Presign, PresignRequest};
 pub use records::Records;
 use small::{SmallContent, new_manifest, to_json};
-pub use streams::{Blob, FileSink, FileSummary, Staged};
+pub use streams::{Blob, FileSink, FileSpan, FileSummary, MAX_SPAN, Sent, Staged};
+pub use ways::{Sendfile, Way, Ways};
 
 /// A place where uploads are kept, each as files and one manifest.
 ///

@@ -1,7 +1,12 @@
 //! The bytes of files on their way into a store, and out of it.
 
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
 use super::StoreError;
 use crate::hashing::Checksums;
@@ -59,4 +64,47 @@ pub trait Blob: Send {
     /// # Errors
     /// [`StoreError::Damaged`] when the file ends before its range does.
     async fn next(&mut self) -> Result<Option<Bytes>, StoreError>;
+
+    /// The next bytes of the range, not read, as a span that the kernel sends by itself. `None`
+    /// where it cannot, where reading costs less, and at the end: [`next`](Self::next) goes on.
+    fn span(&mut self) -> Option<Box<dyn FileSpan>> {
+        None
+    }
+}
+
+/// The most bytes of a [`FileSpan`].
+pub const MAX_SPAN: usize = 256 * 1024;
+
+/// Some bytes of a stored file that the kernel sends by itself (sendfile(2)): at most [`MAX_SPAN`].
+pub trait FileSpan: std::fmt::Debug + Send {
+    /// How many bytes are still to be sent.
+    fn left(&self) -> usize;
+
+    /// Whether to [`send`](Self::send) it will not wait for the disk, as far as that can be known.
+    fn is_ready(&mut self) -> bool;
+
+    /// Reads the bytes on a thread that may block, so that they are in memory. From then on it
+    /// [is ready](Self::is_ready), and a call may wait for a page that the kernel has forgotten
+    /// again.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send) that are the file's.
+    fn warm(&mut self) -> BoxFuture<'static, io::Result<()>>;
+
+    /// Sends as many bytes as the socket takes, which must not wait.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when it takes none. An error with a number of the system
+    /// ([`io::Error::raw_os_error`]) is the socket's; one without is the file's: it is shorter, or
+    /// cannot be read.
+    fn send(&mut self, socket: BorrowedFd<'_>) -> io::Result<Sent>;
+}
+
+/// What one call has sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes, at least one.
+    pub bytes: usize,
+    /// How long the call took.
+    pub took: Duration,
 }

@@ -99,6 +99,7 @@ mod s3_fleet;
 mod s3_second;
 mod s3_tls;
 mod s3_words;
+mod sendfile;
 mod settings;
 mod signals;
 mod slow;

@@ -203,3 +203,37 @@ fn deep_paths_are_bounded_while_they_come() {
         server.anonymous() < rest + STAYS
     });
 }
+
+/// Each client asks for a large file, which the kernel sends, and reads nothing of it: no block of it
+/// is held. Read and written, these answers hold 48 MiB in blocks, and 32 KiB each beyond.
+#[test]
+fn files_that_the_kernel_sends_are_in_no_memory_of_the_server() {
+    const READERS: usize = 1000;
+    let args = ["--sendfile", "on", "--max-connections", "2000"];
+    let server = Server::with(&args);
+    server.upload(&Form::new().file("f", "big.bin", &noise(32 << 20, 4)));
+    // What the first answer of this kind needs stays.
+    assert_eq!(server.get("/files/big.bin").body.len(), 32 << 20);
+    let rest = server.anonymous();
+    let clients: Vec<TcpStream> = (0..READERS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            stream
+                .write_all(b"GET /files/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .unwrap();
+            stream
+        })
+        .collect();
+    for mut stream in &clients {
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+    }
+    let most = server.most_anonymous();
+    println!("{rest} KiB, then {most} KiB");
+    assert!(most < rest + (48 << 10), "{rest} KiB, then {most} KiB");
+    drop(clients);
+    wait_until("the memory is given back", || {
+        server.anonymous() < rest + STAYS
+    });
+}

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::delivery::{Way, Ways};
 use crate::http::rules::problem::Code;
 use crate::model::Timestamp;
 use crate::operate::Holdings;
@@ -41,6 +42,11 @@ struct RequestLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabel {
     route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WayLabel {
+    way: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -94,6 +100,7 @@ pub struct ServerMetrics {
     durations: Durations,
     request_bytes: Counter,
     response_bytes: Counter,
+    file_bytes: Family<WayLabel, Counter>,
     connections: Gauge,
     requests_in_progress: Gauge,
     in_progress: Gauge,
@@ -124,6 +131,7 @@ impl ServerMetrics {
             durations,
             request_bytes: Counter::default(),
             response_bytes: Counter::default(),
+            file_bytes: Family::default(),
             connections: Gauge::default(),
             requests_in_progress: Gauge::default(),
             in_progress: Gauge::default(),
@@ -176,6 +184,12 @@ impl ServerMetrics {
             "Bytes of response bodies",
             Unit::Bytes,
             self.response_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "files_read",
+            "Bytes of files above 64 KiB on disk, by the way they went: sent by the kernel, or read",
+            Unit::Bytes,
+            self.file_bytes.clone(),
         );
         registry.register(
             "http_connections",
@@ -304,6 +318,15 @@ impl ServerMetrics {
         duration.observe(answered.time.as_secs_f64());
         self.request_bytes.inc_by(answered.request_bytes);
         self.response_bytes.inc_by(answered.response_bytes);
+    }
+
+    /// Takes over how many bytes of files have gone which way.
+    pub fn files_read(&self, ways: &Ways) {
+        for way in Way::BOTH {
+            let label = WayLabel { way: way.name() };
+            let counter = self.file_bytes.get_or_create(&label);
+            counter.inner().store(ways.bytes(way), Ordering::Relaxed);
+        }
     }
 
     /// Counts a stored upload of `files` files.

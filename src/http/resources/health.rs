@@ -38,6 +38,9 @@ pub async fn metrics(State(app): State<AppState>, headers: HeaderMap) -> Result<
     if let Some(tls) = &app.options.tls {
         metrics.certificates(tls.ends().into_iter());
     }
+    if let Some(ways) = app.delivery.ways() {
+        metrics.files_read(&ways);
+    }
     // With many descriptors it takes milliseconds to count them.
     let now = InstanceNow {
         ready: app.operate.unready().is_none(),

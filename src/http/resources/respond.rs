@@ -4,10 +4,14 @@ use std::ops::Range;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use futures_util::stream::try_unfold;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{places, record};
-use crate::delivery::{BodyContent, DeliveryPiece, Representation, RepresentationKind, Selected};
+use crate::delivery::{
+    Block, Blocks, BodyContent, DeliveryError, DeliveryPiece, Representation, RepresentationKind,
+    Selected,
+};
 use crate::form;
 use crate::http::AppState;
 use crate::http::date::http_date;
@@ -15,6 +19,7 @@ use crate::http::rules::conditional::{self, Verdict};
 use crate::http::rules::cors;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::range::{self, Asked};
+use crate::http::server::FileQueue;
 use crate::model::FileName;
 
 /// The longest time for which a client may cache a file or form of an id, in seconds: a year.
@@ -80,9 +85,15 @@ impl AppState {
                 return Err(Problem::new(Code::PrefetchRefused, PREFETCH));
             }
             let whole = answer.status == StatusCode::OK;
-            match self.delivery.open(this, answer.pieces, whole).await? {
+            let files = FileQueue::current();
+            let takes = files.as_ref().is_some_and(FileQueue::takes_files);
+            let opened = self
+                .delivery
+                .open(this, answer.pieces, whole, takes)
+                .await?;
+            match opened {
                 BodyContent::Whole(bytes) => Body::from(bytes),
-                BodyContent::Blocks(blocks) => Body::from_stream(blocks),
+                BodyContent::Blocks(blocks) => body(blocks, files),
             }
         };
         let mut response = Response::new(body);
@@ -243,6 +254,21 @@ impl Answer {
             len,
         }
     }
+}
+
+/// The body made of `blocks`, with stand-ins for files that go to this queue.
+fn body(blocks: Blocks, files: Option<FileQueue>) -> Body {
+    let stream = try_unfold((blocks, files), async |(mut blocks, files)| {
+        let takes = files.as_ref().is_some_and(FileQueue::takes_files);
+        let bytes = match (blocks.next(takes).await?, &files) {
+            (Some(Block::Bytes(bytes)), _) => bytes,
+            (Some(Block::File(span)), Some(files)) => files.offer(span),
+            (Some(Block::File(_)), None) => unreachable!("files were not asked for"),
+            (None, _) => return Ok::<_, DeliveryError>(None),
+        };
+        Ok(Some((bytes, (blocks, files))))
+    });
+    Body::from_stream(stream)
 }
 
 fn content_type(this: &Representation, inline: bool) -> String {

@@ -1,13 +1,9 @@
 //! The state of a connection, shared by its transport and its requests.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -148,44 +144,10 @@ impl ActiveRequest {
     pub fn linger(&self) {
         self.0.linger.store(true, Ordering::Relaxed);
     }
-
-    /// Lasts up to the end of `body`.
-    pub fn track<B>(self, body: B) -> TrackedBody<B> {
-        TrackedBody {
-            body,
-            _active: self,
-        }
-    }
 }
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A response's body, which keeps its request active up to its end.
-pub struct TrackedBody<B> {
-    body: B,
-    _active: ActiveRequest,
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -6,6 +6,7 @@ mod connections;
 mod deadline;
 mod end_tracking;
 mod executor;
+mod files;
 mod front;
 mod listen;
 mod portions;
@@ -29,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use connections::Connections;
 pub use deadline::Deadline;
+pub use files::{AnswerEnd, FileQueue};
 pub use front::Front;
 pub use listen::{Listener, listen_everywhere, listen_passed, listen_tcp, listen_unix};
 use listen::{accept_one, after_accept_error};

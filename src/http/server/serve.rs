@@ -14,9 +14,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Server;
-use super::connection_state::{ActiveRequest, ConnectionState, IDLE_PAUSE, TrackedBody};
+use super::connection_state::{ActiveRequest, ConnectionState, IDLE_PAUSE};
 use super::end_tracking::track_end;
 use super::executor::Streams;
+use super::files::{AnswerBody, FileQueue, FileSender};
 use super::listen::Socket;
 use super::portions::Portions;
 use super::stream::Stream;
@@ -24,7 +25,6 @@ use super::tls::Shaken;
 use super::transport::Transport;
 use super::wire::Wire;
 use crate::http::Service;
-use crate::http::log::LoggedBody;
 use crate::http::rules::origin::Peer;
 use crate::http::tls::Tls;
 
@@ -134,6 +134,7 @@ impl Server {
         } else {
             MOST_BUFFER
         };
+        let plain = stream.plain().is_some();
         let mut transport = Transport::new(stream, most, Arc::clone(state), self.timeouts());
         let http2 = tokio::select! {
             biased;
@@ -141,6 +142,13 @@ impl Server {
             () = self.leaves(state) => return,
         };
         let as_agreed = |http2: bool| agreed.is_none_or(|agreed| agreed == http2);
+        // Over HTTP/2 a file is cut into frames, over TLS it is encrypted: both need its bytes.
+        let takes_files = plain && matches!(http2, Ok(Some(false)));
+        let ways = self.front.ways().filter(|_| takes_files);
+        let queue = ways.map(FileQueue::new);
+        if let Some(queue) = &queue {
+            transport.send_files(FileSender::new(queue.clone()));
+        }
         let served = Served {
             io: TokioIo::new(transport),
             peer: peer.clone(),
@@ -153,7 +161,7 @@ impl Server {
             Ok(Some(http2)) if !as_agreed(http2) => {
                 Err("it speaks another version of HTTP than was agreed upon".to_owned())
             }
-            Ok(Some(false)) => self.serve_http1(served).await,
+            Ok(Some(false)) => FileQueue::scope(queue, self.serve_http1(served)).await,
             // Boxed: a task has room for its largest state, and most are of HTTP/1.1.
             Ok(Some(true)) => Box::pin(self.serve_http2(served)).await,
             Err(error) => Err(error.to_string()),
@@ -181,6 +189,8 @@ impl Server {
             .header_read_timeout(None)
             .max_buf_size((BUFFERS / served.connections).clamp(LEAST_BUFFER, MOST_BUFFER))
             .half_close(true)
+            // Buffers are queued, and not copied: see `files`.
+            .writev(true)
             .serve_connection(served.io, service);
         let end = http1::Connection::graceful_shutdown;
         self.follow(connection, end, state).await
@@ -248,7 +258,7 @@ async fn answer(
     request: Request<Incoming>,
     peer: Peer,
     active: ActiveRequest,
-) -> Result<Response<TrackedBody<LoggedBody>>, Infallible> {
+) -> Result<Response<AnswerBody>, Infallible> {
     let (request, unread) = track_end(request);
     let mut response = front.answer(peer, request).await;
     // A client that stopped has been waited for long enough.
@@ -262,7 +272,8 @@ async fn answer(
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
         active.linger();
     }
-    Ok(response.map(|body| active.track(body)))
+    let queue = FileQueue::current();
+    Ok(response.map(|body| AnswerBody::new(body, active, queue)))
 }
 
 /// Answers a request in the task of its stream.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::connection_state::{ConnectionState, Waiting};
+use super::files::{FileSender, Next};
 use super::preface::Preface;
 use super::turn::Turn;
 use super::wire::Wire;
@@ -44,6 +45,8 @@ pub struct Transport<T> {
     reading: Reading,
     writing: Writing,
     lingering: Option<Lingering>,
+    /// Sends files, where the stream can.
+    files: Option<FileSender>,
 }
 
 /// The next event on the reading side, and its deadline.
@@ -103,7 +106,13 @@ impl<T> Transport<T> {
             reading,
             writing,
             lingering: None,
+            files: None,
         }
+    }
+
+    /// Has the kernel send the files that are due.
+    pub fn send_files(&mut self, files: FileSender) {
+        self.files = Some(files);
     }
 
     /// Times the wait for a request or its head.
@@ -146,7 +155,27 @@ impl<T> Transport<T> {
     }
 }
 
+/// What a write that waits is to write.
+#[derive(Clone, Copy)]
+enum Waits<'a> {
+    Bytes(&'a [u8]),
+    /// The file that is due.
+    File,
+}
+
 impl<T: Wire> Transport<T> {
+    /// Sends the file that is due.
+    fn poll_file(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let (Some(files), Some(socket)) = (&mut self.files, self.stream.plain()) else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        // Meanwhile the reader is not what is waited for, and is not timed.
+        ready!(files.poll_ready(cx))?;
+        let sent = socket.poll_write_by(cx, &mut |socket| files.send(socket));
+        self.turn.written(&sent);
+        self.poll_stall(cx, Waits::File, sent)
+    }
+
     /// Times a write of `data` that waits; of no data, while bytes wait that were written before.
     ///
     /// The system reports a socket as writable once a good part of its buffer is free, and the
@@ -155,7 +184,7 @@ impl<T: Wire> Transport<T> {
     fn poll_stall(
         &mut self,
         cx: &mut Context<'_>,
-        data: &[u8],
+        data: Waits<'_>,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         let waited = self.writing.waits;
@@ -193,18 +222,27 @@ impl<T: Wire> Transport<T> {
     }
 
     /// Sends as much as there is room for, and does not wait; `None` if none of `data` has room.
-    fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
-        let sent = self.stream.attempt(data)?;
+    fn attempt(&mut self, data: Waits<'_>) -> Option<io::Result<usize>> {
+        let sent = match data {
+            Waits::Bytes(data) => self.stream.attempt(data)?,
+            Waits::File => self.attempt_file()?,
+        };
         self.writing.filling = true;
-        if let Ok(0) = sent
-            && !data.is_empty()
-        {
+        if let (Ok(0), Waits::Bytes([_, ..])) = (&sent, data) {
             // Bytes before these went: the reader takes something, and has all its time again.
             self.writing.looks = 0;
             return None;
         }
         self.waits(false);
         Some(sent)
+    }
+
+    fn attempt_file(&self) -> Option<io::Result<usize>> {
+        let (files, socket) = (self.files.as_ref()?, self.stream.plain()?);
+        match files.send(socket.unreported()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            sent => Some(sent),
+        }
     }
 
     /// Times a flush or a shutdown, which wait where the stream holds bytes back.
@@ -219,7 +257,7 @@ impl<T: Wire> Transport<T> {
                 return ended;
             }
             let ready = ended.is_ready();
-            ready!(self.poll_stall(cx, &[], ended.map_ok(|()| 0)))?;
+            ready!(self.poll_stall(cx, Waits::Bytes(&[]), ended.map_ok(|()| 0)))?;
             if ready {
                 return Poll::Ready(Ok(()));
             }
@@ -273,14 +311,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Transport<T> {
 
 impl<T: Wire> AsyncWrite for Transport<T> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.turn.poll(cx));
-        let written = Pin::new(&mut self.stream).poll_write(cx, data);
-        self.turn.written(&written);
-        self.poll_stall(cx, data, written)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
@@ -289,10 +324,24 @@ impl<T: Wire> AsyncWrite for Transport<T> {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.turn.poll(cx));
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, data);
-        self.turn.written(&written);
-        let first = data.iter().find(|slice| !slice.is_empty());
-        self.poll_stall(cx, first.map_or(&[], |slice| slice), written)
+        let this = &mut *self;
+        let buffers = match this.files.as_ref().map(|files| files.next(data)) {
+            None => data,
+            Some(next) => match next? {
+                Next::Buffers(count) => &data[..count],
+                Next::File => return this.poll_file(cx),
+            },
+        };
+        let files = this.files.as_ref();
+        let begun = files.and_then(|_| FileSender::begin_write(buffers));
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, buffers);
+        if let Some(files) = files {
+            files.written(&written, begun);
+        }
+        this.turn.written(&written);
+        let first = buffers.iter().find(|slice| !slice.is_empty());
+        let first = Waits::Bytes(first.map_or(&[], |slice| slice));
+        this.poll_stall(cx, first, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -337,84 +386,4 @@ impl<T: Wire> AsyncWrite for Transport<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
-
-    use tokio::io::AsyncWriteExt as _;
-    use tokio::task::{LocalSet, spawn_local, yield_now};
-
-    use super::*;
-
-    /// A socket that always has room, and always something to read.
-    struct Endless;
-
-    impl Wire for Endless {
-        fn attempt(&mut self, _: &[u8]) -> Option<io::Result<usize>> {
-            None
-        }
-    }
-
-    impl AsyncRead for Endless {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            buf.put_slice(&vec![b'x'; buf.remaining()]);
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    impl AsyncWrite for Endless {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            data: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            Poll::Ready(Ok(data.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[tokio::test]
-    async fn others_have_their_turns_while_much_is_moved() {
-        const BLOCK: usize = 64 * 1024;
-        let second = Duration::from_secs(1);
-        let timeouts = Timeouts {
-            head: second,
-            idle: second,
-            keep_alive: second,
-        };
-        let mut transport = Transport::new(Endless, 4 * BLOCK, Arc::default(), timeouts);
-        LocalSet::new()
-            .run_until(async {
-                let turns = Rc::new(Cell::new(0));
-                let others = Rc::clone(&turns);
-                spawn_local(async move {
-                    loop {
-                        others.set(others.get() + 1);
-                        yield_now().await;
-                    }
-                });
-                let mut block = vec![0; BLOCK];
-                for _ in 0..100 {
-                    transport.write_all(&block).await.unwrap();
-                }
-                assert!(turns.get() >= 24, "{} while writing", turns.get());
-                turns.set(0);
-                for _ in 0..100 {
-                    transport.read_exact(&mut block).await.unwrap();
-                }
-                assert!(turns.get() >= 24, "{} while reading", turns.get());
-            })
-            .await;
-    }
-}
+mod tests;

@@ -1,10 +1,12 @@
 //! The byte streams that a connection can stand on: a socket, or TLS over one.
 
 use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -14,19 +16,66 @@ pub trait Wire: AsyncRead + AsyncWrite + Unpin {
     /// Sends bytes of `data` without waiting for the system's report that there is room; `None` if
     /// not one byte has room. 0 are bytes that were written before, and waited.
     fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>>;
-}
 
-impl Wire for TcpStream {
-    fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
-        send_now(self, data)
+    /// The socket, where its reader gets what is written into it, as it is: another call may write
+    /// there too.
+    fn plain(&self) -> Option<&dyn PlainSocket> {
+        None
     }
 }
 
-impl Wire for UnixStream {
-    fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
-        send_now(self, data)
-    }
+/// A socket into which other calls can write than its own.
+pub trait PlainSocket {
+    /// Has `write`, which does not wait, write into it once there is room.
+    ///
+    /// # Errors
+    /// Those of `write`, and the end of the runtime.
+    fn poll_write_by(
+        &self,
+        cx: &mut Context<'_>,
+        write: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>>;
+
+    /// The socket, to be written to without waiting for the system's report that there is room.
+    fn unreported(&self) -> BorrowedFd<'_>;
 }
+
+macro_rules! plain {
+    ($socket:ty) => {
+        impl Wire for $socket {
+            fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
+                send_now(self, data)
+            }
+
+            fn plain(&self) -> Option<&dyn PlainSocket> {
+                Some(self)
+            }
+        }
+
+        impl PlainSocket for $socket {
+            fn poll_write_by(
+                &self,
+                cx: &mut Context<'_>,
+                write: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+            ) -> Poll<io::Result<usize>> {
+                loop {
+                    ready!(self.poll_write_ready(cx))?;
+                    match self.try_io(Interest::WRITABLE, || write(self.as_fd())) {
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        written => return Poll::Ready(written),
+                    }
+                }
+            }
+
+            fn unreported(&self) -> BorrowedFd<'_> {
+                self.as_fd()
+            }
+        }
+    };
+}
+
+plain!(TcpStream);
+plain!(UnixStream);
 
 impl Wire for TlsStream<TcpStream> {
     fn attempt(&mut self, data: &[u8]) -> Option<io::Result<usize>> {
@@ -44,7 +93,7 @@ impl Wire for TlsStream<TcpStream> {
     }
 }
 
-fn send_now(socket: impl std::os::fd::AsFd, data: &[u8]) -> Option<io::Result<usize>> {
+fn send_now(socket: impl AsFd, data: &[u8]) -> Option<io::Result<usize>> {
     match send(socket, data, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         Err(Errno::AGAIN) => None,
         sent => Some(sent.map_err(io::Error::from)),

@@ -18,7 +18,8 @@
 //!
 //! - `staging`: an upload under way; `staging::file` is the life of one of its files,
 //!   `staging::commit` the order of its steps.
-//! - `reading`: blocks of a stored file, small files from the page cache.
+//! - `reading`: blocks of a stored file, spans of it that the kernel sends, small files from the page
+//!   cache.
 //! - `key`, `removal`, `scan`, `notes`, `identity`: the other operations, on `inner`, the core.
 //! - `layout`: the folders and names; `sync`, `session`: the syncs of a commit.
 //! - `threads`, `open_file`, `closer`, `slow_path`: on which thread the file system is touched.
@@ -60,7 +61,7 @@ use bytes::Bytes;
 
 use super::{
     Blob, HeldRoom, LocalStore, Note, Notes, Orphan, Records, Replaced, ScannedUpload, Staged,
-    Store, StoreError, StoreId, Version, names,
+    Store, StoreError, StoreId, Version, Ways, names,
 };
 use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use closer::Closer;
@@ -70,6 +71,7 @@ use inner::Inner;
 use layout::Layout;
 use reading::blob::{BlobRequest, DiskBlob};
 use reading::fd_cache::FileCache;
+use reading::span;
 #[cfg(test)]
 use session::Session;
 use staging::DiskStaged;
@@ -131,6 +133,11 @@ impl DiskStore {
         let descriptors = Descriptors::new(options.descriptors - cached, placement.unnamed);
         let closer = Closer::start(file_system.remote).map_err(failed)?;
         let mut inner = Inner::new(dir, layout, syncer, space, descriptors, closer);
+        let ways = Ways::new(options.sendfile);
+        if !file_system.remote {
+            span::probe(&lock, &ways);
+        }
+        inner.state.ways = Arc::new(ways);
         inner.stale_after = options.shared;
         inner.file_cache = FileCache::new(cached);
         inner.placement = placement;
@@ -338,6 +345,10 @@ impl LocalStore for DiskStore {
 
     async fn free_bytes(&self) -> Result<u64, StoreError> {
         self.blocking(|inner| inner.space.free()).await
+    }
+
+    fn ways(&self) -> Arc<Ways> {
+        Arc::clone(&self.0.state().ways)
     }
 
     fn warning(&self) -> Option<&'static str> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::store::Sendfile;
+
 /// What an answer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +34,8 @@ pub struct Options {
     /// Whether other processes have the directory too, and then how long uploads may wait for
     /// their commit.
     pub shared: Option<Duration>,
+    /// Whether the kernel sends files by itself.
+    pub sendfile: Sendfile,
 }
 
 /// Why a directory cannot be served.

@@ -165,7 +165,7 @@ mod tests {
         };
         let (large, small) = (file("large", SIZE), file("small", 100));
         let cached =
-            || crate::store::disk::reading::blob::read_cached(&large, &mut vec![0; SIZE], 0);
+            || crate::store::disk::reading::cached::read_cached(&large, &mut vec![0; SIZE], 0);
         // As if the kernel had written the large file by itself while it came.
         rustix::fs::fsync(&large).unwrap();
         let before = cached();

@@ -1,5 +1,6 @@
 //! What the uploads of a store share in memory.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::health::Health;
 use super::reading::blocks::Blocks;
 use super::slow_path::SlowPath;
 use super::staging::limits::Written;
+use crate::store::{Sendfile, Ways};
 
 /// How many commits run on blocking threads at once.
 const BLOCKING_COMMITS: usize = 128;
@@ -30,6 +32,7 @@ pub struct State {
     /// Whether commits run on blocking threads.
     pub naming: SlowPath,
     pub blocks: Blocks,
+    pub ways: Arc<Ways>,
     pub blocking_commits: Semaphore,
     pub async_commits: Semaphore,
     /// How many uploads are being received or committed.
@@ -44,6 +47,7 @@ impl State {
             writing: SlowPath::new(SLOW_WRITE),
             naming: SlowPath::new(SLOW_COMMIT),
             blocks: Blocks::default(),
+            ways: Arc::new(Ways::new(Sendfile::Off)),
             blocking_commits: Semaphore::new(BLOCKING_COMMITS),
             async_commits: Semaphore::new(ASYNC_COMMITS),
             under_way: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ fn options(dir: &Path, durability: Durability, descriptors: usize) -> Options {
         min_free: 0,
         descriptors,
         shared: None,
+        sendfile: crate::store::Sendfile::Auto,
     }
 }
 

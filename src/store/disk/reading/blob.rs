@@ -1,22 +1,24 @@
 //! A range of a stored file, read in blocks.
 
 use std::fs::File;
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rustix::io::ReadWriteFlags;
 
+use super::cached::{became_shorter, read_cached};
+use super::span::DiskSpan;
 use crate::model::{FileName, Manifest, UploadId};
 use crate::store::disk::inner::Inner;
 use crate::store::disk::layout::{self, Folder};
 use crate::store::disk::open_file::OpenFile;
 use crate::store::disk::threads::Disk;
 use crate::store::local::MAX_CACHED_READ;
-use crate::store::{Blob, StoreError, names};
+use crate::store::{Blob, FileSpan, MAX_SPAN, StoreError, Way, names};
 
 /// A range of a file to be read.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub struct BlobRequest {
 #[derive(Debug)]
 pub struct BlobFile {
     file: OpenFile,
-    name: String,
+    name: Arc<str>,
 }
 
 impl Inner {
@@ -91,7 +93,10 @@ impl Inner {
             )));
         }
         let file = OpenFile::new(self, file, size);
-        Ok(BlobFile { file, name })
+        Ok(BlobFile {
+            file,
+            name: name.into(),
+        })
     }
 
     /// Checks that the files among these parts exist, each with its size. Blocks.
@@ -123,9 +128,11 @@ impl Inner {
 pub struct DiskBlob {
     disk: Disk,
     file: OpenFile,
-    name: String,
+    name: Arc<str>,
     /// The bytes that are still to be read.
     range: Range<u64>,
+    /// Whether there were more than one block has: a few go with their head in one write.
+    large: bool,
 }
 
 impl DiskBlob {
@@ -134,6 +141,7 @@ impl DiskBlob {
             disk: disk.clone(),
             file: file.file,
             name: file.name,
+            large: range.end - range.start > MAX_SPAN as u64,
             range,
         }
     }
@@ -151,10 +159,13 @@ impl Blob for DiskBlob {
         self.range.start += len;
         let mut block = blocks.take(len as usize);
         let local = self.disk.local();
+        let start = Instant::now();
         let cached = local.map_or(0, |inner| {
             read_cached(self.file.get(inner), block.as_mut(), offset)
         });
-        if cached as u64 == len {
+        let took = (cached as u64 == len).then(|| start.elapsed());
+        self.disk.state().ways.read(len as usize, took);
+        if took.is_some() {
             return Ok(Some(block.into()));
         }
         let (file, name) = (self.file.clone(), self.name.clone());
@@ -166,12 +177,25 @@ impl Blob for DiskBlob {
             {
                 Ok(()) => Ok(Some(block.into())),
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    Err(StoreError::Damaged(format!("{name} became shorter")))
+                    Err(StoreError::Damaged(became_shorter(&name).to_string()))
                 }
                 Err(error) => Err(StoreError::io(format!("reading {name}"), error)),
             }
         };
         self.disk.run_blocking(read).await
+    }
+
+    fn span(&mut self) -> Option<Box<dyn FileSpan>> {
+        let state = self.disk.state();
+        let left = self.range.end - self.range.start;
+        if !self.large || left == 0 || state.ways.next(state.blocks.are_scarce()) == Way::Read {
+            return None;
+        }
+        let end = self.range.start + left.min(MAX_SPAN as u64);
+        let range = self.range.start..end;
+        let span = DiskSpan::cached(&self.disk, &self.file, &self.name, range)?;
+        self.range.start = end;
+        Some(Box::new(span))
     }
 }
 
@@ -179,19 +203,4 @@ impl Blob for DiskBlob {
 fn read_whole(file: &File, size: u64) -> Option<Bytes> {
     let mut content = vec![0; usize::try_from(size).ok()?];
     (read_cached(file, &mut content, 0) == content.len()).then(|| content.into())
-}
-
-/// Reads as much as the page cache holds, without waiting for the disk (`RWF_NOWAIT`,
-/// preadv(2)); a blocking thread reads the rest.
-pub fn read_cached(file: &File, block: &mut [u8], offset: u64) -> usize {
-    let mut filled = 0;
-    while filled < block.len() {
-        let mut rest = [IoSliceMut::new(&mut block[filled..])];
-        let at = offset + filled as u64;
-        match rustix::io::preadv2(file, &mut rest, at, ReadWriteFlags::NOWAIT) {
-            Ok(read) if read > 0 => filled += read,
-            _ => break,
-        }
-    }
-    filled
 }

@@ -26,10 +26,15 @@ impl Default for Blocks {
 impl Blocks {
     /// How many bytes are to be read at once, as long as so many blocks are in use as now.
     pub fn size(&self) -> usize {
-        match self.0.in_use() < PLENTY {
-            true => BLOCK,
-            false => CROWDED,
+        match self.are_scarce() {
+            false => BLOCK,
+            true => CROWDED,
         }
+    }
+
+    /// Whether further reads get less.
+    pub fn are_scarce(&self) -> bool {
+        self.0.in_use() >= PLENTY
     }
 
     /// A block of `len` bytes, at most [`BLOCK`], to be overwritten.

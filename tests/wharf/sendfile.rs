@@ -135,7 +135,7 @@ fn requests_that_come_together_are_answered_one_after_the_other() {
             assert_eq!(answer.header("connection"), None);
         }
         // Closed by its end, without a length that is relied on.
-        connection.send(b"GET /files/a HTTP/1.0\r\n\r\n");
+        connection.send(b"GET /files/a HTTP/1.0\r\nHost: localhost\r\n\r\n");
         assert!(connection.response(false).unwrap().body == contents[0]);
         assert!(connection.is_closed());
     }
@@ -145,6 +145,7 @@ fn requests_that_come_together_are_answered_one_after_the_other() {
 fn a_unix_socket_takes_files_too_and_http_2_does_not() {
     let content = noise(5 * MIB, 1);
     let server = Setup::new()
+        .for_everybody()
         .args(&[
             "--sendfile",
             "on",
@@ -157,7 +158,7 @@ fn a_unix_socket_takes_files_too_and_http_2_does_not() {
     server.upload(&Form::new().file("f", "big.bin", &content));
     let ask = |path: &str| {
         let mut stream = UnixStream::connect(server.dir().join("socket")).unwrap();
-        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
         std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();

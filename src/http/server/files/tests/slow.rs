@@ -1,6 +1,8 @@
 //! A transport in which one of the two ways is slow.
 
 use std::future::poll_fn;
+use std::io::IoSlice;
+use std::os::fd::AsFd;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 

@@ -10,7 +10,7 @@ use super::block;
 use super::sending::{Broken, Sending};
 use crate::delivery::{FileSpan, Ways};
 
-/// How long a connection takes no more files after a call has blocked.
+/// How long a connection takes no more files after calls have blocked.
 const AVOIDED: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
@@ -36,7 +36,9 @@ pub(super) struct Files {
     offered: Option<Box<dyn FileSpan>>,
     /// Those whose stand-ins hyper has.
     pub due: VecDeque<Due>,
-    /// Until when no files are taken, because one has blocked the thread.
+    /// How many calls in a row have blocked the thread.
+    pub blocked: u32,
+    /// Until when no files are taken for that.
     avoided: Option<Instant>,
 }
 
@@ -99,7 +101,9 @@ impl FileQueue {
 
     /// Takes no files for a while.
     pub(super) fn avoid(&self) {
-        self.files().avoided = Some(Instant::now() + AVOIDED);
+        let mut files = self.files();
+        files.blocked = 0;
+        files.avoided = Some(Instant::now() + AVOIDED);
     }
 
     /// The times of both ways.

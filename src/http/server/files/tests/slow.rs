@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
 use crate::delivery::Way;
-use crate::http::server::socket::Socket;
+use crate::http::server::wire::{PlainSocket, Wire};
 
 /// A call of the way that is slow takes as long.
 const SLOW: Duration = Duration::from_millis(3);
@@ -26,22 +26,27 @@ impl Sink {
     }
 }
 
-impl AsFd for Sink {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.null.as_fd()
+impl Wire for Sink {
+    fn attempt(&mut self, _: &[u8]) -> Option<io::Result<usize>> {
+        None
+    }
+
+    fn plain(&self) -> Option<&dyn PlainSocket> {
+        Some(self)
     }
 }
 
-impl Socket for Sink {
-    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+impl PlainSocket for Sink {
+    fn poll_write_by(
+        &self,
+        _: &mut Context<'_>,
+        write: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(write(self.unreported()))
     }
 
-    fn try_write_with(
-        &self,
-        write: impl FnOnce(BorrowedFd<'_>) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        write(self.as_fd())
+    fn unreported(&self) -> BorrowedFd<'_> {
+        self.null.as_fd()
     }
 }
 

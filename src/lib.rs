@@ -52,8 +52,8 @@
 //! [`delivery`] finds what a name means in the catalog, and the manifest in a cache or the store.
 //! From manifests alone it lays out a [`delivery::Representation`]: exact length, `ETag`, boundary.
 //! [`http`] evaluates preconditions and ranges on it, opens the first block before the head is
-//! sent, and streams the blocks. An error after the head breaks the connection: nothing short
-//! looks whole.
+//! sent, and streams the blocks; large files over plain HTTP/1.1 the kernel sends by itself, below
+//! hyper. An error after the head breaks the connection: nothing short looks whole.
 //!
 //! # The other end
 //!

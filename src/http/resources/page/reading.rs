@@ -2,14 +2,12 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::{Html, IntoResponse as _, Response};
-use bytes::Bytes;
-use futures_util::TryStreamExt as _;
 use http::HeaderMap;
 use serde_json::json;
 
 use super::preview::Preview;
 use super::{PageReader, markdown, policy};
-use crate::delivery::{BodyContent, Representation, Selected};
+use crate::delivery::{Block, BodyContent, Representation, Selected};
 use crate::http::AppState;
 use crate::http::rules::extract::PathParams;
 use crate::http::rules::problem::{Code, Problem};
@@ -61,14 +59,14 @@ impl AppState {
         let raw = Representation::raw(selected);
         let raw = raw.ok_or_else(|| Problem::new(Code::FileNotFound, "there is no such file"))?;
         let pieces = vec![raw.slice(0..raw.len().min(MOST))];
-        match self.delivery.open(&raw, pieces, false).await? {
+        match self.delivery.open(&raw, pieces, false, false).await? {
             BodyContent::Whole(bytes) => Ok(bytes.into()),
-            BodyContent::Blocks(blocks) => {
-                let collect = |mut all: Vec<u8>, block: Bytes| async move {
+            BodyContent::Blocks(mut blocks) => {
+                let mut all = Vec::new();
+                while let Some(Block::Bytes(block)) = blocks.next(false).await? {
                     all.extend_from_slice(&block);
-                    Ok(all)
-                };
-                Ok(blocks.try_fold(Vec::new(), collect).await?)
+                }
+                Ok(all)
             }
         }
     }

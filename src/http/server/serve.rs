@@ -144,7 +144,7 @@ impl Server {
         let as_agreed = |http2: bool| agreed.is_none_or(|agreed| agreed == http2);
         // Over HTTP/2 a file is cut into frames, over TLS it is encrypted: both need its bytes.
         let takes_files = plain && matches!(http2, Ok(Some(false)));
-        let ways = self.front.ways().filter(|_| takes_files);
+        let ways = self.front.current().ways().filter(|_| takes_files);
         let queue = ways.map(FileQueue::new);
         if let Some(queue) = &queue {
             transport.send_files(FileSender::new(queue.clone()));

@@ -140,10 +140,7 @@ fn kind(path: &Path, found: &Metadata) -> Option<LeftOutKind> {
     } else if !found.is_file() {
         Some(LeftOutKind::Special)
     } else {
-        LITTER
-            .iter()
-            .any(|name| is(&name))
-            .then_some(LeftOutKind::Litter)
+        LITTER.iter().any(is).then_some(LeftOutKind::Litter)
     }
 }
 

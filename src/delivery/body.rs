@@ -24,7 +24,7 @@ pub enum BodyContent {
     /// All of it.
     Whole(Bytes),
     /// Block by block.
-    Blocks(Blocks),
+    Blocks(Box<Blocks>),
 }
 
 /// The blocks of a body.
@@ -116,7 +116,7 @@ impl Delivery {
         if let Some(uses) = &mut reader.uses {
             uses.hold_room().await?;
         }
-        Ok(BodyContent::Blocks(Blocks { first, reader }))
+        Ok(BodyContent::Blocks(Box::new(Blocks { first, reader })))
     }
 }
 

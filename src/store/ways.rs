@@ -111,7 +111,7 @@ impl Ways {
         if number < FIRST {
             return Way::BOTH[(number / TURN % 2) as usize];
         }
-        match (cheaper, number % AGAIN == 0) {
+        match (cheaper, number.is_multiple_of(AGAIN)) {
             (Way::Send, false) | (Way::Read, true) => Way::Send,
             (Way::Read, false) | (Way::Send, true) => Way::Read,
         }

@@ -99,7 +99,7 @@ async fn what_an_older_version_recorded_since_is_not_shown_as_it_was() {
             .list(None, 9, now, &Listed::All.into())
             .await
             .unwrap();
-        assert_eq!(listed.entries, [found.clone()]);
+        assert_eq!(listed.entries, std::slice::from_ref(&found));
         found.shown
     };
     assert_eq!(shown().await.unwrap().title, upload.title);

@@ -93,7 +93,7 @@ impl AppState {
                 .await?;
             match opened {
                 BodyContent::Whole(bytes) => Body::from(bytes),
-                BodyContent::Blocks(blocks) => body(blocks, files),
+                BodyContent::Blocks(blocks) => body(*blocks, files),
             }
         };
         let mut response = Response::new(body);

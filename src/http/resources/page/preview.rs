@@ -125,11 +125,12 @@ impl Thumbnail {
     pub fn of(file: &StoredFile, preview: Option<Preview>) -> Option<Self> {
         preview.filter(|preview| *preview == Preview::Image)?;
         let jpeg = essence(file.served_type()).eq_ignore_ascii_case("image/jpeg");
-        match file.size {
-            ..=LIGHT => Some(Thumbnail::Itself),
-            _ if jpeg => Some(Thumbnail::Jpeg),
-            ..=MAX_THUMBNAIL => Some(Thumbnail::Other),
-            _ => None,
+        if file.size <= LIGHT {
+            Some(Thumbnail::Itself)
+        } else if jpeg {
+            Some(Thumbnail::Jpeg)
+        } else {
+            (file.size <= MAX_THUMBNAIL).then_some(Thumbnail::Other)
         }
     }
 

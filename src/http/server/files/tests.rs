@@ -189,7 +189,10 @@ impl Drop for TestBody {
 
 /// Notes what an answer's end is told.
 #[derive(Clone, Default)]
-struct Noted(Arc<Mutex<Vec<(u64, Option<String>)>>>);
+struct Noted(Arc<Mutex<Vec<Ending>>>);
+
+/// How many bytes were unsent, and why.
+type Ending = (u64, Option<String>);
 
 impl AnswerEnd for Noted {
     fn broken_off(&mut self, unsent: u64, failure: Option<&str>) {

@@ -18,7 +18,8 @@ fn a_stand_in_goes_with_the_span_it_was_offered_for() {
     assert!(pieces.next(offered).is_ok() && pieces.next("text".into()).is_ok());
     assert!(!good.broken().is_set());
     // What something between body and hyper could do.
-    let cases: [(&str, fn(Bytes) -> Bytes); 3] = [
+    type Change = fn(Bytes) -> Bytes;
+    let cases: [(&str, Change); 3] = [
         ("a copy", |bytes| bytes.to_vec().into()),
         ("a part", |bytes| bytes.slice(..50)),
         ("other bytes first", |_| "text".into()),

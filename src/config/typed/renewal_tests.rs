@@ -29,6 +29,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("durability", "strict", "relaxed"),
     ("digest", "sha-256", "none"),
     ("min_free", "1MiB", "2MiB"),
+    ("sendfile", "on", "off"),
     ("max_total_size", "1GiB", "2GiB"),
     ("redis", "redis://a", "redis://b"),
     ("redis_prefix", "a", "b"),

@@ -182,7 +182,8 @@ fn what_cannot_be_read_is_named_before_anything_is_sent() {
 
 #[test]
 fn what_changes_in_a_folder_meanwhile_breaks_the_upload() {
-    let changes: [(fn(&Path), &str); 3] = [
+    type Change = fn(&Path);
+    let changes: [(Change, &str); 3] = [
         (
             |file| std::fs::remove_file(file).unwrap(),
             "it/b: No such file",

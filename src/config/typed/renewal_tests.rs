@@ -1,9 +1,12 @@
 //! Which settings count with a reload, and which need a restart: what the table says of each, and
 //! what becomes of it.
 
+use bytes::Bytes;
+
 use super::*;
 use crate::config::SETTINGS;
 use crate::config::load::GivenSettings;
+use crate::http::rules::brand::Logo;
 
 /// Each setting with a value at the start and another one.
 const CHANGES: &[(&str, &str, &str)] = &[
@@ -52,6 +55,10 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("open", "false", "true"),
     ("access", "upload:a", "upload:b"),
     ("access_file", "a", "b"),
+    ("brand_name", "a", "b"),
+    ("brand_logo", "a.png", "b.png"),
+    ("brand_color", "#0b6285", "#222222"),
+    ("imprint_url", "https://a.example/", "https://b.example/"),
     ("instance", "a", "b"),
     ("idle_timeout", "1s", "2s"),
     ("shutdown_grace", "1s", "2s"),
@@ -73,12 +80,23 @@ fn config(changed: Option<&str>, without: &str) -> Config {
         ..GivenSettings::default()
     })
     .unwrap();
-    // The text of the file follows its name.
+    // The texts of these files follow their names.
     let lines = match changed {
         Some("access_file") => "upload:file-b",
         _ => "upload:file-a",
     };
-    Config::new(&loaded, lines, &Profiles::default(), "me".to_owned()).unwrap()
+    let mut config = Config::new(&loaded, lines, &Profiles::default(), "me".to_owned()).unwrap();
+    config.app.http.brand.logo = Some(Logo {
+        bytes: Bytes::from(if changed == Some("brand_logo") {
+            "b"
+        } else {
+            "a"
+        }),
+        media_type: "image/png",
+        extension: "png",
+        ratio: 1.0,
+    });
+    config
 }
 
 /// Everything in it, in words.

@@ -273,7 +273,7 @@ fn help_is_short_or_long_and_has_what_the_command_has() {
     let lines = |text: &str| text.lines().count();
     let (short, long) = (say(&["-h"]), say(&["--help"]));
     assert!(
-        lines(&short) < 65 && lines(&long) > 2 * lines(&short),
+        lines(&short) < 75 && lines(&long) > 2 * lines(&short),
         "{short}"
     );
     assert!(long.contains("--s3-memory") && !short.contains("--s3-memory"));

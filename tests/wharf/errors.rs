@@ -208,7 +208,7 @@ fn a_long_head_is_read_however_many_connections_there_are() {
     let server = Server::start();
     let long = "%E6%96%87".repeat(70);
     let names: Vec<String> = (0..100).map(|n| format!("&name={n:02}{long}")).collect();
-    let path = format!("/download?x{}", names.concat());
+    let path = format!("/download?{}", &names.concat()[1..]);
     assert!((60_000..65_000).contains(&path.len()));
     let asked = server.get(&path);
     assert_eq!(

@@ -348,6 +348,8 @@ fn a_browser_saves_the_form_of_a_page_and_looks_at_an_upload() {
     browser.open_ready(&server.url(&format!("/download/{id}")));
     let place = browser.run("return location.pathname");
     assert_eq!(place, format!("/uploads/{id}"));
+    // What the sender sees is asked for.
+    browser.click("#claim a");
     browser.click(&format!("a[download='{id}.form']"));
     let saved = downloads.join(format!("{id}.form"));
     wait_until("the form is saved", || saved.exists());

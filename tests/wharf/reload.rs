@@ -128,7 +128,7 @@ fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
         ),
         (
             "names = 'auto'\nmax_filez = 3\n",
-            "wharf.toml, line 2: there is no setting \"max_filez\" (did you mean max_files?)",
+            "wharf.toml, line 2: there is no setting \"max_filez\"; did you mean \"max_files\"?",
         ),
         ("names = 'auto'\n[[[\n", "wharf.toml: "),
         (

@@ -93,8 +93,13 @@ impl Operation<'_> {
             _ if self.path.contains("{id}") => "a.txt".to_owned(),
             _ => id.clone(),
         };
+        let query = match self.path {
+            "/download" => format!("?name={id}"),
+            _ => String::new(),
+        };
+        let path = self.path.replace("{id}", &id).replace("{name}", &name);
         Good {
-            path: self.path.replace("{id}", &id).replace("{name}", &name),
+            path: path + &query,
             ..self.good()
         }
     }
@@ -223,6 +228,11 @@ impl Operation<'_> {
         if self.has(308) {
             ask(&self.by_id(str::to_uppercase), &[ROOT]);
             ask(&self.by_id(str::to_owned), &[ROOT]);
+        }
+        if matches!(self.path, "/upload" | "/files" | "/files/{name}") && self.has(201) {
+            // A browser that has been on the page.
+            let cookie = "wharf-form=0123456789abcdefghijkl";
+            ask(&self.good(), &[ROOT, ("Cookie", cookie)]);
         }
         if self.method == "PATCH" {
             let media_type = "text/plain".to_owned();

@@ -39,7 +39,7 @@ impl ReadCertificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// See [`Certificates::read`].
+    /// See `Certificates::read`.
     pub fn read(files: Vec<CertificateFiles>, now: Timestamp) -> Result<Self, CertificateError> {
         let states = FileStates::of(&files);
         let certificates = Arc::new(Certificates::read(&files, now)?);
@@ -53,7 +53,7 @@ impl ReadCertificates {
         }))
     }
 
-    /// See [`Certificates::warnings`].
+    /// See `Certificates::warnings`.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         self.0.certificates.warnings(now)
     }

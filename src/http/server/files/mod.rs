@@ -15,7 +15,7 @@
 //! No byte of the block may reach a client. It would if hyper copied one, which it does not as long
 //! as it queues buffers (`writev(true)`; its version is pinned for that). Beyond it:
 //! - A stand-in goes with the span it was offered for, and with no other ([`AnswerBody`]).
-//! - What is taken from a [`Piece`] was sent before, by the transport: a copy is taken before it is
+//! - What is taken from a [`Piece`](piece::Piece) was sent before, by the transport: a copy is taken before it is
 //!   written. From then on the connection writes nothing more.
 //! - The block is filled with a pattern that was drawn at the start. While a file is due, a buffer
 //!   with that pattern is not written, and the connection breaks.

@@ -14,8 +14,9 @@ pub const ID: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
 
 /// How long something is kept.
 pub fn lifetime() -> Value {
-    // A number that is sure to fit: more is more than time has.
-    const NUMBER: &str = "[1-9][0-9]{0,9}";
+    // Numbers that are sure to end before the year 9999: of seconds alone, and of each unit of a sum.
+    const SECONDS: &str = "[1-9][0-9]{0,9}";
+    const NUMBER: &str = "[1-9][0-9]{0,4}";
     let units = ["w", "d", "h", "m", "s"];
     let sums = units.iter().enumerate().map(|(place, largest)| {
         let rest = units[place + 1..].iter();
@@ -23,7 +24,7 @@ pub fn lifetime() -> Value {
         format!("{NUMBER}{largest}{rest}")
     });
     let sums = sums.collect::<Vec<_>>().join("|");
-    json!({ "type": "string", "pattern": format!("^(never|{NUMBER}|{sums})$") })
+    json!({ "type": "string", "pattern": format!("^(never|{SECONDS}|{sums})$") })
 }
 
 /// The options of an upload, as parameters of the query.
@@ -186,7 +187,7 @@ pub fn all() -> Value {
                     "description": "From now: 90s, 15m, 12h, 7d, 2w, a sum such as 1d12h, seconds, or never; null is never",
                     "anyOf": [
                         lifetime(),
-                        { "type": "integer", "minimum": 1, "maximum": u64::MAX },
+                        { "type": "integer", "minimum": 1, "maximum": 9_999_999_999_u64 },
                         { "type": "null" },
                     ],
                 },

@@ -174,7 +174,7 @@ fn raw(described: Described) -> Described {
     let shown = "1 to look at it in a browser, where its type cannot run script";
     let described = described.query(
         "inline",
-        json!({ "type": "string", "enum": ["1", "0"] }),
+        json!({ "type": "string", "enum": ["1", "true", "", "0", "false"] }),
         shown,
     );
     let always = [

@@ -39,7 +39,7 @@ fn list() -> Described {
     .query("created_before", time, "Those stored earlier")
     .query(
         "full",
-        json!({ "type": "string", "enum": ["1", "0"] }),
+        json!({ "type": "string", "enum": ["1", "true", "", "0", "false"] }),
         "Whole records, with `files` and `fields`: 20 at most. Where a download needs a secret, it needs one that may download too",
     )
     .answers(200, "A page of them", &[document("Listing")])

@@ -17,7 +17,7 @@ const FIRST: i32 = 3;
 /// Reads a variable of the environment.
 pub type Variable = fn(&str) -> Option<String>;
 
-/// A service manager such as systemd; without one nobody is told anything.
+/// A service manager such as systemd; without one nothing is sent.
 #[derive(Debug, Clone, Default)]
 pub struct Supervisor {
     /// Where messages go (`NOTIFY_SOCKET`).

@@ -150,7 +150,7 @@ impl Case {
     fn fetch(&self, place: &Place, command: &[std::ffi::OsString], path: &str) -> Result<Turn> {
         let server = Server::start(place, command)?;
         let mut connection = Connection::open(server.address)?;
-        // Once before it counts: what is cold then is nobody's cost.
+        // The first request does not count: it reads what is cold.
         let message = Message::get(path);
         connection.ask(&message)?;
         connection.answer(Content::Read)?;

@@ -46,7 +46,7 @@ struct ReadAnew {
     exposure: Exposure,
     filter: EnvFilter,
     certificates: Option<ReadCertificates>,
-    /// Whether there was no TLS or is to be none: it begins and ends with a restart.
+    /// Whether the new settings switch TLS on or off, which takes a restart.
     tls_waits: bool,
 }
 

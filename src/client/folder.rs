@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ClientError, FilePart};
 
-/// What file managers leave behind in folders: nobody means to send it.
+/// Files that file managers leave behind in folders: a sender does not mean to send them.
 const LITTER: [&str; 2] = [".DS_Store", "Thumbs.db"];
 
 /// The files of a folder and of those in it, each with its folders before its name. They are in the
@@ -36,8 +36,8 @@ pub struct LeftOut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeftOutKind {
-    /// A symbolic link. It may lead anywhere: nobody who sends a folder means to send what is outside
-    /// of it.
+    /// A symbolic link. It may lead to a file outside the folder, which the sender does not mean to
+    /// send.
     Link,
     /// A pipe, a socket or a device.
     Special,

@@ -99,7 +99,7 @@ impl Place {
 }
 
 impl Incoming {
-    /// Begins a file that is to be put at `path`.
+    /// Begins a file whose place will be `path`.
     ///
     /// # Errors
     /// [`ClientError::Exists`] when something has that name and is not to be replaced,

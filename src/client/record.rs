@@ -81,7 +81,7 @@ pub struct StoredFile {
     /// Its name.
     pub name: String,
     /// Where it lies below the upload, with `/` between the folders; empty where the server does
-    /// not say. A server can say anything: it is to be checked before it becomes a path.
+    /// not say. The text is the server's: the caller checks it before it becomes a path.
     #[serde(default)]
     pub path: String,
     /// Its length in bytes.

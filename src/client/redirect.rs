@@ -1,6 +1,6 @@
 //! Redirections of downloads: to another address of the server, or to one of a bucket.
 //!
-//! The address of a bucket is signed: whoever has it can read the file. It is in no message.
+//! The address of a bucket is signed: a reader of a log that has it could read the file. So no message has it.
 
 use reqwest::{Method, Response, StatusCode, Url, header};
 

@@ -97,7 +97,7 @@ pub fn lacks_crcs(manifest: &Manifest, chosen: &ChosenFiles) -> bool {
 }
 
 impl ArchiveOutline {
-    /// Nothing yet: each file is to be added, in its order.
+    /// An archive without files; the caller adds each in its order.
     pub fn new(format: Format, id: UploadId, chosen: ChosenFiles) -> Self {
         ArchiveOutline {
             format,

@@ -77,6 +77,21 @@ fn says(found: &[Value], check: &str, level: &str, text: &str) {
     assert!(one, "{check} {level} {text}: {found:#?}");
 }
 
+/// What is looked at over an address is as it should be.
+#[track_caller]
+fn all_well(found: &[Value]) {
+    for check in [
+        "url",
+        "ready",
+        "address",
+        "streaming",
+        "refusals",
+        "lengths",
+    ] {
+        says(found, check, "ok", "");
+    }
+}
+
 const STREAMING: &str = "proxy_request_buffering off; client_max_body_size 0;";
 const OWN: &str = "proxy_set_header X-Forwarded-Host $http_host; \
                    proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header Forwarded \"\";";
@@ -86,16 +101,7 @@ fn a_server_alone_and_one_behind_a_good_proxy_are_well() {
     let server = Server::start();
     let (code, found) = look(&server.url(""));
     assert_eq!(code, Some(0), "{found:#?}");
-    for check in [
-        "url",
-        "ready",
-        "address",
-        "streaming",
-        "refusals",
-        "lengths",
-    ] {
-        says(&found, check, "ok", "");
-    }
+    all_well(&found);
     let server = Setup::new()
         .for_everybody()
         .args(&["--trusted-proxies", "127.0.0.1", "--base-path", "/w"])
@@ -103,16 +109,7 @@ fn a_server_alone_and_one_behind_a_good_proxy_are_well() {
     let proxy = Before::new(&server, &format!("{STREAMING} {OWN}"));
     let (code, found) = look(&format!("http://{}/w", proxy.address));
     assert_eq!(code, Some(0), "{found:#?}");
-    for check in [
-        "url",
-        "ready",
-        "address",
-        "streaming",
-        "refusals",
-        "lengths",
-    ] {
-        says(&found, check, "ok", "");
-    }
+    all_well(&found);
     assert_eq!((server.files().len(), server.staged()), (0, 0));
     let (code, found) = look(&format!("http://{}", proxy.address));
     assert_eq!(code, Some(1));

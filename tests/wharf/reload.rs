@@ -1,7 +1,9 @@
 //! Settings that are read anew: what changes, what a request under way keeps, and what is refused.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::s3_crash::Until;
 use crate::support::{Connection, Form, Server, Setup, noise, wait_until};
 
 const HANGUP: i32 = 1;
@@ -15,7 +17,7 @@ struct Reloaded {
 
 impl Reloaded {
     fn start(settings: &str) -> Self {
-        let setup = Setup::new().under(&["setsid"]);
+        let setup = Setup::new().under(&crate::support::WITHOUT_TERMINAL);
         let path = setup.folder().join("wharf.toml");
         std::fs::write(&path, settings).unwrap();
         Reloaded {
@@ -177,12 +179,14 @@ fn many_reloads_at_once_are_one_after_the_other() {
     let reloaded = Reloaded::start("");
     let server = &reloaded.server;
     let form = Form::new().file("f", "a", b"x");
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        // A failure below ends the clients too: the scope waits for them.
+        let posting = Until(&stop);
         let clients = [0, 1].map(|_| {
             scope.spawn(|| {
                 let mut asked = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) {
                     assert_eq!(server.post_to("/upload", &form, &[]).status, 201);
                     asked += 1;
                 }
@@ -202,7 +206,7 @@ fn many_reloads_at_once_are_one_after_the_other() {
             about.json()["limits"]["max_files"].clone()
         };
         wait_until("the last settings count", || limits() == 50);
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        drop(posting);
         for client in clients {
             assert!(client.join().unwrap() > 0);
         }

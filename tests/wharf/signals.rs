@@ -21,7 +21,7 @@ fn status(server: &Server, secret: &str) -> u16 {
 
 #[test]
 fn without_a_terminal_a_hangup_has_settings_read_anew() {
-    let setup = Setup::new().under(&["setsid"]);
+    let setup = Setup::new().under(&crate::support::WITHOUT_TERMINAL);
     let dir = tempfile::tempdir().unwrap();
     let [settings, secrets] = ["wharf.toml", "access"].map(|name| dir.path().join(name));
     let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
@@ -72,7 +72,7 @@ fn the_filter_of_the_log_follows_a_hangup() {
     let settings = dir.path().join("wharf.toml");
     std::fs::write(&settings, "log = 'info'\n").unwrap();
     let server = Setup::new()
-        .under(&["setsid"])
+        .under(&crate::support::WITHOUT_TERMINAL)
         .args(&["--config", settings.to_str().unwrap()])
         .start();
     server.get("/healthz");
@@ -92,7 +92,8 @@ fn the_filter_of_the_log_follows_a_hangup() {
 #[test]
 fn a_terminal_that_closes_ends_the_server() {
     let dir = tempfile::tempdir().unwrap();
-    let wharf = Wharf::under(&["python3", PTY], dir.path());
+    let program = ["env", "--default-signal=HUP", "python3", PTY];
+    let wharf = Wharf::under(&program, dir.path());
     let child = wharf.spawn(&["--listen", "unix:socket", "--access", "upload:secret"]);
     let socket = dir.path().join("socket");
     wait_until("it listens", || UnixStream::connect(&socket).is_ok());

@@ -399,7 +399,10 @@ fn rules_that_are_read_anew_leave_nothing_undecided() {
     std::fs::write(&secrets, "upload:one\n").unwrap();
     let file = secrets.to_str().unwrap();
     let args = ["--listen", "0.0.0.0:0", "--access-file", file];
-    let server = Setup::new().under(&["setsid"]).args(&args).start();
+    let server = Setup::new()
+        .under(&crate::support::WITHOUT_TERMINAL)
+        .args(&args)
+        .start();
     let form = Form::new().file("f", "a", b"x");
     let status = |secret: &str| {
         let bearer = format!("Bearer {secret}");

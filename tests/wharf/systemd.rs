@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::s3_crash::Until;
 use crate::support::{Form, Setup, WHARF, wait_until};
 
 /// The units, with the program under test, in a folder of their own.
@@ -168,7 +169,7 @@ fn systemd_is_told_what_the_server_does() {
     let manager = Manager::new();
     let server = Setup::new()
         .env("NOTIFY_SOCKET", &manager.path())
-        .under(&["setsid"])
+        .under(&crate::support::WITHOUT_TERMINAL)
         .start();
     let ready = format!("READY=1\nSTATUS=Serving on http://{}", server.address);
     assert_eq!(manager.next(), ready);
@@ -194,7 +195,7 @@ fn systemd_is_told_what_the_server_does() {
     // Of a reload that failed the status says why.
     let setup = Setup::new()
         .env("NOTIFY_SOCKET", &manager.path())
-        .under(&["setsid"]);
+        .under(&crate::support::WITHOUT_TERMINAL);
     let settings = setup.folder().join("wharf.toml");
     std::fs::write(&settings, "").unwrap();
     let server = setup.args(&["--config", "wharf.toml"]).start();
@@ -314,6 +315,7 @@ fn no_connection_is_refused_while_it_starts_again() {
     let address = socket.local_addr().unwrap();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let asking = Until(&stop);
         let clients = [0, 1, 2].map(|_| {
             scope.spawn(|| {
                 let (mut asked, mut refused) = (0, Vec::new());
@@ -333,7 +335,7 @@ fn no_connection_is_refused_while_it_starts_again() {
         }
         // The last of them wait for one more.
         let server = activated(&socket, dir.path(), "web", &[]);
-        stop.store(true, Ordering::Relaxed);
+        drop(asking);
         for client in clients {
             let (asked, refused) = client.join().unwrap();
             assert!(asked > 0 && refused.is_empty(), "{refused:?} of {asked}");

@@ -122,7 +122,7 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
 #[test]
 fn certificates_are_read_again_when_their_files_change() {
     let server = two()
-        .under(&["setsid"])
+        .under(&crate::support::WITHOUT_TERMINAL)
         .args(&["--tls-cert", "one.pem", "--tls-key", "one.key"])
         .start();
     assert_eq!(shown(&server, "localhost"), "one");
@@ -329,7 +329,7 @@ fn both_certificates_of_one_name_are_used() {
 /// certbot has links to the newest files, and runs a hook when it has put new ones there.
 #[test]
 fn what_certbot_renews_is_read_by_its_hook() {
-    let setup = two().under(&["setsid"]);
+    let setup = two().under(&crate::support::WITHOUT_TERMINAL);
     let dir = setup.folder().to_owned();
     let live = dir.join("live");
     std::fs::create_dir(&live).unwrap();

@@ -37,7 +37,7 @@ struct PageForm {
 enum Sender {
     /// A caller that may change the upload.
     Permitted(PageForm, ChangePermit),
-    /// A person who has typed a token that is not the upload's: the page with the form again.
+    /// A person typed a token that is not the upload's. The answer is the page, with the form again.
     Mistaken(Response),
 }
 

@@ -43,7 +43,7 @@ pub use redis::{Cluster, Redis};
 pub use s3::{Bucket, S3};
 pub use s3_fs::S3Fs;
 pub use s3_proxy::{Asked, S3Proxy, Trouble};
-pub use server::{Server, Setup, WHARF};
+pub use server::{Server, Setup, WHARF, WITHOUT_TERMINAL};
 pub use tcp::{Fault, Proxy};
 pub use tls_proxy::TlsProxy;
 pub use wharf::{Foreign, Said, Wharf, end_of, entries, signal};

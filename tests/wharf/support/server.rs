@@ -23,6 +23,10 @@ pub struct Setup {
     program: PathBuf,
 }
 
+/// Runs a server without a terminal that ends or reloads by SIGHUP, also where the tests were started
+/// with that signal ignored (`nohup`).
+pub const WITHOUT_TERMINAL: [&str; 3] = ["env", "--default-signal=HUP", "setsid"];
+
 impl Setup {
     pub fn new() -> Self {
         Setup {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The body of an answer has a piece of the [`block`] in the place of the bytes of a file, just as
-//! long, which nobody reads: hyper counts its length and passes it on by its address. The transport
+//! long, whose bytes are not read: hyper counts its length and passes it on by its address. The transport
 //! knows it by that address, and has the kernel send as many bytes of the file that is next in the
 //! queue.
 //!

@@ -13,9 +13,9 @@ use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use object_store::{Error, GetOptions, GetRange};
 
-use super::BucketInner;
 use super::client::BucketClient;
 use super::error::{classify, is_absent, is_outside};
+use super::inner::BucketInner;
 use crate::model::{FileName, Manifest, StoredFile, UploadId};
 use crate::store::{Blob, PresignRequest, StoreError};
 

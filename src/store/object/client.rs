@@ -16,9 +16,9 @@ use object_store::{
 
 use url::Url;
 
-use super::BucketOptions;
 use super::connector::Connector;
 use super::error::{classify, is_absent, is_bare_404, is_retryable, message};
+use super::options::BucketOptions;
 use crate::store::small::LARGEST;
 use crate::store::{SmallContent, StoreError};
 

@@ -3,8 +3,8 @@
 use object_store::{PutMode, PutOptions};
 use serde::de::DeserializeOwned;
 
-use super::BucketInner;
 use super::error::{classify, is_refusal};
+use super::inner::BucketInner;
 use crate::store::records::{IdentityRecord, STORE, TOTAL, TotalRecord};
 use crate::store::{StoreError, StoreId, to_json};
 

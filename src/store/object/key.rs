@@ -7,8 +7,8 @@ use backon::{ExponentialBuilder, Retryable as _};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, Error, PutMode, PutOptions, UpdateVersion};
 
-use super::BucketInner;
 use super::error::{classify, is_conflict, is_refusal, message};
+use super::inner::BucketInner;
 use crate::model::{Manifest, Salt, Stored, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, Version, to_json};
 

@@ -19,11 +19,13 @@ mod client;
 mod connector;
 mod error;
 mod identity;
+mod inner;
 mod key;
 mod layout;
 mod listing;
 mod multipart;
 mod notes;
+mod options;
 mod parts;
 mod probe;
 mod removal;
@@ -36,121 +38,29 @@ mod tests;
 mod transfers;
 mod unfinished;
 
-use std::collections::HashSet;
-use std::fmt;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use tokio_util::task::TaskTracker;
 
 use super::{
     Blob, Note, Notes, Orphan, Presign, PresignRequest, Records, Replaced, ScannedUpload, Staged,
     Store, StoreError, StoreId, Version,
 };
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
-use budget::Budget;
-use client::BucketClient;
-use layout::KeyLayout;
+use inner::BucketInner;
 use staged::BucketStaged;
 
+pub use options::{BucketError, BucketOptions};
 pub use survey::{Answer, BucketSurvey, LifecycleRule, survey};
 
 /// How long the end waits until the files of discarded uploads are removed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many locks the keys of uploads share.
-const KEY_LOCKS: usize = 4096;
-
-/// Where a bucket is, and how it is used.
-#[derive(Clone)]
-pub struct BucketOptions {
-    /// The bucket's name.
-    pub bucket: String,
-    /// The beginning of every key, without a slash at its end; may be empty.
-    pub prefix: String,
-    /// Where the store is, if it is not AWS.
-    pub endpoint: Option<String>,
-    /// Credentials, region and more, by the names of the AWS variables in lower case
-    /// (`aws_access_key_id`, `aws_region`).
-    pub settings: Vec<(String, String)>,
-    /// The bytes of memory that all uploads together may hold: three quarters for their parts,
-    /// the rest for the buffers of their connections.
-    pub memory: u64,
-    /// Whether clients are sent to the store for raw files (presigned URLs).
-    pub redirect: bool,
-    /// How long an upload may wait for its commit.
-    pub stale_after: Duration,
-}
-
-impl BucketOptions {
-    /// The least memory that serves.
-    pub const LEAST_MEMORY: u64 = Budget::LEAST / 3 * 4;
-}
-
-impl fmt::Display for BucketOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}", self.bucket)?;
-        if !self.prefix.is_empty() {
-            write!(f, "/{}", self.prefix)?;
-        }
-        match &self.endpoint {
-            Some(endpoint) => write!(f, " at {endpoint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl fmt::Debug for BucketOptions {
-    /// Without the credentials.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "BucketOptions({self})")
-    }
-}
-
-/// Why a bucket cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum BucketError {
-    /// The store refuses, or cannot be reached.
-    #[error("cannot use {place}: {why}")]
-    At {
-        /// The bucket.
-        place: String,
-        /// The reason.
-        why: Box<BucketError>,
-    },
-    /// The store refuses, in its own words.
-    #[error("{0}")]
-    Refused(String),
-    /// The store lacks a property that every upload rests on.
-    #[error(
-        "{0}; a store is needed that keeps to If-None-Match and If-Match on PUT, and keeps user metadata, as S3 does, or uploads could be lost"
-    )]
-    Unfit(&'static str),
-}
 
 /// A store in a bucket.
 #[derive(Clone)]
 pub struct BucketStore(Arc<BucketInner>);
-
-/// The state that all uploads of a bucket share.
-struct BucketInner {
-    client: BucketClient,
-    layout: KeyLayout,
-    budget: Budget,
-    /// The most bytes of one part.
-    largest_part: usize,
-    redirect: bool,
-    stale_after: Duration,
-    /// Guards the uploads under way here, whose files have no manifest yet. A std mutex: held
-    /// for a look.
-    under_way: Mutex<HashSet<UploadId>>,
-    /// Changes of one key by this process wait for each other: at the store all but one would fail.
-    key_locks: Vec<tokio::sync::Mutex<()>>,
-    /// Removals of files that discarded uploads have left.
-    cleaning: TaskTracker,
-}
 
 impl BucketStore {
     /// Opens a bucket, and probes whether it keeps to the conditions that are needed; removes the
@@ -161,7 +71,7 @@ impl BucketStore {
     pub async fn open(options: &BucketOptions) -> Result<Self, BucketError> {
         let store = Self::inspect(options)?;
         let probed = probe::probe(&store.0.client, &store.0.layout).await;
-        probed.map_err(|error| at(options, error))?;
+        probed.map_err(|error| error.at(options))?;
         let before = Timestamp::from(SystemTime::now()).before(probe::STALE_AFTER);
         if let Err(error) = store.0.remove_probes(before).await {
             tracing::warn!(%error, "cannot list the keys that earlier starts have left; the next start does");
@@ -174,52 +84,7 @@ impl BucketStore {
     /// # Errors
     /// The options are no address of a bucket.
     pub fn inspect(options: &BucketOptions) -> Result<Self, BucketError> {
-        let client = BucketClient::new(options);
-        let client =
-            client.map_err(|error| at(options, BucketError::Refused(error::message(&error))))?;
-        let half = usize::try_from(options.memory / 2).unwrap_or(usize::MAX);
-        Ok(BucketStore(Arc::new(BucketInner {
-            client,
-            layout: KeyLayout::new(&options.prefix),
-            budget: Budget::new(options.memory / 4 * 3),
-            largest_part: half,
-            redirect: options.redirect,
-            stale_after: options.stale_after,
-            under_way: Mutex::default(),
-            key_locks: (0..KEY_LOCKS)
-                .map(|_| tokio::sync::Mutex::default())
-                .collect(),
-            cleaning: TaskTracker::new(),
-        })))
-    }
-}
-
-fn at(options: &BucketOptions, error: BucketError) -> BucketError {
-    BucketError::At {
-        place: options.to_string(),
-        why: Box::new(error),
-    }
-}
-
-impl BucketInner {
-    /// Waits until no other task here changes this key.
-    async fn lock_key(&self, id: &UploadId) -> tokio::sync::MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        id.as_str().hash(&mut hasher);
-        let lock = usize::try_from(hasher.finish() % KEY_LOCKS as u64).expect("below KEY_LOCKS");
-        self.key_locks[lock].lock().await
-    }
-
-    /// The uploads under way here.
-    fn under_way(&self) -> MutexGuard<'_, HashSet<UploadId>> {
-        // A panic cannot leave the set half changed.
-        self.under_way
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_under_way(&self, id: &UploadId) -> bool {
-        self.under_way().contains(id)
+        Ok(BucketStore(Arc::new(BucketInner::new(options)?)))
     }
 }
 

@@ -3,8 +3,8 @@
 use object_store::PutOptions;
 use object_store::path::Path;
 
-use super::BucketInner;
 use super::error::classify;
+use super::inner::BucketInner;
 use super::layout::name_of;
 use crate::model::{Timestamp, UploadId};
 use crate::store::{Note, StoreError};

@@ -7,9 +7,10 @@ use object_store::{Attributes, Error, GetOptions, PutMode, PutOptions, PutResult
 
 use super::client::BucketClient;
 use super::error::{is_absent, is_refusal, message};
+use super::inner::BucketInner;
 use super::key::WRITE;
 use super::layout::KeyLayout;
-use super::{BucketError, BucketInner};
+use super::options::BucketError;
 use crate::model::{Salt, Timestamp};
 use crate::store::StoreError;
 

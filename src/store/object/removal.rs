@@ -2,7 +2,7 @@
 
 use object_store::path::Path;
 
-use super::BucketInner;
+use super::inner::BucketInner;
 use super::key::Created;
 use crate::model::{Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Replaced, StoreError, to_json};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::BucketInner;
+use super::inner::BucketInner;
 use super::layout::name_of;
 use super::listing::ListedObject;
 use crate::model::{FileName, Prefix, Timestamp, UploadId};

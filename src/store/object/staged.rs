@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use object_store::path::Path;
 
-use super::BucketInner;
+use super::inner::BucketInner;
 use super::key::Created;
 use super::sink::BucketSink;
 use super::transfers::Transfers;

@@ -4,9 +4,10 @@
 use object_store::path::Path;
 use serde::Deserialize;
 
+use super::inner::BucketInner;
 use super::listing::QueryError;
+use super::options::{BucketError, BucketOptions};
 use super::probe::probe;
-use super::{BucketError, BucketOptions, BucketStore, at};
 
 /// What was found.
 #[derive(Debug)]
@@ -145,10 +146,10 @@ impl Rule {
 /// # Errors
 /// It cannot be reached, refuses, or does not keep to the conditions.
 pub async fn survey(options: &BucketOptions) -> Result<BucketSurvey, BucketError> {
-    let store = BucketStore::inspect(options)?;
-    let client = &store.0.client;
-    let probed = probe(client, &store.0.layout).await;
-    probed.map_err(|error| at(options, error))?;
+    let bucket = BucketInner::new(options)?;
+    let client = &bucket.client;
+    let probed = probe(client, &bucket.layout).await;
+    probed.map_err(|error| error.at(options))?;
     let rules = match client.get_xml(&Path::ROOT, &[("lifecycle", "")]).await {
         Ok(Lifecycle { rule }) => {
             let rules = rule.into_iter();

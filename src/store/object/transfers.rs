@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::BucketInner;
+use super::inner::BucketInner;
 use crate::model::{FileName, UploadId, Uptime};
 use crate::store::StoreError;
 

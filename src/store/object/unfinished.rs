@@ -5,7 +5,7 @@ use std::sync::Once;
 use object_store::path::Path;
 use serde::Deserialize;
 
-use super::BucketInner;
+use super::inner::BucketInner;
 use super::listing::{QueryError, no_end, time};
 use crate::model::{Timestamp, UploadId};
 use crate::store::StoreError;

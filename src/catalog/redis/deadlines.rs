@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::{RedisCatalog, millis, scripts};
+use super::answers::millis;
+use super::{RedisCatalog, scripts};
 use crate::catalog::{CatalogError, Deadlines};
 use crate::model::{Timestamp, UploadId};
 

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use redis::cmd;
 use tokio::sync::broadcast;
 
-use super::{RedisCatalog, failed, millis, scripts};
+use super::answers::{failed, millis};
+use super::{RedisCatalog, scripts};
 use crate::catalog::{CatalogError, Markers};
 use crate::model::{Manifest, Timestamp, UploadId};
 

@@ -5,7 +5,9 @@
 //! on which run of which server it was compared with the store: another run, after a restart or a
 //! failover, may have lost some of it, and then an upload that is not found may exist.
 
+mod answers;
 mod deadlines;
+mod fields;
 mod markers;
 mod outages;
 mod presence;
@@ -14,6 +16,7 @@ mod put;
 mod renewals;
 mod reservations;
 mod room;
+mod room_counter;
 mod room_scripts;
 mod scripts;
 mod search;
@@ -37,13 +40,11 @@ use super::{
 };
 use crate::coordination::{self, Events, Keys, Link, RedisMessage};
 use crate::model::{FileName, Manifest, Prefix, Timestamp, UploadId};
+use answers::failed;
+use fields::{UNKNOWN, entry};
 use renewals::Renewals;
-use room::RoomCounter;
-use search::{UNKNOWN, entry};
+use room_counter::RoomCounter;
 use shards::Shards;
-
-/// For how long a use of a download, or room, is reserved at a time; then it is renewed.
-const RESERVATION_TTL: Duration = Duration::from_secs(30);
 
 /// An index in Redis.
 pub struct RedisCatalog {
@@ -107,22 +108,6 @@ impl RedisCatalog {
         let tags = self.shards.uploads();
         let asked = tags.map(async |tag| self.eval(script, &keys(&tag), args).await);
         join_all(asked).await.into_iter().collect()
-    }
-}
-
-fn millis(time: Timestamp) -> String {
-    time.as_millis().to_string()
-}
-
-/// What a failed command means: an error of the command itself stays; every other error passes,
-/// such as one of the connection, or of a server that is loading.
-fn failed(error: coordination::Error) -> CatalogError {
-    use redis::{ErrorKind, ServerErrorKind};
-    match error.kind() {
-        ErrorKind::Server(ServerErrorKind::ResponseError) | ErrorKind::UnexpectedReturnType => {
-            CatalogError::Failed(Box::new(error))
-        }
-        _ => CatalogError::Unavailable(error.to_string()),
     }
 }
 

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use redis::cmd;
 
-use super::{RedisCatalog, failed};
+use super::RedisCatalog;
+use super::answers::failed;
 use crate::catalog::{CatalogError, Presence};
 use crate::model::UploadId;
 

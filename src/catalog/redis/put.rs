@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use redis::{FromRedisValue, cmd};
 
-use super::{RedisCatalog, failed, millis, scripts};
+use super::answers::{failed, millis};
+use super::{RedisCatalog, scripts};
 use crate::catalog::record::Record;
 use crate::catalog::{Capacity as _, CatalogError};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use redis::cmd;
 
+use super::scripts;
 use super::shards::Shards;
-use super::{RESERVATION_TTL, scripts};
 use crate::catalog::Reservation;
 use crate::coordination::Link;
 use crate::model::UploadId;
 
+/// For how long a use of a download, or room, is reserved at a time; then it is renewed.
+pub const RESERVATION_TTL: Duration = Duration::from_secs(30);
 /// How often a reserved use is renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use redis::cmd;
 
-use super::{RESERVATION_TTL, RedisCatalog, failed, scripts};
+use super::answers::failed;
+use super::renewals::RESERVATION_TTL;
+use super::{RedisCatalog, scripts};
 use crate::catalog::{CatalogError, Limit, Reservation, Reservations, Reserved};
 use crate::model::{Manifest, Portion, UploadId};
 

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::answers::failed;
+use super::room_scripts;
 use super::shards::Shards;
-use super::{RESERVATION_TTL, RedisCatalog, failed, room_scripts};
 use crate::catalog::{Ask, Capacity, CatalogError};
 use crate::coordination::{self, Link};
 use crate::model::UploadId;
@@ -218,45 +219,6 @@ impl RoomCounter {
     fn state(&self) -> MutexGuard<'_, RoomState> {
         // Nothing between a lock and its release can panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl RedisCatalog {
-    /// Has the index count the room of the store, as every instance must where one of them does.
-    ///
-    /// # Errors
-    /// The operating system has no randomness to give.
-    pub fn counting_room(self) -> Result<Self, CatalogError> {
-        self.counting_room_for(RESERVATION_TTL)
-    }
-
-    /// The same, with reservations that outlive their process by `ttl`.
-    pub(super) fn counting_room_for(mut self, ttl: Duration) -> Result<Self, CatalogError> {
-        self.room = Some(RoomCounter::start(
-            self.link.clone(),
-            self.shards.clone(),
-            ttl,
-        )?);
-        Ok(self)
-    }
-
-    /// The keys that change the room of an upload in the same script as its record, where one server
-    /// has both: not in a cluster.
-    pub(super) fn room_keys(&self, id: &UploadId) -> Option<[String; 3]> {
-        let room = self.room.as_ref()?;
-        (!self.link.address().is_cluster()).then(|| room.keys_of(id))
-    }
-
-    /// Counts the bytes of an upload that was recorded, or removed.
-    pub(super) async fn settle(&self, id: &UploadId, bytes: u64) -> Result<(), CatalogError> {
-        let Some(room) = &self.room else {
-            return Ok(());
-        };
-        if self.link.address().is_cluster() {
-            room.settle(id, bytes).await.map_err(failed)?;
-        }
-        room.note_settled(id);
-        Ok(())
     }
 }
 

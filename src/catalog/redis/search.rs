@@ -5,9 +5,11 @@ use std::cmp::Reverse;
 use futures_util::future::join_all;
 use redis::cmd;
 
+use super::answers::{failed, millis};
+use super::fields::entry;
 use super::shards::Shards;
-use super::{RedisCatalog, failed, millis, scripts};
-use crate::catalog::{CatalogError, Cursor, Downloads, IndexEntry, ListFilter, Listed, Stretch};
+use super::{RedisCatalog, scripts};
+use crate::catalog::{CatalogError, Cursor, IndexEntry, ListFilter, Listed, Stretch};
 use crate::model::{FileName, IdBeginning, Prefix, Timestamp, UploadId};
 
 /// How many candidates for a name are asked for at once.
@@ -16,8 +18,6 @@ const CANDIDATES: usize = 16;
 const MIN_PER_SHARD: usize = 8;
 /// How many uploads a shard reads for that: some hundred microseconds.
 const MAX_READS: usize = 200;
-/// The downloads of an upload that an older version, which did not know them, has recorded.
-pub const UNKNOWN: &str = "?";
 
 impl RedisCatalog {
     /// See [`newest`](super::Index::newest).
@@ -180,38 +180,5 @@ fn place(time: &str, id: &str) -> Option<Cursor> {
     Some(Cursor {
         created_at: Timestamp::from_millis(time.parse().ok()?),
         id: id.parse().ok()?,
-    })
-}
-
-/// Reads generation, creation, deadline, bytes, names, downloads and what is shown of a record.
-pub fn entry(id: UploadId, fields: &[String]) -> Option<IndexEntry> {
-    let [generation, created, deadline, size, names, downloads, shown] = fields else {
-        return None;
-    };
-    let time = |text: &str| Some(Timestamp::from_millis(text.parse().ok()?));
-    let mut names = names.split('/').skip(1);
-    let (first, others) = (names.next(), names.count());
-    let name = first.filter(|_| others == 0);
-    let limited = || {
-        let (max, left) = downloads.split_once(' ')?;
-        let (max, left) = (max.parse().ok()?, left.parse().ok()?);
-        Some(Downloads { max, left })
-    };
-    let facts = || {
-        let (of, facts) = shown.split_once(' ')?;
-        // What an older version has recorded since is not in it.
-        let facts = Some(facts).filter(|_| of == generation)?;
-        serde_json::from_str(facts).ok()
-    };
-    Some(IndexEntry {
-        id,
-        generation: generation.parse().ok()?,
-        created_at: time(created)?,
-        expires_at: time(deadline),
-        size: size.parse().ok()?,
-        file_count: usize::from(first.is_some()) + others,
-        name: name.and_then(|name| FileName::parse(name).ok()),
-        downloads: (downloads != UNKNOWN).then(limited),
-        shown: facts(),
     })
 }

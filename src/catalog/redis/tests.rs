@@ -1,3 +1,4 @@
+use super::renewals::RESERVATION_TTL;
 use super::*;
 use crate::catalog::{Limit, Listed, Reservations as _, Reserved, Verification as _, conformance};
 use crate::coordination::{Address, testing as server};

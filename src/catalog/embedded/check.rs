@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::SharedIndex;
+use super::shared::SharedIndex;
 use super::tables::Snapshot;
 
 /// Reads all of the index on a thread of its own. A damaged index cannot be rebuilt while it is

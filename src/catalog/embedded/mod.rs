@@ -26,8 +26,11 @@ mod newest_cache;
 mod open;
 mod pending;
 mod reads;
+mod reservation_table;
 mod reservations;
+mod reserved_room;
 mod room;
+mod shared;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -35,12 +38,11 @@ mod verification;
 mod writer;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::{fs, io};
 
 use async_trait::async_trait;
-use redb::Database;
-use tokio::sync::Notify;
 
 use super::orders::Orders;
 use super::record::Record;
@@ -48,12 +50,9 @@ use super::{
     Capacity, Catalog, CatalogError, Cursor, Index, IndexEntry, ListFilter, Stats, Stretch,
 };
 use crate::model::{Clock, FileName, Manifest, Prefix, Timestamp, UploadId};
-use file::IndexFile;
-use in_memory::InMemory;
-use newest_cache::NewestCache;
-use pending::{Pending, RecordChange};
-use reservations::ReservationTable;
-use room::ReservedRoom;
+use pending::RecordChange;
+use reservation_table::ReservationTable;
+use shared::SharedIndex;
 use tables::Snapshot;
 use writer::IndexWriter;
 
@@ -70,37 +69,6 @@ pub struct EmbeddedCatalog {
     left_unclean: Option<Timestamp>,
 }
 
-/// What the callers and the writer share.
-struct SharedIndex {
-    database: Database,
-    /// The file of the database.
-    file: IndexFile,
-    /// Guards the changes that are not yet in the database, and the sums over both. A std mutex,
-    /// held while a snapshot of the database is opened, so that the two fit together.
-    state: Mutex<IndexState>,
-    /// Whether the index was compared with the store since it could last have missed a change.
-    complete: AtomicBool,
-    in_memory: InMemory,
-    /// The newest upload of each name that was asked for lately.
-    newest: NewestCache,
-    /// Told when a deadline has come nearer.
-    earlier: Notify,
-    /// Told when changes have reached the database.
-    written: Notify,
-    /// Whether the index is being closed.
-    closing: AtomicBool,
-}
-
-#[derive(Default)]
-struct IndexState {
-    pending: Pending,
-    stats: Stats,
-    /// What is reserved for uploads that are not recorded yet.
-    reserved: ReservedRoom,
-    /// Why the index can neither be read nor written any more, if that is so.
-    broken: Option<String>,
-}
-
 impl EmbeddedCatalog {
     /// Opens the index at `path`; creates it where it is missing or damaged. It is complete only
     /// if it was closed cleanly the last time. Blocks.
@@ -111,23 +79,11 @@ impl EmbeddedCatalog {
         let written = open::written(path);
         let opened = open::open(path)?;
         let left_unclean = (!opened.complete).then(|| written.min(clock.now()));
-        let shared = Arc::new(SharedIndex {
-            database: opened.database,
-            file: opened.file,
-            state: Mutex::new(IndexState {
-                stats: opened.stats,
-                ..IndexState::default()
-            }),
-            complete: AtomicBool::new(opened.complete),
-            in_memory: InMemory::new(path.to_owned()),
-            newest: NewestCache::default(),
-            earlier: Notify::new(),
-            written: Notify::new(),
-            closing: AtomicBool::new(false),
-        });
-        let orders = Orders::new(opened.latest);
+        let (latest, checked) = (opened.latest, opened.checked);
+        let shared = Arc::new(SharedIndex::new(path, opened));
+        let orders = Orders::new(latest);
         let writer = IndexWriter::start(Arc::clone(&shared)).map_err(IndexOpenError::Io)?;
-        match opened.checked {
+        match checked {
             true => shared.in_memory.walked(),
             false => check::start(Arc::clone(&shared)).map_err(IndexOpenError::Io)?,
         }
@@ -138,6 +94,29 @@ impl EmbeddedCatalog {
             reservations: Mutex::default(),
             clock,
             left_unclean,
+        })
+    }
+
+    /// Creates the index at `path` anew, and removes the one that is there. Blocks.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn create(path: &Path, clock: Clock) -> Result<Self, IndexOpenError> {
+        let written = open::written(path);
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(IndexOpenError::Io(error));
+            }
+            _ => {}
+        }
+        let catalog = Self::open(path, clock)?;
+        // One that goes on in memory would be gone with this process.
+        let whole = catalog.shared.file.require_written();
+        let lasting = whole.and_then(|()| fs::metadata(path).map(drop));
+        lasting.map_err(IndexOpenError::Io)?;
+        Ok(EmbeddedCatalog {
+            left_unclean: Some(written),
+            ..catalog
         })
     }
 
@@ -197,65 +176,6 @@ impl EmbeddedCatalog {
             Err(CatalogError::Rebuilding)
         }
     }
-}
-
-impl SharedIndex {
-    fn lock(&self) -> MutexGuard<'_, IndexState> {
-        // Nothing between a lock and its release can panic but redb, on a damaged file; then the
-        // pending changes are still whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn state(&self) -> Result<MutexGuard<'_, IndexState>, CatalogError> {
-        let state = self.lock();
-        match &state.broken {
-            Some(reason) => Err(CatalogError::Failed(reason.clone().into())),
-            None => Ok(state),
-        }
-    }
-
-    fn change<T>(
-        &self,
-        id: &UploadId,
-        decide: impl FnOnce(Option<&Record>) -> (T, Option<RecordChange>),
-    ) -> Result<(T, bool), CatalogError> {
-        let mut state = self.state()?;
-        let before = match state.pending.get(id) {
-            Some(change) => change.clone(),
-            None => {
-                let snapshot = Snapshot::of(&self.database).map_err(failed)?;
-                snapshot.find(id).map_err(failed)?.map(Arc::new)
-            }
-        };
-        let before = before.as_deref();
-        let (answer, change) = decide(before);
-        let Some(change) = change else {
-            return Ok((answer, false));
-        };
-        let after = change.as_deref();
-        state.stats.uploads =
-            state.stats.uploads + u64::from(after.is_some()) - u64::from(before.is_some());
-        let bytes = |record: Option<&Record>| record.map_or(0, |record| record.room);
-        state.stats.bytes = (state.stats.bytes + bytes(after)).saturating_sub(bytes(before));
-        let due = |record: Option<&Record>| record.and_then(|record| record.due);
-        let nearer = match (due(after), due(before)) {
-            (Some(new), Some(old)) => new < old,
-            (new, old) => new.is_some() && old.is_none(),
-        };
-        state.reserved.release(id);
-        state.pending.insert(*id, change.clone());
-        drop(state);
-        let changed = [before, after].into_iter().flatten();
-        self.newest.remove(changed.flat_map(|record| &record.names));
-        if nearer {
-            self.earlier.notify_one();
-        }
-        Ok((answer, true))
-    }
-}
-
-fn failed(error: impl Into<redb::Error>) -> CatalogError {
-    CatalogError::Failed(Box::new(error.into()))
 }
 
 impl Catalog for EmbeddedCatalog {

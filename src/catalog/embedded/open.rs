@@ -10,11 +10,10 @@ use redb::{
     Database, DatabaseError, Durability, ReadableTable as _, StorageError, TableDefinition,
 };
 
-use super::EmbeddedCatalog;
 use super::file::IndexFile;
 use super::tables::{Snapshot, Tables};
 use crate::catalog::Stats;
-use crate::model::{Clock, Manifest, Timestamp, is_full};
+use crate::model::{Manifest, Timestamp, is_full};
 
 /// The layout of the tables; an index of another layout is rebuilt.
 const SCHEMA: u64 = 5;
@@ -43,31 +42,6 @@ pub enum IndexOpenError {
     /// A new index cannot be created.
     #[error("the index cannot be made: {0}")]
     Failed(#[source] Box<redb::Error>),
-}
-
-impl EmbeddedCatalog {
-    /// Creates the index at `path` anew, and removes the one that is there. Blocks.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn create(path: &Path, clock: Clock) -> Result<Self, IndexOpenError> {
-        let written = written(path);
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(IndexOpenError::Io(error));
-            }
-            _ => {}
-        }
-        let catalog = Self::open(path, clock)?;
-        // One that goes on in memory would be gone with this process.
-        let whole = catalog.shared.file.require_written();
-        let lasting = whole.and_then(|()| std::fs::metadata(path).map(drop));
-        lasting.map_err(IndexOpenError::Io)?;
-        Ok(EmbeddedCatalog {
-            left_unclean: Some(written),
-            ..catalog
-        })
-    }
 }
 
 /// An index as it was found.

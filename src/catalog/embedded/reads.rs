@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use super::EmbeddedCatalog;
 use super::newest_cache::Newest;
 use super::pending::{self, RecordChange};
+use super::shared::{SharedIndex, failed};
 use super::tables::Snapshot;
-use super::{EmbeddedCatalog, SharedIndex, failed};
 use crate::catalog::record::Record;
 use crate::catalog::{CatalogError, Cursor, IndexEntry, ListFilter, Stretch};
 use crate::model::{FileName, Timestamp, UploadId};

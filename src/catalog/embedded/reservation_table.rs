@@ -2,14 +2,9 @@
 //! releases its own.
 
 use std::collections::HashMap;
-use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
 
-use async_trait::async_trait;
-
-use super::EmbeddedCatalog;
 use crate::catalog::reservations::Room;
-use crate::catalog::{CatalogError, Limit, Reservation, Reservations, Reserved};
+use crate::catalog::{Limit, Reservation, Reserved};
 use crate::model::{Manifest, Timestamp, UploadId};
 
 /// The reserved uses, by upload.
@@ -29,7 +24,7 @@ struct UploadUses {
 }
 
 impl ReservationTable {
-    fn reserve(&mut self, limit: &Limit, now: Timestamp, until: Timestamp) -> Reserved {
+    pub fn reserve(&mut self, limit: &Limit, now: Timestamp, until: Timestamp) -> Reserved {
         let uses = self.uploads.entry(limit.id).or_default();
         uses.reserved.retain(|_, end| *end > now);
         if uses.generation > limit.generation {
@@ -49,14 +44,14 @@ impl ReservationTable {
         Reserved::Use(reservation)
     }
 
-    fn commit(&mut self, reservation: &Reservation, manifest: &Manifest) {
+    pub fn commit(&mut self, reservation: &Reservation, manifest: &Manifest) {
         if let Some(uses) = self.uploads.get_mut(&manifest.id) {
             uses.reserved.remove(reservation);
             uses.generation = uses.generation.max(manifest.generation);
         }
     }
 
-    fn release(&mut self, id: &UploadId, reservation: &Reservation) {
+    pub fn release(&mut self, id: &UploadId, reservation: &Reservation) {
         if let Some(uses) = self.uploads.get_mut(id) {
             uses.reserved.remove(reservation);
         }
@@ -65,36 +60,5 @@ impl ReservationTable {
     /// Removes an upload that does not exist any more.
     pub fn remove(&mut self, id: &UploadId) {
         self.uploads.remove(id);
-    }
-}
-
-impl EmbeddedCatalog {
-    pub(super) fn reservations(&self) -> MutexGuard<'_, ReservationTable> {
-        // Nothing between a lock and its release can panic.
-        self.reservations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl Reservations for EmbeddedCatalog {
-    async fn reserve(&self, limit: &Limit, ttl: Duration) -> Result<Reserved, CatalogError> {
-        let now = self.clock.now();
-        Ok(self.reservations().reserve(limit, now, now.after(ttl)))
-    }
-
-    async fn commit(
-        &self,
-        reservation: &Reservation,
-        manifest: &Manifest,
-    ) -> Result<(), CatalogError> {
-        self.reservations().commit(reservation, manifest);
-        Ok(())
-    }
-
-    async fn release(&self, id: &UploadId, reservation: &Reservation) -> Result<(), CatalogError> {
-        self.reservations().release(id, reservation);
-        Ok(())
     }
 }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use redb::Durability;
 
 use super::open::mark_clean;
+use super::pending::RecordChange;
+use super::shared::SharedIndex;
 use super::tables::Tables;
-use super::{RecordChange, SharedIndex};
 use crate::model::UploadId;
 
 /// How long changes may be in the database without being on stable storage.

@@ -1,68 +1,11 @@
-//! The changes of uploads. Each is a task of the repository that nothing interrupts between its
-//! steps: no client that leaves, no stream that is reset, and no end of the server.
+//! One change of an upload, and the steps in which store and index follow each other.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio_util::task::TaskTracker;
-
-use super::{INDEX_TIMEOUT, Repository, RepositoryInner};
+use super::inner::{INDEX_TIMEOUT, RepositoryInner};
 use crate::catalog::CatalogError;
 use crate::model::{FileName, Manifest, Tombstone, UploadId};
 use crate::store::{Note, Replaced, StoreError};
-
-/// How many changes that did not end are named in the log.
-const MAX_LOGGED: usize = 10;
-
-/// The changes under way.
-#[derive(Debug, Default)]
-pub struct Changes {
-    tracker: TaskTracker,
-    /// Guards the running changes, for the log. A std mutex: held for an insertion or a read.
-    running: Mutex<RunningChanges>,
-}
-
-#[derive(Debug, Default)]
-struct RunningChanges {
-    next: u64,
-    changes: HashMap<u64, (&'static str, UploadId)>,
-}
-
-impl Changes {
-    /// Lets no more changes begin, and waits for the running ones, no longer than `timeout`.
-    /// Answers whether all of them have ended; the log names the others.
-    pub async fn end(&self, timeout: Duration) -> bool {
-        self.tracker.close();
-        let ended = tokio::time::timeout(timeout, self.tracker.wait()).await;
-        if ended.is_ok() {
-            return true;
-        }
-        let running = self.lock();
-        let left = running.changes.len();
-        for (what, id) in running.changes.values().take(MAX_LOGGED) {
-            tracing::error!(upload_id = %id, "a {what} has not ended: the store does not answer");
-        }
-        tracing::error!(
-            left,
-            "some changes have not ended; the next start compares the index with the store"
-        );
-        false
-    }
-
-    /// Waits for the running changes, and lets others begin.
-    #[cfg(test)]
-    pub async fn idle(&self) {
-        self.tracker.close();
-        self.tracker.wait().await;
-        self.tracker.reopen();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, RunningChanges> {
-        // Nothing between a lock and its release can panic half-way.
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Whether the index has recorded a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,15 +31,10 @@ pub struct Change {
 impl Change {
     pub(super) fn begin(inner: &Arc<RepositoryInner>, what: &'static str, id: UploadId) -> Self {
         inner.manifests.remove(&id);
-        let mut running = inner.changes.lock();
-        let number = running.next;
-        running.next += 1;
-        running.changes.insert(number, (what, id));
-        drop(running);
         Change {
             inner: Arc::clone(inner),
             id,
-            number,
+            number: inner.running.begin(what, id),
             index: Indexing::Unchanged,
         }
     }
@@ -235,62 +173,6 @@ impl Drop for Change {
             Indexing::Behind => inner.backlog.missed(self.id, None),
             Indexing::Recorded => inner.backlog.recorded(self.id),
         }
-        inner.changes.lock().changes.remove(&self.number);
-    }
-}
-
-impl Repository {
-    /// Runs `work` on an upload as a task, which goes on to its end when the caller does not wait.
-    ///
-    /// # Errors
-    /// Those of `work`; it panicked; or the server is ending.
-    pub(super) async fn change<T, E, F>(
-        &self,
-        what: &'static str,
-        id: &UploadId,
-        work: impl FnOnce(Change) -> F,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: Future<Output = Result<T, E>> + Send + 'static,
-    {
-        let change = Change::begin(&self.0, what, *id);
-        self.track(work(change), || format!("a {what} of {id}"))
-            .await?
-    }
-
-    /// Runs a task that the end of the server waits for.
-    pub(super) async fn track<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-        what: impl FnOnce() -> String,
-    ) -> Result<T, StoreError> {
-        let tracker = &self.0.changes.tracker;
-        // Tracked before the check: if the tracker is closed after it, its closing waits for this
-        // task.
-        let work = tracker.track_future(work);
-        if tracker.is_closed() {
-            return Err(StoreError::Unavailable("the server is ending".to_owned()));
-        }
-        tokio::spawn(work).await.map_err(|error| {
-            let what = what();
-            match error.try_into_panic() {
-                Ok(panic) => StoreError::panicked(what, &*panic),
-                Err(error) => StoreError::io(what, std::io::Error::other(error)),
-            }
-        })
-    }
-
-    /// Begins a task that the end of the server waits for; no caller waits for it.
-    pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let tracker = &self.0.changes.tracker;
-        let work = tracker.track_future(work);
-        if tracker.is_closed() {
-            return;
-        }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(work);
-        }
+        inner.running.end(self.number);
     }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::changes::Change;
-use super::{INDEX_TIMEOUT, RepositoryError};
+use super::change::Change;
+use super::inner::INDEX_TIMEOUT;
+use super::outcome::RepositoryError;
 use crate::catalog::CatalogError;
 use crate::model::{Manifest, Reason, Tombstone};
 use crate::store::{Replaced, Staged, StoreError};

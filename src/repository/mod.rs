@@ -7,17 +7,24 @@
 
 mod backlog;
 mod cache;
-mod changes;
+mod change;
 mod commit;
+mod comparison;
 mod damage;
 mod doubted;
 mod failure;
+mod inner;
+mod missed;
 mod open_uploads;
 mod outcome;
 mod pairing;
+mod presence;
+mod running;
 #[cfg(test)]
 pub mod slowed;
+mod steps;
 pub mod store_watch;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod uses;
@@ -28,42 +35,23 @@ use std::time::Duration;
 use crate::catalog::{Catalog, CatalogError, Cursor, ListFilter, Stretch};
 use crate::model::{Clock, FileName, Manifest, Reason, Stored, Timestamp, Tombstone, UploadId};
 use crate::store::{Orphan, Replaced, Staged, Store, StoreError};
-use backlog::Backlog;
-use cache::Manifests;
-use changes::{Change, Changes};
-use damage::Damage;
-use doubted::DoubtedUploads;
-use open_uploads::OpenUploads;
+use change::Change;
+use inner::{INDEX_TIMEOUT, RepositoryInner};
 
-pub use doubted::{WantedParts, compare_file};
-pub use open_uploads::OpenUpload;
+pub use comparison::compare_file;
+pub use doubted::WantedParts;
 pub use outcome::{Indexed, Removed, RepositoryError, Updated};
 pub use pairing::StorePairing;
+pub use presence::OpenUpload;
 pub use store_watch::IdentityError;
 pub use uses::{ReservedUse, Use};
 
-/// How long a commit waits for the index, which can follow later.
-const INDEX_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for the index to be closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Uploads, kept in a store and found by an index.
 #[derive(Clone)]
 pub struct Repository(Arc<RepositoryInner>);
-
-struct RepositoryInner {
-    store: Arc<dyn Store>,
-    catalog: Arc<dyn Catalog>,
-    manifests: Manifests,
-    backlog: Backlog,
-    changes: Changes,
-    open: OpenUploads,
-    damage: Damage,
-    doubted: DoubtedUploads,
-    clock: Clock,
-    /// Whether other processes have the store too.
-    shared: bool,
-}
 
 impl std::fmt::Debug for Repository {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -79,18 +67,9 @@ impl Repository {
         clock: Clock,
         shared: bool,
     ) -> Self {
-        Repository(Arc::new(RepositoryInner {
-            store,
-            catalog,
-            manifests: Manifests::new(shared),
-            backlog: Backlog::default(),
-            changes: Changes::default(),
-            open: OpenUploads::default(),
-            damage: Damage::default(),
-            doubted: DoubtedUploads::default(),
-            clock,
-            shared,
-        }))
+        Repository(Arc::new(RepositoryInner::new(
+            store, catalog, clock, shared,
+        )))
     }
 
     /// The store, to be read. It is changed by the methods of the repository alone.
@@ -171,6 +150,16 @@ impl Repository {
         match self.0.store.read(id).await? {
             Some(Stored::Gone(tombstone)) => Ok(Some(tombstone)),
             _ => Ok(None),
+        }
+    }
+
+    /// Logs that an upload is damaged, unless the log has named it since the start. A comparison,
+    /// which is rare, logs it `anew`.
+    pub fn report_damage(&self, id: &UploadId, error: &StoreError, anew: bool) {
+        if self.0.damage.is_new(id) || anew {
+            tracing::error!(upload_id = %id, %error, "upload is damaged; an admin can delete it, or `wharf check --remove`");
+        } else {
+            tracing::debug!(upload_id = %id, %error, "upload is damaged");
         }
     }
 
@@ -316,7 +305,7 @@ impl Repository {
     /// The index cannot be closed.
     pub async fn close(&self, timeout: Duration) -> Result<(), CatalogError> {
         let deadline = tokio::time::Instant::now() + timeout;
-        let ended = self.0.changes.end(timeout).await;
+        let ended = self.0.running.end_all(timeout).await;
         let store = tokio::time::timeout_at(deadline, self.0.store.close()).await;
         match &store {
             Ok(Ok(())) => {}
@@ -343,106 +332,6 @@ impl Repository {
             }
             drop(change);
             self.settle(&id, number).await;
-        }
-    }
-}
-
-impl Change {
-    async fn update(
-        mut self,
-        mut change: impl FnMut(&mut Manifest) -> bool + Send,
-    ) -> Result<Option<Updated>, StoreError> {
-        loop {
-            let Some(mut manifest) = self.inner.store.manifest(&self.id).await? else {
-                return Ok(None);
-            };
-            let changed = change(&mut manifest);
-            if changed {
-                manifest.generation += 1;
-                match self.replace(&manifest).await? {
-                    Replaced::Changed => continue,
-                    Replaced::Gone => return Ok(None),
-                    Replaced::Done => {}
-                }
-            }
-            self.record_update(&manifest).await;
-            return Ok(Some(Updated {
-                manifest: Arc::new(manifest),
-                changed,
-            }));
-        }
-    }
-
-    async fn remove(
-        mut self,
-        mut over: impl FnMut(&Manifest) -> Option<Reason> + Send,
-    ) -> Result<Removed, StoreError> {
-        loop {
-            let manifest = match self.inner.store.read(&self.id).await? {
-                None => {
-                    self.unlist(&[]).await;
-                    return Ok(Removed::Absent);
-                }
-                Some(Stored::Gone(tombstone)) => {
-                    self.inner.store.remove_files(&tombstone).await?;
-                    self.unlist(&tombstone.files).await;
-                    return Ok(Removed::Absent);
-                }
-                Some(Stored::Live(manifest)) => manifest,
-            };
-            let Some(reason) = over(&manifest) else {
-                return Ok(Removed::Kept(manifest.revision()));
-            };
-            let tombstone = Tombstone::of(&manifest, reason, self.inner.clock.now());
-            match self.put_tombstone(&tombstone).await? {
-                // Another change came first: read the upload again, and decide by that.
-                Replaced::Changed => {}
-                Replaced::Gone => return Ok(Removed::Absent),
-                Replaced::Done => {
-                    self.unlist(&tombstone.files).await;
-                    return Ok(Removed::Done(Box::new(manifest)));
-                }
-            }
-        }
-    }
-
-    async fn remove_files(&mut self, tombstone: &Tombstone) -> Result<u64, RepositoryError> {
-        let cleared = self.inner.store.remove_files(tombstone).await?;
-        self.remove_from_index(&tombstone.files).await?;
-        Ok(cleared)
-    }
-
-    async fn index(&mut self, names: &[FileName]) -> Result<Indexed, RepositoryError> {
-        loop {
-            let manifest = match self.index_once(names).await? {
-                Indexed::Live(manifest) => manifest,
-                other => return Ok(other),
-            };
-            // It may have been changed or removed since it was read.
-            match self.inner.store.read(&self.id).await? {
-                Some(stored) if stored.generation() == manifest.generation => {
-                    return Ok(Indexed::Live(manifest));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    async fn index_once(&mut self, names: &[FileName]) -> Result<Indexed, RepositoryError> {
-        match self.inner.store.read(&self.id).await? {
-            None => {
-                self.remove_from_index(names).await?;
-                Ok(Indexed::Absent)
-            }
-            Some(Stored::Gone(tombstone)) => {
-                self.remove_from_index(&[names, &tombstone.files].concat())
-                    .await?;
-                Ok(Indexed::Gone(tombstone))
-            }
-            Some(Stored::Live(manifest)) => {
-                self.record(&manifest).await?;
-                Ok(Indexed::Live(manifest))
-            }
         }
     }
 }

@@ -1,37 +1,19 @@
 //! Open uploads, whose files no instance may take for abandoned.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::Repository;
+use super::open_uploads::OpenState;
 use crate::catalog::CatalogError;
 use crate::model::{Timestamp, UploadId, Uptime};
 use crate::store::{Note, StoreError};
 
 /// The longest pause before the notes of open uploads are renewed.
 const MAX_NOTE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// The open uploads of this process. A std mutex: held for a read or an insertion.
-#[derive(Debug, Default)]
-pub struct OpenUploads(Mutex<HashMap<UploadId, OpenState>>);
-
-#[derive(Debug)]
-struct OpenState {
-    begun: Uptime,
-    /// When a note of it was left or renewed last.
-    noted: Option<Uptime>,
-}
-
-impl OpenUploads {
-    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, OpenState>> {
-        // Nothing between a lock and its release can panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// An upload that is open until this is dropped.
 pub struct OpenUpload {

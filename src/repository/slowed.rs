@@ -100,7 +100,7 @@ impl Bench {
     /// Waits until no change is under way, and compares all that is known of every upload: what
     /// is stored, what the index has, and what is in memory.
     pub async fn settled(&self) -> Vec<Manifest> {
-        self.uploads.0.changes.idle().await;
+        self.uploads.0.running.idle().await;
         let mut live = Vec::new();
         for prefix in Prefix::all() {
             let mut indexed = self.catalog.with_prefix(prefix).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::changes::Change;
+use super::change::Change;
 use super::{Repository, RepositoryError};
 use crate::catalog::{Limit, Reservation, Reserved};
 use crate::model::{Manifest, UploadId};

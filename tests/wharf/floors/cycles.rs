@@ -5,15 +5,6 @@ use std::path::Path;
 
 use super::sources;
 
-/// Modules whose own file holds the type that the files below it work on, and uses those files: that
-/// they import the module itself counts for nothing there.
-const HUBS: &[&str] = &[
-    "catalog::embedded",
-    "catalog::redis",
-    "repository",
-    "store::object",
-];
-
 type Module = Vec<String>;
 type Modules = BTreeMap<Module, String>;
 
@@ -189,8 +180,6 @@ fn imports(modules: &Modules) -> BTreeMap<&Module, BTreeSet<Module>> {
             }
         }
         found.remove(module);
-        let is_hub = |it: &Module| HUBS.contains(&it.join("::").as_str());
-        found.retain(|it| !(module.starts_with(it) && is_hub(it)));
         found
     };
     modules.iter().map(|it| (it.0, of(it))).collect()

@@ -20,7 +20,7 @@ pub struct Shutdown {
     pub abort: CancellationToken,
 }
 
-/// What SIGHUP means to a server.
+/// The meaning of SIGHUP to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hangup {
     /// Its terminal is closed: it ends, as by SIGTERM.
@@ -32,7 +32,7 @@ pub enum Hangup {
 }
 
 impl Hangup {
-    /// What it means to this process.
+    /// The meaning of SIGHUP to this process.
     pub fn here() -> Self {
         if ignores_hangup() {
             Hangup::Nothing

@@ -1,4 +1,4 @@
-//! What the service manager is told (sd_notify(3)), and the sockets and the watchdog it may have.
+//! Messages to the service manager (sd_notify(3)), and the sockets and the watchdog it may have given.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -23,7 +23,7 @@ pub struct Supervisor {
     /// Where messages go (`NOTIFY_SOCKET`).
     address: Option<SocketAddr>,
     watchdog: Option<Duration>,
-    /// What the server does, for people. A std mutex: held to replace the text.
+    /// The state of the server, for people. A std mutex: held to replace the text.
     serving: Arc<Mutex<String>>,
 }
 

@@ -343,7 +343,7 @@ impl App {
     }
 }
 
-/// What is listened on.
+/// The listeners.
 ///
 /// # Errors
 /// An address cannot be told.

@@ -15,7 +15,7 @@ pub struct AppOptions {
     pub dir: PathBuf,
     /// The store's bucket, if it has one.
     pub bucket: Option<object::BucketOptions>,
-    /// What a commit waits for.
+    /// The durability that a commit waits for.
     pub durability: disk::Durability,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
@@ -40,7 +40,7 @@ pub struct AppOptions {
 pub struct Sharing {
     /// Where their Redis is.
     pub redis: Address,
-    /// What they call things there.
+    /// The names of things there.
     pub keys: Keys,
     /// The lock that elects the one that cleans up, where it is not one of `keys`.
     pub lease_key: Option<String>,

@@ -23,12 +23,12 @@ pub struct Renewal {
     pub done: oneshot::Sender<()>,
 }
 
-/// What answers, on the addresses of clients and on those of operators.
+/// The services on the addresses of clients and on those of operators.
 pub struct Fronts {
     state: http::AppState,
-    /// What answers clients.
+    /// The service for clients.
     pub clients: Arc<Front>,
-    /// What answers operators on their own addresses.
+    /// The service for operators on their own addresses.
     pub operators: Arc<Front>,
     listening: (Listening, Listening),
 }
@@ -76,7 +76,7 @@ pub async fn renew(
             };
             let ingest = Ingest::new(uploads.clone(), clock.clone(), options.ingest);
             fronts.renew(ingest, options.http);
-            // Who asked for it may have gone.
+            // The task that asked for it may have gone.
             let _ = renewal.done.send(());
         }
     };

@@ -70,7 +70,7 @@ impl Format {
         }
     }
 
-    /// What stands before the content of a file.
+    /// The bytes before the content of a file.
     pub fn head(self, entry: &Entry<'_>) -> Vec<u8> {
         match self {
             Format::Zip => zip::local_header(entry),
@@ -118,7 +118,7 @@ impl Format {
         }
     }
 
-    /// What stands at the end.
+    /// The bytes at the end.
     pub fn end(self, totals: &Totals) -> Vec<u8> {
         match self {
             Format::Zip => zip::end(totals),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::CatalogError;
 use crate::model::{Digest, FileName, IdBeginning, Manifest, Prefix, Timestamp, Title, UploadId};
 
-/// What an index knows of an upload.
+/// The record of an upload in an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexEntry {
     /// The upload.
@@ -26,12 +26,12 @@ pub struct IndexEntry {
     /// How often it may be downloaded, if that is limited. `None` where an older version, which did
     /// not know it, has recorded the upload: the manifest says.
     pub downloads: Option<Option<Downloads>>,
-    /// What is shown of it beside that. `None` where an older version, which did not know it, has
+    /// The facts that a listing shows beside that. `None` where an older version, which did not know them, has
     /// recorded the upload: the manifest says.
     pub shown: Option<ShownFacts>,
 }
 
-/// What a listing shows of an upload, and no search needs.
+/// Facts of an upload that a listing shows, and no search needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShownFacts {
@@ -41,7 +41,7 @@ pub struct ShownFacts {
     /// The digest of its file, where there is exactly one that has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-    /// What it is called.
+    /// Its title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<Title>,
 }
@@ -126,7 +126,7 @@ pub struct Cursor {
     pub id: UploadId,
 }
 
-/// What an index holds, counted.
+/// The uploads of an index, counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Uploads, expired ones that were not yet removed included.
@@ -160,7 +160,7 @@ pub trait Index: Send + Sync {
     /// the uploads of each of `names`. An unknown id is a success.
     async fn remove(&self, id: &UploadId, names: &[FileName]) -> Result<(), CatalogError>;
 
-    /// What is recorded of `id`.
+    /// The record of `id`.
     async fn find(&self, id: &UploadId) -> Result<Option<IndexEntry>, CatalogError>;
 
     /// The upload with a file of that name that was committed last (by its order, then id), is not

@@ -10,7 +10,7 @@
 //! - [`Reservations`]: the uses of limited downloads;
 //! - [`Verification`]: which part of the index was compared with the store.
 //!
-//! What not every index has is asked for by name, and may be missing:
+//! The other ports are asked for by name, and may be missing:
 //!
 //! - [`Capacity`]: the room of a store that has a cap;
 //! - [`Presence`]: the open uploads of all instances that share the index;
@@ -58,10 +58,10 @@ pub use verification::{Unverified, Verification};
 
 /// An index over manifests, shared by all that serve the same store.
 pub trait Catalog: Index + Deadlines + Reservations + Verification + 'static {
-    /// What counts the room of the store; `None` where nothing counts it.
+    /// The counter of the store's room; `None` where nothing counts it.
     fn capacity(&self) -> Option<Arc<dyn Capacity>>;
 
-    /// What tells the instances of each other's open uploads; `None` where no other process has
+    /// The port by which instances know each other's open uploads; `None` where no other process has
     /// the index.
     fn presence(&self) -> Option<&dyn Presence> {
         None

@@ -1,4 +1,4 @@
-//! What an index records of an upload.
+//! The record of an upload in an index.
 
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct Record {
     /// Its downloads, where they are limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub downloads: Option<Downloads>,
-    /// What a listing shows of it; `None` where an older version has recorded it.
+    /// The facts that a listing shows; `None` where an older version has recorded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<ShownFacts>,
 }

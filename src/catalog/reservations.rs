@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use super::CatalogError;
 use crate::model::{Manifest, Part, Portion, UploadId};
 
-/// What one version of a manifest says of the downloads of a portion of its upload.
+/// The limit of downloads of a portion of an upload, by one version of its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
     /// The upload.
     pub id: UploadId,
-    /// What is to be downloaded of it.
+    /// The portion that is to be downloaded.
     pub portion: Portion,
     /// The generation of the manifest that says so.
     pub generation: u64,
@@ -98,7 +98,7 @@ pub(super) enum Room {
 pub struct Reservation {
     /// The number that tells it from all others of the upload.
     pub number: u64,
-    /// What is downloaded.
+    /// The portion that is downloaded.
     pub portion: Portion,
 }
 
@@ -132,7 +132,7 @@ pub enum Reserved {
 #[async_trait]
 pub trait Reservations: Send + Sync {
     /// Reserves one use of each file in a portion of a limited upload: of all of them, or of none.
-    /// What is neither committed nor released comes back after `ttl`, or when the process that has
+    /// A use that is neither committed nor released comes back after `ttl`, or when the process that has
     /// reserved it has ended.
     async fn reserve(&self, limit: &Limit, ttl: Duration) -> Result<Reserved, CatalogError>;
 

@@ -22,9 +22,9 @@ const LONGEST_ID: usize = 64;
 /// One secret with what it allows. The secret is in no error and in no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessRule {
-    /// What the secret allows; at least one.
+    /// The scopes of the secret; at least one.
     pub scopes: Vec<Scope>,
-    /// What the log calls it.
+    /// Its name in the log.
     pub id: Option<String>,
     /// The secret; neither empty nor with a colon.
     pub secret: String,
@@ -41,7 +41,7 @@ impl AccessRule {
     /// Reads `SCOPES:SECRET` or `SCOPES:ID:SECRET`, the scopes joined by `+`.
     ///
     /// # Errors
-    /// What is wrong with it, without the secret.
+    /// The fault, without the secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split(':').collect();
         let (scopes, id, secret) = match parts[..] {

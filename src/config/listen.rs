@@ -33,7 +33,7 @@ impl Endpoint {
     }
 }
 
-/// What an address without a scheme means to a server that has certificates.
+/// The scheme of an address without one, to a server that has certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Usual {
     /// TLS.
@@ -122,7 +122,7 @@ impl ListenAddress {
     /// This port of a host; `*` and no host at all are every address.
     ///
     /// # Errors
-    /// What the host has to be, or nothing where that is plain.
+    /// The form that the host has to have, or nothing where that is plain.
     fn of(host: &str, port: u16) -> Result<Self, Option<String>> {
         let bare = host
             .strip_prefix('[')

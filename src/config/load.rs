@@ -99,7 +99,7 @@ pub struct Loaded {
     values: BTreeMap<&'static str, SettingValue>,
     /// The variables of AWS, as they were given.
     pub aws: Vec<(String, String)>,
-    /// What the user should know: old names, variables that are no settings after all.
+    /// Warnings for the user: old names, variables that are no settings after all.
     pub warnings: Vec<String>,
 }
 

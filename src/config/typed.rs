@@ -112,7 +112,7 @@ impl Config {
 }
 
 impl Config {
-    /// What becomes of a server that was started with these settings when it reads `new` ones: all
+    /// The settings of a server that was started with these when it reads `new` ones: all
     /// that needs no restart is as these have it.
     #[must_use]
     pub fn renewed(&self, new: &Config) -> Config {

@@ -65,7 +65,7 @@ pub enum ConnectError {
     Unreachable {
         /// Its address.
         address: Address,
-        /// What the client library said.
+        /// The client library's message.
         source: Error,
     },
     /// It is not one that wharf can use.

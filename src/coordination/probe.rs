@@ -1,4 +1,4 @@
-//! What a server answers to INFO.
+//! The answer of a server to INFO.
 
 use redis::Value;
 

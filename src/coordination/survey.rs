@@ -11,7 +11,7 @@ use super::{Address, Error};
 /// How often Redis is asked, to tell how long that takes.
 const ASKED: usize = 5;
 
-/// What was found.
+/// The findings.
 #[derive(Debug)]
 pub struct RedisSurvey {
     /// Each server that holds keys.
@@ -22,7 +22,7 @@ pub struct RedisSurvey {
     pub skew: Duration,
     /// Of a cluster: whether all of it serves, as it says.
     pub cluster_ok: Option<bool>,
-    /// What CONFIG says of messages on keys that expire; `None` where CONFIG is forbidden.
+    /// The events on keys that expire, by CONFIG; `None` where CONFIG is forbidden.
     pub key_events: Option<String>,
     /// How many replicas a write needs; `None` where CONFIG is forbidden.
     pub min_replicas: Option<u64>,

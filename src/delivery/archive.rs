@@ -66,7 +66,7 @@ impl ChosenFiles {
         })
     }
 
-    /// What a download of them uses up by one, where downloads are counted.
+    /// The portion that a download of them uses up by one, where downloads are counted.
     pub fn portion(&self) -> Portion {
         match self {
             ChosenFiles::All => Portion::Form,

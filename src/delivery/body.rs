@@ -138,7 +138,7 @@ struct BodyReader {
     uses: Option<Uses>,
 }
 
-/// What is written as it is read.
+/// The next piece of a body that is written as it is read.
 enum Cursor {
     Form(FormCursor),
     Archive(ArchiveCursor),

@@ -1,4 +1,4 @@
-//! What is looked at before the head of an answer goes out: whether the files are there and whole, and
+//! The checks before the head of an answer goes out: whether the files are there and whole, and
 //! the CRCs of archives.
 
 use std::ops::Range;

@@ -115,7 +115,7 @@ impl Crcs {
             }
         };
         stop.run_until_cancelled(read).await;
-        // Who waits may ask again: another instance, or the next server.
+        // A caller that waits may ask again: another instance, or the next server.
         let mut state = self.0.state();
         state.ended = true;
         state.queue.clear();

@@ -33,7 +33,7 @@ pub enum DeliveryError {
     Catalog(#[from] CatalogError),
 }
 
-/// What there is not, or not any more.
+/// The thing that does not exist, or not any more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// An upload of this id.

@@ -42,7 +42,7 @@ pub struct Summary {
     pub expires_at: Option<Timestamp>,
     /// Its downloads, where they are limited.
     pub downloads: Option<Downloads>,
-    /// What is shown of it beside that.
+    /// The facts that are shown of it beside that.
     pub shown: ShownFacts,
 }
 
@@ -83,7 +83,7 @@ impl FromStr for ListingCursor {
     }
 }
 
-/// What a listing is asked for.
+/// The parameters of a listing.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     /// Behind which place it begins.
@@ -354,7 +354,7 @@ fn passed(looked: Cursor, last: Option<Cursor>) -> Cursor {
         id: UploadId::last(),
         ..looked
     };
-    // What was given out is not given out again.
+    // An upload that was given out is not given out again.
     last.into_iter().chain([begin]).min().unwrap_or(begin)
 }
 

@@ -29,7 +29,7 @@ pub enum ReadAgainError {
 }
 
 impl Delivery {
-    /// What gives this version of a manifest as often as it is asked.
+    /// The source that gives this version of a manifest as often as it is asked.
     pub fn reader(&self, manifest: &Arc<Manifest>) -> ManifestReader {
         ManifestReader {
             uploads: self.uploads.clone(),

@@ -193,7 +193,7 @@ enum KindMark {
     Archive(Format),
 }
 
-/// What an archive is called: by the title of its upload, or by its id.
+/// The name of an archive: by the title of its upload, or by its id.
 fn archive_name(manifest: &Manifest, format: Format) -> String {
     let title = manifest.title.as_ref().map(Title::as_str);
     // A title has no folders.

@@ -18,7 +18,7 @@ const MAX_PARTS: usize = 10_000;
 /// each of which it corrects in the index.
 const MAX_CORRECTIONS: usize = 32;
 
-/// What a caller finds files by.
+/// The key by which a caller finds files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
     /// By names, and by ids.

@@ -26,7 +26,7 @@ impl Selected {
         }
     }
 
-    /// What a download of it uses up by one, where downloads are counted.
+    /// The portion that a download of it uses up by one, where downloads are counted.
     pub(super) fn portion(&self) -> Portion {
         self.file_part().map_or(Portion::Form, Portion::File)
     }

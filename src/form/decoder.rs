@@ -8,7 +8,7 @@ use super::headers::{HeadReader, PartHead};
 use super::outside::{Epilogue, Preamble};
 use super::scan::{Line, Scan, Scanner};
 
-/// What the decoder found in the body, in its order: for each part `Part`, any number of `Data`,
+/// The findings of the decoder in the body, in its order: for each part `Part`, any number of `Data`,
 /// `PartEnd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -38,9 +38,9 @@ pub struct Decoder {
     offset: u64,
     /// The part we are in, from 1; 0 before the first.
     part: usize,
-    /// What stands before the first delimiter.
+    /// The preamble, before the first delimiter.
     preamble: Preamble,
-    /// What stands behind the close delimiter.
+    /// The epilogue, behind the close delimiter.
     epilogue: Epilogue,
     failed: Option<DecodeError>,
 }

@@ -60,7 +60,7 @@ impl RawFileName {
     }
 }
 
-/// What a part's `Content-Disposition` says.
+/// The parameters of a part's `Content-Disposition`.
 #[derive(Debug)]
 pub(super) struct Disposition {
     pub name: Bytes,

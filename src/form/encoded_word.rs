@@ -24,7 +24,7 @@ pub(super) fn is_encoded(value: &[u8]) -> bool {
     value.starts_with(b"=?") && words(value).all(|word| word.is_some())
 }
 
-/// What the words of a value say, together; `None` when one of them cannot be read.
+/// The text of the words of a value together; `None` when one of them cannot be read.
 pub(super) fn decode(value: &[u8]) -> Option<String> {
     let mut decoded = String::new();
     let mut pending: Vec<u8> = Vec::new();

@@ -3,7 +3,7 @@
 use super::Boundary;
 use super::params::is_token;
 
-/// What goes out for a name of which nothing else is left: the stored name is the same.
+/// The name that goes out for a name of which nothing else is left: the stored name is the same.
 const NAMELESS: &[u8] = b"file";
 
 /// One part as it goes out.
@@ -98,14 +98,14 @@ pub fn upload_part_head(
     head
 }
 
-/// What a `Content-Disposition` says.
+/// The parameters of a `Content-Disposition`.
 struct Names<'a> {
     field: &'a [u8],
     file: Option<&'a [u8]>,
     extended: Option<&'a str>,
 }
 
-/// What a head is written to.
+/// The place that a head is written to.
 trait Out {
     fn put(&mut self, bytes: &[u8]);
 }

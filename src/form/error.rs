@@ -144,7 +144,7 @@ impl Fault {
     }
 }
 
-/// What came, short and printable enough for a message.
+/// The input, short and printable enough for a message.
 pub(super) fn quote(bytes: &[u8]) -> String {
     const SHOWN: usize = 40;
     let mut text = bytes[..bytes.len().min(SHOWN)].escape_ascii().to_string();

@@ -7,7 +7,7 @@ use super::error::{DecodeErrorKind, Fault, quote};
 use super::limits::{HEAD_LIMIT, HEADERS_LIMIT, LINE_LIMIT};
 use super::params::{is_space, is_token, trim};
 
-/// What the headers of a part say. The values are copies: they keep no frame alive.
+/// The headers of a part that wharf reads. The values are copies: they keep no frame alive.
 ///
 /// They may hold any byte but CR, LF and NUL; code that puts them into another header checks them
 /// first.

@@ -1,4 +1,4 @@
-//! What a part says it is.
+//! The media type that a part says it has.
 
 use super::params::{Params, Unquoted, is_token, trim};
 

@@ -39,7 +39,7 @@ pub(super) struct Params<'a> {
     unquoted: Unquoted,
 }
 
-/// What a value without quotes may be.
+/// The form of a value without quotes.
 #[derive(Clone, Copy)]
 pub(super) enum Unquoted {
     /// A token, as the grammar says.

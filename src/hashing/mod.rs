@@ -26,7 +26,7 @@ use crate::model::Digest;
 /// Blocks shorter than this are hashed where they are: to wake another thread costs more. Bytes.
 const WORTH_A_THREAD: usize = 64 * 1024;
 
-/// What is known of the content of a file.
+/// The facts known of the content of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checksums {
     /// Its SHA-256.

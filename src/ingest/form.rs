@@ -136,7 +136,7 @@ where
         Ok(())
     }
 
-    /// What the upload asks for, as far as its form has come.
+    /// The options of the upload, as far as its form has come.
     fn given(&self, now: Timestamp) -> Result<UploadOptions, InvalidOption> {
         // A value that another wins over has to be right as well.
         self.in_fields.parse(self.options, now)?;
@@ -210,7 +210,7 @@ where
         if let Some(option) = option {
             self.in_fields
                 .set(OptionPlace::Field { part }, option, &value)?;
-            // What is wrong is said before the files behind it are sent.
+            // A fault is said before the files behind it are sent.
             self.given(self.began)?;
             return Ok(());
         }

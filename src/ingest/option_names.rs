@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// What the names of options begin with among the text fields of a form. All other fields are the
+/// The beginning of the names of options among the text fields of a form. All other fields are the
 /// user's own.
 pub const FIELD_PREFIX: &str = "wharf_";
-/// What they begin with among the headers of a request.
+/// The beginning of their names among the headers of a request.
 const HEADER_PREFIX: &str = "Wharf-";
 /// The option that this version does not have, and whose name it keeps free.
 const RESERVED: &str = "password";
@@ -41,7 +41,7 @@ pub enum UploadOption {
     ExpiresAt,
     /// How many downloads it allows.
     MaxDownloads,
-    /// What it is called.
+    /// Its name.
     Title,
 }
 
@@ -134,7 +134,7 @@ pub struct UnknownOption {
     pub place: OptionPlace,
     /// The name as it came, cut to 100 bytes.
     pub option: String,
-    /// What may stand there, as it is written there.
+    /// The values it takes, as they are written there.
     pub allowed: Vec<String>,
     /// Which of those is meant, as far as a program can tell.
     pub suggestion: Option<String>,

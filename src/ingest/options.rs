@@ -1,4 +1,4 @@
-//! What the settings allow an upload to be, and what a client may ask for: how long the upload
+//! The limits that the settings put on an upload, and the wishes of a client: how long the upload
 //! lives, how often it can be downloaded, and what it is called.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ const MAX_EXPIRES_IN: &str = "max_expires_in";
 /// The longest value of an option, in bytes.
 const LONGEST: usize = 1024;
 
-/// What an upload may be.
+/// The limits of an upload.
 #[derive(Debug, Clone)]
 pub struct IngestOptions {
     /// The most bytes of one file.
@@ -27,7 +27,7 @@ pub struct IngestOptions {
     pub max_field_size: u64,
     /// The most bytes of all text fields of one form, and of all names in it.
     pub max_fields_size: u64,
-    /// What all uploads may take of the store together, in bytes: see
+    /// The bytes that all uploads may take of the store together: see
     /// [`Manifest::room`](crate::model::Manifest::room).
     pub max_total_size: Option<u64>,
     /// Whether every file gets its digest.
@@ -60,14 +60,14 @@ pub enum Lifetime {
     Unlimited,
 }
 
-/// What an upload asks for.
+/// The wishes of a client for its upload.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UploadOptions {
     /// When it ends; `None` when it does not say.
     pub lifetime: Option<Lifetime>,
     /// How many downloads it allows.
     pub max_downloads: Option<u64>,
-    /// What it is called.
+    /// The title.
     pub title: Option<Title>,
 }
 
@@ -79,7 +79,7 @@ pub struct InvalidOption {
     pub place: OptionPlace,
     /// The option, as it is written there.
     pub option: String,
-    /// What is wrong.
+    /// The fault.
     pub reason: String,
     /// The setting that forbids it.
     pub limit: Option<Limit>,

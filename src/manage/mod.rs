@@ -73,14 +73,14 @@ enum KeyState {
     Damaged,
 }
 
-/// What becomes of an upload. What is `None` stays as it is.
+/// A change of an upload. A field that is `None` stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct UploadChange {
     /// Its deadline; `Some(None)` is never.
     pub expires_at: Option<Option<Timestamp>>,
     /// How many downloads it allows; `Some(None)` is any number.
     pub max_downloads: Option<Option<u64>>,
-    /// What it is called; `Some(None)` is nothing.
+    /// Its title; `Some(None)` is none.
     pub title: Option<Option<Title>>,
 }
 

@@ -1,4 +1,4 @@
-//! What a power cut may have damaged.
+//! The uploads that a power cut may have damaged.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::layout::SECOND_SCHEMA;
 use super::{Manifest, Part, StoredFile};
 
-/// What of an upload one download fetches, and so uses up by one.
+/// The files of an upload that one download fetches, and so uses up by one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Portion {
     /// The whole form: every file of it.

@@ -8,7 +8,7 @@ use std::io;
 pub enum Failure {
     /// There is no room for an upload.
     NoSpace {
-        /// What the store said.
+        /// The store's own message.
         cause: String,
     },
     /// A file, or what is kept of a form beside its files, is larger than can be stored.
@@ -20,26 +20,26 @@ pub enum Failure {
     },
     /// To be tried again later.
     Unavailable {
-        /// What does not work now.
+        /// The component that does not work now.
         component: Component,
         /// The same in words, for the caller.
         reason: String,
-        /// What store or index said, where that is more.
+        /// The message of store or index, where that says more.
         cause: Option<String>,
     },
     /// Anything else.
     Internal {
-        /// What store or index said.
+        /// The message of store or index.
         cause: String,
     },
 }
 
-/// What an upload needs beside this process.
+/// The components that an upload needs beside this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Component {
     /// Where files and manifests are.
     Storage,
-    /// What finds them by name and time.
+    /// The index, which finds uploads by name and time.
     Index,
 }
 

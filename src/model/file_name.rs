@@ -13,7 +13,7 @@ pub(super) const LIMIT: usize = 200;
 const EXTENSION_LIMIT: usize = 32;
 /// Bytes that are kept free for the number of a twin, ` (12345678)`.
 pub(super) const MARK: usize = 11;
-/// What a name becomes of which nothing is left.
+/// The name of a file of whose own name nothing is left.
 const NAMELESS: &str = "file";
 
 /// Names that Windows gives to devices, with any extension.
@@ -21,7 +21,7 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Characters of `conout$`.
 const LONGEST_DEVICE: usize = 7;
 
-/// What Windows allows in no name, beside what separates components and controls (Microsoft,
+/// The characters that Windows allows in no name, beside separators of components and controls (Microsoft,
 /// "Naming Files, Paths, and Namespaces"). `:` begins another stream of the same file there.
 const FORBIDDEN: [char; 7] = ['<', '>', ':', '"', '|', '?', '*'];
 
@@ -98,7 +98,7 @@ impl FileName {
         &self.0
     }
 
-    /// What two names share when a file system that folds case could take one for the other.
+    /// The key that two names share when a file system that folds case could take one for the other.
     pub(super) fn folded(&self) -> String {
         Self::fold(&self.0)
     }

@@ -102,7 +102,7 @@ impl From<FileName> for FilePath {
     }
 }
 
-/// What stands before the last component of a relative name; `None` where nothing does, or the name
+/// The part before the last component of a relative name; `None` where there is none, or the name
 /// begins at a root.
 fn folders(name: &[u8]) -> Option<&[u8]> {
     let last = name.iter().rposition(is_separator)?;
@@ -192,7 +192,7 @@ impl UniquePaths {
     }
 }
 
-/// What tells the names in one folder from those in another.
+/// The key that tells the names in one folder from those in another.
 fn place(folder: usize) -> String {
     match folder {
         0 => String::new(),

@@ -144,7 +144,7 @@ impl<'de> Deserialize<'de> for UploadId {
 /// The fewest characters of an [`IdBeginning`].
 const FEWEST: usize = 4;
 
-/// What an id begins with, as a person remembers it: so many characters that few others begin so.
+/// The beginning of an id, as a person remembers it: so many characters that few others begin so.
 ///
 /// ```
 /// use wharf::model::{IdBeginning, UploadId};

@@ -18,7 +18,7 @@ pub const FIRST_SCHEMA: u32 = 1;
 /// The layout of manifests with what versions that know the first alone must not ignore.
 pub const SECOND_SCHEMA: u32 = 2;
 
-/// What this version acts by, and so may be named as critical.
+/// The members that this version acts by, and that may be named as critical.
 const KNOWN: [&str; 26] = [
     "schema",
     "generation",

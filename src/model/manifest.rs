@@ -38,25 +38,25 @@ pub struct Manifest {
     pub used: u64,
     /// Random bytes of which the boundary and the `ETag` of the form are made.
     pub salt: Salt,
-    /// What the delete token hashes to.
+    /// The hash of the delete token.
     #[serde(alias = "delete_token_sha256")]
     pub delete_token: TokenHash,
     /// The form, in its order.
     pub parts: Vec<Part>,
-    /// What its sender calls it. A version that does not know it may lose it.
+    /// The title that its sender gave. A version that does not know it may lose it.
     #[serde(default)]
     pub title: Option<Title>,
     /// How many of its versions changed nothing that a record shows. A version that does not know it
     /// may lose it.
     #[serde(default)]
     pub unseen: u64,
-    /// What else a later version has written: kept when the manifest is replaced.
+    /// The members that a later version has written: kept when the manifest is replaced.
     #[serde(flatten)]
     pub rest: Members,
 }
 
 impl Manifest {
-    /// What decides which upload of a name is the newest: the one of the highest order. It is
+    /// The order, which decides which upload of a name is the newest: the highest is. It is
     /// above `created_at` where the clock was behind that of another upload of one of its names,
     /// by no more than an hour.
     pub fn order(&self) -> Timestamp {
@@ -201,7 +201,7 @@ pub struct Field {
     /// Its `Content-Type` as it came, where the part gave one.
     #[serde(default, alias = "type", skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// What else a later version has written.
+    /// The members that a later version has written.
     #[serde(flatten)]
     pub rest: Members,
 }
@@ -227,7 +227,7 @@ pub struct StoredFile {
     /// [served](Self::served_type) as something else where it says nothing.
     #[serde(alias = "type")]
     pub media_type: String,
-    /// What the part gave in the place of a media type, where that is none: nothing, when it is
+    /// The text of the part in the place of a media type, where it is none: nothing, when it is
     /// empty. The form gives back this, not the guess.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_type: Option<String>,
@@ -240,7 +240,7 @@ pub struct StoredFile {
     /// How many of its downloads are used, where that is fewer than [`Manifest::used`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
-    /// What else a later version has written.
+    /// The members that a later version has written.
     #[serde(flatten)]
     pub rest: Members,
 }
@@ -263,7 +263,7 @@ impl StoredFile {
         }
     }
 
-    /// What the part that brought the file gave as its `Content-Type`.
+    /// The `Content-Type` of the part that brought the file.
     pub fn part_type(&self) -> Option<&str> {
         let given = self.given_type.as_ref().unwrap_or(&self.media_type);
         Some(given.as_str()).filter(|given| !given.is_empty())

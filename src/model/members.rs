@@ -1,4 +1,4 @@
-//! What a record holds that this version does not know.
+//! The members of a record that this version does not know.
 
 use std::fmt;
 

@@ -12,13 +12,13 @@ pub const ROOM_UNIT: u64 = 4096;
 /// names and punctuation of a member are less than what its value takes there, six times.
 const JSON_FACTOR: u64 = 6;
 
-/// What a file or a manifest of so many bytes takes, in bytes.
+/// The room that a file or a manifest of so many bytes takes, in bytes.
 pub fn room_of(bytes: u64) -> u64 {
     bytes.div_ceil(ROOM_UNIT).saturating_mul(ROOM_UNIT)
 }
 
 impl Manifest {
-    /// What the upload takes, in bytes: its files and this manifest, as it is stored.
+    /// The room that the upload takes, in bytes: its files and this manifest, as it is stored.
     pub fn room(&self) -> u64 {
         let most = (self.weight() as u64).saturating_mul(JSON_FACTOR);
         // A small form is not written a second time only to be counted.

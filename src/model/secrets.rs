@@ -1,4 +1,4 @@
-//! What of an upload is random, or kept as a hash.
+//! The parts of an upload that are random, or kept as a hash.
 
 use std::fmt;
 

@@ -23,7 +23,7 @@ pub enum Reason {
     Failed,
 }
 
-/// What stays of an upload whose files are removed, where other instances could still hold it
+/// The rest of an upload whose files are removed, where other instances could still hold it
 /// for a live one. It stands in the manifest's place, and is never replaced by a manifest again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
@@ -37,7 +37,7 @@ pub struct Tombstone {
     pub gone: Reason,
     /// Since when.
     pub gone_at: Timestamp,
-    /// What the delete token hashes to, so that a repeated deletion is known by it.
+    /// The hash of the delete token, so that a repeated deletion is known by it.
     pub delete_token: Option<TokenHash>,
     /// The files that are to be removed.
     pub files: Vec<FileName>,

@@ -130,7 +130,7 @@ fn read_rfc_3339(text: &str) -> Option<i64> {
     Some(local + millis - minutes * 60_000)
 }
 
-/// What a date and a time of day look like.
+/// The form of a date and a time of day.
 const FORM: &[u8] = b"0000-00-00T00:00:00";
 
 /// Whether a text has the form of a `date-time` (RFC 3339 section 5.6), which is one of many that

@@ -9,7 +9,7 @@ use super::file_name::{is_never_kept, is_removed};
 /// The most bytes of UTF-8 a title may have.
 const LIMIT: usize = 200;
 
-/// What an upload is called by the client that sent it: text on one line, of at most 200 bytes,
+/// The title that the client has given an upload: text on one line, of at most 200 bytes,
 /// without control characters and those that turn the direction of text. A stored one is taken as
 /// it is.
 ///
@@ -82,7 +82,7 @@ mod tests {
             (" a\tb\r\nc ", Some("a b  c")),
             ("a\0\u{7f}b\u{2028}c", Some("ab c")),
             ("x\u{202e}gpj\u{2066}.exe\u{200f}", Some("xgpj.exe")),
-            // What joins letters of a script, or makes one picture of two, stays.
+            // A sign that joins letters of a script, or makes one picture of two, stays.
             (
                 "\u{1f469}\u{200d}\u{1f52c}",
                 Some("\u{1f469}\u{200d}\u{1f52c}"),

@@ -1,4 +1,4 @@
-//! What operators and their tools ask of a running server, as a use case: whether it can store,
+//! The questions of operators and their tools to a running server, as a use case: whether it can store,
 //! what it holds, and a comparison of its index with the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -165,7 +165,7 @@ pub struct Status {
     pub next_expiry: Option<Timestamp>,
     /// The epoch of the lease, where this instance holds it.
     pub epoch: Option<u64>,
-    /// What the store cannot promise.
+    /// The promise that the store cannot keep.
     pub warning: Option<&'static str>,
 }
 

@@ -33,11 +33,11 @@ pub struct Compared {
     pub damaged: u64,
     /// The error of each, for the first of them.
     pub reports: Vec<(UploadId, String)>,
-    /// What is left of removed uploads.
+    /// The tombstones of removed uploads.
     pub(super) tombstones: Vec<Remains>,
 }
 
-/// What is left of a removed upload.
+/// The tombstone of a removed upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remains {
     pub tombstone: Tombstone,

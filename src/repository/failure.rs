@@ -1,4 +1,4 @@
-//! What the errors of store and index mean to a caller.
+//! The meaning of the errors of store and index to a caller.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! What becomes of reading and changing an upload.
+//! The outcomes of reading and changing an upload.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct Updated {
     pub changed: bool,
 }
 
-/// What became of a [`super::Repository::remove`].
+/// The outcome of a [`super::Repository::remove`].
 #[derive(Debug)]
 pub enum Removed {
     /// It is gone, by this call; this was its manifest.
@@ -37,12 +37,12 @@ pub enum Removed {
     Kept(u64),
 }
 
-/// What [`super::Repository::index`] found at the key of an upload.
+/// The content of an upload's key, as [`super::Repository::index`] found it.
 #[derive(Debug)]
 pub enum Indexed {
     /// An upload.
     Live(Manifest),
-    /// What is left of one.
+    /// A tombstone.
     Gone(Tombstone),
     /// Nothing.
     Absent,

@@ -33,7 +33,7 @@ pub enum IdentityError {
         "Redis holds an index of the format {newer}, and {known} is the newest that this version of wharf knows: start the newer version, or give this one another redis_prefix and store"
     )]
     Newer {
-        /// What Redis says.
+        /// The id in Redis.
         newer: String,
         /// The newest that is known.
         known: u64,

@@ -1,4 +1,4 @@
-//! What only a store in a directory can do.
+//! The capabilities of a store in a directory.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`Store`] is what every backend has. [`Notes`] and [`Records`] belong to it, and stand apart
-//! because other callers need them. What one backend alone can do is a capability: an accessor of
+//! because other callers need them. A method that one backend alone can have is a capability: an accessor of
 //! [`Store`] answers `None` where there is none, and a backend implements no method it has no
 //! use for. [`DiskStore`] keeps uploads in a directory, [`BucketStore`] in a bucket; both pass the
 //! same conformance suite.
@@ -149,7 +149,7 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether something may begin: a store that is known not to answer keeps nobody waiting. What is
+    /// Whether an operation may begin: where a store is known not to answer, no caller waits for it. One that is
     /// under way goes on waiting for it.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub trait Notes {
     async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError>;
 }
 
-/// What a note says of its upload. Kept as `.wharf/unindexed/<id>` and `.wharf/open/<id>`.
+/// The meaning of a note. Kept as `.wharf/unindexed/<id>` and `.wharf/open/<id>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
     /// It is committed, and the index was not told.

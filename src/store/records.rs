@@ -1,4 +1,4 @@
-//! What a store says of itself: small records beside the uploads.
+//! The records of a store on itself, beside the uploads.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub trait Records {
     /// [`StoreError::Exists`] when another process was quicker, as far as the store can tell.
     async fn set_identity(&self, id: StoreId) -> Result<(), StoreError>;
 
-    /// What all uploads took together when that was last [kept](Self::keep_total), in bytes.
+    /// The bytes that all uploads took together when that was last [kept](Self::keep_total).
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when the record cannot be understood.

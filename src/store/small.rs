@@ -43,7 +43,7 @@ impl SmallContent {
         Ok(Self::of(bytes))
     }
 
-    /// What was read, if that is not too much.
+    /// The bytes that were read, if they are not too many.
     pub fn of(bytes: Vec<u8>) -> Self {
         match bytes.len() as u64 <= LARGEST {
             true => SmallContent::Whole(bytes),

@@ -46,7 +46,7 @@ pub trait FileSink: Send {
     async fn finish(self: Box<Self>) -> Result<FileSummary, StoreError>;
 }
 
-/// What a [`FileSink`] has received.
+/// The bytes that a [`FileSink`] has received, summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSummary {
     /// Bytes.
@@ -100,7 +100,7 @@ pub trait FileSpan: std::fmt::Debug + Send {
     fn send(&mut self, socket: BorrowedFd<'_>) -> io::Result<Sent>;
 }
 
-/// What one call has sent.
+/// The bytes that one call has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sent {
     /// Bytes, at least one.

@@ -60,7 +60,7 @@ impl Way {
     }
 }
 
-/// What each way has cost lately, and how many bytes have gone it. The numbers are estimates of
+/// The cost of each way lately, and how many bytes have gone it. The numbers are estimates of
 /// which none guards anything: calls of several threads may overwrite each other's.
 #[derive(Debug)]
 pub struct Ways {
@@ -183,7 +183,7 @@ impl Ways {
     }
 }
 
-/// What calls of one kind took lately, in nanoseconds for each MiB; 0 as long as there was none.
+/// The time that calls of one kind took lately, in nanoseconds for each MiB; 0 as long as there was none.
 #[derive(Debug, Default)]
 struct Cost(AtomicU64);
 

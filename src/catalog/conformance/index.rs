@@ -238,7 +238,7 @@ pub async fn listing(catalog: &dyn Catalog, pause: Duration) {
         if after.is_none() {
             break;
         }
-        // What comes in front of the cursor meanwhile disturbs nothing.
+        // An upload that comes in front of the cursor meanwhile disturbs nothing.
         catalog.record(&manifest(1000, &[])).await.unwrap();
     }
     assert_eq!(paged, alive);

@@ -1,4 +1,4 @@
-//! What the suite records.
+//! The manifests that the suite records.
 
 use crate::catalog::Catalog;
 use crate::model::{FileName, Manifest, Part, StoredFile, Timestamp};

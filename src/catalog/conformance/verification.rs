@@ -1,4 +1,4 @@
-//! What was compared with the store.
+//! The parts of the index that were compared with the store.
 
 use super::samples::{at, manifest, name};
 use crate::catalog::{Catalog, CatalogError, Listed};

@@ -18,7 +18,7 @@ use super::open::CACHE;
 /// The largest file that surely stays in the cache, in bytes.
 const MAX_SIZE: u64 = CACHE as u64 / 2;
 
-/// What is known of the file and the cache.
+/// The state of the file and the cache.
 pub struct InMemory {
     path: PathBuf,
     /// Whether every page was read once.

@@ -24,7 +24,7 @@ const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
 /// 1 only between a clean end and the next start.
 const CLEAN_KEY: &str = "clean";
-/// What the index held at a clean end.
+/// The uploads and bytes of the index at a clean end.
 const UPLOADS_KEY: &str = "uploads";
 const BYTES_KEY: &str = "bytes";
 /// An index of up to so many uploads is read at every start, which takes some milliseconds.
@@ -87,7 +87,7 @@ pub fn open(path: &Path) -> Result<OpenedIndex, IndexOpenError> {
 }
 
 /// An index that is in memory to the end of this process, for a disk that has no room for its first
-/// byte. What there is of a file is removed: the next start would take it for the whole.
+/// byte. The beginning of a file is removed: the next start would take it for the whole.
 fn open_in_memory(path: &Path, why: &io::Error) -> Result<OpenedIndex, IndexOpenError> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::catalog::record::Record;
 use crate::model::{Timestamp, UploadId};
 
-/// What an upload's record becomes; `None` removes it.
+/// The next record of an upload; `None` removes it.
 pub type RecordChange = Option<Arc<Record>>;
 
 /// The last change of each upload, and which of them the writer has not taken yet.

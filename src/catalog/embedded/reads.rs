@@ -75,7 +75,7 @@ impl SharedIndex {
         read(&snapshot, pending).map_err(failed)
     }
 
-    /// What is recorded of an upload.
+    /// The record of an upload.
     pub fn find(&self, id: &UploadId) -> Result<Option<Record>, CatalogError> {
         let snapshot = {
             let state = self.state()?;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::catalog::Ask;
 use crate::model::UploadId;
 
-/// What is reserved, by upload.
+/// The reserved bytes, by upload.
 #[derive(Debug, Default)]
 pub struct ReservedRoom {
     uploads: HashMap<UploadId, u64>,

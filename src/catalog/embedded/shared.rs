@@ -1,4 +1,4 @@
-//! What the callers of an index and the thread that writes it share: the database, and the changes
+//! The state that the callers of an index and the thread that writes it share: the database, and the changes
 //! that it does not have yet.
 
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::catalog::record::Record;
 use crate::catalog::{CatalogError, Stats};
 use crate::model::UploadId;
 
-/// What the callers and the writer share.
+/// The state that the callers and the writer share.
 pub struct SharedIndex {
     pub database: Database,
     /// The file of the database.
@@ -44,7 +44,7 @@ pub struct SharedIndex {
 pub struct IndexState {
     pub pending: Pending,
     pub stats: Stats,
-    /// What is reserved for uploads that are not recorded yet.
+    /// The room that is reserved for uploads that are not recorded yet.
     pub reserved: ReservedRoom,
     /// Why the index can neither be read nor written any more, if that is so.
     pub broken: Option<String>,

@@ -120,7 +120,7 @@ impl<'t> Tables<'t> {
 /// The order of an upload, its id, and when it is over.
 pub type Placed = (Timestamp, UploadId, Option<Timestamp>);
 
-/// What the database holds at one moment.
+/// The database at one moment.
 pub struct Snapshot(ReadTransaction);
 
 impl Snapshot {

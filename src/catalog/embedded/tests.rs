@@ -99,7 +99,7 @@ async fn one_look_passes_over_thousands_of_uploads_that_are_over() {
         }
         catalog.record(&over).await.unwrap();
     }
-    // What is in the database is walked over, and not what is still to be written.
+    // The uploads in the database are walked over, and not those that are still to be written.
     while catalog.shared.lock().pending.len() > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

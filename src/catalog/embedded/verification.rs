@@ -19,7 +19,7 @@ impl Verification for EmbeddedCatalog {
     }
 
     async fn mark_verified(&self, _compared: Unverified) -> Result<bool, CatalogError> {
-        // What it has, it does not lose while the process lives.
+        // The index loses no record while the process lives.
         self.shared.complete.store(true, Ordering::Release);
         Ok(true)
     }

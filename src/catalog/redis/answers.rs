@@ -10,7 +10,7 @@ pub fn millis(time: Timestamp) -> String {
     time.as_millis().to_string()
 }
 
-/// What a failed command means: an error of the command itself stays; every other error passes,
+/// The meaning of a failed command: an error of the command itself stays; every other error passes,
 /// such as one of the connection, or of a server that is loading.
 pub fn failed(error: coordination::Error) -> CatalogError {
     match error.kind() {

@@ -22,7 +22,7 @@ pub fn entry(id: UploadId, fields: &[String]) -> Option<IndexEntry> {
     };
     let facts = || {
         let (of, facts) = shown.split_once(' ')?;
-        // What an older version has recorded since is not in it.
+        // A record that an older version has made since has other facts.
         let facts = Some(facts).filter(|_| of == generation)?;
         serde_json::from_str(facts).ok()
     };

@@ -9,7 +9,7 @@ use crate::catalog::record::Record;
 use crate::catalog::{Capacity as _, CatalogError};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
-/// What a listing shows of an upload, behind the generation that it is of: an older version that records
+/// The facts that a listing shows, behind the generation that they are of: an older version that records
 /// a later one leaves the text as it is.
 fn shown(record: &Record) -> Result<String, CatalogError> {
     let facts = serde_json::to_string(&record.shown);

@@ -19,7 +19,7 @@ pub const RESERVATION_TTL: Duration = Duration::from_secs(30);
 /// How often a reserved use is renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What this process renews.
+/// The keys that this process renews.
 pub struct Renewals {
     link: Link,
     shards: Shards,

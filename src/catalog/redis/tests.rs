@@ -63,7 +63,7 @@ async fn what_another_run_of_the_server_says_is_no_answer() {
     }
     let listed = catalog.list(None, 9, now, &Listed::All.into()).await;
     assert!(matches!(listed, Err(CatalogError::Rebuilding)));
-    // What an instance has learnt of a server holds for that run of the server alone.
+    // An instance knows a server's state for that run of the server alone.
     let early = catalog.unverified().await.unwrap();
     redis.restart();
     while catalog.stats().await.is_err() {

@@ -13,7 +13,7 @@ use super::threads::Disk;
 use crate::model::UploadId;
 use crate::store::{HeldRoom, StoreError};
 
-/// What a manifest may grow by, beside a quarter of its length: each of its files may get a count.
+/// The bytes that a manifest may grow by, beside a quarter of its length: each of its files may get a count.
 const GROWTH: u64 = 4096;
 /// The bytes of zeros that are written at once where room cannot be asked for otherwise.
 const ZEROS: usize = 64 << 10;

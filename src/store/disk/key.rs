@@ -43,7 +43,7 @@ pub struct RawKey {
 }
 
 impl RawKey {
-    /// What it says of the upload.
+    /// The manifest or tombstone.
     pub fn stored(&self, id: &UploadId) -> Result<Stored, StoreError> {
         self.content.stored(names::manifest_name(id), id)
     }

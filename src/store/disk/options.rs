@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::store::Sendfile;
 
-/// What an answer waits for.
+/// The state on the disk that an answer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
@@ -23,7 +23,7 @@ pub enum Durability {
 pub struct Options {
     /// The directory; it is made when it is missing.
     pub dir: PathBuf,
-    /// What a commit waits for.
+    /// The state on the disk that a commit waits for.
     pub durability: Durability,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
@@ -57,7 +57,7 @@ pub enum OpenError {
     Io {
         /// The directory.
         dir: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! What the uploads of a store share in memory.
+//! The state that the uploads of a store share in memory.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -21,7 +21,7 @@ const SLOW_COMMIT: Duration = Duration::from_millis(5);
 /// A write that takes longer has waited for the disk, and not for the page cache.
 const SLOW_WRITE: Duration = Duration::from_millis(5);
 
-/// What they share in memory alone: a look at it needs no disk.
+/// The part of it that needs no disk to be looked at.
 #[derive(Debug)]
 pub struct State {
     pub health: Health,

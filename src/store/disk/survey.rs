@@ -23,7 +23,7 @@ pub const LONGEST_NAME: u64 = 26 + 1 + 200;
 /// Bytes of the file that is synced.
 const SYNCED: usize = 4096;
 
-/// Who holds a directory.
+/// The process that holds a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holder {
     /// No process of this machine.
@@ -34,7 +34,7 @@ pub enum Holder {
     Shared,
 }
 
-/// What was found.
+/// The findings.
 #[derive(Debug)]
 pub struct DiskSurvey {
     /// The directory, or the folder above it in which it would be made.
@@ -69,7 +69,7 @@ pub struct DiskSurvey {
     pub sync: Duration,
     /// How far the clock of the file system is from this machine's.
     pub skew: Duration,
-    /// Who serves it now.
+    /// The process that serves it now.
     pub holder: Holder,
     /// The first folder of uploads that this user cannot write to.
     pub closed_folder: Option<String>,
@@ -174,7 +174,7 @@ fn skew(dir: &Path) -> io::Result<Duration> {
     Ok(before.duration_since(written).unwrap_or_default().max(late))
 }
 
-/// Who has the lock of the directory, as the system lists locks (proc_locks(5)): to try it would
+/// The process that has the lock of the directory, as the system lists locks (proc_locks(5)): to try it would
 /// keep a server from it that starts just then.
 fn holder(dir: &Path) -> Holder {
     let Ok(stat) = rustix::fs::stat(dir.join(PRIVATE).join("lock")) else {

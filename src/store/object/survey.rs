@@ -1,5 +1,5 @@
 //! A look at a bucket before it is served: whether it keeps to the conditions, and what its rules
-//! do to uploads. What it puts there it removes.
+//! do to uploads. It removes the keys that it puts there.
 
 use object_store::path::Path;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use super::listing::QueryError;
 use super::options::{BucketError, BucketOptions};
 use super::probe::probe;
 
-/// What was found.
+/// The findings.
 #[derive(Debug)]
 pub struct BucketSurvey {
     /// The rules of the bucket's lifecycle.

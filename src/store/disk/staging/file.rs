@@ -110,7 +110,7 @@ pub struct Flush {
     task: JoinHandle<Result<Flushed, StoreError>>,
 }
 
-/// What a flush has come to.
+/// The outcome of a flush.
 #[derive(Debug)]
 struct Flushed {
     /// The buffer that the files were in, empty.
@@ -266,7 +266,7 @@ impl Drop for PendingLink<'_> {
     }
 }
 
-/// What a failure to name a file means.
+/// The meaning of a failure to name a file.
 fn naming(name: &str, error: io::Error) -> StoreError {
     if error.kind() == io::ErrorKind::AlreadyExists {
         return StoreError::Exists;

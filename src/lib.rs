@@ -13,27 +13,29 @@
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
 //!   in a bucket.
 //! - [`coordination`]: connections to Redis or a Redis Cluster, and the messages it sends.
-//! - [`catalog`]: the index over the manifests, as small ports; embedded on one machine, in Redis for
-//!   several.
+//! - [`catalog`]: the index over the manifests, as small ports; embedded on one machine, in Redis
+//!   for several.
 //! - [`lease`]: the election of the one instance that cleans up.
 //! - [`repository`]: store and index as one, and the order in which both change.
 //! - [`ingest`]: the upload as a use case: parts to files, one commit, a receipt.
-//! - [`delivery`]: the download as a use case: the upload or file of a name, representations, streams.
+//! - [`delivery`]: the download as a use case: the upload or file of a name, representations,
+//!   streams.
 //! - [`manage`]: the changes of an upload as a use case: the permission, the deadline, the end.
 //! - [`expiry`]: the cleaner, which removes expired uploads.
 //! - [`reconcile`]: the comparison of index and store, and the removal of files that crashes left.
 //! - [`operate`]: what operators ask as a use case: readiness, figures, a comparison by hand.
 //! - [`http`]: routes, headers, status codes, connections.
 //! - [`client`]: the same forms from the other end: upload, download, progress.
-//! - [`app`]: the composition of the parts; [`shutdown`]: how they end; [`supervise`]: what the service
-//!   manager is told.
+//! - [`app`]: the composition of the parts; [`shutdown`]: how they end; [`supervise`]: what the
+//!   service manager is told.
 //! - [`config`]: settings, checked into the options of the parts.
 //! - [`cli`]: the commands.
 //!
 //! # The features
 //!
-//! `cli` (the default) is all of it: the command. `server` is everything below [`cli`] but the client,
-//! `client` is [`client`] and what it stands on: [`model`], [`form`], [`buffers`], [`hashing`].
+//! `cli` (the default) is all of it: the command. `server` is everything below [`cli`] but the
+//! client, `client` is [`client`] and what it stands on: [`model`], [`form`], [`buffers`],
+//! [`hashing`].
 //!
 //! # One uploaded byte
 //!
@@ -41,11 +43,11 @@
 //! [`http`], which has settled limits and `Expect` from the head. [`form::Decoder`] finds the edges
 //! of the parts and hands slices of the very frame on. [`ingest`] keeps text and gives files to a
 //! [`store::FileSink`], which writes them in blocks as large as the frames are, and hashes each
-//! beside the writing and the coming of the next; small files wait in a bounded buffer. What would
-//! block leaves the thread. At the clean end of the body [`store::Staged::commit`] names the files,
-//! syncs all content, links the manifest, syncs the names: as a task of the [`repository`], which
-//! no disconnect cuts. Then the [`catalog`] records it, and 201 goes out. A body that stops short is an error,
-//! and nothing is visible of it.
+//! beside the writing and the coming of the next; small files wait in a bounded buffer. A call that
+//! would block leaves the thread. At the clean end of the body [`store::Staged::commit`] names the
+//! files, syncs all content, links the manifest, syncs the names: as a task of the [`repository`],
+//! which no disconnect cuts. Then the [`catalog`] records it, and 201 goes out. A body that stops
+//! short is an error, and nothing is visible of it.
 //!
 //! # One downloaded byte
 //!

@@ -1,4 +1,5 @@
-//! Messages to the service manager (sd_notify(3)), and the sockets and the watchdog it may have given.
+//! Messages to the service manager (sd_notify(3)), and the sockets and the watchdog it may have
+//! given.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;

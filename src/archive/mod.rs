@@ -1,5 +1,5 @@
-//! Archives of stored files, sans I/O: everything of a ZIP or tar file but the contents, and how long
-//! that is.
+//! Archives of stored files, sans I/O: everything of a ZIP or tar file but the contents, and how
+//! long that is.
 //!
 //! Nothing is compressed, so that each byte of an archive is known from the names, sizes and times
 //! alone (in a ZIP file from the CRCs too): an archive has a length before it is read, and any

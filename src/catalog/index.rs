@@ -26,8 +26,8 @@ pub struct IndexEntry {
     /// How often it may be downloaded, if that is limited. `None` where an older version, which did
     /// not know it, has recorded the upload: the manifest says.
     pub downloads: Option<Option<Downloads>>,
-    /// The facts that a listing shows beside that. `None` where an older version, which did not know them, has
-    /// recorded the upload: the manifest says.
+    /// The facts that a listing shows beside that. `None` where an older version, which did not
+    /// know them, has recorded the upload: the manifest says.
     pub shown: Option<ShownFacts>,
 }
 
@@ -81,7 +81,8 @@ impl Downloads {
 /// Which uploads a listing has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
-    /// Those whose downloads are not limited: a caller who fetches what the listing shows would use up the others.
+    /// Those whose downloads are not limited: a caller who fetches what the listing shows would use
+    /// up the others.
     Unlimited,
     /// All of them.
     All,
@@ -176,10 +177,10 @@ pub trait Index: Send + Sync {
         skip: &[UploadId],
     ) -> Result<Option<UploadId>, CatalogError>;
 
-    /// Up to `limit` of the uploads of `filter` not over at `now`, newest first, behind `after`. One call
-    /// reads a bounded number of uploads: it may answer fewer than `limit`, or none, although more
-    /// follow. One that an older version has recorded may have limited downloads all the same. It
-    /// reads no disk on the caller's thread.
+    /// Up to `limit` of the uploads of `filter` not over at `now`, newest first, behind `after`.
+    /// One call reads a bounded number of uploads: it may answer fewer than `limit`, or none,
+    /// although more follow. One that an older version has recorded may have limited downloads all
+    /// the same. It reads no disk on the caller's thread.
     ///
     /// # Errors
     /// [`CatalogError::Rebuilding`] while some could be unknown.

@@ -132,8 +132,8 @@ pub enum Reserved {
 #[async_trait]
 pub trait Reservations: Send + Sync {
     /// Reserves one use of each file in a portion of a limited upload: of all of them, or of none.
-    /// A use that is neither committed nor released comes back after `ttl`, or when the process that has
-    /// reserved it has ended.
+    /// A use that is neither committed nor released comes back after `ttl`, or when the process
+    /// that has reserved it has ended.
     async fn reserve(&self, limit: &Limit, ttl: Duration) -> Result<Reserved, CatalogError>;
 
     /// Turns a reserved use into a spent one, which `manifest` has recorded.

@@ -25,7 +25,8 @@ impl Unverified {
 /// The part of an index that knows what of it was compared with the store.
 #[async_trait]
 pub trait Verification: Send + Sync {
-    /// The parts of the index that were not compared with the store since it could last have missed a change.
+    /// The parts of the index that were not compared with the store since it could last have missed
+    /// a change.
     async fn unverified(&self) -> Result<Unverified, CatalogError>;
 
     /// Marks as compared what [`unverified`](Self::unverified) has answered: all its folders were

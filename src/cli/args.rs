@@ -260,7 +260,7 @@ fn flag_of(setting: &'static Setting) -> Arg {
         None => arg,
     };
     match setting.shape {
-        // What stands behind the flag may be a command.
+        // The word behind the flag may be a command.
         SettingShape::Switch => arg
             .num_args(0..=1)
             .require_equals(true)
@@ -294,7 +294,7 @@ fn read(matches: &ArgMatches) -> Result<Invocation, String> {
                 }
                 command
             } else {
-                // What stands behind the command is read last, and wins.
+                // Flags behind the command are read last, and win.
                 flags.extend(self::flags(sub));
                 config = sub.get_one::<PathBuf>("config").cloned().or(config);
                 Command::Server(server_command(name, sub))

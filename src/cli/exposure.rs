@@ -1,4 +1,4 @@
-//! What a server leaves open to other machines: a start that leaves it undecided is refused, and
+//! The openness of a server to other machines: a start that leaves it undecided is refused, and
 //! the log says the rest.
 
 use anyhow::{anyhow, bail};
@@ -8,7 +8,8 @@ use crate::http::rules::access::{Action, Gate, Names, Policy, Scopes, Undecided}
 use crate::http::rules::locality::{Beyond, Listening};
 use crate::ingest;
 
-/// Who reaches a server, and what its settings open to them beside the secrets.
+/// The machines that reach a server, and the actions that its settings open to them beside the
+/// secrets.
 #[derive(Debug, Clone)]
 pub struct Exposure {
     policy: Policy,
@@ -88,7 +89,7 @@ impl Exposure {
         warnings
     }
 
-    /// Who finds files by their names, for the line of the start.
+    /// The readers that find files by their names, for the line of the start.
     pub fn names(&self) -> &'static str {
         match (self.policy.names, &self.beyond) {
             (Names::Shared, _) => "shared",

@@ -143,7 +143,7 @@ async fn connect(text: &str) -> anyhow::Result<TcpStream> {
     Err(failed.map_or_else(|| anyhow!("no address"), Into::into)).context(text.to_owned())
 }
 
-/// What is listened on at every address is asked at that of this machine.
+/// The address to ask: for a server that listens at every address, that of this machine.
 fn on_this_machine(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

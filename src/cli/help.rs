@@ -12,7 +12,7 @@ const CODES: [(u8, &str); 8] = [
     (130, "interrupted"),
 ];
 
-/// What stands below the options of a command.
+/// The text below the options of a command.
 struct Below {
     command: &'static str,
     /// Its exit codes.
@@ -224,7 +224,8 @@ pub fn below(command: &str) -> String {
     text
 }
 
-/// What `--help` and the manual say of a command that asks a server, in the place of its sentence.
+/// The text of `--help` and of the manual on a command that asks a server, in the place of its
+/// sentence.
 pub fn about(command: &str) -> &'static str {
     match command {
         "upload" => {

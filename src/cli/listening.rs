@@ -12,8 +12,8 @@ use crate::http::server::{Listener, listen_everywhere, listen_passed, listen_tcp
 use crate::http::tls::Tls;
 use crate::supervise::PassedSockets;
 
-/// Puts the numbers of passed sockets in the place of their names. Where `told` is false, the settings
-/// name no place, and all sockets that were passed take that of the default, but those of
+/// Puts the numbers of passed sockets in the place of their names. Where `told` is false, the
+/// settings name no place, and all sockets that were passed take that of the default, but those of
 /// `admin_listen`.
 pub fn settle(config: &mut Config, passed: &PassedSockets, told: bool) {
     let admin = config.admin_listen.iter();
@@ -47,7 +47,7 @@ fn numbered(numbers: Vec<i32>, tls: bool) -> Vec<Endpoint> {
     numbers.into_iter().map(endpoint).collect()
 }
 
-/// What the addresses stand for, as far as that is known before they are listened on.
+/// The addresses to be listened on, as far as they are known before.
 pub async fn reached(endpoints: &[Endpoint]) -> anyhow::Result<Listening> {
     let mut listening = Listening::default();
     for endpoint in endpoints {

@@ -14,8 +14,8 @@ pub fn completions(shell: Shell) -> ExitCode {
     print(with_server(shell, text).as_bytes()).code()
 }
 
-/// The completions with those of ids and names, which the server is asked for. What it answers is
-/// no program: a shell that expands lists of words is not given them as such a list.
+/// The completions with those of ids and names, which the server is asked for. The server's answer
+/// is no program: a shell that expands lists of words is not given them as such a list.
 fn with_server(shell: Shell, text: Vec<u8>) -> String {
     let text = String::from_utf8(text).expect("completions are text");
     match shell {
@@ -52,7 +52,7 @@ pub fn man(page: Option<&str>) -> ExitCode {
         };
         command = sub.clone();
     }
-    // What `-h` leaves out would stand there without its help.
+    // Flags that `-h` leaves out would stand there without their help.
     let command = command.mut_args(|arg| arg.hide_short_help(false));
     let mut text = Vec::new();
     match clap_mangen::Man::new(command).render(&mut text) {

@@ -28,7 +28,7 @@ pub use stderr::reason;
 /// Runs the command the arguments name.
 ///
 /// # Errors
-/// What kept it from its end, for standard error.
+/// The failure, for standard error.
 pub fn run() -> anyhow::Result<ExitCode> {
     let Invocation { command, sources } = args::parse();
     let mut warnings = unknown_variables(std::env::vars_os().map(|(name, _)| name));

@@ -32,7 +32,7 @@ pub struct Running {
     pub renewals: mpsc::Sender<Renewal>,
     pub filter: log::Filter,
     pub listening: Listening,
-    /// Who reaches it, with the settings in force.
+    /// The machines that reach it, with the settings in force.
     pub exposure: Exposure,
     /// The certificates, where TLS ends here.
     pub tls: Option<Tls>,

@@ -55,7 +55,7 @@ async fn serve(mut config: Config, reloader: Reloader, filter: log::Filter) -> a
         let exposure = Exposure::of(&http, lifetime, listening);
         exposure.decided(http.access.named()).map(|()| exposure)
     };
-    // Before the store is opened. What was bound may still be something else than what was named.
+    // Before the store is opened. The addresses bound may still be others than those named.
     exposure(&reached(&config.listen).await?)?;
     let place = config.app.place();
     let app = app::build(config.app).await?;

@@ -24,7 +24,7 @@ const MAX_FREE: usize = 16;
 /// hundred thousand of them.
 pub(super) struct FormPieces {
     boundary: Boundary,
-    /// What goes out next of fields, heads and the end; empty where a file does.
+    /// The bytes of fields, heads and the end that go out next; empty where a file does.
     text: Vec<u8>,
     /// Whether a part comes before the next one.
     begun: bool,

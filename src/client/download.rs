@@ -34,7 +34,7 @@ pub struct Download {
     pub(super) progress: Arc<dyn Progress>,
 }
 
-/// What a download has brought.
+/// The files and fields of a download.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Downloaded {
@@ -123,8 +123,8 @@ impl Download {
 }
 
 impl Client {
-    /// Downloads a form and writes its files: each under a temporary name, until its length and
-    /// its digest are found to be what the server says, and then under its own, in the folders that it
+    /// Downloads a form and writes its files: each under a temporary name, until its length and its
+    /// digest are found to be what the server says, and then under its own, in the folders that it
     /// was sent with. Names are made safe (see [`FilePath`]), and nothing is written outside the
     /// directory: not through symbolic links in it either.
     ///
@@ -190,7 +190,7 @@ impl Client {
     }
 }
 
-/// What reads the form that comes, and the length of its close delimiter.
+/// The decoder of the form that comes, and the length of its close delimiter.
 fn reading(transfer: &Transfer) -> Result<(Decoder, u64), ClientError> {
     let content_type = transfer.header("content-type");
     let content_type = content_type.ok_or(ContentTypeError::NotFormData)?;

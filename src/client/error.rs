@@ -72,7 +72,7 @@ pub enum ClientError {
         /// The error of the first.
         error: io::Error,
     },
-    /// What should be a folder, for files to be put into, is a symbolic link or no folder at all.
+    /// The path of a folder for files is a symbolic link or no folder at all.
     #[error("{path} is a link or a file: what is to lie in it is not written", path = .0.display())]
     NotAFolder(PathBuf),
     /// The path of one file is a directory, or ends as one.

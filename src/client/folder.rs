@@ -18,7 +18,7 @@ const LITTER: [&str; 2] = [".DS_Store", "Thumbs.db"];
 pub struct Folder {
     /// The files.
     pub files: Vec<FilePart>,
-    /// What is in it and is not sent, in the same order.
+    /// Files in it that are not sent, in the same order.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -28,7 +28,7 @@ pub struct Folder {
 pub struct LeftOut {
     /// Its path.
     pub path: PathBuf,
-    /// What it is.
+    /// Its kind.
     pub kind: LeftOutKind,
 }
 
@@ -41,7 +41,7 @@ pub enum LeftOutKind {
     Link,
     /// A pipe, a socket or a device.
     Special,
-    /// What a file manager left behind: `.DS_Store`, `Thumbs.db`.
+    /// Files of a file manager: `.DS_Store`, `Thumbs.db`.
     Litter,
     /// A folder without anything in it: a form has files alone.
     EmptyFolder,
@@ -77,9 +77,10 @@ impl Folder {
 #[derive(Default)]
 struct Walk {
     found: Folder,
-    /// What cannot be read, and why the first of it cannot.
+    /// The paths that cannot be read, and why the first of them cannot.
     unreadable: Option<(Vec<PathBuf>, io::Error)>,
-    /// What is still to be looked at, the next at the end: a path, and the name that it is sent under.
+    /// The paths that are still to be looked at, the next at the end, each with the name that it is
+    /// sent under.
     next: Vec<(PathBuf, Vec<u8>)>,
 }
 
@@ -144,7 +145,7 @@ fn kind(path: &Path, found: &Metadata) -> Option<LeftOutKind> {
     }
 }
 
-/// What is in a folder, by name.
+/// The entries of a folder, by name.
 fn entries(path: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
     let mut entries: Vec<PathBuf> = entries.collect::<io::Result<_>>()?;

@@ -42,7 +42,7 @@ impl Hold for Held {
         };
         match opened {
             Ok(fd) => Ok(Held(fd)),
-            // What a link is called by open(2), with both flags or with one.
+            // The error of open(2) for a link, with both flags or with one.
             Err(Errno::LOOP) => Err(io::ErrorKind::NotADirectory.into()),
             Err(error) => Err(error.into()),
         }

@@ -1,5 +1,5 @@
-//! A directory by its path, for systems that look nothing up in a directory that is held open. What is
-//! put in the place of one of its folders while files are written into it is not noticed.
+//! A directory by its path, for systems that look nothing up in a directory that is held open. A
+//! link put in the place of one of its folders while files are written into it is not noticed.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -26,7 +26,7 @@ impl Hold for Held {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        // What a link leads to is not asked.
+        // The target of a link is not looked at.
         match path.symlink_metadata()?.is_dir() {
             true => Ok(Held(path)),
             false => Err(io::ErrorKind::NotADirectory.into()),

@@ -1,4 +1,4 @@
-//! What a download needs of a directory that files are written into.
+//! The operations that a download needs of a directory that files are written into.
 
 use std::ffi::OsStr;
 use std::fmt::Debug;
@@ -6,13 +6,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// What a directory is held by, while files are written into it: names are looked up in it, wherever
+/// A hold on a directory, while files are written into it: names are looked up in it, wherever
 /// its path leads meanwhile, as far as the system can. Names are one component.
 pub(super) trait Hold: Debug + Sized {
     /// Takes hold of a directory; `NotADirectory` where it is none.
     fn open(path: &Path) -> io::Result<Self>;
-    /// Takes hold of the folder of this name in it, which is made when it is missing. A symbolic link
-    /// is no folder: `NotADirectory`.
+    /// Takes hold of the folder of this name in it, which is made when it is missing. A symbolic
+    /// link is no folder: `NotADirectory`.
     fn folder(&self, name: &str) -> io::Result<Self>;
     /// Whether anything has this name, be it a symbolic link to nowhere.
     fn has(&self, name: &OsStr) -> bool;

@@ -52,8 +52,8 @@ impl Client {
         })
     }
 
-    /// The digest that the server has of a file which it does not send itself, as long as the address
-    /// is one of the record of this `link`.
+    /// The digest that the server has of a file which it does not send itself, as long as the
+    /// address is one of the record of this `link`.
     async fn digest_of(
         &self,
         url: Url,
@@ -87,7 +87,7 @@ impl FileStream {
     ///
     /// # Errors
     /// The transfer broke and cannot go on, the file has changed on the server, or has arrived
-    /// damaged. What came before is void then.
+    /// damaged. The bytes that came before are void then.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
         if self.done {
             return Ok(None);

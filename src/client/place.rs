@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    /// What was put in the place of a folder that is held is not written to.
+    /// A link that was put in the place of a folder that is held is not written to.
     #[test]
     fn a_folder_that_is_held_is_written_to_wherever_it_is() {
         let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -88,7 +88,7 @@ impl Problem {
     }
 }
 
-/// What a status code is called.
+/// The name of a status code.
 fn reason(status: u16) -> Option<&'static str> {
     StatusCode::from_u16(status).ok()?.canonical_reason()
 }

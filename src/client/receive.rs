@@ -60,7 +60,7 @@ pub(super) struct Incoming {
     expected_digest: Result<Option<Digest>, DigestHeaderError>,
 }
 
-/// What is said of a file before it comes.
+/// The facts that are sent of a file before it comes.
 pub(super) struct Announced<'a> {
     pub field: &'a [u8],
     pub media_type: Option<&'a [u8]>,

@@ -38,7 +38,7 @@ pub struct UploadRecord {
     /// The digest of its file, where it is one and the server takes digests.
     #[serde(default)]
     pub sha256: Option<Digest>,
-    /// What it is called.
+    /// The title.
     #[serde(default)]
     pub title: Option<String>,
     /// Its files, in the order of the form.
@@ -64,8 +64,8 @@ pub struct UploadRecord {
     /// The token that changes and deletes it: in the answer to the upload alone.
     #[serde(default, deserialize_with = "token")]
     pub delete_token: Option<Token>,
-    /// The id and the token in one, which is taken wherever the token is: in the answer to the upload
-    /// alone.
+    /// The id and the token in one, which is taken wherever the token is: in the answer to the
+    /// upload alone.
     #[serde(default, deserialize_with = "token")]
     pub manage_key: Option<Token>,
     #[serde(skip)]

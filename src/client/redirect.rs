@@ -1,6 +1,7 @@
 //! Redirections of downloads: to another address of the server, or to one of a bucket.
 //!
-//! The address of a bucket is signed: a reader of a log that has it could read the file. So no message has it.
+//! The address of a bucket is signed: a reader of a log that has it could read the file. So no
+//! message has it.
 
 use reqwest::{Method, Response, StatusCode, Url, header};
 
@@ -25,7 +26,7 @@ pub(super) struct Found {
     pub response: Response,
     /// Whether it is the answer of an address that is not the server's.
     pub elsewhere: bool,
-    /// What the server said of the record when it led there (RFC 8288).
+    /// The address of the record that the server gave when it led there (RFC 8288).
     pub link: Option<header::HeaderValue>,
 }
 
@@ -72,7 +73,7 @@ impl Client {
             if !elsewhere {
                 link = response.headers().get(header::LINK).cloned();
             }
-            // What has once led away from the server gets no secret any more.
+            // A request that has once left the server gets no secret any more.
             elsewhere |= !self.owns(&next);
             at = next;
         }
@@ -97,8 +98,8 @@ impl Client {
         follows.then_some(next)
     }
 
-    /// The response, unless it is a refusal. What another than the server says of it may repeat the
-    /// address, and is not shown.
+    /// The response, unless it is a refusal. A message of another host than the server may repeat
+    /// the address, and is not shown.
     pub(super) async fn taken(&self, found: Found) -> Result<Response, ClientError> {
         let status = found.response.status();
         if found.elsewhere && !status.is_success() {

@@ -140,7 +140,7 @@ impl ClientBuilder {
     }
 }
 
-/// What all connections have in common.
+/// The settings that all connections have in common.
 fn transport(
     timeout: Duration,
     verified: bool,

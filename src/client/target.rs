@@ -17,7 +17,7 @@ pub(super) enum Destination {
     Writer(Box<dyn Write + Send>),
 }
 
-/// What there is at a destination, before anything is asked for.
+/// The state of a destination, before anything is asked for.
 pub(super) enum Target {
     /// A directory, and the name of the one file in it where that is fixed.
     Open(Directory, Option<OsString>),
@@ -27,7 +27,7 @@ pub(super) enum Target {
 }
 
 impl Destination {
-    /// What there is.
+    /// Looks at it.
     ///
     /// # Errors
     /// It cannot be written to.
@@ -57,7 +57,8 @@ impl Destination {
 }
 
 impl Target {
-    /// What has the name already that one file would get, which is `name` where no other is fixed.
+    /// The file that has the name already that one file would get, which is `name` where no other
+    /// is fixed.
     pub fn taken(&self, name: &FileName) -> Option<PathBuf> {
         let Target::Open(directory, fixed) = self else {
             return None;

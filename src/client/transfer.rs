@@ -29,7 +29,7 @@ pub(super) struct Transfer {
     response: Response,
     /// Whether the response is of an address that the server led to.
     elsewhere: bool,
-    /// What the server said of the record when it led there.
+    /// The address of the record that the server gave when it led there.
     link: Option<header::HeaderValue>,
     /// A strong validator of the representation, if the server gives one.
     etag: Option<header::HeaderValue>,
@@ -115,7 +115,7 @@ impl Transfer {
         self.elsewhere
     }
 
-    /// What the server said of the record when it led there.
+    /// The address of the record that the server gave when it led there.
     pub fn link(&self) -> Option<&header::HeaderValue> {
         self.link.as_ref()
     }
@@ -172,9 +172,9 @@ impl Transfer {
         }
     }
 
-    /// Makes another connection after `error`. `None` when the form goes on where it broke. More than
-    /// a retry: the pauses go on from one break to the next until a new byte comes, and the server
-    /// may ask for a longer one.
+    /// Makes another connection after `error`. `None` when the form goes on where it broke. More
+    /// than a retry: the pauses go on from one break to the next until a new byte comes, and the
+    /// server may ask for a longer one.
     async fn reconnect(&mut self, mut error: ClientError) -> Result<Option<Next>, ClientError> {
         let mut pause = Duration::ZERO;
         loop {

@@ -84,7 +84,7 @@ impl Upload {
         self.option("max_downloads", count.to_string())
     }
 
-    /// What it is called.
+    /// The title.
     #[must_use]
     pub fn title(self, title: &str) -> Self {
         self.option("title", title.to_owned())

@@ -51,8 +51,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks every value but the file that `brand_logo` names. `access_lines` is the text of `access_file`, `profiles` those of AWS,
-    /// and `instance` the name of this process where none is set.
+    /// Checks every value but the file that `brand_logo` names. `access_lines` is the text of
+    /// `access_file`, `profiles` those of AWS, and `instance` the name of this process where none
+    /// is set.
     ///
     /// # Errors
     /// A value does not parse; the error names it and where it was given.

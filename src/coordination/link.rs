@@ -87,8 +87,8 @@ impl Link {
         Self::open(address, false).await
     }
 
-    /// Another link to the same address, for commands that must not wait behind those of this one: the
-    /// client of a cluster delays all of them while it searches for a server that was lost.
+    /// Another link to the same address, for commands that must not wait behind those of this one:
+    /// the client of a cluster delays all of them while it searches for a server that was lost.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).

@@ -121,8 +121,8 @@ impl ArchiveOutline {
         self.len = self.totals.len(self.format);
     }
 
-    /// Holds the manifest, where that is allowed, and it has all that the archive needs: its CRCs are
-    /// found before the first byte goes out.
+    /// Holds the manifest, where that is allowed, and it has all that the archive needs: its CRCs
+    /// are found before the first byte goes out.
     pub fn hold(&mut self, manifest: &Arc<Manifest>, budget: &ManifestBudget) {
         if self.format == Format::Tar || !lacks_crcs(manifest, &self.chosen) {
             self.held = budget.hold(manifest);
@@ -157,8 +157,8 @@ impl ArchiveOutline {
         })
     }
 
-    /// The places in the manifest of the files that have a byte in `range`, with those of their heads:
-    /// ranges between which files lie that are not chosen.
+    /// The places in the manifest of the files that have a byte in `range`, with those of their
+    /// heads: ranges between which files lie that are not chosen.
     pub async fn places_within(
         &self,
         manifest: &Manifest,

@@ -62,9 +62,9 @@ struct Wanted {
 type Outcome = Option<Arc<StoreError>>;
 
 impl Crcs {
-    /// The CRCs that the manifest of an upload lacks of the chosen files; `None` where it has them all.
-    /// The first who asks has the files read, all wait for it, and the reading goes on when they
-    /// have gone.
+    /// The CRCs that the manifest of an upload lacks of the chosen files; `None` where it has them
+    /// all. The first who asks has the files read, all wait for it, and the reading goes on when
+    /// they have gone.
     ///
     /// # Errors
     /// [`DeliveryError::Preparing`] when it takes long; a chosen file is damaged, the upload is not
@@ -121,8 +121,8 @@ impl Crcs {
         state.queue.clear();
     }
 
-    /// Reads the files of an upload, and writes what was found into its manifest. A file that is damaged
-    /// keeps no other from being found.
+    /// Reads the files of an upload, and writes what was found into its manifest. A file that is
+    /// damaged keeps no other from being found.
     async fn read(&self, uploads: &Repository, id: &UploadId) -> Result<(), StoreError> {
         // Another instance may have done it meanwhile, or it is removed.
         let Some(manifest) = uploads.get(id).await? else {

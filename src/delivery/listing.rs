@@ -46,8 +46,8 @@ pub struct Summary {
     pub shown: ShownFacts,
 }
 
-/// A place in the listing, as callers get and give it: behind the upload of a time and an id. The text
-/// says nothing to callers: it begins with the version of its form.
+/// A place in the listing, as callers get and give it: behind the upload of a time and an id. The
+/// text says nothing to callers: it begins with the version of its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListingCursor(Cursor);
 
@@ -115,8 +115,8 @@ pub struct Listing {
 
 impl Delivery {
     /// The uploads that are asked for, newest first. It asks the index, and reads a manifest only
-    /// where an older version has recorded an upload, once for each. Where very many uploads are passed over it may have fewer than `limit`, or none, although more
-    /// follow.
+    /// where an older version has recorded an upload, once for each. Where very many uploads are
+    /// passed over it may have fewer than `limit`, or none, although more follow.
     ///
     /// # Errors
     /// The index is being rebuilt, or does not answer.
@@ -262,8 +262,8 @@ impl Listing {
         completed.try_collect().await
     }
 
-    /// An entry with what its manifest says; `None` where it is gone, or damaged: it is left out, and
-    /// does not break the listing.
+    /// An entry with what its manifest says; `None` where it is gone, or damaged: it is left out,
+    /// and does not break the listing.
     async fn complete(&self, entry: IndexEntry) -> Result<Option<IndexEntry>, DeliveryError> {
         let uploads = &self.delivery.uploads;
         match uploads.index(&entry.id, &[]).await {

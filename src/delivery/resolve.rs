@@ -43,8 +43,8 @@ impl Delivery {
     /// An id's whole form, or the newest file of a name.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], also where a file of the form is used up; or the store or the index fails; the index decides nothing
-    /// about an id.
+    /// [`DeliveryError::NotFound`], also where a file of the form is used up; or the store or the
+    /// index fails; the index decides nothing about an id.
     pub async fn named(&self, text: &str, lookup: Lookup) -> Result<Selected, DeliveryError> {
         let Ok(id) = text.parse() else {
             return self.newest(text, lookup).await;
@@ -75,8 +75,8 @@ impl Delivery {
     /// The files of an upload as an archive: all of them, or those of these names.
     ///
     /// # Errors
-    /// [`DeliveryError::NotFound`], also where a file is used up, or there is none; or two names mean
-    /// the same.
+    /// [`DeliveryError::NotFound`], also where a file is used up, or there is none; or two names
+    /// mean the same.
     pub async fn archive(
         &self,
         manifest: &Arc<Manifest>,
@@ -168,9 +168,9 @@ impl Delivery {
         newest.ok_or_else(|| DeliveryError::NotFound(Missing::Name(text.to_owned())))
     }
 
-    /// The newest file that is stored under this very name. Where the index is wrong it is corrected:
-    /// an older version has recorded names of limited uploads, and the next request would pass over
-    /// them once more.
+    /// The newest file that is stored under this very name. Where the index is wrong it is
+    /// corrected: an older version has recorded names of limited uploads, and the next request
+    /// would pass over them once more.
     async fn newest_stored(&self, name: FileName) -> Result<Option<Selected>, DeliveryError> {
         let mut skip = Vec::new();
         while skip.len() < MAX_CORRECTIONS {

@@ -8,8 +8,8 @@ use super::headers::{HeadReader, PartHead};
 use super::outside::{Epilogue, Preamble};
 use super::scan::{Line, Scan, Scanner};
 
-/// The findings of the decoder in the body, in its order: for each part `Part`, any number of `Data`,
-/// `PartEnd`.
+/// The findings of the decoder in the body, in its order: for each part `Part`, any number of
+/// `Data`, `PartEnd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The headers of a part are complete. Boxed, so that the other events, of which there are

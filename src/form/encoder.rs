@@ -40,9 +40,9 @@ pub fn content_type(boundary: &Boundary) -> String {
 /// algorithm): raw bytes, with `"`, CR and LF as `%22`, `%0D` and `%0A`. NUL, which no header may
 /// hold, is left out, as it is of the stored name. Decoded again by wharf, a name without those
 /// four bytes is the same bytes; one without NUL has the same
-/// [`display_name`](super::display_name), and every name makes the same stored name. A lone backslash is
-/// left as it is; readers that unescape `\\` would lose one of two in a row, or take one at
-/// the end together with the closing quote, so there each is doubled.
+/// [`display_name`](super::display_name), and every name makes the same stored name. A lone
+/// backslash is left as it is; readers that unescape `\\` would lose one of two in a row, or take
+/// one at the end together with the closing quote, so there each is doubled.
 pub fn part_head(boundary: &Boundary, first: bool, part: &OutPart<'_>) -> Vec<u8> {
     let mut head = Vec::with_capacity(256 + part.name.len());
     write_part_head(&mut head, boundary, first, part);

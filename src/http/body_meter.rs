@@ -1,4 +1,4 @@
-//! What is noted of a request while it is answered: the bytes of its body, and its upload.
+//! The notes on a request while it is answered: the bytes of its body, and its upload.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -20,7 +20,7 @@ use super::rules::origin::Origin;
 use super::rules::problem::Problem;
 use crate::delivery::Lookup;
 
-/// What guards a route.
+/// The guard of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
     /// Nothing: pages, descriptions and probes.
@@ -72,8 +72,8 @@ impl AppState {
         self.options.policy.gate(action, named, local)
     }
 
-    /// Refuses a caller that may not do `action` as well, where a route does more than its guard asks
-    /// for.
+    /// Refuses a caller that may not do `action` as well, where a route does more than its guard
+    /// asks for.
     ///
     /// # Errors
     /// 401 or 403.

@@ -34,20 +34,20 @@ pub struct HttpOptions {
     pub tls: Option<Tls>,
     /// Secrets by scope.
     pub access: Access,
-    /// What is open without one.
+    /// The actions that are open without one.
     pub policy: Policy,
     /// How long a body may make no progress.
     pub idle_timeout: Duration,
     /// Which uploads may run at once.
     pub limits: AdmissionLimits,
-    /// Whose server the pages are.
+    /// The operator of the server, as its pages show it.
     pub brand: Brand,
     /// The name of this process.
     pub instance: String,
 }
 
 impl HttpOptions {
-    /// What they say of the hosts that are served.
+    /// The settings of the hosts that are served.
     pub(super) fn host_settings(&self) -> HostSettings<'_> {
         HostSettings {
             named: &self.hosts,

@@ -11,12 +11,13 @@ pub const NO_ROUTE: &str = "none";
 /// The routes as labels.
 pub struct RouteLabels {
     base: String,
-    /// Finds the template of a path: with the base path before it, and without where it lies beside it.
+    /// Finds the template of a path: with the base path before it, and without where it lies beside
+    /// it.
     templates: matchit::Router<&'static str>,
     methods: RouteMethods,
 }
 
-/// What is known of methods at templates.
+/// The properties of methods at templates.
 #[derive(Debug, Default)]
 pub struct RouteMethods {
     /// Those that store an upload.
@@ -76,8 +77,8 @@ impl RouteLabels {
         below.split('/').nth(2)?.parse().ok()
     }
 
-    /// Where a resource is whose address has its id as a person wrote it down. A segment that may be a
-    /// name is not looked at here.
+    /// Where a resource is whose address has its id as a person wrote it down. A segment that may
+    /// be a name is not looked at here.
     pub fn moved(&self, uri: &Uri) -> Option<String> {
         let path = uri.path();
         let below = path.strip_prefix(self.base.as_str())?;

@@ -45,7 +45,7 @@ pub struct StateParts {
     pub manage: Manage,
     /// Readiness, figures and the comparison of the index.
     pub operate: Operate,
-    /// What the cleaner counts.
+    /// The cleaner's counters.
     pub expiry: expiry::ExpiryMetrics,
     /// The time.
     pub clock: Clock,
@@ -118,7 +118,7 @@ impl AppState {
         origin.public(self.options.public_url.as_deref())
     }
 
-    /// What absolute URLs begin with: the [origin](Self::origin_of), then the base path.
+    /// The beginning of absolute URLs: the [origin](Self::origin_of), then the base path.
     pub(super) fn base_of(&self, origin: &Origin) -> String {
         self.origin_of(origin) + &self.options.base_path
     }

@@ -217,8 +217,8 @@ impl Manage {
     /// whether this call has removed it.
     ///
     /// # Errors
-    /// [`ManageError::OtherVersion`]; or the store fails; it can be repeated. Or a newer version wrote
-    /// the manifest.
+    /// [`ManageError::OtherVersion`]; or the store fails; it can be repeated. Or a newer version
+    /// wrote the manifest.
     pub async fn delete(
         &self,
         permit: &ChangePermit,

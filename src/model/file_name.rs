@@ -21,8 +21,9 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Characters of `conout$`.
 const LONGEST_DEVICE: usize = 7;
 
-/// The characters that Windows allows in no name, beside separators of components and controls (Microsoft,
-/// "Naming Files, Paths, and Namespaces"). `:` begins another stream of the same file there.
+/// The characters that Windows allows in no name, beside separators of components and controls
+/// (Microsoft, "Naming Files, Paths, and Namespaces"). `:` begins another stream of the same file
+/// there.
 const FORBIDDEN: [char; 7] = ['<', '>', ':', '"', '|', '?', '*'];
 
 /// A safe file name: one path component of at most 200 bytes, in NFC, without invisible

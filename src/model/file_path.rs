@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::file_name::MARK;
 use super::{FileName, UniqueNames};
 
-/// The most bytes of a path as a client can bring it about. Of a longer one the outermost folders are
-/// left out.
+/// The most bytes of a path as a client can bring it about. Of a longer one the outermost folders
+/// are left out.
 const LIMIT: usize = 1024;
-/// The most folders of a path, of which the outermost are left out as well: a form keeps each of them
-/// in memory.
+/// The most folders of a path, of which the outermost are left out as well: a form keeps each of
+/// them in memory.
 const MAX_FOLDERS: usize = 32;
 /// The most bytes of a path that is read: every component may have been given a number.
 const READ_LIMIT: usize = LIMIT + (MAX_FOLDERS + 1) * MARK;

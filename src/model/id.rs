@@ -70,7 +70,8 @@ impl UploadId {
     }
 
     /// The id that a person wrote down as `text`: in capitals, or with a letter that looks like one
-    /// of its own (Crockford: `i` and `l` are 1, `o` is 0). `None` where it is the id itself, or none.
+    /// of its own (Crockford: `i` and `l` are 1, `o` is 0). `None` where it is the id itself, or
+    /// none.
     ///
     /// ```
     /// use wharf::model::UploadId;

@@ -48,7 +48,8 @@ const KNOWN: [&str; 26] = [
     "crc32",
 ];
 
-/// The part of manifests and tombstones that tells which it is, and whether this version can read it.
+/// The part of manifests and tombstones that tells which it is, and whether this version can read
+/// it.
 #[derive(Deserialize)]
 pub struct Probe {
     schema: u32,

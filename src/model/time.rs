@@ -99,8 +99,9 @@ impl FromStr for Timestamp {
 /// The epoch as a date and a time of day.
 const EPOCH: civil::DateTime = civil::date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// The milliseconds since the epoch of a `date-time` (RFC 3339 section 5.6). jiff's own instants end a
-/// day before the last that such a text has, and have no more than nine digits below a second.
+/// The milliseconds since the epoch of a `date-time` (RFC 3339 section 5.6). jiff's own instants
+/// end a day before the last that such a text has, and have no more than nine digits below a
+/// second.
 fn read_rfc_3339(text: &str) -> Option<i64> {
     if !is_rfc_3339(text.as_bytes()) {
         return None;

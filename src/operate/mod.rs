@@ -1,5 +1,5 @@
-//! The questions of operators and their tools to a running server, as a use case: whether it can store,
-//! what it holds, and a comparison of its index with the store.
+//! The questions of operators and their tools to a running server, as a use case: whether it can
+//! store, what it holds, and a comparison of its index with the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

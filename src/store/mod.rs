@@ -1,7 +1,8 @@
 //! Bytes and manifests: where uploads are kept.
 //!
 //! ```text
-//! Store ─ stage() ──► Staged ─ file() ──► FileSink     bytes in; Staged::commit makes them an upload
+//! Store ─ stage() ──► Staged ─ file() ──► FileSink     bytes in; Staged::commit makes them an
+//! upload
 //!       ─ open() ───► Blob                             bytes out
 //!       ─ read, replace, remove, scan, …               manifests and tombstones
 //!   ├─ Notes      marks beside uploads, for the other processes on the store
@@ -11,10 +12,10 @@
 //! ```
 //!
 //! [`Store`] is what every backend has. [`Notes`] and [`Records`] belong to it, and stand apart
-//! because other callers need them. A method that one backend alone can have is a capability: an accessor of
-//! [`Store`] answers `None` where there is none, and a backend implements no method it has no
-//! use for. [`DiskStore`] keeps uploads in a directory, [`BucketStore`] in a bucket; both pass the
-//! same conformance suite.
+//! because other callers need them. A method that one backend alone can have is a capability: an
+//! accessor of [`Store`] answers `None` where there is none, and a backend implements no method it
+//! has no use for. [`DiskStore`] keeps uploads in a directory, [`BucketStore`] in a bucket; both
+//! pass the same conformance suite.
 
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -149,8 +150,8 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Whether an operation may begin: where a store is known not to answer, no caller waits for it. One that is
-    /// under way goes on waiting for it.
+    /// Whether an operation may begin: where a store is known not to answer, no caller waits for
+    /// it. One that is under way goes on waiting for it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when it is known not to answer.

@@ -183,7 +183,8 @@ impl Ways {
     }
 }
 
-/// The time that calls of one kind took lately, in nanoseconds for each MiB; 0 as long as there was none.
+/// The time that calls of one kind took lately, in nanoseconds for each MiB; 0 as long as there was
+/// none.
 #[derive(Debug, Default)]
 struct Cost(AtomicU64);
 

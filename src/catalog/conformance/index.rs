@@ -245,7 +245,8 @@ pub async fn listing(catalog: &dyn Catalog, pause: Duration) {
     overdue(catalog, pause).await;
 }
 
-/// A live upload is reached behind any number of expired ones, by reads of a bounded number of uploads.
+/// A live upload is reached behind any number of expired ones, by reads of a bounded number of
+/// uploads.
 async fn overdue(catalog: &dyn Catalog, pause: Duration) {
     let limited = Manifest {
         max_downloads: Some(3),

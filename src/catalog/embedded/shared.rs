@@ -1,5 +1,5 @@
-//! The state that the callers of an index and the thread that writes it share: the database, and the changes
-//! that it does not have yet.
+//! The state that the callers of an index and the thread that writes it share: the database, and
+//! the changes that it does not have yet.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -184,8 +184,9 @@ impl Snapshot {
         Ok(Some(None))
     }
 
-    /// Up to `limit` of the uploads of `filter` before `after` that are alive and not `hidden`, newest
-    /// first. Passes no more than `steps` uploads, and reads the records of those that are alive.
+    /// Up to `limit` of the uploads of `filter` before `after` that are alive and not `hidden`,
+    /// newest first. Passes no more than `steps` uploads, and reads the records of those that are
+    /// alive.
     pub fn list(
         &self,
         after: Option<Cursor>,

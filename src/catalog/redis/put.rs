@@ -9,8 +9,8 @@ use crate::catalog::record::Record;
 use crate::catalog::{Capacity as _, CatalogError};
 use crate::model::{FileName, Manifest, Timestamp, UploadId};
 
-/// The facts that a listing shows, behind the generation that they are of: an older version that records
-/// a later one leaves the text as it is.
+/// The facts that a listing shows, behind the generation that they are of: an older version that
+/// records a later one leaves the text as it is.
 fn shown(record: &Record) -> Result<String, CatalogError> {
     let facts = serde_json::to_string(&record.shown);
     let facts = facts.map_err(|error| CatalogError::Failed(error.into()))?;

@@ -31,7 +31,7 @@ pub struct KeptTokens {
     most: usize,
 }
 
-/// What is kept of an upload.
+/// The record that is kept of an upload.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     /// The server it was sent to: scheme, host, port and base path.
@@ -163,7 +163,7 @@ impl KeptTokens {
                     .expires_at
                     .and_then(|text| text.parse::<Timestamp>().ok())
                     .is_some_and(|end| end.after(DAY) < now),
-                // What a process that was killed has left.
+                // A file that a killed process has left.
                 None => {
                     path.extension() == Some(OsStr::new("new"))
                         && age(&path).is_some_and(|age| age > DAY)
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!((kept.find(&old).len(), kept.find(&new).len()), (0, 1));
     }
 
-    /// What never ends does not stay for ever.
+    /// The token of an upload that never ends does not stay for ever.
     #[test]
     fn the_oldest_make_room() {
         let dir = tempfile::tempdir().unwrap();

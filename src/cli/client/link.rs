@@ -11,7 +11,7 @@ const ARCHIVE: &str = "archive";
 /// The resources whose addresses people pass on.
 const RESOURCES: [&str; 4] = ["files", "download", "uploads", ARCHIVE];
 
-/// What stands on a command line for an upload or a file.
+/// The word on a command line for an upload or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// The server, where it is a link.

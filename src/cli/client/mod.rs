@@ -82,10 +82,10 @@ pub struct Output {
     quiet: bool,
 }
 
-/// What is printed of an upload.
+/// The part of the answer to an upload that is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Print {
-    /// What a person wants to know, the link first.
+    /// All that a person needs, the link first.
     All,
     /// The link to give to others.
     Link,

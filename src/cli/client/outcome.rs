@@ -68,7 +68,7 @@ impl Output {
     }
 }
 
-/// What a person at the command line can do about it.
+/// The remedy for a person at the command line.
 fn advice(error: &ClientError) -> &'static str {
     match error {
         ClientError::Exists(_) => " (--force replaces it)",

@@ -43,7 +43,7 @@ pub async fn list(client: &Client, limit: usize, words: bool, output: Output) ->
     }
 }
 
-/// What can be typed for an upload: its id, and the name of its file.
+/// The words that can be typed for an upload: its id, and the name of its file.
 fn completions(upload: &UploadRecord) -> String {
     let name = upload.name.iter().map(|name| format!("{}\n", plain(name)));
     std::iter::once(format!("{}\n", plain(&upload.id)))

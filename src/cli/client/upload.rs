@@ -15,7 +15,7 @@ use crate::client::{
 };
 use crate::model::plain;
 
-/// What standard input is called, unless said otherwise.
+/// The name of standard input, unless another is given.
 const STDIN: &str = "stdin";
 /// The most files of an upload that are listed when it is stored: wharf show lists all.
 const LISTED: usize = 20;
@@ -182,7 +182,7 @@ fn keep(client: &Client, upload: &UploadRecord) -> Result<(), String> {
     })
 }
 
-/// What another server says.
+/// The answer of another server.
 fn foreign(answer: &Value, printed: Print) -> String {
     match answer {
         Value::Null => String::new(),

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use crate::config::{Config, Loaded, SETTINGS, SettingOrigin};
 use report::{Level, Report};
 
-/// What is looked at beside the settings, and how the report is printed.
+/// The subjects of the look beside the settings, and how the report is printed.
 #[derive(Debug, Default)]
 pub struct DoctorArgs {
     /// The address that clients use, to be looked at through the proxies before it.

@@ -1,4 +1,4 @@
-//! What the process has: its clock, its descriptors, its addresses, and who may use it.
+//! The process: its clock, its descriptors, its addresses, and the clients that may use it.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -136,7 +136,7 @@ pub fn certificates(config: &Config, report: &mut Report) {
     }
 }
 
-/// Who may upload, and what is open to all.
+/// The clients that may upload, and the actions that are open to all.
 pub async fn access(config: &Config, loaded: &Loaded, report: &mut Report) {
     let listening = match reached(&config.listen).await {
         Ok(listening) => listening,

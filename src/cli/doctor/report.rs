@@ -1,4 +1,4 @@
-//! What a look has found: a line each, or JSON.
+//! The findings of a look: a line each, or JSON.
 
 use std::fmt::Write as _;
 
@@ -30,12 +30,12 @@ impl Level {
 /// One finding.
 #[derive(Debug)]
 pub struct Finding {
-    /// What was looked at: a word that stays the same.
+    /// The subject: a word that stays the same.
     pub check: &'static str,
     pub level: Level,
-    /// What was found.
+    /// The finding.
     pub text: String,
-    /// What to do about it; empty where there is nothing to do.
+    /// The remedy; empty where none is needed.
     pub advice: String,
 }
 

@@ -62,7 +62,7 @@ impl http_body::Body for HeldBody {
     }
 }
 
-/// Who answered an upload.
+/// The program that answered an upload.
 enum Answerer {
     /// wharf, with this code of a problem.
     Wharf,
@@ -91,7 +91,7 @@ pub async fn look(address: &str, ca_file: Option<&Path>, report: &mut Report) {
     lengths(&client, report).await;
 }
 
-/// What the server says of itself.
+/// The server's description of itself.
 async fn about(client: &Client, report: &mut Report) -> Option<Value> {
     let advice = "name the address with its base path, and have the proxy lead it to wharf";
     let answer = match ask_about(client, None).await {

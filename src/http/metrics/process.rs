@@ -66,7 +66,7 @@ impl ProcessMetrics {
         );
     }
 
-    /// Looks at the process. What it cannot read stays as it was.
+    /// Looks at the process. A value that it cannot read stays as it was.
     pub fn look(&self) {
         let spent = seconds(ClockId::ProcessCPUTime);
         self.cpu.inner().store(spent.to_bits(), Ordering::Relaxed);

@@ -18,8 +18,8 @@ const SCOPES: [(Scope, Action); 4] = [
 ];
 
 impl AppState {
-    /// What a `caller` from `origin` can do here. A limit is `null` where there is none; times are
-    /// seconds, sizes bytes.
+    /// The rights and limits of a `caller` from `origin`. A limit is `null` where there is none;
+    /// times are seconds, sizes bytes.
     pub(super) fn about(&self, origin: &Origin, caller: &Caller) -> Response {
         let local = origin.local;
         let options = self.ingest.options();

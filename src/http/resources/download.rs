@@ -151,7 +151,7 @@ pub async fn raw_named(
     if let Some(id) = &id
         && let Some(mut place) = app.place_of(id).await?
     {
-        // What is said of the file holds where it is.
+        // The query holds for the file where it is.
         if let Some(query) = query.as_deref().filter(|query| !query.is_empty()) {
             place = format!("{place}?{query}");
         }
@@ -179,8 +179,8 @@ impl AppState {
         Ok(self.live(&id).await?.map(|upload| upload.id))
     }
 
-    /// The address of a form of these names with the ids among them written as they are, where one is
-    /// written otherwise.
+    /// The address of a form of these names with the ids among them written as they are, where one
+    /// is written otherwise.
     async fn place_of_all(&self, names: &[&str]) -> Result<Option<String>, Problem> {
         let mut meant = Vec::with_capacity(names.len());
         for name in names {

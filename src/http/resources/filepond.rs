@@ -1,7 +1,7 @@
-//! `/compat/filepond`: the protocol of the upload widget FilePond. It takes the whole body of
-//! the answer to an upload for the upload's identity, and sends it back to undo the upload. What
-//! FilePond's `fetch`, `load` and `restore` ask for by `GET` there is not: the first would have this
-//! server fetch any address a client names.
+//! `/compat/filepond`: the protocol of the upload widget FilePond. It takes the whole body of the
+//! answer to an upload for the upload's identity, and sends it back to undo the upload. The
+//! requests of FilePond's `fetch`, `load` and `restore`, by `GET`, are not answered: the first
+//! would have this server fetch any address a client names.
 
 use axum::Extension;
 use axum::body::Body;

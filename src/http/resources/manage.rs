@@ -33,7 +33,7 @@ struct PageForm {
     proof: Option<String>,
 }
 
-/// Who sends a form of the page.
+/// The sender of a form of the page.
 enum Sender {
     /// A caller that may change the upload.
     Permitted(PageForm, ChangePermit),
@@ -83,8 +83,8 @@ impl AppState {
     }
 }
 
-/// Reads a form. A field of this server that is there twice is refused: a program in front may have read
-/// the other one.
+/// Reads a form. A field of this server that is there twice is refused: a program in front may have
+/// read the other one.
 fn form_of(text: &str) -> Result<PageForm, Problem> {
     let mut form = PageForm::default();
     for (name, value) in query::pairs(text) {
@@ -157,7 +157,7 @@ pub async fn prolong(
         fields.insert(header::LOCATION, location);
     }
     if let Some(token) = form.token {
-        // Who has typed it once is its sender from now on.
+        // A reader that has typed it once is its sender from now on.
         let cookie = app.token_cookie(&id, &token, &origin);
         fields.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     }

@@ -8,7 +8,7 @@ use super::record;
 use crate::archive::Format;
 use crate::model::{FileName, UploadId};
 
-/// What an answer depends on where browsers are led to something to look at.
+/// The fields that an answer depends on where browsers are led to something to look at.
 pub const BROWSER: HeaderValue = HeaderValue::from_static("Accept, Sec-Fetch-Mode");
 
 /// The path of one file's bytes.

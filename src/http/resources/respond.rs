@@ -29,7 +29,7 @@ const PREFETCH: &str = "the downloads of this upload are counted, and a prefetch
 /// Fields of an answer, about: room for them is made once.
 const FIELDS: usize = 16;
 
-/// What a download is of, and how it is to be shown.
+/// The upload or file of a download, and how it is to be shown.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Shown<'a> {
     /// The upload, or the file of it; `None` for a form of several.
@@ -163,8 +163,8 @@ impl AppState {
         }
     }
 
-    /// Says which upload it is of: of what was found by its name where that is (RFC 9110 section 8.7),
-    /// and in any case where the record is (RFC 8288). `form` says that the answer is a form.
+    /// Says which upload it is of: of what was found by its name where that is (RFC 9110 section
+    /// 8.7), and in any case where the record is (RFC 8288). `form` says that the answer is a form.
     fn add_place(&self, fields: &mut HeaderMap, shown: &Shown<'_>, form: bool) {
         let Some(selected) = shown.selected else {
             return;

@@ -149,9 +149,9 @@ impl FromRequestParts<AppState> for Sender {
 }
 
 impl AppState {
-    /// Refuses a `PUT` whose preconditions do not hold for what its address gives now: the newest file
-    /// of that name, or nothing, as always where names lead nowhere. It is looked up before the body
-    /// is read; a file that is stored meanwhile is not seen.
+    /// Refuses a `PUT` whose preconditions do not hold for what its address gives now: the newest
+    /// file of that name, or nothing, as always where names lead nowhere. It is looked up before
+    /// the body is read; a file that is stored meanwhile is not seen.
     async fn check_name(
         &self,
         name: &str,
@@ -368,7 +368,7 @@ fn boundary(headers: &HeaderMap) -> Result<Boundary, Problem> {
     Ok(Boundary::from_content_type(value)?)
 }
 
-/// What the head says of the upload.
+/// The options of the upload that stand in its head.
 fn upload_request(given: GivenOptions, headers: &HeaderMap) -> Result<UploadRequest, Problem> {
     let content_digest = digest(headers, "content-digest")?;
     Ok(UploadRequest {

@@ -1,4 +1,4 @@
-//! What a client wants to be answered with (RFC 9110 section 12.5.1).
+//! The media types that a client accepts (RFC 9110 section 12.5.1).
 
 use http::{HeaderMap, HeaderValue, header};
 

@@ -1,4 +1,4 @@
-//! Whose server the pages are: name, logo, colour, imprint.
+//! The operator of the server on its pages: name, logo, colour, imprint.
 
 use bytes::Bytes;
 use imagesize::{ImageSize, ImageType};
@@ -13,7 +13,7 @@ pub const MAX_LOGO: usize = 256 << 10;
 /// The longest name, in characters: it stands in the head of a phone.
 const LONGEST_NAME: usize = 40;
 
-/// Whose server the pages are.
+/// The operator of the server, as its pages show it.
 #[derive(Debug, Clone)]
 pub struct Brand {
     /// The name in the head and in the titles of all pages.

@@ -120,7 +120,7 @@ impl Color {
         format!("{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n")
     }
 
-    /// What is made of it, for the log.
+    /// The colours that are made of it, for the log.
     pub fn described(self) -> String {
         let ink = self.ink();
         let name = if ink == WHITE { "white" } else { "black" };

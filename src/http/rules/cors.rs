@@ -79,8 +79,9 @@ pub fn is_named(sites: &[Site], origin: &str) -> bool {
     sites.iter().any(|site| site.is(origin))
 }
 
-/// What scripts of the sites named may ask with, beside what every page may (Fetch, "CORS-safelisted
-/// request-header") and the headers of options. Some are for what later versions do.
+/// The fields that scripts of the sites named may ask with, beside those that every page may
+/// (Fetch, "CORS-safelisted request-header") and the headers of options. Some are for what later
+/// versions do.
 #[rustfmt::skip]
 const REQUESTED: [&str; 32] = [
     "Authorization", "Content-Type", "X-Requested-With", "X-Request-ID", "Range", "If-Range", "Cache-Control",
@@ -91,7 +92,7 @@ const REQUESTED: [&str; 32] = [
     "traceparent", "tracestate", "Wharf-Password",
 ];
 
-/// What scripts of the sites named may read of an answer.
+/// The fields of an answer that scripts of the sites named may read.
 #[rustfmt::skip]
 const EXPOSED: &str = "Location, ETag, Content-Disposition, Content-Range, Accept-Ranges, Repr-Digest, Retry-After, \
     X-Request-ID, Link, Allow, Accept-Post, Accept-Patch, Content-Location, Last-Modified, Content-Length, \
@@ -103,7 +104,7 @@ const EXPOSED: &str = "Location, ETag, Content-Disposition, Content-Range, Accep
 const METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
-/// What the sites named may do; none are, as a rule. Cookies are never allowed with it. It is no
+/// The rights of the sites named; none are, as a rule. Cookies are never allowed with it. It is no
 /// layer: one of tower-http answers every `OPTIONS`, and costs each request a copy of the routes.
 pub struct CrossOrigin {
     sites: Vec<Site>,
@@ -111,7 +112,7 @@ pub struct CrossOrigin {
 }
 
 impl CrossOrigin {
-    /// What `sites` may do.
+    /// The rights of `sites`.
     pub fn of(sites: &[Site]) -> Self {
         let options = options::names();
         let all = REQUESTED.iter().map(ToString::to_string).chain(options);
@@ -163,8 +164,9 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS && has(header::ORIGIN) && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether a page of one of `sites` has asked, to show what it gets or to read it. A picture is asked
-/// for without `Origin`, and with the origin of the page in `Referer`, unless the page forbids that.
+/// Whether a page of one of `sites` has asked, to show what it gets or to read it. A picture is
+/// asked for without `Origin`, and with the origin of the page in `Referer`, unless the page
+/// forbids that.
 pub fn is_from(sites: &[Site], headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = text(header::ORIGIN).map(str::to_owned).or_else(|| {

@@ -10,7 +10,7 @@ use super::origin::Origin;
 use super::problem::{Code, Problem};
 use crate::ingest::{self, IngestError};
 
-/// What tells requests of this server's own site from those of others.
+/// The facts that tell requests of this server's own site from those of others.
 pub struct OwnSite<'a> {
     /// The path everything lies under.
     pub base_path: &'a str,

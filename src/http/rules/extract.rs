@@ -1,4 +1,4 @@
-//! What handlers are given, with errors as problem documents.
+//! The arguments of handlers, with errors as problem documents.
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;

@@ -69,7 +69,7 @@ impl HostPattern {
     }
 }
 
-/// What the settings say of the hosts of a server.
+/// The settings of the hosts of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct HostSettings<'a> {
     /// The setting `hosts`.
@@ -142,9 +142,8 @@ impl Hosts {
     ///
     /// # Errors
     /// 400: over HTTP/1.1 there is not exactly one `Host` (RFC 9112 section 3.2), or it is none;
-    /// over HTTP/2 there is neither it nor `:authority`, which proxies leave out where they probe, or
-    /// they differ (RFC 9113 section 8.3.1);
-    /// the target has a user. 421: the host is not served.
+    /// over HTTP/2 there is neither it nor `:authority`, which proxies leave out where they probe,
+    /// or they differ (RFC 9113 section 8.3.1); the target has a user. 421: the host is not served.
     pub fn admit(&self, request: &Request) -> Result<bool, Problem> {
         let is_probe = is_probe(&self.base, request.uri().path());
         well_formed(request, is_probe)?;

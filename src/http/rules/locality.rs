@@ -9,7 +9,7 @@ use http::{Version, header};
 
 use super::proxy_signs::is_forwarded;
 
-/// What a server listens on.
+/// The addresses that a server listens on.
 #[derive(Debug, Clone, Default)]
 pub struct Listening {
     /// The TCP addresses.

@@ -15,7 +15,7 @@ const WIDEST: f64 = 160.0;
 /// The name of the style sheet with the brand's colour.
 const STYLE: &str = "brand.css";
 
-/// What all pages have in common.
+/// The look that all pages have in common.
 pub struct Look {
     name: String,
     imprint: Option<String>,

@@ -309,7 +309,8 @@ mod tests {
             origin("10.1.1.1", &fields),
             is("2001:db8::1", "https", "a,b")
         );
-        // What the client left open takes what the proxy added with it: nothing is believed.
+        // A quote that the client left open takes the proxy's own element with it: nothing is
+        // believed.
         let open = [("forwarded", "for=\"6.6.6.6, for=1.2.3.4;proto=https")];
         assert_eq!(
             origin("10.1.1.1", &open),

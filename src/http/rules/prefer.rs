@@ -1,4 +1,4 @@
-//! What a client would rather have (RFC 7240).
+//! The preferences of a client (RFC 7240).
 
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};

@@ -107,7 +107,7 @@ impl Problem {
         self.member("option", option)
     }
 
-    /// What there is instead.
+    /// The values that are allowed instead.
     pub fn allowed(self, allowed: &[&str]) -> Self {
         self.member("allowed", allowed)
     }
@@ -146,17 +146,17 @@ impl Problem {
         self.member("field", field)
     }
 
-    /// What was asked for.
+    /// The name that was asked for.
     pub fn name(self, name: &str) -> Self {
         self.member("name", name)
     }
 
-    /// What was announced, or is needed.
+    /// The value that was announced, or is needed.
     pub fn expected(self, expected: impl Into<Value>) -> Self {
         self.member("expected", expected)
     }
 
-    /// What came.
+    /// The value that came.
     pub fn actual(self, actual: impl Into<Value>) -> Self {
         self.member("actual", actual)
     }

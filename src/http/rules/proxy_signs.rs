@@ -1,4 +1,4 @@
-//! What shows that a proxy passed a request on: fields that proxies add, and clients on their own
+//! The signs that a proxy passed a request on: fields that proxies add, and clients on their own
 //! machine do not. None is believed, and each is a sign.
 
 use http::HeaderMap;

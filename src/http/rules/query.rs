@@ -7,7 +7,8 @@ use crate::model::closest;
 /// The most bytes of a name or value that are repeated in an error.
 const SHOWN: usize = 100;
 
-/// The pairs of `query`, or of a form without files, decoded, in their order (WHATWG URL, section 5).
+/// The pairs of `query`, or of a form without files, decoded, in their order (WHATWG URL, section
+/// 5).
 pub fn pairs(query: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(query.as_bytes())
         .into_owned()
@@ -84,8 +85,8 @@ impl Parameters {
     }
 }
 
-/// What parameters begin with that mails, sites, scripts and upload widgets (resumable.js, flow.js)
-/// add to every address.
+/// The beginnings of parameters that mails, sites, scripts and upload widgets (resumable.js,
+/// flow.js) add to every address.
 const FOREIGN: [&str; 4] = ["_", "utm_", "resumable", "flow"];
 
 /// Whether a parameter of the query is none of wharf's by its name: the language of a page, or what

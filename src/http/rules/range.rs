@@ -12,7 +12,7 @@ use crate::delivery::{DeliveryPiece, Representation};
 /// The most ranges that are answered one by one.
 const MAX_RANGES: NonZeroUsize = NonZeroUsize::new(16).expect("16 is not 0");
 
-/// What a `Range` field asks for.
+/// The bytes that a `Range` field asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// The whole: there is no field, or none to be honoured.

@@ -1,5 +1,5 @@
-//! What TLS asks of requests: clients without it are sent to it, browsers are told to keep to it,
-//! and a request that came by a connection of another name is refused.
+//! The rules of TLS for requests: clients without it are sent to it, browsers are told to keep to
+//! it, and a request that came by a connection of another name is refused.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::problem::{Code, Problem};
 /// The port of https (RFC 9110 section 4.2.2).
 const USUAL_PORT: u16 = 443;
 
-/// What the settings say of TLS.
+/// The rules by the settings of TLS.
 #[derive(Debug, Clone, Default)]
 pub struct SecureRules {
     /// Where clients without TLS are sent, if they are.
@@ -23,7 +23,7 @@ pub struct SecureRules {
     hsts: Option<HeaderValue>,
 }
 
-/// What a secure address begins with.
+/// The beginning of a secure address.
 #[derive(Debug, Clone)]
 enum Target {
     /// Scheme, host and port.

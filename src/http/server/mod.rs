@@ -61,7 +61,7 @@ impl Timeouts {
     }
 }
 
-/// What all connections share.
+/// The parts of a server that all connections share.
 #[derive(Clone)]
 pub struct Server {
     /// The routes, and what stands around them, as the settings have them now.

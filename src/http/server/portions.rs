@@ -19,7 +19,7 @@ const PORTION: usize = 16 * 1024;
 /// keeps the stream's future, by which the stream can be reset.
 pub struct Portions {
     body: LoggedBody,
-    /// What of its last frame was not yet given.
+    /// The part of its last frame that was not yet given.
     rest: Bytes,
     /// Whether it is given at once, and its end with it.
     short: bool,

@@ -28,7 +28,7 @@ use crate::http::Service;
 use crate::http::rules::origin::Peer;
 use crate::http::tls::Tls;
 
-/// What the buffers of all connections hold together, as long as each has its least, in bytes.
+/// The bytes that the buffers of all connections hold together, as long as each has its least.
 const BUFFERS: usize = 6 * 1024 * 1024;
 /// More in one read makes nothing faster; less would send one block of a file at a time.
 const MOST_BUFFER: usize = 400 * 1024;
@@ -266,7 +266,7 @@ async fn answer(
     if let Some(unread) = unread
         && (stopped || !unread.finish().await)
     {
-        // What still comes of the body is drained by the transport when the connection ends.
+        // The rest of the body is drained by the transport when the connection ends.
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -1,4 +1,5 @@
-//! The beginning of a connection with TLS: its handshake, and the answer to a client that sends none.
+//! The beginning of a connection with TLS: its handshake, and the answer to a client that sends
+//! none.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use crate::http::tls::{Secured, Tls};
 const HANDSHAKE: u8 = 22;
 /// The protocol of HTTP/2 (RFC 9113 section 3.1).
 const HTTP_2: &[u8] = b"h2";
-/// What a client reads that speaks HTTP without TLS.
+/// The answer to a client that speaks HTTP without TLS.
 const PLAIN: &str = "This port speaks HTTPS, and the request came without TLS: ask for https://.\n";
 /// How long what such a client still sends is read, so that it sees the answer and no reset.
 const LINGER: Duration = Duration::from_secs(5);

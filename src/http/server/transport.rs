@@ -155,7 +155,7 @@ impl<T> Transport<T> {
     }
 }
 
-/// What a write that waits is to write.
+/// The bytes or the file that a waiting write is to send.
 #[derive(Clone, Copy)]
 enum Waits<'a> {
     Bytes(&'a [u8]),

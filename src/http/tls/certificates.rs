@@ -66,7 +66,7 @@ impl Certificates {
             .map(Certificates)
     }
 
-    /// What people should know: those that end soon, or do not count yet.
+    /// Warnings for people: certificates that end soon, or do not count yet.
     pub fn warnings(&self, now: Timestamp) -> Vec<String> {
         let warning = |certificate: &Certificate| {
             let Certificate {
@@ -144,7 +144,7 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-/// What is known of a connection that has TLS of this server's.
+/// A connection that has TLS of this server's.
 pub struct Secured {
     /// The name that the client asked for (RFC 6066 section 3); none where it asked for an address.
     asked: Option<String>,

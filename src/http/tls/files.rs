@@ -28,7 +28,7 @@ pub struct CertificateError {
     reason: String,
 }
 
-/// What tells one state of the files from another.
+/// The facts that tell one state of the files from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileStates(Vec<Option<[i64; 6]>>);
 

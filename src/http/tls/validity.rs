@@ -25,7 +25,7 @@ pub fn validity(certificate: &[u8]) -> Option<(Timestamp, Timestamp)> {
     Some((times.time()?, times.time()?))
 }
 
-/// What is left of values of DER.
+/// The values of DER that are still to be read.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

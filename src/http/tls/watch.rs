@@ -92,8 +92,8 @@ impl Tls {
     }
 }
 
-/// Reads the files again when they have changed, until `stop`. What cannot be used changes nothing,
-/// and is said once.
+/// Reads the files again when they have changed, until `stop`. Files that cannot be used change
+/// nothing, and is said once.
 pub async fn follow_files(tls: Tls, clock: Clock, stop: CancellationToken) {
     let (mut last, mut refused) = (None, None);
     let mut warned = Instant::now();

@@ -1,5 +1,5 @@
-//! Room on the disk that is kept for the next version of a manifest: a download that is counted at its
-//! end needs it then, on a disk that may be full by then.
+//! Room on the disk that is kept for the next version of a manifest: a download that is counted at
+//! its end needs it then, on a disk that may be full by then.
 
 use std::fs::File;
 
@@ -13,7 +13,8 @@ use super::threads::Disk;
 use crate::model::UploadId;
 use crate::store::{HeldRoom, StoreError};
 
-/// The bytes that a manifest may grow by, beside a quarter of its length: each of its files may get a count.
+/// The bytes that a manifest may grow by, beside a quarter of its length: each of its files may get
+/// a count.
 const GROWTH: u64 = 4096;
 /// The bytes of zeros that are written at once where room cannot be asked for otherwise.
 const ZEROS: usize = 64 << 10;

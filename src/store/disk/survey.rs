@@ -174,8 +174,8 @@ fn skew(dir: &Path) -> io::Result<Duration> {
     Ok(before.duration_since(written).unwrap_or_default().max(late))
 }
 
-/// The process that has the lock of the directory, as the system lists locks (proc_locks(5)): to try it would
-/// keep a server from it that starts just then.
+/// The process that has the lock of the directory, as the system lists locks (proc_locks(5)): to
+/// try it would keep a server from it that starts just then.
 fn holder(dir: &Path) -> Holder {
     let Ok(stat) = rustix::fs::stat(dir.join(PRIVATE).join("lock")) else {
         return Holder::Nobody;

@@ -103,7 +103,8 @@ async fn what_another_process_has_left_goes_when_it_is_stale() {
     let mut sink = staged.file(large, false).await.unwrap();
     sink.write(vec![2; 9 << 20].into()).await.unwrap();
     holds(&bucket, std::slice::from_ref(&file), 1).await;
-    // A file that is under way here is no orphan, whatever the clocks say; elsewhere it is when it is stale.
+    // A file that is under way here is no orphan, whatever the clocks say; elsewhere it is when it
+    // is stale.
     assert_eq!(store.orphans(folder, LATER).await.unwrap(), []);
     assert_eq!(other.orphans(folder, EARLY).await.unwrap(), []);
     let foreign = [

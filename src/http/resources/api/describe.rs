@@ -16,7 +16,7 @@ pub struct Operation {
     pub value: Value,
 }
 
-/// What a group of operations is about, as generated clients name their modules.
+/// The subject of a group of operations, as generated clients name their modules.
 #[derive(Debug, Clone, Copy)]
 pub enum Tag {
     Uploads,
@@ -64,16 +64,16 @@ impl Tag {
 /// Errors that the operations on one thing have in common; see [`Described::problems`].
 pub const SECRET: &[Code] = &[Code::MissingSecret, Code::BadSecret, Code::MissingScope];
 
-/// What every operation may end in.
+/// The problems that every operation may end in.
 const EVERYWHERE: [Code; 3] = [Code::MalformedRequest, Code::WrongHost, Code::Internal];
-/// What those may end in that have a body.
+/// The problems of operations that have a body.
 const WITH_BODY: [Code; 4] = [
     Code::BodyIncomplete,
     Code::BodyStalled,
     Code::LimitExceeded,
     Code::UnsupportedCoding,
 ];
-/// What only a `GET` may end in: a `HEAD` has no ranges, takes no download and no turn.
+/// The problems of a `GET` alone: a `HEAD` has no ranges, takes no download and no turn.
 const ONLY_GET: [Code; 4] = [
     Code::RangeNotSatisfiable,
     Code::LastDownloadInProgress,
@@ -133,7 +133,7 @@ impl Described {
         }
     }
 
-    /// What more is to be said than the summary says.
+    /// The description, where there is more to say than in the summary.
     pub fn says(mut self, description: &str) -> Self {
         self.value["description"] = json!(description);
         self

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::http::rules::problem::Code;
 
-/// What the names of components end in whose field is there at times.
+/// The end of the names of components whose field is there at times.
 pub const OPTIONAL: &str = ".at-times";
 
 /// Fields of every answer.

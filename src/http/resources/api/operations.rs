@@ -1,4 +1,4 @@
-//! What can be asked of the server, operation by operation.
+//! The requests that the server answers, operation by operation.
 
 mod descriptions;
 mod downloads;

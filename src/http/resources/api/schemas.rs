@@ -14,7 +14,8 @@ pub const ID: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
 
 /// How long something is kept.
 pub fn lifetime() -> Value {
-    // Numbers that are sure to end before the year 9999: of seconds alone, and of each unit of a sum.
+    // Numbers that are sure to end before the year 9999: of seconds alone, and of each unit of a
+    // sum.
     const SECONDS: &str = "[1-9][0-9]{0,9}";
     const NUMBER: &str = "[1-9][0-9]{0,4}";
     let units = ["w", "d", "h", "m", "s"];
@@ -283,7 +284,7 @@ pub fn all() -> Value {
     schemas
 }
 
-/// What the server is and takes.
+/// The server and its limits.
 fn about(count: &Value) -> Value {
     let limits = [
         "max_request_size",

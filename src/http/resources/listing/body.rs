@@ -16,7 +16,7 @@ use crate::model::UploadId;
 pub struct ListingBody {
     /// `None` when all of it was written.
     listing: Option<Listing>,
-    /// What the addresses begin with.
+    /// The beginning of the addresses.
     base: String,
     begun: bool,
     /// Whether an upload was written.
@@ -58,8 +58,8 @@ impl ListingBody {
         }
     }
 
-    /// The body. An error with its first piece is an answer of its own, and a listing of no more than
-    /// that has a length.
+    /// The body. An error with its first piece is an answer of its own, and a listing of no more
+    /// than that has a length.
     pub async fn body(mut self) -> Result<Body, Problem> {
         let first = self.more().await;
         let first = first.map_err(|error| match error {

@@ -87,7 +87,7 @@ pub async fn list(
     Ok(response)
 }
 
-/// What the parameters of a listing ask for, and whether it is whole records.
+/// The parameters of a listing, and whether it is of whole records.
 fn asked(parameters: &Parameters, listed: Listed) -> Result<(ListQuery, bool), Problem> {
     let full = parameters.flag(FULL)?;
     let (usual, most) = match full {

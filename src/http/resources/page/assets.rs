@@ -14,7 +14,7 @@ use crate::http::rules::extract::PathParams;
 use crate::http::rules::look::Look;
 use crate::http::rules::problem::{Code, Problem};
 
-/// What the pages load.
+/// The files that the pages load.
 #[rustfmt::skip]
 const FILES: [(&str, &str); 24] = static_files!("":
     "card.js", "chosen.js", "dom.js", "drafts.js", "ended.js", "filter.js", "folder.js", "gallery.js",
@@ -83,8 +83,8 @@ fn text_of(name: &str) -> Option<&'static str> {
     file.map(|(_, text)| text.as_str())
 }
 
-/// What crawlers may fetch: the first page. A download may be one of few, and what an upload's page
-/// says of itself is read only where it is fetched.
+/// The rules for crawlers: they may fetch the first page. A download may be one of few, and the page
+/// of an upload says by itself, where it is fetched, that it is not to be listed.
 const ROBOTS: &str = "User-agent: *\nDisallow: /archive/\nDisallow: /download\nDisallow: /files\n";
 
 /// `GET /robots.txt`

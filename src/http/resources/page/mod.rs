@@ -53,7 +53,7 @@ pub struct PageReader<'a> {
     pub language: Language,
     /// The path everything lies under.
     pub base: &'a str,
-    /// Whose server it is.
+    /// The look of the pages, with the operator's brand.
     pub look: &'a Look,
 }
 
@@ -112,7 +112,8 @@ impl PageReader<'_> {
     }
 }
 
-/// The page with the form; for programs, what the server is and takes. With the parameter `sign-in` a browser is asked for a secret first.
+/// The page with the form; for programs, what the server is and takes. With the parameter `sign-in`
+/// a browser is asked for a secret first.
 ///
 /// # Errors
 /// 401: it is to ask.
@@ -166,7 +167,7 @@ fn sign_in_place(query: &str) -> Option<String> {
         .map(|(_, place)| place)
 }
 
-/// What the page with the form depends on.
+/// The values that the page with the form depends on.
 struct FormView<'a> {
     options: &'a ingest::IngestOptions,
     address: &'a str,

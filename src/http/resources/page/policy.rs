@@ -1,4 +1,4 @@
-//! What a browser may load and run for a page, and who may see it.
+//! The scripts and files that a browser may load for a page, and the sites that may show it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 

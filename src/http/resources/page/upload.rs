@@ -33,7 +33,7 @@ pub struct View<'a> {
     pub link: &'a str,
     /// The time.
     pub now: Timestamp,
-    /// What the reader may do with it.
+    /// The rights of the reader.
     pub reader: Reader,
     /// Whether its deadline has just been set.
     pub changed: bool,
@@ -112,7 +112,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
     })
 }
 
-/// What an upload is called: its title, else the file or how many there are.
+/// The name of an upload on its page: its title, else the file or how many there are.
 fn title(language: Language, manifest: &Manifest, texts: &Texts) -> String {
     if let Some(title) = &manifest.title {
         return title.to_string();
@@ -156,7 +156,7 @@ struct List {
     pictures: bool,
     /// The one file, where there is exactly one.
     only: Option<Value>,
-    /// What `sha256sum --check` reads.
+    /// The lines that `sha256sum --check` reads.
     digests: String,
 }
 
@@ -212,7 +212,7 @@ impl List {
     }
 }
 
-/// What the rows of all files depend on.
+/// The values that the rows of all files depend on.
 struct Rows<'a> {
     reader: &'a PageReader<'a>,
     manifest: &'a Manifest,
@@ -268,7 +268,7 @@ impl<'a> Rows<'a> {
 /// The text fields, as many bytes of them as a page shows.
 #[derive(Default)]
 struct Texts {
-    /// Who sent it, and what that person writes: the fields of the first page.
+    /// The sender, and the sender's note: the fields of the first page.
     from: Option<String>,
     note: Option<String>,
     /// All others, names and values.

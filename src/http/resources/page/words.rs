@@ -20,7 +20,8 @@ use crate::model::Timestamp;
 const FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/languages.rs"));
 /// The language of readers who prefer none of these, and of the documents.
 const FALLBACK: &str = "en";
-/// What errors mean, for programmers: no script says it, and it is as long as many other words.
+/// The meanings of errors, for programmers: no script says them, and they are as long as many other
+/// words.
 const MEANS: &str = "problem_means";
 
 /// Characters that keep a value in its own direction of writing (UAX 9: FSI and PDI).
@@ -30,7 +31,7 @@ const ISOLATE: [char; 2] = ['\u{2068}', '\u{2069}'];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Language(usize);
 
-/// What a language says of itself.
+/// The description of a language by itself.
 #[derive(Debug, Deserialize)]
 pub struct About {
     /// Its name in itself.
@@ -132,7 +133,7 @@ impl Language {
         FILES[self.0].1
     }
 
-    /// What it says of itself, read without the rest of its file.
+    /// Its description of itself, read without the rest of its file.
     pub fn about(self) -> &'static About {
         let read = || serde_json::from_str(self.source());
         ABOUT[self.0].get_or_init(|| read().expect("it is JSON, as its test says"))
@@ -165,7 +166,7 @@ impl Language {
         &self.read().script
     }
 
-    /// What the error with this code means, for programmers.
+    /// The meaning of the error with this code, for programmers.
     pub fn means(self, code: &str) -> &'static Value {
         &self.read().means[code]
     }

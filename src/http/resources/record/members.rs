@@ -15,7 +15,7 @@ pub const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// What a record begins with.
+/// The beginning of a record.
 #[derive(Serialize)]
 pub struct Head<'a> {
     #[serde(flatten)]
@@ -43,7 +43,7 @@ pub struct FileJson<'a> {
     pub downloads_left: Option<u64>,
 }
 
-/// What a record ends with.
+/// The end of a record.
 #[derive(Serialize)]
 pub struct Tail<'a> {
     #[serde(flatten)]

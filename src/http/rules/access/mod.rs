@@ -48,7 +48,7 @@ pub enum Caller {
     Unknown,
     /// There is one of this server's.
     Known {
-        /// What it allows.
+        /// The actions it allows.
         scopes: Scopes,
         /// Its name in the log.
         id: Option<Arc<str>>,

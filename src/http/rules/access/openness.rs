@@ -1,9 +1,10 @@
-//! What is open to everybody, and which secret opens the rest: the one place that decides it, from
-//! settings, from the scopes that secrets name, and from whether a request is local.
+//! The actions that are open to everybody, and the secret that opens each of the rest: the one
+//! place that decides it, from settings, from the scopes that secrets name, and from whether a
+//! request is local.
 
 use std::fmt;
 
-/// What a secret allows.
+/// The right that a secret gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Storing.
@@ -98,7 +99,7 @@ pub struct Policy {
     pub open: bool,
 }
 
-/// What a request is about to do, as far as that may need a secret.
+/// The action of a request, as far as it may need a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Store an upload.
@@ -174,8 +175,8 @@ pub enum Undecided {
 }
 
 impl Policy {
-    /// What is left undecided for a server that is `local` or not. `held` are the scopes that
-    /// secrets name, `lifetime` says whether `default_expires_in` was given.
+    /// The first question left undecided for a server that is `local` or not. `held` are the scopes
+    /// that secrets name, `lifetime` says whether `default_expires_in` was given.
     pub fn undecided(self, held: Scopes, local: bool, lifetime: bool) -> Option<Undecided> {
         if !local && !self.open && !held.allow(Scope::Upload) {
             return Some(Undecided::Uploads);
@@ -242,7 +243,7 @@ mod tests {
         );
     }
 
-    /// What holds for each of the 6 × 16 × 5 × 2 cases.
+    /// Rules that hold for each of the 6 × 16 × 5 × 2 cases.
     #[test]
     fn no_case_opens_more_than_it_may() {
         for policy in policies() {
@@ -251,7 +252,7 @@ mod tests {
                     let [here, elsewhere] =
                         [true, false].map(|local| policy.gate(action, named, local));
                     let case = format!("{policy:?} {named:?} {action:?}");
-                    // What is open to other machines is open here.
+                    // An action that is open to other machines is open here.
                     assert!(elsewhere != Gate::Open || here == Gate::Open, "{case}");
                     // A secret that names the scope closes it for everybody.
                     for gate in [here, elsewhere] {

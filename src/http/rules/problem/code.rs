@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// What belongs to a code.
+/// The properties of a code.
 struct Entry {
     name: &'static str,
     statuses: &'static [u16],
@@ -18,7 +18,7 @@ struct Entry {
 macro_rules! codes {
     ($($code:ident $name:literal $statuses:tt $title:literal
         settings $settings:tt members $members:tt retry $retry:expr;)*) => {
-        /// A code: a stable word. What has one code has one remedy.
+        /// A code: a stable word. All errors of one code have one remedy.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $(#[doc = $title] $code,)*
@@ -146,7 +146,7 @@ impl Code {
         self.entry().statuses
     }
 
-    /// What it is, in a few words.
+    /// The title: the error in a few words.
     pub fn title(self) -> &'static str {
         self.entry().title
     }

@@ -1,4 +1,4 @@
-//! What hyper has of an answer: bytes, and stand-ins for bytes of files.
+//! The pieces of an answer that hyper has: bytes, and stand-ins for bytes of files.
 
 use std::io;
 use std::sync::Arc;

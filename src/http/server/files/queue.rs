@@ -116,7 +116,7 @@ impl FileQueue {
         &self.0.broken
     }
 
-    /// What it has.
+    /// The files in the queue.
     pub(super) fn files(&self) -> MutexGuard<'_, Files> {
         // A panic cannot leave them half changed.
         self.0.files.lock().unwrap_or_else(PoisonError::into_inner)

@@ -17,7 +17,7 @@ const BLOCKED: Duration = Duration::from_millis(2);
 /// one call in fifty waits for one of those.
 const IN_A_ROW: u32 = 3;
 
-/// What goes out next.
+/// The bytes that go out next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// The first so many buffers, as they are.
@@ -42,7 +42,7 @@ impl FileSender {
         }
     }
 
-    /// What of `data` goes out next.
+    /// The part of `data` that goes out next.
     ///
     /// # Errors
     /// Bytes that stand in for a file are not where they are expected: the connection must end.

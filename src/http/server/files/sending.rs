@@ -30,7 +30,7 @@ pub struct Sending {
     sent: AtomicU64,
     /// Bytes of stand-ins that hyper has taken for written.
     stood_in: AtomicU64,
-    /// What is noted at the end. A std mutex: held to put something there.
+    /// The state at the end. A std mutex: held to put something there.
     end: Mutex<End>,
 }
 

@@ -33,7 +33,7 @@ use crate::http::server::Timeouts;
 use crate::http::server::connection_state::{ActiveRequest, ConnectionState};
 use crate::http::server::transport::Transport;
 
-/// What the file has.
+/// The content of the file.
 fn content() -> &'static [u8] {
     static CONTENT: OnceLock<Vec<u8>> = OnceLock::new();
     CONTENT.get_or_init(|| {
@@ -284,7 +284,7 @@ impl Answers {
             received
         };
         let (ended, received) = tokio::join!(serve, read);
-        // What is due holds its answer.
+        // A file that is due holds its answer.
         drop(queue);
         assert!(!ended || !state.is_active(), "each answer has ended");
         (received, ended)
@@ -378,7 +378,7 @@ fn whole() -> Step {
 
 #[tokio::test]
 async fn where_buffers_are_copied_nothing_is_written() {
-    // What hyper would do without `writev(true)`, and what another version of it may do.
+    // As hyper would do without `writev(true)`, and another version of it may do.
     let answers = Answers {
         writev: false,
         ..Answers::new(vec![vec![whole(), Step::Text("end".into())]])

@@ -1,4 +1,4 @@
-//! What gives back what was stored.
+//! The operations that give back stored files.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::{Described, Tag};
 use crate::http::resources::download::MAX_NAMES;
 use crate::http::rules::problem::Code;
 
-/// What a download may end in.
+/// The problems that a download may end in.
 const DOWNLOADING: &[Code] = &[
     Code::LastDownloadInProgress,
     Code::PreconditionFailed,
@@ -17,7 +17,7 @@ const DOWNLOADING: &[Code] = &[
     Code::NoSpace,
     Code::InvalidParameter,
 ];
-/// What one by name may end in beside; a name that has the form of an id is looked up as one too.
+/// The further problems of one by name; a name that has the form of an id is looked up as one too.
 const BY_NAME: &[Code] = &[Code::NameNotFound, Code::UploadNotFound];
 const BY_ID: &[Code] = &[Code::UploadNotFound, Code::FileNotFound];
 
@@ -145,7 +145,7 @@ impl Described {
             })
     }
 
-    /// What every answer with content has, and the one to a client that has it.
+    /// Fields of every answer with content, and of the one to a client that has it.
     fn of_all(self, names: &[&str]) -> Self {
         ["200", "206", "304"]
             .into_iter()

@@ -1,4 +1,4 @@
-//! What operators and their tools ask.
+//! The requests of operators and their tools.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What browsers ask for the pages.
+//! The requests of browsers for the pages.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const PAGE: [&str; 5] = [
     "Referrer-Policy",
     "Cross-Origin-Opener-Policy",
 ];
-/// What a form of a page may end in.
+/// The problems that a form of a page may end in.
 const CHANGING: &[Code] = &[
     Code::MalformedForm,
     Code::UnknownOption,

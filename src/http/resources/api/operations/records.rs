@@ -7,7 +7,7 @@ use super::{Described, Tag, document, html, text};
 use crate::http::resources::listing::MAX_PAGE;
 use crate::http::rules::problem::Code;
 
-/// What may be away.
+/// The parts of the server that may be away.
 const PARTS: &[Code] = &[Code::IndexUnavailable, Code::StorageUnavailable];
 
 pub fn all() -> Vec<Described> {

@@ -1,4 +1,4 @@
-//! What stores an upload.
+//! The operations that store an upload.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::super::schemas;
 use super::{Described, Tag, document, text};
 use crate::http::rules::problem::Code;
 
-/// What a request to store may end in.
+/// The problems that a request to store may end in.
 pub const STORING: &[Code] = &[
     Code::UnknownOption,
     Code::InvalidOption,
@@ -19,7 +19,7 @@ pub const STORING: &[Code] = &[
     Code::NoSpace,
     Code::QuotaExceeded,
 ];
-/// What one to store a form may end in beside.
+/// The further problems of one to store a form.
 pub const FORM: &[Code] = &[Code::MalformedForm, Code::UnsupportedMediaType];
 
 const STORED: &str = "Stored: the upload with the token that changes and deletes it, which is told once. `text/plain` is the share link alone; with `Prefer: return=minimal` there is no body, and the fields say what is needed";

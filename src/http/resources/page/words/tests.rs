@@ -1,4 +1,4 @@
-//! What the files of words have to be, so that a translator needs to know nothing of the code.
+//! The rules for the files of words, so that a translator needs to know nothing of the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -17,7 +17,7 @@ fn a_stand_in_goes_with_the_span_it_was_offered_for() {
     let mut pieces = Pieces::new(Some(good.clone()));
     assert!(pieces.next(offered).is_ok() && pieces.next("text".into()).is_ok());
     assert!(!good.broken().is_set());
-    // What something between body and hyper could do.
+    // Changes that a layer between body and hyper could make.
     type Change = fn(Bytes) -> Bytes;
     let cases: [(&str, Change); 3] = [
         ("a copy", |bytes| bytes.to_vec().into()),

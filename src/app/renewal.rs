@@ -14,7 +14,7 @@ use crate::ingest::Ingest;
 use crate::model::Clock;
 use crate::repository::Repository;
 
-/// Settings that were read anew, and who waits for them to be in force.
+/// Settings that were read anew, and the task that waits for them to be in force.
 #[derive(Debug)]
 pub struct Renewal {
     /// All of them; those that need a restart are passed over.

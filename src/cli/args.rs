@@ -229,7 +229,7 @@ fn settings(command: clap::Command, flags: fn(&'static Setting) -> Vec<Arg>) -> 
     command.args(args.collect::<Vec<_>>())
 }
 
-/// The flag as the help of a command shows it: what looks after a store has no use for more than
+/// The flag as the help of a command shows it: a command that looks after a store has no use for more than
 /// where that is.
 fn shown_in(command: &str, setting: &Setting, arg: Arg) -> Arg {
     if arg.is_hide_set() {

@@ -1,4 +1,4 @@
-//! A directory that is held open: what is looked up in it is looked up in it alone.
+//! A directory that is held open: names are looked up in it alone.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -57,7 +57,7 @@ impl FromStr for Lifetime {
     }
 }
 
-/// A change of an upload: what is not said stays as it is.
+/// A change of an upload: a field that is not set stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
     lifetime: Option<Lifetime>,

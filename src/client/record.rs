@@ -110,7 +110,8 @@ impl UploadRecord {
             .map_err(|(_, error)| ClientError::Answer(format!("it is no upload of wharf: {error}")))
     }
 
-    /// The same; what is none comes back. A record of a hundred thousand files is not copied for it.
+    /// The same; a value that is no record comes back. A record of a hundred thousand files is not
+    /// copied for it.
     pub(crate) fn recognize(json: Value) -> Result<Self, (Value, serde_json::Error)> {
         let mut record = match Self::deserialize(&json) {
             Ok(record) => record,

@@ -34,7 +34,7 @@ impl Token {
         Token(text.trim().to_owned())
     }
 
-    /// The token as it is, to be kept where nobody else reads it.
+    /// The token as it is, to be kept where no other user reads it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -148,7 +148,7 @@ fn transport(
 ) -> Result<reqwest::ClientBuilder, ClientError> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
-        // A form is sent once, and a token to no other host: what is followed is in `redirect`.
+        // A form is sent once, and a token to no other host: redirects are followed in `redirect`.
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(timeout)
         .tcp_keepalive(timeout);

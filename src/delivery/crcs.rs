@@ -63,7 +63,7 @@ type Outcome = Option<Arc<StoreError>>;
 
 impl Crcs {
     /// The CRCs that the manifest of an upload lacks of the chosen files; `None` where it has them
-    /// all. The first who asks has the files read, all wait for it, and the reading goes on when
+    /// all. The first caller has the files read, all wait for it, and the reading goes on when
     /// they have gone.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ impl Crcs {
     }
 }
 
-/// The CRC of a file. One that has a digest is compared with it: what is damaged gets no CRC.
+/// The CRC of a file. One that has a digest is compared with it: a damaged one gets no CRC.
 async fn read_crc(
     uploads: &Repository,
     id: &UploadId,

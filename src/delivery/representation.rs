@@ -120,7 +120,7 @@ impl DeliveryPiece {
     }
 }
 
-/// A form that is put together, upload by upload: what they hold is read when it goes out.
+/// A form that is put together, upload by upload: their contents are read when they go out.
 pub struct FormBuilder {
     common: Common,
     outline: OutlineBuilder,

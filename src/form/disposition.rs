@@ -186,7 +186,7 @@ fn decode_extended(param: &Param<'_>) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// `attr-char` of RFC 8187 section 3.2.1: what stands for itself in an `ext-value`.
+/// `attr-char` of RFC 8187 section 3.2.1: the characters that stand for themselves in an `ext-value`.
 fn is_attr_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
 }

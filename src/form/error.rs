@@ -105,7 +105,7 @@ pub enum DecodeErrorKind {
     /// A text field that is no quoted-printable text (RFC 2045 section 6.7), and should be.
     #[error("the part is not the quoted-printable text that its Content-Transfer-Encoding says")]
     QuotedPrintable,
-    /// A content coding: what it codes would be stored as if it were the file.
+    /// A content coding: the coded bytes would be stored as if they were the file.
     #[error("the part has the Content-Encoding {0}; only identity is read")]
     ContentEncoding(String),
     /// Several files in one part, as RFC 7578 section 4.3 advises against.

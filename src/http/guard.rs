@@ -110,7 +110,7 @@ impl AppState {
     }
 
     /// The refusal as an answer. A browser that opens an address without a secret is sent to the
-    /// first page to be asked there: what it is given there it sends with every address of this
+    /// first page to be asked there: a secret that it is given there it sends with every address of this
     /// server (RFC 7617 section 2.2), those that scripts and pictures ask for too. It is sent there
     /// once: one that has the secret in the address gives it when that address asks, and not before.
     fn turned_away(&self, problem: Problem, request: &Request) -> Response {
@@ -147,7 +147,7 @@ pub const SIGN_IN: &str = "sign-in";
 /// the parameter says.
 pub fn back_to(base: &str, place: &str) -> Response {
     // Browsers take a backslash for a slash, and leave out tabs and line ends (WHATWG URL, section
-    // 4.4): what begins with one slash for us begins with two for them.
+    // 4.4): a path that begins with one slash for us begins with two for them.
     let misread = |c: char| c == '\\' || c.is_control();
     let own = place.starts_with('/') && !place.starts_with("//") && !place.contains(misread);
     see_other(&format!("{base}{}", if own { place } else { "/" }))

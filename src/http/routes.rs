@@ -51,7 +51,7 @@ pub fn service(state: AppState, listening: &Listening) -> Arc<Service> {
 }
 
 /// The routes for operators without a guard, with and without the base path, for the addresses of
-/// `admin_listen`: who reaches these is the operator's choice.
+/// `admin_listen`: the operator chooses the machines that reach these.
 pub fn admin_service(state: AppState, listening: &Listening) -> Arc<Service> {
     let base = state.options.base_path.as_str();
     // Clients have another address: its settings say nothing of this one.

@@ -90,7 +90,7 @@ impl AppState {
         }))
     }
 
-    /// The same state with other settings: what is under way is counted for both.
+    /// The same state with other settings: requests under way are counted for both.
     #[must_use]
     pub fn renewed(&self, ingest: Ingest, options: HttpOptions) -> Self {
         self.admission.limit(options.limits);

@@ -30,7 +30,7 @@ const NAMES: usize = 4;
 /// let path = |name: &str| FilePath::from_upload(name.as_bytes()).to_string();
 /// assert_eq!(path("photos/2026/a.jpg"), "photos/2026/a.jpg");
 /// assert_eq!(path("photos\\..\\./b:.jpg"), "photos/b_.jpg");
-/// // Whole paths of another machine are no folders that somebody chose.
+/// // Whole paths of another machine are no folders that a sender chose.
 /// assert_eq!(path("C:\\Users\\ana\\a.txt"), "a.txt");
 /// assert_eq!(path("/home/ana/a.txt"), "a.txt");
 /// ```

@@ -86,7 +86,7 @@ pub enum TimeError {
 impl FromStr for Timestamp {
     type Err = TimeError;
 
-    /// Reads a time of RFC 3339; what it says below a millisecond is cut off.
+    /// Reads a time of RFC 3339; digits below a millisecond are cut off.
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let millis = read_rfc_3339(text).ok_or_else(|| TimeError::Form(text.to_owned()))?;
         match Timestamp(millis) {

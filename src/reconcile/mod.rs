@@ -1,4 +1,4 @@
-//! The comparison of index and store: what the index lacks is recorded, entries of uploads
+//! The comparison of index and store: uploads that the index lacks are recorded, entries of uploads
 //! that are gone are removed, and so are the files that crashes have left in the store.
 
 mod compare;

@@ -129,7 +129,7 @@ impl Repository {
         self.0.manifests.get(&*self.0.store, id).await
     }
 
-    /// The manifest of an upload in any of its versions, to read the parts: what was sent is the same
+    /// The manifest of an upload in any of its versions, to read the parts: the form as sent is the same
     /// in all of them, but not the CRCs and the paths, which an older version of wharf leaves out.
     /// Reads nothing from the store where this process has one.
     ///

@@ -230,7 +230,7 @@ async fn a_damaged_upload_goes_by_order_alone_and_one_of_a_newer_version_stays()
     let deleted = bench.uploads.remove(&upload.id, |_| Some(Reason::Deleted));
     assert!(deleted.await.is_err());
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
-    // A file that the manifest may not have named goes with it; what is not wharf's stays.
+    // A file that the manifest may not have named goes with it; a file that is not wharf's stays.
     std::fs::write(folder.join(format!("{}-b.txt", upload.id)), "b").unwrap();
     std::fs::write(folder.join("mine"), "b").unwrap();
     assert!(bench.uploads.remove_damaged(&upload.id).await.unwrap());

@@ -1,6 +1,6 @@
 //! The small files and objects of a store: manifests, tombstones, and what a store says of itself.
 //! They are read whole, so what is read of one has a bound. One that is larger is not as wharf wrote
-//! it: a disk can give a file any size, and anybody may put an object into a bucket.
+//! it: a disk can give a file any size, and other programs may put objects into a bucket.
 
 use std::fmt::Display;
 use std::io::{self, Read};
@@ -136,7 +136,7 @@ mod tests {
         );
         assert!(large.record::<u64>("total.json").is_err());
         large.require_damaged(why).unwrap();
-        // Where the size is wrong, what is read counts.
+        // Where the size is wrong, the bytes that are read count.
         let read = |len| SmallContent::read(io::repeat(b' ').take(len), 7).unwrap();
         assert!(matches!(read(LARGEST + 2), SmallContent::TooLarge));
         assert!(matches!(read(10_000), SmallContent::Whole(it) if it.len() == 10_000));

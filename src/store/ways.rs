@@ -193,7 +193,7 @@ impl Cost {
         Some(self.0.load(Ordering::Relaxed)).filter(|cost| *cost > 0)
     }
 
-    /// Adds a call. One that took less counts for more: what makes a call take longer is as often
+    /// Adds a call. One that took less counts for more: a longer call is as often
     /// another process.
     fn add(&self, bytes: usize, took: Duration) {
         if bytes < TELLING {

@@ -35,7 +35,7 @@ pub async fn all(catalog: &dyn Catalog) {
     }
     release(first.clone()).await;
     release(first).await;
-    // A form takes one of each file, or none: what is left of the one file does not help it.
+    // A form takes one of each file, or none: a use that is left of the one file does not help it.
     let single = taken(&upload, &one).await;
     assert_eq!(reserve(&upload, &form).await, Reserved::Busy);
     assert_eq!(reserve(&upload, &one).await, Reserved::Busy);

@@ -53,7 +53,7 @@ impl NewestCache {
         };
         let found = search().await?;
         if let Some(found) = found {
-            // Refused when the name was removed since: what was found may be out of date.
+            // Refused when the name was removed since: the upload that was found may be out of date.
             let _ = guard.insert(found);
         }
         Ok(found.map(|(id, _)| id))

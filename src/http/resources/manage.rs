@@ -65,7 +65,7 @@ impl AppState {
         if !typed || code != Code::UploadNotFound || !Accept::of(headers).prefers_html() {
             return Err(problem);
         }
-        // It is there, and its page can be read: what is wrong is the token.
+        // It is there, and its page can be read: the token is wrong.
         let Ok(manifest) = self.delivery.upload(id).await else {
             return Err(problem);
         };

@@ -104,7 +104,7 @@ impl AppState {
         Ok(response)
     }
 
-    /// The page of an upload, as it is for who `reads` it, where that is known.
+    /// The page of an upload, as it is for the reader `reads`, where that is known.
     pub(super) fn page_of(
         &self,
         manifest: &Manifest,

@@ -1,10 +1,10 @@
-//! The brand's colour on the pages: what stands on it and on what it stands can be read.
+//! The brand's colour on the pages: text on it, and text in it, can be read.
 
 use std::fmt;
 
-/// The least contrast of text with what is behind it (WCAG 2.2, 1.4.3).
+/// The least contrast of text with its ground (WCAG 2.2, 1.4.3).
 const READABLE: f64 = 4.5;
-/// How much of the colour is in the ground of what is pointed at.
+/// How much of the colour is in the ground of the element that is pointed at.
 const WASH: f64 = 0.1;
 
 const BLACK: Color = Color([0, 0, 0]);
@@ -35,9 +35,9 @@ const DARK: Theme = Theme {
 /// The colours of a theme that come from the brand's.
 #[derive(Debug, Clone, Copy)]
 struct Palette {
-    /// Links, and what is drawn on the grounds.
+    /// Links, and drawings on the grounds.
     accent: Color,
-    /// The ground of what is pointed at.
+    /// The ground of the element that is pointed at.
     wash: Color,
 }
 

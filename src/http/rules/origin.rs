@@ -103,7 +103,7 @@ impl Origin {
         origin
     }
 
-    /// Whether nobody on the way could read or change it, as far as the client knows.
+    /// Whether no machine on the way could read or change it, as far as the client knows.
     pub(in crate::http) fn is_secure(&self) -> bool {
         self.scheme == HTTPS
     }

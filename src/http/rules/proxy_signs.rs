@@ -11,7 +11,7 @@ enum Sign {
 
 use Sign::{Beginning, Field};
 
-/// The signs, and who sets each.
+/// The signs, and the programs that set each.
 #[rustfmt::skip]
 const SIGNS: [(Sign, &str); 36] = [
     (Field("forwarded"), "RFC 7239"),

@@ -8,7 +8,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a peer gets once more after its time has passed. A process that was frozen
 /// (SIGSTOP, a paused container) sees that the time has passed before it sees what the peer has
-/// sent meanwhile: what waits in the socket is known after the next turn of the runtime.
+/// sent meanwhile: bytes that wait in the socket are known after the next turn of the runtime.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// A point in time that moves often and is hardly ever reached: moving it touches no timer. The

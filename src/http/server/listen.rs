@@ -129,7 +129,7 @@ pub async fn listen_passed(descriptor: i32) -> io::Result<Listener> {
 }
 
 /// Whether the process was started with this descriptor. A descriptor that it opens itself has the
-/// flag that closes it with execve(2), and what came through execve has not (`flags` in
+/// flag that closes it with execve(2), and one that came through execve has not (`flags` in
 /// proc_pid_fdinfo(5)).
 fn was_passed(descriptor: i32) -> bool {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}"));

@@ -72,7 +72,7 @@ impl Beat {
     /// Waits for the next question, and answers it.
     pub async fn answer(&mut self) {
         if self.asked.changed().await.is_err() {
-            // Nobody is there to ask.
+            // No task is left to ask.
             std::future::pending::<()>().await;
         }
         self.go_on();

@@ -107,7 +107,7 @@ impl Server {
     }
 
     /// Returns when a connection that has had no request is to end: another one needs its place, or
-    /// the server ends, and what the client sent by then has had the time to come.
+    /// the server ends, and the bytes that the client sent by then have had the time to come.
     pub(super) async fn leaves(&self, state: &ConnectionState) {
         let stopped = async {
             self.stop.cancelled().await;

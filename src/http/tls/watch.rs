@@ -12,7 +12,7 @@ use super::files::{CertificateError, CertificateFiles, FileStates};
 use crate::model::{Clock, Timestamp};
 
 /// How often the files are looked at. They are read when they stayed the same from one look to the
-/// next: who writes a certificate and its key does it in two steps.
+/// next: a program that writes a certificate and its key does it in two steps.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often the log warns of a certificate that ends.
 const WARN: Duration = Duration::from_secs(24 * 60 * 60);

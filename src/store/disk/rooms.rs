@@ -30,7 +30,7 @@ impl HeldRooms {
         rooms.names.push(name);
     }
 
-    /// Takes a file: what it has room for is to be written to it.
+    /// Takes a file, to which a record that it has room for is to be written.
     pub fn take(&self, id: &UploadId) -> Option<String> {
         self.lock().get_mut(id)?.names.pop()
     }

@@ -89,7 +89,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Best effort: what cannot be removed could hardly have been made.
+        // Best effort: a file that cannot be removed could hardly have been made.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

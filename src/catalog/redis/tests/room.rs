@@ -68,7 +68,7 @@ async fn what_an_instance_has_reserved_ends_soon_after_it_and_not_before() {
     );
     drop(dying);
     until_there_is(&living, 5).await;
-    // Renewed since: it is older than what has ended.
+    // Renewed since: it is older than the reservation that has ended.
     assert_eq!(
         reserve(&living, &UploadId::generate().unwrap(), 6).await,
         None

@@ -92,7 +92,7 @@ pub async fn robots() -> Response {
     kept(ROBOTS, "text/plain; charset=utf-8", "public, max-age=86400")
 }
 
-/// `GET /favicon.ico`, for who asks without having read a page.
+/// `GET /favicon.ico`, for programs that ask without having read a page.
 pub async fn favicon(State(app): State<AppState>) -> Response {
     let own = || {
         (

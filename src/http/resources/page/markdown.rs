@@ -9,7 +9,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 /// The most bytes that a text becomes: a few bytes of a table can mean very many cells.
 const MOST: usize = 2 << 20;
 
-/// A text in Markdown (CommonMark with tables and the like) as HTML; what is too long is cut, maybe
+/// A text in Markdown (CommonMark with tables and the like) as HTML; a text that is too long is cut, maybe
 /// within an element, which a browser closes.
 pub fn to_html(text: &str) -> String {
     let extensions =

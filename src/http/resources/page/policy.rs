@@ -24,7 +24,7 @@ pub fn secure_frame(headers: &mut HeaderMap, base: &str) {
     apply(headers, policy);
 }
 
-/// A second policy: what both allow is allowed (CSP level 3, section 8.1). A source cannot name
+/// A second policy: a browser does only what both allow (CSP level 3, section 8.1). A source cannot name
 /// "this server, that path": the first policy says the server, which pages know by no name, and this
 /// one the path. So a stored file is never a script of a page.
 fn assets_alone(base: &str) -> String {
@@ -48,7 +48,7 @@ fn apply(headers: &mut HeaderMap, policy: String) {
     }
 }
 
-/// Asks search engines to list nothing of it: who has the link was given it.
+/// Asks search engines to list nothing of it: a reader that has the link was given it.
 pub fn unlisted(headers: &mut HeaderMap) {
     let name = HeaderName::from_static("x-robots-tag");
     headers.insert(name, HeaderValue::from_static("noindex, nofollow"));

@@ -1,4 +1,4 @@
-//! The page of an upload, for who was given its link; more for who sent it.
+//! The page of an upload, for readers that were given its link; more for its sender.
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ pub struct About {
     pub direction: String,
 }
 
-/// A file of words that was read. Only those are that somebody wanted.
+/// A file of words that was read. A file is read when a request asks for its language.
 struct Words {
     /// All but what errors mean.
     pages: Value,
@@ -230,7 +230,7 @@ impl Language {
     fn fill(self, text: &str, values: &[(&str, &str)]) -> String {
         let mut filled = String::with_capacity(text.len());
         let mut rest = text;
-        // One pass: what a value holds is never taken for a place to fill in.
+        // One pass: the text of a value is never taken for a place to fill in.
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
             let (key, after) = after.split_once('}').unwrap_or((after, ""));

@@ -173,7 +173,7 @@ mod tests {
             Rule::new([Scope::Upload, Scope::Download], None, "both"),
             Rule::new([Scope::Upload], Some("ci"), "up"),
             Rule::new([Scope::Admin], None, "root"),
-            // The same secret again: what one rule allows and what the other does.
+            // The same secret again: it allows all that either rule does.
             Rule::new([Scope::List], Some("again"), "both"),
         ]);
         assert_eq!(access.named().words(), "upload+download+list+admin");

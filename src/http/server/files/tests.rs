@@ -264,7 +264,7 @@ impl Answers {
         };
         let count = self.answers.len();
         let read = async {
-            // All at once: what comes behind an answer is the next one.
+            // All at once: the bytes behind an answer are the next one.
             let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(count);
             far.write_all(&request).await.unwrap();
             far.shutdown().await.unwrap();

@@ -108,6 +108,6 @@ pub fn survive_file_limit() {
     // The handler stays although no task waits for the signal. Without a handler, the process would
     // end at the limit.
     if let Err(error) = signal(kind) {
-        tracing::warn!(%error, "SIGXFSZ cannot be caught");
+        tracing::warn!(%error, "SIGXFSZ cannot be caught; a file size limit would end the process");
     }
 }

@@ -100,7 +100,7 @@ impl Supervisor {
             Ok(())
         };
         if let Err(error) = told() {
-            tracing::warn!(%error, "the service manager cannot be told");
+            tracing::warn!(%error, "a message to the service manager was not sent");
         }
     }
 }

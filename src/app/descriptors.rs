@@ -23,7 +23,7 @@ pub fn for_files(max_connections: usize) -> usize {
     if limit.current != limit.maximum {
         limit.current = limit.maximum;
         if let Err(error) = setrlimit(Resource::Nofile, limit) {
-            tracing::warn!(%error, "cannot raise the limit of open files");
+            tracing::warn!(%error, "cannot raise the limit of open files; the limit that is set counts");
         }
     }
     usize::try_from(files(all(), max_connections)).unwrap_or(usize::MAX)

@@ -241,7 +241,7 @@ impl App {
             // The changes that they have begun go on as tasks of the repository.
             let cut = tokio::time::timeout(TASKS_END, connections.wait()).await;
             if cut.is_err() {
-                tracing::error!("a connection does not end");
+                tracing::error!("a connection does not end although it was cut off; the server ends without it");
             }
         }
         end(tasks).await;
@@ -385,7 +385,7 @@ async fn keep_watchdog(
             .await
         {
             Some(true) => supervisor.alive(),
-            Some(false) => tracing::error!("a thread or a listener stands still"),
+            Some(false) => tracing::error!("a thread or a listener does not answer; the service manager is not told that the server is alive"),
             None => break,
         }
     }

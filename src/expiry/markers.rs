@@ -64,7 +64,7 @@ impl<'a> MarkerListener<'a> {
                 continue;
             };
             if let Err(error) = self.check(&id, &claim).await {
-                tracing::warn!(upload_id = %id, %error, "cannot check an expired marker");
+                tracing::warn!(upload_id = %id, %error, "cannot check an expired marker; the upload stays until its deadline");
             }
         }
     }

@@ -88,7 +88,7 @@ impl ComparisonEnd {
             }
             Ok(None) => ComparisonState::Failed,
             Err(error) => {
-                tracing::error!(%error, "a comparison of the index with the store broke off");
+                tracing::error!(%error, "a comparison of the index with the store broke off; it can be asked for again");
                 ComparisonState::Failed
             }
         };

@@ -111,7 +111,7 @@ impl Change {
             // Another instance may have failed to index the upload.
             Ok(false) => self.inner.backlog.missed(self.id, Some(manifest)),
             Err(error) => {
-                tracing::error!(upload_id = %self.id, %error, "changed, and the index does not know it yet");
+                tracing::error!(upload_id = %self.id, %error, "upload changed, but the index does not have the change yet; it is recorded later");
                 self.note_unindexed(Some(manifest)).await;
             }
         }
@@ -122,7 +122,7 @@ impl Change {
     pub(super) async fn unlist(&mut self, names: &[FileName]) {
         let removing = tokio::time::timeout(INDEX_TIMEOUT, self.remove_from_index(names));
         if let Err(error) = removing.await.unwrap_or_else(|_| Err(no_answer())) {
-            tracing::error!(upload_id = %self.id, %error, "removed, and the index does not know it yet");
+            tracing::error!(upload_id = %self.id, %error, "upload removed, but the index still has it; it is removed there later");
             self.note_unindexed(None).await;
         }
     }
@@ -139,10 +139,10 @@ impl Change {
         match tokio::time::timeout(INDEX_TIMEOUT, note).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(upload_id = %id, %error, "cannot note in the store that the index is behind with the upload")
+                tracing::warn!(upload_id = %id, %error, "cannot note in the store that the index lacks the change; only this process knows it")
             }
             Err(_) => {
-                tracing::warn!(upload_id = %id, "cannot note in time in the store that the index is behind with the upload")
+                tracing::warn!(upload_id = %id, "cannot note in time in the store that the index lacks the change; only this process knows it")
             }
         }
     }

@@ -50,11 +50,11 @@ impl Change {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return Ok(self.reorder(manifest).await),
             Ok(Err(error)) => {
-                tracing::error!(upload_id = %id, %error, "stored, but not yet in the index");
+                tracing::error!(upload_id = %id, %error, "upload stored, but not yet in the index; it is recorded later");
                 self.note_unindexed(Some(&manifest)).await;
             }
             Err(_) => {
-                tracing::error!(upload_id = %id, "stored, but not yet in the index: it does not answer");
+                tracing::error!(upload_id = %id, "upload stored, but not yet in the index, which does not answer; it is recorded later");
                 self.note_unindexed(Some(&manifest)).await;
             }
         }

@@ -168,7 +168,7 @@ impl Repository {
             tracing::info!(
                 uploads,
                 damaged,
-                "compared with their digests the uploads that came shortly before the last stop"
+                "compared the uploads that came shortly before the last stop with their digests"
             );
         }
         settled

@@ -52,7 +52,7 @@ impl RunningChanges {
         let named = self.lock();
         let left = named.changes.len();
         for (what, id) in named.changes.values().take(MAX_LOGGED) {
-            tracing::error!(upload_id = %id, "a {what} has not ended: the store does not answer");
+            tracing::error!(upload_id = %id, "a {what} has not ended: the store does not answer; it is abandoned");
         }
         tracing::error!(
             left,

@@ -156,7 +156,7 @@ impl Use {
         let (catalog, id) = (&self.uploads.0.catalog, self.id);
         if let Err(error) = catalog.commit(&self.reservation, &updated.manifest).await {
             // The reservation ends by itself, and the manifest has counted the use.
-            tracing::warn!(upload_id = %id, %error, "a download that ended is still counted as under way");
+            tracing::warn!(upload_id = %id, %error, "a download that ended counts as under way until its reservation expires");
         }
         Ok(true)
     }
@@ -171,7 +171,7 @@ impl Drop for Use {
         let reservation = self.reservation.clone();
         self.uploads.begin(async move {
             if let Err(error) = uploads.0.catalog.release(&id, &reservation).await {
-                tracing::warn!(upload_id = %id, %error, "a download that broke off is still counted as under way");
+                tracing::warn!(upload_id = %id, %error, "a download that broke off counts as under way until its reservation expires");
             }
         });
     }

@@ -203,7 +203,7 @@ pub async fn after_accept_error(error: io::Error) -> io::Result<()> {
         .into_iter()
         .any(is)
     {
-        tracing::error!(%error, "no room for another connection");
+        tracing::error!(%error, "no room for another connection; accepting again soon");
         tokio::time::sleep(EXHAUSTED).await;
         return Ok(());
     }

@@ -86,7 +86,7 @@ impl Server {
                 Err(error) => error,
             },
         };
-        tracing::error!(error = %failed, "a connection cannot be served");
+        tracing::error!(error = %failed, "a connection cannot be served; it is closed");
     }
 
     async fn serve_tls(

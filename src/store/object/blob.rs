@@ -192,7 +192,7 @@ impl BucketBlob {
             return Err(failure);
         }
         self.begun = self.at;
-        tracing::debug!(key = %self.key, at = self.at, error = %failure, "reading goes on with another request");
+        tracing::debug!(key = %self.key, at = self.at, error = %failure, "reading a file broke off; another request reads on");
         tokio::time::sleep(RETRY_DELAY).await;
         let options = GetOptions {
             range: Some(GetRange::Bounded(self.at..self.end)),

@@ -31,7 +31,7 @@ pub fn render(name: &str, values: Value) -> String {
         page.map_err(|error| error.to_string())
     });
     page.unwrap_or_else(|error| {
-        tracing::error!(%error, "the page {name} cannot be made");
+        tracing::error!(%error, "the page {name} cannot be made; an empty one is sent");
         String::new()
     })
 }

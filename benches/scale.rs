@@ -35,7 +35,7 @@ const OVER: usize = 1000;
 /// How many the cleaner takes at a time.
 const BATCH: usize = 100;
 /// How often Redis did not answer in time.
-static AGAIN: AtomicU64 = AtomicU64::new(0);
+static RETRIES: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
     // Cargo adds `--bench`.
@@ -76,7 +76,7 @@ async fn measure(count: u64) {
     let prefix = Prefix::all().next().expect("256 of them");
     let ids = answer(|| catalog.with_prefix(prefix)).await.len();
     println!("the {ids} ids of one folder: {:.1?}", start.elapsed());
-    let again = AGAIN.load(Ordering::Relaxed);
+    let again = RETRIES.load(Ordering::Relaxed);
     println!("commands sent again, for Redis did not answer in time: {again}");
 }
 
@@ -100,7 +100,7 @@ async fn answer<T, F: Future<Output = Result<T, CatalogError>>>(ask: impl Fn() -
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(CatalogError::Unavailable(_)) => AGAIN.fetch_add(1, Ordering::Relaxed),
+            Err(CatalogError::Unavailable(_)) => RETRIES.fetch_add(1, Ordering::Relaxed),
             Err(error) => panic!("{error}"),
         };
         tokio::time::sleep(Duration::from_millis(100)).await;

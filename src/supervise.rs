@@ -11,7 +11,7 @@ use anyhow::bail;
 use rustix::time::{ClockId, clock_gettime};
 
 /// How long a manager that does not read may keep a message.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// The first descriptor that is passed (`SD_LISTEN_FDS_START`).
 const FIRST: i32 = 3;
 
@@ -95,7 +95,7 @@ impl Supervisor {
         };
         let told = || -> io::Result<()> {
             let socket = UnixDatagram::unbound()?;
-            socket.set_write_timeout(Some(PATIENCE))?;
+            socket.set_write_timeout(Some(SEND_TIMEOUT))?;
             socket.send_to_addr(message.as_bytes(), address)?;
             Ok(())
         };

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 use super::meter::{Group, Memory, Meter, Watch};
 
 /// How long a server may take to listen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long it may take to end, before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -172,7 +172,7 @@ impl Server {
         };
         while TcpStream::connect(server.address).is_err() {
             let ended = server.child.try_wait()?;
-            if ended.is_some() || started.elapsed() > PATIENCE {
+            if ended.is_some() || started.elapsed() > START_TIMEOUT {
                 let name = program[0].display();
                 bail!("{name} does not listen ({ended:?}): {}", server.log());
             }

@@ -220,7 +220,10 @@ async fn doubt(
 ) -> Result<Doubt, StoreError> {
     let mut doubt = match store.doubt().await {
         Err(StoreError::Damaged(why)) => {
-            tracing::warn!(why, "the record of doubted uploads is damaged; every upload is compared with its digest");
+            tracing::warn!(
+                why,
+                "the record of doubted uploads is damaged; every upload is compared with its digest"
+            );
             Doubt {
                 since: Some(Timestamp::from_millis(0)),
                 ..Doubt::default()

@@ -14,7 +14,7 @@ const SPARE: u64 = 8;
 /// How many are open at the start, about: sockets, the index, what the runtime has.
 const OPEN: u64 = 40;
 /// With so few connections a server is in trouble.
-const FEW: u64 = 64;
+const MIN_CONNECTIONS: u64 = 64;
 
 /// Raises the soft limit to the hard one, and divides it: what connections and the server itself do
 /// not need may be files of the store.
@@ -54,7 +54,7 @@ pub fn for_connections(max_connections: usize) -> usize {
          {max_connections}: no more than {all} files may be open, those of the store included (raise \
          ulimit -n, or LimitNOFILE)"
     );
-    match most < FEW {
+    match most < MIN_CONNECTIONS {
         true => tracing::warn!("{text}"),
         false => tracing::info!("{text}"),
     }

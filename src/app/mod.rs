@@ -42,13 +42,13 @@ pub use renewal::Renewal;
 use renewal::{Fronts, renew};
 
 /// How long connections wait at the start for the comparison of index and store.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the background tasks may take to notice that the server ends; then they are cut off.
 /// That does no harm: the repository runs the changes of uploads.
-const TASKS_END: Duration = Duration::from_secs(5);
+const TASKS_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long changes of store and index that were begun may still take when the server ends. It is
 /// longer than a slow disk needs, and a store that hangs does not keep the process alive.
-const CHANGES_END: Duration = Duration::from_secs(30);
+const CHANGES_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most connections to the addresses of `admin_listen`: probes and collectors of counters.
 const ADMIN_CONNECTIONS: usize = 64;
 
@@ -144,7 +144,7 @@ pub async fn reindex(options: &AppOptions, adopt: bool) -> Result<Compared, Star
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock, shared);
     let compared = reconcile::compare(&repository, &CancellationToken::new()).await?;
-    repository.close(CHANGES_END).await?;
+    repository.close(CHANGES_TIMEOUT).await?;
     Ok(compared.unwrap_or_default())
 }
 
@@ -203,7 +203,7 @@ impl App {
         self.spawn_tasks(&mut tasks, &shutdown, counted, delivery);
         // Until the index is complete names do not resolve: a small store is compared before
         // the first client is let in.
-        let _ = tokio::time::timeout(SETTLING, self.settled()).await;
+        let _ = tokio::time::timeout(SETTLE_TIMEOUT, self.settled()).await;
         let clients = listeners.into_iter().map(|listener| (&clients, listener));
         let operators = admin.into_iter().map(|listener| (&operators, listener));
         for (server, listener) in clients.chain(operators) {
@@ -239,14 +239,16 @@ impl App {
             tracing::warn!("transfers are cut off after shutdown_grace");
             shutdown.abort.cancel();
             // The changes that they have begun go on as tasks of the repository.
-            let cut = tokio::time::timeout(TASKS_END, connections.wait()).await;
+            let cut = tokio::time::timeout(TASKS_TIMEOUT, connections.wait()).await;
             if cut.is_err() {
-                tracing::error!("a connection does not end although it was cut off; the server ends without it");
+                tracing::error!(
+                    "a connection does not end although it was cut off; the server ends without it"
+                );
             }
         }
         end(tasks).await;
         // The index is closed when no change is under way any more that it would miss.
-        if let Err(error) = self.repository.close(CHANGES_END).await {
+        if let Err(error) = self.repository.close(CHANGES_TIMEOUT).await {
             tracing::error!(%error, "the index was not closed cleanly; the next start compares it");
         }
         ended
@@ -338,7 +340,7 @@ impl App {
             unverified.is_ok_and(|unverified| unverified.is_empty())
         };
         while !whole().await {
-            tokio::time::sleep(SETTLING / 100).await;
+            tokio::time::sleep(SETTLE_TIMEOUT / 100).await;
         }
     }
 }
@@ -385,7 +387,9 @@ async fn keep_watchdog(
             .await
         {
             Some(true) => supervisor.alive(),
-            Some(false) => tracing::error!("a thread or a listener does not answer; the service manager is not told that the server is alive"),
+            Some(false) => tracing::error!(
+                "a thread or a listener does not answer; the service manager is not told that the server is alive"
+            ),
             None => break,
         }
     }
@@ -395,7 +399,7 @@ async fn keep_watchdog(
 /// Waits for the tasks that were told to stop.
 async fn end(mut tasks: JoinSet<io::Result<()>>) {
     let all = async { while tasks.join_next().await.is_some() {} };
-    if tokio::time::timeout(TASKS_END, all).await.is_err() {
+    if tokio::time::timeout(TASKS_TIMEOUT, all).await.is_err() {
         tracing::warn!("background tasks have not ended, and are cut off");
     }
 }

@@ -174,7 +174,7 @@ async fn a_change_that_is_dropped_at_any_await_is_whole_or_was_not_begun() {
                 let same = live == [upload.clone()];
                 assert!(whole || same, "{what} after {polls} polls: {live:?}");
             }
-            bench.uploads.close(TASKS_END).await.unwrap();
+            bench.uploads.close(TASKS_TIMEOUT).await.unwrap();
             let unverified = bench.uploads.catalog().unverified().await.unwrap();
             assert!(unverified.is_empty(), "{what}: the index is clean");
             if answered.is_some() {

@@ -24,7 +24,7 @@ use crate::config::{Config, ListenAddress};
 /// How long the answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// No answer of a probe is longer.
-const LONGEST: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// Asks, and prints `ready`, or what is amiss.
 pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
@@ -166,7 +166,7 @@ where
         .header(header::ACCEPT, "application/json")
         .body(Empty::<Bytes>::new())?;
     let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, LONGEST).collect().await;
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
     // The status says it all.
     let body = body
         .map(|body| body.to_bytes().to_vec())

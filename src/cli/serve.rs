@@ -17,7 +17,7 @@ use crate::supervise::{PassedSockets, Supervisor};
 use crate::{app, log};
 
 /// How long threads that block may take to end.
-const BLOCKED: Duration = Duration::from_secs(5);
+const THREADS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves until a signal.
 pub fn run(config: Config, warnings: &[String], reloader: Reloader) -> anyhow::Result<ExitCode> {
@@ -30,7 +30,7 @@ pub fn run(config: Config, warnings: &[String], reloader: Reloader) -> anyhow::R
         .build()?;
     let served = runtime.block_on(serve(config, reloader, filter));
     // A thread that a store keeps blocked does not keep the process.
-    runtime.shutdown_timeout(BLOCKED);
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
     served?;
     Ok(ExitCode::SUCCESS)
 }

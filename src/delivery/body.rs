@@ -17,7 +17,7 @@ use crate::store::{Blob, FileSpan, StoreError};
 
 /// A body with no more bytes than this behind its first block is read before it is sent: damage in
 /// a small form is found before its head goes out, and all of it goes out in one write.
-const SHORT: u64 = 64 << 10;
+const SHORT_BODY: u64 = 64 << 10;
 
 /// A body, exactly as many bytes as its pieces have.
 pub enum BodyContent {
@@ -105,7 +105,7 @@ impl Delivery {
         let first = match reader.next(takes_files).await? {
             None => return Ok(BodyContent::Whole(Bytes::new())),
             Some(Block::Bytes(bytes)) if reader.left == 0 => return Ok(BodyContent::Whole(bytes)),
-            Some(Block::Bytes(bytes)) if reader.left <= SHORT => {
+            Some(Block::Bytes(bytes)) if reader.left <= SHORT_BODY => {
                 return Ok(BodyContent::Whole(reader.rest(bytes).await?));
             }
             first => first,

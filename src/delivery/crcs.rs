@@ -18,13 +18,13 @@ use crate::repository::Repository;
 use crate::store::StoreError;
 
 /// How long a download waits for a reading before it is told to come again.
-const PATIENCE: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// How many uploads wait for their turn. Their records are not in memory.
 const QUEUE: usize = 64;
 /// For how long a client that was told to come again has its place in the queue.
 const COMES_AGAIN: Duration = Duration::from_secs(60);
 /// How many CRCs are kept of uploads whose manifests cannot be written: 8 bytes each.
-const KEPT: usize = 256 << 10;
+const MAX_KEPT: usize = 256 << 10;
 
 /// The uploads whose files are to be read, and what was found where the store could not take it.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +85,7 @@ impl Crcs {
             return Err(DeliveryError::Preparing(*id));
         };
         // An error is said, and at the end the sender is dropped.
-        if timeout(PATIENCE, outcome.changed()).await.is_err() {
+        if timeout(READ_TIMEOUT, outcome.changed()).await.is_err() {
             return Err(DeliveryError::Preparing(*id));
         }
         if let Some(kept) = self.0.kept(id) {
@@ -222,7 +222,7 @@ impl Shared {
     fn first(&self) -> Option<UploadId> {
         let queue = &mut self.state().queue;
         let given_up = |wanted: &Wanted| {
-            wanted.outcome.is_closed() && wanted.asked.elapsed() > PATIENCE + COMES_AGAIN
+            wanted.outcome.is_closed() && wanted.asked.elapsed() > READ_TIMEOUT + COMES_AGAIN
         };
         while queue.front().is_some_and(given_up) {
             queue.pop_front();
@@ -247,7 +247,7 @@ impl Shared {
     fn keep(&self, id: UploadId, crcs: FoundCrcs) {
         let kept = &mut self.state().kept;
         kept.push_back((id, crcs));
-        while kept.len() > 1 && kept.iter().map(|(_, crcs)| crcs.len()).sum::<usize>() > KEPT {
+        while kept.len() > 1 && kept.iter().map(|(_, crcs)| crcs.len()).sum::<usize>() > MAX_KEPT {
             kept.pop_front();
         }
     }

@@ -16,14 +16,14 @@ use crate::repository::{Indexed, RepositoryError};
 use crate::store::StoreError;
 
 /// How many uploads the index is asked for at once.
-const ASKED: usize = 129;
+const INDEX_BATCH: usize = 129;
 /// How many are given out at once.
-const GIVEN: usize = 32;
+const ANSWER_BATCH: usize = 32;
 /// How many manifests are read at once, for entries that an older version has recorded.
 const COMPLETED_AT_ONCE: usize = 8;
 /// How often the index is asked for more before the first upload is given out: a filter may pass
 /// over all that it has.
-const LOOKS: usize = 50;
+const MAX_SEARCHES: usize = 50;
 
 /// An upload in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub struct ListQuery {
     pub created_before: Option<Timestamp>,
 }
 
-/// A listing under way. It holds no more than `ASKED` entries of the index. Where it ends is known
+/// A listing under way. It holds no more than `INDEX_BATCH` entries of the index. Where it ends is known
 /// before the first upload is given out: the index is walked twice where that is further than it is
 /// asked for at once.
 pub struct Listing {
@@ -136,7 +136,7 @@ impl Delivery {
             next: None,
             end: None,
         };
-        let asked = ASKED.min(query.limit + 1);
+        let asked = INDEX_BATCH.min(query.limit + 1);
         let stretch = listing.look(after, asked).await?;
         listing.end = listing.find_end(&stretch, query.limit).await?;
         listing.entries = stretch.entries.into();
@@ -157,13 +157,13 @@ impl Listing {
                 let Some(next) = self.next else {
                     return Ok(Vec::new());
                 };
-                let stretch = self.look(Some(next), ASKED).await?;
+                let stretch = self.look(Some(next), INDEX_BATCH).await?;
                 self.entries = stretch.entries.into();
                 self.next = stretch.next;
                 self.cut();
                 continue;
             }
-            let count = GIVEN.min(self.entries.len());
+            let count = ANSWER_BATCH.min(self.entries.len());
             let entries: Vec<IndexEntry> = self.entries.drain(..count).collect();
             let given = self.summaries(entries).await?;
             if !given.is_empty() {
@@ -188,7 +188,7 @@ impl Listing {
         first: &Stretch,
         limit: usize,
     ) -> Result<Option<Cursor>, DeliveryError> {
-        let (mut left, mut looks) = (limit, LOOKS);
+        let (mut left, mut looks) = (limit, MAX_SEARCHES);
         let (mut entries, mut next) = (first.entries.as_slice(), first.next);
         let mut last = None;
         let mut stretch;
@@ -204,7 +204,7 @@ impl Listing {
             if looks == 0 {
                 return Ok(Some(passed(after, last)));
             }
-            stretch = self.look(Some(after), ASKED.min(left + 1)).await?;
+            stretch = self.look(Some(after), INDEX_BATCH.min(left + 1)).await?;
             (entries, next) = (stretch.entries.as_slice(), stretch.next);
         }
     }

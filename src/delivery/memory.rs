@@ -7,11 +7,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::model::Manifest;
 
 /// The bytes of manifests that downloads under way hold together, beside those in the cache.
-const MOST: usize = 32 << 20;
+const MAX_BYTES: usize = 32 << 20;
 /// A permit stands for so many bytes.
 const UNIT: usize = 1024;
 /// A manifest of no more bytes than this is held by each download that reads it.
-const LIGHT: usize = 4 << 10;
+const SMALL_MANIFEST: usize = 4 << 10;
 
 /// Says which manifests may be held while a reader takes its time. One that may not is let go
 /// between two blocks, and asked for again.
@@ -28,7 +28,7 @@ pub struct HeldManifest {
 
 impl Default for ManifestBudget {
     fn default() -> Self {
-        Self::new(MOST)
+        Self::new(MAX_BYTES)
     }
 }
 
@@ -41,7 +41,7 @@ impl ManifestBudget {
     /// `manifest`, to be held; `None` when others hold too much.
     pub fn hold(&self, manifest: &Arc<Manifest>) -> Option<HeldManifest> {
         let weight = manifest.weight();
-        if weight <= LIGHT {
+        if weight <= SMALL_MANIFEST {
             return Some(HeldManifest::light(manifest));
         }
         let units = u32::try_from(weight.div_ceil(UNIT)).ok()?;

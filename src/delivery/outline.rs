@@ -9,7 +9,7 @@ use crate::form::{self, Boundary, OutPart};
 use crate::model::{Manifest, Part, UploadId};
 
 /// The bytes of manifests that one form holds from its beginning to its end.
-const KEPT: usize = 16 << 10;
+const MAX_KEPT: usize = 16 << 10;
 
 /// The layout of a form.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl OutlineBuilder {
             self.files += usize::from(matches!(part, Part::File { .. }));
         }
         let weight = manifest.weight();
-        let held = if self.kept + weight <= KEPT {
+        let held = if self.kept + weight <= MAX_KEPT {
             self.kept += weight;
             Some(HeldManifest::light(manifest))
         } else if self.sections.is_empty() {

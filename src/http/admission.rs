@@ -16,11 +16,11 @@ use super::body_meter::BodyMeter;
 /// The time over which a rate is taken.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How often in that time the progress of an upload is noted.
-const MARKS: u32 = 6;
+const MARKS_PER_WINDOW: u32 = 6;
 /// How long the server must have waited for a client before it calls it slow.
-const FAIR: Duration = Duration::from_secs(10);
+const MIN_WAIT: Duration = Duration::from_secs(10);
 /// How long a new upload waits for the place of an upload that was ended.
-const LEAVING: Duration = Duration::from_secs(1);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The limits of uploads under way.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +121,7 @@ impl Admission {
             Ok(permit) => permit,
             Err(_) if ended => {
                 let next = Arc::clone(&self.permits).acquire_owned();
-                let next = tokio::time::timeout(LEAVING, next).await;
+                let next = tokio::time::timeout(LEAVE_TIMEOUT, next).await;
                 let next = next.map_err(|_| Refused::Full)?;
                 next.expect("the semaphore is never closed")
             }
@@ -269,7 +269,7 @@ impl Pace {
             begun: Instant::now(),
             waited: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
-            next_mark: AtomicU64::new(span(WINDOW / MARKS)),
+            next_mark: AtomicU64::new(span(WINDOW / MARKS_PER_WINDOW)),
             marks: Mutex::new(VecDeque::new()),
             ended: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -303,7 +303,7 @@ impl Pace {
 
     fn mark(&self, at: u64) {
         self.next_mark
-            .store(at + span(WINDOW / MARKS), Ordering::Relaxed);
+            .store(at + span(WINDOW / MARKS_PER_WINDOW), Ordering::Relaxed);
         let mut marks = self.marks();
         marks.push_back(Mark {
             at,
@@ -317,7 +317,7 @@ impl Pace {
     }
 
     /// Bytes a second over the last `WINDOW`, of the time in which the server waited for the
-    /// client; `None` where that was shorter than `FAIR`.
+    /// client; `None` where that was shorter than `MIN_WAIT`.
     fn rate(&self, now: Instant) -> Option<u64> {
         let at = self.at(now);
         let waiting = self.waiting.load(Ordering::Relaxed);
@@ -339,7 +339,7 @@ impl Pace {
         drop(marks);
         let waited = (self.waited.load(Ordering::Relaxed) + open).saturating_sub(base.waited);
         let received = self.received.get().saturating_sub(base.received);
-        (waited >= span(FAIR)).then(|| received.saturating_mul(1000) / waited)
+        (waited >= span(MIN_WAIT)).then(|| received.saturating_mul(1000) / waited)
     }
 
     /// The rate below which it is ended for others, in bytes a second.

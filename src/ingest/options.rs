@@ -10,7 +10,7 @@ use crate::model::{Limit, Timestamp, Title};
 /// The setting that bounds both ways to say when an upload ends.
 const MAX_EXPIRES_IN: &str = "max_expires_in";
 /// The longest value of an option, in bytes.
-const LONGEST: usize = 1024;
+const MAX_VALUE: usize = 1024;
 
 /// The limits of an upload.
 #[derive(Debug, Clone)]
@@ -121,7 +121,7 @@ impl GivenOptions {
             return Ok(());
         }
         let invalid = |reason: &str| InvalidOption::new(place, option, reason);
-        if value.len() > LONGEST {
+        if value.len() > MAX_VALUE {
             // Errors repeat the value.
             return Err(invalid("it is longer than any value is"));
         }

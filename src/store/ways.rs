@@ -12,14 +12,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 /// The first blocks go in turns of [`TURN`] each way.
-const FIRST: u32 = 16;
+const FIRST_BLOCKS: u32 = 16;
 const TURN: u32 = 4;
 /// Later one block of so many goes the way that is not chosen.
-const AGAIN: u32 = 128;
+const PROBE_EVERY: u32 = 128;
 /// A call that moves fewer bytes tells little.
 const TELLING: usize = 64 * 1024;
 /// Reading is chosen where sendfile costs so much more, in percent: sendfile needs no memory.
-const DEARER: u64 = 110;
+const DEARER_PERCENT: u64 = 110;
 /// A call counts for at most so many times what such calls took before: it had to wait for a
 /// processor.
 const OUTLIER: u64 = 4;
@@ -108,10 +108,10 @@ impl Ways {
         }
         let number = self.chosen.fetch_add(1, Ordering::Relaxed);
         let cheaper = self.cheaper();
-        if number < FIRST {
+        if number < FIRST_BLOCKS {
             return Way::BOTH[(number / TURN % 2) as usize];
         }
-        match (cheaper, number.is_multiple_of(AGAIN)) {
+        match (cheaper, number.is_multiple_of(PROBE_EVERY)) {
             (Way::Send, false) | (Way::Read, true) => Way::Send,
             (Way::Read, false) | (Way::Send, true) => Way::Read,
         }
@@ -123,7 +123,7 @@ impl Ways {
         let [Some(sending), Some(reading), Some(writing)] = costs else {
             return Way::Send;
         };
-        let reads = sending * 100 > (reading + writing) * DEARER;
+        let reads = sending * 100 > (reading + writing) * DEARER_PERCENT;
         let cheaper = if reads { Way::Read } else { Way::Send };
         if self.reads.swap(reads, Ordering::Relaxed) != reads {
             tracing::debug!(

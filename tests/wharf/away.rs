@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 /// Longer than any answer may wait for Redis, with room for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn form(name: &str) -> Form {
     Form::new().file("f", name, b"content")
@@ -80,7 +80,7 @@ fn without_redis(fleet: &Fleet, id: &str) {
             assert_eq!(server.get(path).status, 200);
         }
         let waited = start.elapsed();
-        assert!(waited < PATIENCE * 3, "nothing waits for long: {waited:?}");
+        assert!(waited < ANSWER_TIMEOUT * 3, "nothing waits for long: {waited:?}");
     }
     wait_until("nobody leads", || {
         fleet

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{Connection, Form, Server, noise, try_request, wait_until};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[test]
 fn an_idle_connection_gives_way_to_a_new_one() {
@@ -63,7 +63,7 @@ fn where_all_are_busy_a_new_one_waits() {
     let mut busy = [0, 1].map(|_| Connection::announcing(server.address, &form));
     let waiting = {
         let address = server.address;
-        std::thread::spawn(move || try_request(address, PATIENCE, "GET", "/healthz", &[], b""))
+        std::thread::spawn(move || try_request(address, ANSWER_TIMEOUT, "GET", "/healthz", &[], b""))
     };
     // A moment in which it would be answered, if it did not wait.
     std::thread::sleep(Duration::from_millis(300));

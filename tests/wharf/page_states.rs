@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{Browser, Form, Server, wait_until};
 
 const PICTURE: &[u8] = include_bytes!("clients/picture.png");
-const LOOKS: [(&str, &str, u32); 4] = [
+const THEMES: [(&str, &str, u32); 4] = [
     ("light", "light", 1100),
     ("dark", "dark", 1100),
     ("phone", "light", 390),
@@ -27,7 +27,7 @@ impl States<'_> {
     /// Looks at the page as it is now.
     #[track_caller]
     fn see(&self, name: &str) {
-        for (look, scheme, width) in LOOKS {
+        for (look, scheme, width) in THEMES {
             self.browser.show_as(scheme, width);
             self.browser.assert_fits(&format!("{name}, {look}"));
             self.browser.assert_accessible(&format!("{name}, {look}"));
@@ -291,7 +291,7 @@ fn with_a_password_and_without_scripts() {
         (page_of(&server, &stored), "32-plain-recipient"),
     ] {
         browser.open(&path);
-        for (look, scheme, width) in LOOKS {
+        for (look, scheme, width) in THEMES {
             browser.show_as(scheme, width);
             browser.assert_fits(name);
             browser.screenshot(&format!("{name}-{look}"));

@@ -11,7 +11,7 @@ use crate::openapi::recorded;
 use crate::support::{Connection, Form, Response, Server, Setup, try_request};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A form of one small file.
 fn small() -> Form {
@@ -86,7 +86,7 @@ impl<'a> Given<'a> {
         assert!(!inside.iter().any(|word| text.contains(word)), "{text}");
         // Its type leads to what it means, which names its members.
         let page = document["type"].as_str().unwrap();
-        let page = try_request(self.server.address, PATIENCE, "GET", page, &[], b"");
+        let page = try_request(self.server.address, ANSWER_TIMEOUT, "GET", page, &[], b"");
         // A server that ends answers nobody.
         if let Some(page) = page {
             let page = page.json();

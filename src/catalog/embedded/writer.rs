@@ -22,9 +22,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(10);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long changes gather before they are written: a transaction of one costs as much as one of
 /// many, and no caller waits for it.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER_TIME: Duration = Duration::from_millis(10);
 /// How many changes may wait to be written before callers wait to make more.
-const MOST_PENDING: usize = 64 * 1024;
+const MAX_PENDING: usize = 64 * 1024;
 
 /// A handle of the writing thread.
 pub struct IndexWriter {
@@ -73,7 +73,7 @@ impl IndexWriter {
             let written = self.shared.written.notified();
             {
                 let state = self.shared.lock();
-                if state.pending.len() < MOST_PENDING || state.broken.is_some() {
+                if state.pending.len() < MAX_PENDING || state.broken.is_some() {
                     return;
                 }
             }
@@ -128,7 +128,7 @@ fn run(shared: &SharedIndex, wakes: &Receiver<()>) -> Result<(), redb::Error> {
             tried = Instant::now();
         }
         if woken.is_ok() {
-            std::thread::sleep(GATHER);
+            std::thread::sleep(GATHER_TIME);
         }
         let changes = shared.lock().pending.take();
         let overdue = unsynced.is_some_and(|since| since.elapsed() >= SYNC_EVERY);

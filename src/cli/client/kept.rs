@@ -20,9 +20,9 @@ const SWEPT: &str = ".swept";
 /// How often that is done, and how long a file is kept after the end of its upload.
 const DAY: Duration = Duration::from_secs(86_400);
 /// The most tokens that stay: the oldest go first. `wharf help upload` says it.
-const MOST: usize = 10_000;
+const MAX_TOKENS: usize = 10_000;
 /// How many more there may be until they go.
-const MORE: usize = 1000;
+const MAX_SURPLUS: usize = 1000;
 
 /// The folder of the tokens.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ impl KeptTokens {
         let state = folder("XDG_STATE_HOME").filter(|path| path.is_absolute());
         let home = || folder("HOME").filter(|path| path.is_absolute());
         let state = state.or_else(|| Some(home()?.join(".local/state")))?;
-        Some(Self::new(state.join("wharf/tokens"), MOST))
+        Some(Self::new(state.join("wharf/tokens"), MAX_TOKENS))
     }
 
     fn new(folder: PathBuf, most: usize) -> Self {
@@ -151,7 +151,7 @@ impl KeptTokens {
                 .flatten()
         };
         let recent = age(&mark).is_some_and(|age| age < DAY);
-        let many = || entries().count() > self.most.saturating_add(self.most.min(MORE));
+        let many = || entries().count() > self.most.saturating_add(self.most.min(MAX_SURPLUS));
         if (recent && !many()) || File::create(&mark).is_err() {
             return;
         }
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_token_is_kept_for_its_owner_and_its_server() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = kept(&dir, MOST);
+        let kept = kept(&dir, MAX_TOKENS);
         let id = id();
         assert!(kept.find(&id).is_empty());
         // Copies of one store have uploads of the same ids.
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn many_at_once_lose_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = kept(&dir, MOST);
+        let kept = kept(&dir, MAX_TOKENS);
         let ids: Vec<String> = (0..32).map(|_| id()).collect();
         let keep = |server: &str, id: &str| {
             let token = Token::new("t");
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn what_has_ended_is_swept_away() {
         let dir = tempfile::tempdir().unwrap();
-        let kept = kept(&dir, MOST);
+        let kept = kept(&dir, MAX_TOKENS);
         let (old, new) = (id(), id());
         let keep = |id: &str, end: &str| {
             let record = upload(id, Some(end));

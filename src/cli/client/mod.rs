@@ -260,13 +260,13 @@ impl ServerArgs {
 /// # Errors
 /// The file cannot be read, is empty, or is far longer than a secret.
 fn read_token(path: &Path) -> io::Result<String> {
-    const MOST: u64 = 16 << 10;
+    const MAX_LENGTH: u64 = 16 << 10;
     let mut text = String::new();
     let file = std::fs::File::open(path)?;
-    let length = file.take(MOST + 1).read_to_string(&mut text)? as u64;
-    if length > MOST {
+    let length = file.take(MAX_LENGTH + 1).read_to_string(&mut text)? as u64;
+    if length > MAX_LENGTH {
         return Err(io::Error::other(format!(
-            "it has more than {MOST} bytes, and is no secret"
+            "it has more than {MAX_LENGTH} bytes, and is no secret"
         )));
     }
     if text.trim().is_empty() {

@@ -10,11 +10,11 @@ use crate::store::DiskStore;
 use crate::store::disk::{BARE, DiskSurvey, Durability, Holder, LONGEST_NAME, survey};
 
 /// A small upload that waits longer than this for stable storage is slow.
-const SLOW: Duration = Duration::from_millis(100);
+const SLOW_SYNC: Duration = Duration::from_millis(100);
 /// With less room than this above `min_free` it is soon full.
-const LITTLE: u64 = 1 << 30;
+const LITTLE_ROOM: u64 = 1 << 30;
 /// With fewer files left than this it is soon full.
-const FEW: u64 = 100_000;
+const FEW_FILES: u64 = 100_000;
 /// How far the clock of a file system may be from this machine's.
 const SKEW: Duration = Duration::from_secs(1);
 /// Options of a mount that let a power cut take what was synced.
@@ -197,7 +197,7 @@ fn durability(wanted: Durability, found: &DiskSurvey, report: &mut Report) {
             format!("the mount option {option} lets a power cut take what was synced"),
             "mount it without",
         );
-    } else if found.sync > SLOW {
+    } else if found.sync > SLOW_SYNC {
         report.warning(
             "durability",
             format!("{text}: uploads wait for that"),
@@ -216,14 +216,14 @@ fn durability(wanted: Durability, found: &DiskSurvey, report: &mut Report) {
 fn space(min_free: u64, found: &DiskSurvey, report: &mut Report) {
     let (free, kept) = (format_size(found.free), format_size(min_free));
     let files = match found.free_files {
-        Some(files) if files < FEW => format!(", and for {files} files"),
+        Some(files) if files < FEW_FILES => format!(", and for {files} files"),
         _ => String::new(),
     };
     let text = format!("{free} are free{files}; min_free keeps {kept} of it");
     let advice = "make room, or choose another folder";
     if found.free <= min_free || found.free_files == Some(0) {
         report.error("space", format!("{text}: uploads are refused"), advice);
-    } else if found.free - min_free < LITTLE || !files.is_empty() {
+    } else if found.free - min_free < LITTLE_ROOM || !files.is_empty() {
         report.warning("space", text, advice);
     } else {
         report.ok("space", text);

@@ -18,7 +18,7 @@ use crate::model::units::format_size;
 /// How long an answer is waited for.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The same where no answer is an answer.
-const SHORT: Duration = Duration::from_secs(2);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(2);
 /// An option that no server knows.
 const REFUSED: (&str, &str) = ("doctor", "1");
 /// Bytes that are sent of a body that is held.
@@ -32,7 +32,7 @@ const LENGTHS: [u64; 6] = [1 << 20, 10 << 20, 100 << 20, 1 << 30, 10 << 30, 100 
 /// The length of a body that is sent whole.
 const SENT: u64 = 4 << 20;
 /// No answer that is wanted is longer.
-const LONGEST: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 /// A host that a client may only claim to have asked (RFC 6761 section 6.4).
 const CLAIMED: &str = "doctor.invalid";
 
@@ -243,7 +243,7 @@ async fn refusals(client: &Client, report: &mut Report) {
 /// The longest body that comes to the server.
 async fn lengths(client: &Client, report: &mut Report) {
     let too_long = async |length| {
-        let answer = begin(client, length, SHORT).await;
+        let answer = begin(client, length, SHORT_TIMEOUT).await;
         matches!(answer, Answerer::Other(StatusCode::PAYLOAD_TOO_LARGE))
     };
     if !too_long(HUGE).await {
@@ -277,7 +277,7 @@ async fn lengths(client: &Client, report: &mut Report) {
 /// The JSON of an answer; null where it is none, or too long.
 async fn json_of(mut answer: Response) -> Value {
     let mut body = Vec::new();
-    while body.len() < LONGEST {
+    while body.len() < MAX_ANSWER {
         match tokio::time::timeout(TIMEOUT, answer.chunk()).await {
             Ok(Ok(Some(block))) => body.extend_from_slice(&block),
             _ => break,

@@ -7,7 +7,7 @@ use crate::config::load::ConfigError;
 use crate::model::units::{DurationError, parse_precise_duration, parse_size};
 
 /// The longest time a setting can be: longer ones mean no more, and clocks can be reckoned with.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The word for a setting that is off.
 const NONE: &str = "none";
 
@@ -108,7 +108,7 @@ impl SettingReader<'_> {
     pub(super) fn duration(&self, key: &'static str) -> Result<Duration, ConfigError> {
         self.parsed(key, |text| {
             let span = parse_precise_duration(text).map_err(|error| error.to_string())?;
-            Ok(span.min(LONGEST))
+            Ok(span.min(MAX_TIME))
         })
     }
 
@@ -122,7 +122,7 @@ impl SettingReader<'_> {
             return Ok(None);
         }
         self.optional(key, |text| match parse_precise_duration(text) {
-            Ok(span) => Ok(span.min(LONGEST)),
+            Ok(span) => Ok(span.min(MAX_TIME)),
             Err(DurationError::Zero(text)) => Err(say_off(&text, off)),
             Err(error) => Err(format!("{error}; {off} turns it off")),
         })

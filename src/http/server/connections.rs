@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::connection_state::{ConnectionState, Waiting};
 
 /// How long a connection that was asked to leave may take before another is asked as well.
-const LEAVING: Duration = Duration::from_millis(50);
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(50);
 /// How many of the longest waiting connections one look finds: a look at all connections for each new
 /// one would let an attacker choose how much work the server does.
-const FOUND: usize = 128;
+const MAX_CANDIDATES: usize = 128;
 
 /// All connections of a server.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl Connections {
                 make_room();
             }
             let next = Arc::clone(&self.permits).acquire_owned();
-            if let Ok(permit) = tokio::time::timeout(LEAVING, next).await {
+            if let Ok(permit) = tokio::time::timeout(LEAVE_TIMEOUT, next).await {
                 return permit.expect("the semaphore is never closed");
             }
         }
@@ -131,8 +131,8 @@ impl OpenConnections {
             |(number, state): (&u64, &Arc<ConnectionState>)| Some((state.waiting()?, *number));
         self.longest.extend(self.states.iter().filter_map(waiting));
         self.longest.sort_unstable();
-        self.longest.truncate(FOUND);
-        self.longest.shrink_to(FOUND);
+        self.longest.truncate(MAX_CANDIDATES);
+        self.longest.shrink_to(MAX_CANDIDATES);
         self.longest.reverse();
     }
 }

@@ -19,7 +19,7 @@ use crate::http::tls::Tls;
 const BACKLOG: u32 = 1024;
 
 /// How long to wait when the process has no descriptors left for another connection.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ pub async fn after_accept_error(error: io::Error) -> io::Result<()> {
         .any(is)
     {
         tracing::error!(%error, "no room for another connection; accepting again soon");
-        tokio::time::sleep(EXHAUSTED).await;
+        tokio::time::sleep(EXHAUSTED_PAUSE).await;
         return Ok(());
     }
     if [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP]

@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Workers;
 
 /// How often the answers of the loops are looked at.
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// The answer of a loop that waits until there is room for a connection: no standstill.
-const WAITS: u64 = u64::MAX;
+const WAITING: u64 = u64::MAX;
 
 /// The loops that take connections, to be asked whether they go on.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ pub struct Beat {
 impl Pulse {
     /// One more loop.
     pub fn beat(&self) -> Beat {
-        let answer = Arc::new(AtomicU64::new(WAITS));
+        let answer = Arc::new(AtomicU64::new(WAITING));
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.push(Arc::clone(&answer));
         let mut asked = self.asked.subscribe();
@@ -56,7 +56,7 @@ impl Pulse {
             if Instant::now() >= end {
                 return false;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         true
     }
@@ -80,7 +80,7 @@ impl Beat {
 
     /// The loop waits for room, however long.
     pub fn wait(&self) {
-        self.answer.store(WAITS, Ordering::Relaxed);
+        self.answer.store(WAITING, Ordering::Relaxed);
     }
 
     /// The loop goes on.

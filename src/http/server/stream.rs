@@ -11,7 +11,7 @@ use super::connection_state::ConnectionState;
 use super::turns::{TurnPermit, Turns};
 
 /// How often in `idle_timeout` a stream is checked.
-const LOOKS: u32 = 4;
+const CHECKS_PER_TIMEOUT: u32 = 4;
 
 tokio::task_local! {
     /// The stream of the current task.
@@ -99,8 +99,8 @@ impl Stream {
     pub async fn stalled(&self, state: &ConnectionState, idle: Duration) {
         let (mut before, mut vain) = (0, 0);
         // The first check in vain begins the time.
-        while vain <= LOOKS {
-            tokio::time::sleep(idle / LOOKS).await;
+        while vain <= CHECKS_PER_TIMEOUT {
+            tokio::time::sleep(idle / CHECKS_PER_TIMEOUT).await;
             let now = self.taken.load(Ordering::Acquire);
             if now != before || !self.waits() {
                 (before, vain) = (now, 0);

@@ -24,7 +24,7 @@ const HTTP_2: &[u8] = b"h2";
 /// The answer to a client that speaks HTTP without TLS.
 const PLAIN: &str = "This port speaks HTTPS, and the request came without TLS: ask for https://.\n";
 /// How long what such a client still sends is read, so that it sees the answer and no reset.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER_TIME: Duration = Duration::from_secs(5);
 
 /// A connection after its handshake.
 pub struct Shaken {
@@ -103,6 +103,6 @@ async fn refuse_plain(stream: &mut TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut dropped = [0; 4096];
     let rest = async { while stream.read(&mut dropped).await.is_ok_and(|read| read > 0) {} };
-    let _ = timeout(LINGER, rest).await;
+    let _ = timeout(LINGER_TIME, rest).await;
     Ok(())
 }

@@ -18,11 +18,11 @@ use super::{Deadline, Timeouts};
 
 /// How long the rest of a refused body is read and dropped, and the longest pause of the client
 /// meanwhile: the numbers of nginx's `lingering_time` and `lingering_timeout`.
-const LINGER: Duration = Duration::from_secs(30);
+const LINGER_TIME: Duration = Duration::from_secs(30);
 const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
 /// How often in `idle` a waiting write is tried again.
-const LOOKS: u32 = 2;
+const RETRIES_PER_TIMEOUT: u32 = 2;
 
 /// A stream with the time-outs of a connection.
 ///
@@ -197,7 +197,7 @@ impl<T: Wire> Transport<T> {
             }
             return written;
         }
-        let pause = self.timeouts.idle / LOOKS;
+        let pause = self.timeouts.idle / RETRIES_PER_TIMEOUT;
         if !waited {
             self.waits(true);
             self.writing.looks = 0;
@@ -214,7 +214,7 @@ impl<T: Wire> Transport<T> {
                 return Poll::Ready(sent);
             }
             self.writing.looks += 1;
-            if self.writing.looks >= LOOKS {
+            if self.writing.looks >= RETRIES_PER_TIMEOUT {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
             self.writing.deadline.set(pause);
@@ -361,7 +361,7 @@ impl<T: Wire> AsyncWrite for Transport<T> {
             }
         }
         let lingering = this.lingering.get_or_insert_with(|| Lingering {
-            end: Deadline::after(LINGER),
+            end: Deadline::after(LINGER_TIME),
             silence: Deadline::after(LINGER_SILENCE),
         });
         let mut dropped = [0; 16 * 1024];

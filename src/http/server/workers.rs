@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 /// files, hashing. Every worker has its share.
 const BLOCKING_THREADS: usize = 512;
 /// How long the drop waits for their end.
-const BLOCKED: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often their end is checked.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// The least share: more than the threads on which a store commits at once, so that nothing else
 /// waits behind them.
 const BLOCKING_SHARE: usize = 192;
@@ -79,8 +79,8 @@ impl Drop for Workers {
         self.end.cancel();
         let start = Instant::now();
         let ended = || self.workers.iter().all(|it| it.thread.is_finished());
-        while !ended() && start.elapsed() < BLOCKED {
-            thread::sleep(LOOK);
+        while !ended() && start.elapsed() < END_TIMEOUT {
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }

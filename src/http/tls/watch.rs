@@ -13,9 +13,9 @@ use crate::model::{Clock, Timestamp};
 
 /// How often the files are looked at. They are read when they stayed the same from one look to the
 /// next: a program that writes a certificate and its key does it in two steps.
-const LOOK: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the log warns of a certificate that ends.
-const WARN: Duration = Duration::from_secs(24 * 60 * 60);
+const WARN_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The certificates in force. Connections keep those they began with.
 #[derive(Debug, Clone)]
@@ -97,7 +97,7 @@ impl Tls {
 pub async fn follow_files(tls: Tls, clock: Clock, stop: CancellationToken) {
     let (mut last, mut refused) = (None, None);
     let mut warned = Instant::now();
-    let mut looks = tokio::time::interval(LOOK);
+    let mut looks = tokio::time::interval(POLL_INTERVAL);
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         let before = tls.in_force();
         let files = before.files.clone();
@@ -108,7 +108,7 @@ pub async fn follow_files(tls: Tls, clock: Clock, stop: CancellationToken) {
             refused = (!read_again(&tls, before.files, clock.now()).await).then_some(now);
             warned = Instant::now();
         }
-        if warned.elapsed() >= WARN {
+        if warned.elapsed() >= WARN_INTERVAL {
             warned = Instant::now();
             for warning in tls.current().0.warnings(clock.now()) {
                 tracing::warn!("{warning}");

@@ -54,7 +54,10 @@ impl Health {
         });
         self.troubled.store(true, Ordering::Release);
         if before.is_none() {
-            tracing::error!(error = why, "uploads cannot be stored; they fail until the store takes them again");
+            tracing::error!(
+                error = why,
+                "uploads cannot be stored; they fail until the store takes them again"
+            );
         }
     }
 

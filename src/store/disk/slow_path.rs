@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 /// How long the slow path is active after one slow run; each further one doubles it. One slow run
 /// alone is as often a thread that had to wait for a processor.
-const FIRST: Duration = Duration::from_millis(16);
+const FIRST_PERIOD: Duration = Duration::from_millis(16);
 /// The longest.
-const LONGEST: Duration = Duration::from_secs(1);
+const MAX_PERIOD: Duration = Duration::from_secs(1);
 
 /// Whether an operation that is fastest inline is to take its slow path: a blocking thread for
 /// one that waited for the disk, an `fsync` of each file for a `syncfs` that took long.
@@ -29,7 +29,7 @@ impl SlowPath {
             limit,
             start: Instant::now(),
             until: AtomicU64::new(0),
-            next: AtomicU64::new(millis(FIRST)),
+            next: AtomicU64::new(millis(FIRST_PERIOD)),
         }
     }
 
@@ -52,10 +52,10 @@ impl SlowPath {
         if took > self.limit {
             let until = millis(self.start.elapsed()) + next;
             self.until.store(until, Ordering::Relaxed);
-            let doubled = (2 * next).min(millis(LONGEST));
+            let doubled = (2 * next).min(millis(MAX_PERIOD));
             self.next.store(doubled, Ordering::Relaxed);
-        } else if next != millis(FIRST) {
-            self.next.store(millis(FIRST), Ordering::Relaxed);
+        } else if next != millis(FIRST_PERIOD) {
+            self.next.store(millis(FIRST_PERIOD), Ordering::Relaxed);
         }
     }
 }
@@ -107,9 +107,9 @@ mod tests {
             path.record(slow);
             assert!(path.is_active());
         }
-        assert_eq!(path.next.load(Ordering::Relaxed), millis(LONGEST));
+        assert_eq!(path.next.load(Ordering::Relaxed), millis(MAX_PERIOD));
         path.record(quick);
-        assert_eq!(path.next.load(Ordering::Relaxed), millis(FIRST));
+        assert_eq!(path.next.load(Ordering::Relaxed), millis(FIRST_PERIOD));
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
             timed.run(|| ());
             drop(timed);
             let next = path.next.load(Ordering::Relaxed);
-            assert_eq!(next, millis(FIRST) << times);
+            assert_eq!(next, millis(FIRST_PERIOD) << times);
         }
     }
 }

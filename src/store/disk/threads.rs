@@ -170,7 +170,9 @@ impl Disk {
         if let Some(begun) = check.under_way {
             let answers = begun.elapsed() < ANSWER_TIMEOUT;
             if !answers && !std::mem::replace(&mut check.logged, true) {
-                tracing::error!("the file system of the store does not answer; new requests are refused until it does");
+                tracing::error!(
+                    "the file system of the store does not answer; new requests are refused until it does"
+                );
             }
             return answers;
         }

@@ -9,11 +9,11 @@ use super::Random;
 use crate::support::{Form, Response, noise, try_request};
 
 /// How long a client waits for an answer; then it does not know.
-const PATIENCE: Duration = Duration::from_secs(4);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 /// What every `PATCH` asks for. Those that are carried out late only move the deadline on.
 pub const PROLONGED: Duration = Duration::from_secs(8);
 /// How often each file of the limited uploads can be downloaded.
-const MOST: u64 = 3;
+const MAX_USES: u64 = 3;
 /// The name of their second file, and what it holds.
 const SECOND: &str = "second.bin";
 
@@ -46,7 +46,7 @@ impl Upload {
 
     /// Whether it must be there at `time`.
     pub fn must_be_there(&self, time: SystemTime) -> bool {
-        let used = self.limited && self.maybe_used.iter().all(|used| *used >= MOST);
+        let used = self.limited && self.maybe_used.iter().all(|used| *used >= MAX_USES);
         !self.asked_to_go && !used && self.deadline().is_none_or(|deadline| time < deadline)
     }
 
@@ -136,7 +136,7 @@ impl<'a> Client<'a> {
     ) -> Option<Response> {
         let addresses = self.addresses.lock().unwrap().clone();
         let address = *self.random.pick(&addresses);
-        let answer = try_request(address, PATIENCE, method, path, headers, body)?;
+        let answer = try_request(address, ANSWER_TIMEOUT, method, path, headers, body)?;
         let whole = answer.whole || method == "GET";
         whole.then_some(answer)
     }
@@ -148,7 +148,7 @@ impl<'a> Client<'a> {
         let name = format!("{}-{turn}.bin", self.number);
         let options = match self.random.below(8) {
             0 | 1 => String::new(),
-            2 => format!("?max_downloads={MOST}"),
+            2 => format!("?max_downloads={MAX_USES}"),
             _ => format!("?expires_in={}", 1 + self.random.below(6)),
         };
         let form = Form::new()
@@ -289,10 +289,10 @@ impl<'a> Client<'a> {
         let mut used_up = false;
         for file in (0..2).filter(|file| files[*file]) {
             upload.maybe_used[file] += u64::from(counted);
-            used_up |= upload.maybe_used[file] >= MOST;
+            used_up |= upload.maybe_used[file] >= MAX_USES;
             upload.whole[file] += u64::from(whole);
             let served = upload.whole[file];
-            assert!(served <= MOST, "{} served too often", upload.id);
+            assert!(served <= MAX_USES, "{} served too often", upload.id);
         }
         let Some(answer) = answer else { return };
         match (answer.status, files) {

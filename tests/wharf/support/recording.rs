@@ -96,7 +96,7 @@ struct Served {
     records: Arc<Mutex<Vec<Record>>>,
 }
 
-const MOST: usize = 1024 * 1024;
+const MAX_WRITE: usize = 1024 * 1024;
 const ROOT: u64 = 1;
 const DISK: u64 = 2;
 const ENOENT: i32 = 2;
@@ -139,7 +139,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 impl Served {
     fn run(mut self) {
-        let mut request = vec![0; MOST + 4096];
+        let mut request = vec![0; MAX_WRITE + 4096];
         // It ends with the mount: ENODEV.
         while let Ok(read @ 40..) = self.device.read(&mut request) {
             let (head, body) = request[..read].split_at(40);
@@ -202,8 +202,8 @@ impl Served {
             26 => {
                 // Version 7.31 with BIG_WRITES and MAX_PAGES.
                 let flags = (1 << 5) | (1 << 22);
-                let version = words.u32(7).u32(31).u32(MOST as u32).u32(flags);
-                let limits = version.u16(16).u16(12).u32(MOST as u32).u32(1).u16(256);
+                let version = words.u32(7).u32(31).u32(MAX_WRITE as u32).u32(flags);
+                let limits = version.u16(16).u16(12).u32(MAX_WRITE as u32).u32(1).u16(256);
                 Ok(limits.u16(0).bytes(&[0; 32]))
             }
             _ => Err(ENOSYS),

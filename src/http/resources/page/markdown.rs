@@ -7,7 +7,7 @@ use pulldown_cmark::html::write_html_fmt;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 
 /// The most bytes that a text becomes: a few bytes of a table can mean very many cells.
-const MOST: usize = 2 << 20;
+const MAX_HTML: usize = 2 << 20;
 
 /// A text in Markdown (CommonMark with tables and the like) as HTML; a text that is too long is cut, maybe
 /// within an element, which a browser closes.
@@ -26,7 +26,7 @@ struct Bounded(String);
 
 impl fmt::Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() > MOST {
+        if self.0.len() + text.len() > MAX_HTML {
             return Err(fmt::Error);
         }
         self.0.push_str(text);
@@ -108,6 +108,6 @@ mod tests {
     #[test]
     fn a_text_becomes_no_more_than_a_browser_bears() {
         let wide = "|a".repeat(20_000) + "\n" + &"|-".repeat(20_000) + "\n" + &"|\n".repeat(50_000);
-        assert!(to_html(&wide).len() <= MOST);
+        assert!(to_html(&wide).len() <= MAX_HTML);
     }
 }

@@ -14,7 +14,7 @@ use crate::http::rules::problem::{Code, Problem};
 use crate::model::StoredFile;
 
 /// The most bytes of a file that are read for it: a page is made at once, for each of its readers.
-const MOST: u64 = 256 << 10;
+const MAX_READ: u64 = 256 << 10;
 
 /// The beginning of a text, or all of it. Downloads that are counted have no previews: each would be
 /// one.
@@ -39,7 +39,7 @@ pub async fn view(
         "title": file.name,
         "rich": rich,
         "text": if rich { markdown::to_html(&text) } else { text },
-        "cut": file.size > MOST,
+        "cut": file.size > MAX_READ,
     });
     let mut response = Html(reader.page("view.html", values)).into_response();
     policy::secure_frame(response.headers_mut(), reader.base);
@@ -54,11 +54,11 @@ fn file_of(selected: &Selected) -> Option<&StoredFile> {
 }
 
 impl AppState {
-    /// At most [`MOST`] bytes of the selected file.
+    /// At most [`MAX_READ`] bytes of the selected file.
     async fn beginning(&self, selected: &Selected) -> Result<Vec<u8>, Problem> {
         let raw = Representation::raw(selected);
         let raw = raw.ok_or_else(|| Problem::new(Code::FileNotFound, "there is no such file"))?;
-        let pieces = vec![raw.slice(0..raw.len().min(MOST))];
+        let pieces = vec![raw.slice(0..raw.len().min(MAX_READ))];
         match self.delivery.open(&raw, pieces, false, false).await? {
             BodyContent::Whole(bytes) => Ok(bytes.into()),
             BodyContent::Blocks(mut blocks) => {

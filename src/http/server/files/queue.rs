@@ -11,7 +11,7 @@ use super::sending::{Broken, Sending};
 use crate::delivery::{FileSpan, Ways};
 
 /// How long a connection takes no more files after calls have blocked.
-const AVOIDED: Duration = Duration::from_secs(10);
+const PAUSE_AFTER_BLOCKING: Duration = Duration::from_secs(10);
 
 tokio::task_local! {
     /// The queue of the connection that is served by the current task.
@@ -103,7 +103,7 @@ impl FileQueue {
     pub(super) fn avoid(&self) {
         let mut files = self.files();
         files.blocked = 0;
-        files.avoided = Some(Instant::now() + AVOIDED);
+        files.avoided = Some(Instant::now() + PAUSE_AFTER_BLOCKING);
     }
 
     /// The times of both ways.

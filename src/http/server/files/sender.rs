@@ -12,7 +12,7 @@ use super::queue::FileQueue;
 use crate::delivery::Ways;
 
 /// A call that takes longer has waited: for the disk, or for a processor.
-const BLOCKED: Duration = Duration::from_millis(2);
+const BLOCKED_TIME: Duration = Duration::from_millis(2);
 /// After so many of them in a row it was for the disk. On a machine whose processors are all busy
 /// one call in fifty waits for one of those.
 const IN_A_ROW: u32 = 3;
@@ -113,7 +113,7 @@ impl FileSender {
                 due.sending.sent(sent.bytes);
                 let whole = due.span.left() == 0;
                 let ended = if whole { files.due.pop_front() } else { None };
-                let blocked = sent.took > BLOCKED;
+                let blocked = sent.took > BLOCKED_TIME;
                 files.blocked = if blocked { files.blocked + 1 } else { 0 };
                 let avoid = files.blocked == IN_A_ROW && self.queue.ways().avoids_waits();
                 drop(files);

@@ -19,9 +19,9 @@ use crate::store::{FileSpan, Sent, Ways};
 
 /// One byte of so many is looked at to learn whether all are in memory: the kernel reads files ahead
 /// and forgets them in such pieces.
-const LOOK: usize = 128 * 1024;
+const PROBE_STRIDE: usize = 128 * 1024;
 /// Bytes that were in memory so short a time ago still are.
-const FRESH: Duration = Duration::from_millis(20);
+const FRESH_TIME: Duration = Duration::from_millis(20);
 
 /// Some bytes of a stored file that the kernel sends by itself.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl DiskSpan {
         };
         let file = self.file.get(inner);
         let last = self.range.end.saturating_sub(1);
-        let mut looks = self.range.clone().step_by(LOOK).chain([last]);
+        let mut looks = self.range.clone().step_by(PROBE_STRIDE).chain([last]);
         looks.all(|at| read_cached(file, &mut [0], at) == 1)
     }
 }
@@ -75,7 +75,7 @@ impl FileSpan for DiskSpan {
     }
 
     fn is_ready(&mut self) -> bool {
-        if self.warmed || self.seen.elapsed() < FRESH {
+        if self.warmed || self.seen.elapsed() < FRESH_TIME {
             return true;
         }
         let cached = self.is_cached();
@@ -300,7 +300,7 @@ mod tests {
         }
         span.seen = Instant::now();
         assert!(span.is_ready(), "it was seen in memory a moment ago");
-        span.seen = Instant::now().checked_sub(2 * FRESH).unwrap();
+        span.seen = Instant::now().checked_sub(2 * FRESH_TIME).unwrap();
         assert!(!span.is_ready());
         span.warm().await.unwrap();
         assert!(span.is_cached() && span.is_ready());

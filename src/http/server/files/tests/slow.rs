@@ -11,7 +11,7 @@ use crate::delivery::Way;
 use crate::http::server::wire::{PlainSocket, Wire};
 
 /// A call of the way that is slow takes as long.
-const SLOW: Duration = Duration::from_millis(3);
+const SLOW_CALL: Duration = Duration::from_millis(3);
 
 /// A socket that takes all at once, but for the time that a write takes.
 struct Sink {
@@ -131,12 +131,12 @@ async fn the_choice_follows_what_the_transport_makes_slow() {
     const BLOCKS: usize = 400;
     // Eight of the first sixteen, and one in 128 later.
     const TRIED: usize = 8 + 4;
-    let (sent, takes) = sent_of(BLOCKS, SLOW, Duration::ZERO).await;
+    let (sent, takes) = sent_of(BLOCKS, SLOW_CALL, Duration::ZERO).await;
     assert!(sent <= TRIED, "{sent}");
     assert!(
         !takes,
         "a connection whose files block takes none for a while"
     );
-    let (sent, _) = sent_of(BLOCKS, Duration::ZERO, SLOW).await;
+    let (sent, _) = sent_of(BLOCKS, Duration::ZERO, SLOW_CALL).await;
     assert!(sent >= BLOCKS - TRIED, "{sent}");
 }

@@ -1,10 +1,10 @@
 //! A store in a bucket: a file of 1 GiB through wharf, beside the same file put by a plain program
-//! on the same library, and back; small forms; and what the cleaner removes in a second.
+//! on the same library, and back; small forms; and the uploads that the cleaner removes in a second.
 //!
-//! `cargo bench --profile dist --bench bucket [-- file|forms|requests|cleaner]` needs what `./test` installs, and
-//! `cleaner` what `./test soak` does. The server is moto, in Python: it
-//! is what bounds the figures, and takes a core from what is measured. They tell how much wharf
-//! adds to the plain program, not how fast either is on a real store.
+//! `cargo bench --profile dist --bench bucket [-- file|forms|requests|cleaner]` needs what `./test`
+//! installs, and `cleaner` what `./test soak` does. The server is moto, in Python: it is what
+//! bounds the figures, and takes a core from what is measured. They tell how much wharf adds to the
+//! plain program, not how fast either is on a real store.
 
 #[allow(
     dead_code,
@@ -192,7 +192,7 @@ fn forms(server: &Server, count: usize, keys: &dyn Fn() -> Vec<String>) {
     }
 }
 
-/// What a form asks of the store.
+/// The requests of a form to the store.
 fn requests(bucket: &Bucket) {
     let proxy = S3Proxy::to(bucket.server.port);
     let server = Setup::new().bucket(bucket, &proxy.url()).start();

@@ -1,8 +1,8 @@
-//! How an index of many uploads in Redis behaves: what it weighs, and how long its questions take.
+//! An index of many uploads in Redis: how much it weighs, and how long its questions take.
 //!
-//! `cargo bench --profile dist --bench scale [-- COUNT]` (100,000 uploads if no number is given) needs
-//! redis-server, and 1 KB of memory an upload. The records go the way that every instance sends
-//! them; each has one file with a name of its own, and a deadline within the next day.
+//! `cargo bench --profile dist --bench scale [-- COUNT]` (100,000 uploads if no number is given)
+//! needs redis-server, and 1 KB of memory an upload. The records go the way that every instance
+//! sends them; each has one file with a name of its own, and a deadline within the next day.
 
 #[allow(
     dead_code,
@@ -201,7 +201,7 @@ fn manifest(number: u64, deadline: Timestamp) -> Manifest {
     }
 }
 
-/// What Redis says of its memory (INFO), in bytes.
+/// The memory of Redis (INFO), in bytes.
 fn memory(redis: &Redis, field: &str) -> u64 {
     let info = redis.cli(&["INFO", "memory"]);
     let begin = format!("{field}:");

@@ -27,7 +27,7 @@ const HEADS: [&str; 6] = [
     "× form",
 ];
 
-/// What an upload has, and how often it is fetched in a turn.
+/// The files of an upload, and how often it is fetched in a turn.
 struct Case {
     title: String,
     files: u64,
@@ -53,7 +53,7 @@ fn cases(options: &Options) -> [Case; 2] {
     ]
 }
 
-/// What one turn came to.
+/// The result of one turn.
 struct Turn {
     wall: Duration,
     cpu: Duration,
@@ -173,7 +173,7 @@ impl Case {
         })
     }
 
-    /// What `zip` gives out of a folder of the same files, read and dropped: no HTTP, no length, no
+    /// The output of `zip` for a folder of the same files, read and dropped: no HTTP, no length, no
     /// ranges.
     fn piped(&self, work: &Work, round: usize) -> Result<Turn> {
         let folder = work.path().join(format!("Z-files-{}", self.size));

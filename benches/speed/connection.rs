@@ -19,7 +19,7 @@ const BLOCK: usize = 256 * 1024;
 /// How long a server may keep silent before the run fails.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// What becomes of the content that comes.
+/// The use of the content that comes.
 pub enum Content<'a> {
     /// It is read, and that is all.
     Read,

@@ -1,4 +1,4 @@
-//! What is sent: content that repeats one block of memory, so that a body of any size costs none,
+//! The content that is sent repeats one block of memory, so that a body of any size costs none,
 //! and the client's cost is that of sending alone.
 
 use std::sync::LazyLock;
@@ -46,7 +46,7 @@ pub struct Received {
     hash: Sha256,
     /// How much of it is still to come.
     left: u64,
-    /// Of a form, whose content is behind the head of its one part: what came of that head.
+    /// Of a form, whose content is behind the head of its one part: the bytes of that head so far.
     head: Option<Vec<u8>>,
 }
 
@@ -122,7 +122,7 @@ impl Message {
         }
     }
 
-    /// What asks a `source` for the file of this number.
+    /// The client that asks a `source` for the file of this number.
     pub fn ask(number: u64) -> Self {
         Message {
             pieces: vec![Piece::Text(number.to_le_bytes().to_vec())],

@@ -1,4 +1,4 @@
-//! Who takes part: the limits, wharf in its modes, and the peers.
+//! The contestants: the limits, wharf in its modes, and the peers.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub enum Kind {
     Nginx {
         sendfile: bool,
     },
-    /// What needs no more than arguments.
+    /// A program that needs no more than arguments.
     Peer {
         program: PathBuf,
         arguments: fn(&Place) -> Vec<OsString>,

@@ -1,4 +1,4 @@
-//! curl as the client: what a user does, who has a file and wants one.
+//! curl as the client: as a user has it, with a file to send or one to fetch.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

@@ -26,7 +26,7 @@ const DELIMITER: &str = "\r\n--Boundary7MA4YWxkTrZu0gW";
 /// connection are when they are looked at, since read(2) has just written them.
 const BLOCK: usize = 1 << 20;
 
-/// A form, and what its files hold: `begin`, so many times `block`, and the close delimiter.
+/// A form, and the content of its files: `begin`, so many times `block`, and the close delimiter.
 struct Form {
     name: &'static str,
     begin: Bytes,

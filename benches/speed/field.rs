@@ -1,4 +1,4 @@
-//! The field: who takes part in which case.
+//! The field: the contestants of each case.
 
 use super::contestant::{Contestant, Kind, Wharf};
 use super::options::Options;

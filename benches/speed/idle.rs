@@ -1,4 +1,4 @@
-//! Idle: what a server costs that does nothing, and how soon it answers.
+//! Idle: the cost of a server that does nothing, and how soon it answers.
 
 use std::time::Duration;
 
@@ -112,8 +112,8 @@ fn first_answer(contestant: &Contestant, place: &Place) -> Result<(Server, f64)>
     }
 }
 
-/// The time to the first answer with a million uploads in the catalog. They are in the catalog alone: a start that
-/// follows an orderly stop looks at nothing else.
+/// The time to the first answer with a million uploads in the catalog. They are in the catalog
+/// alone: a start that follows an orderly stop looks at nothing else.
 pub fn start(options: &Options, work: &Work) -> Result<()> {
     let uploads = options.scale(1_000_000, 100);
     let title = format!("start with {uploads} uploads in the catalog");

@@ -1,4 +1,4 @@
-//! The limits: what a server could do at best, as programs of a few lines that know no HTTP. Each
+//! The limits: the best that a server could do, as programs of a few lines that know no HTTP. Each
 //! has a thread for every connection, which does nothing but block.
 
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context as _, Result};
 use rustix::net::SendFlags;
 
-/// What they receive, read, write and send at once.
+/// The bytes that they receive, read, write and send at once.
 const BLOCK: usize = 256 * 1024;
 
 /// The name of a file that a `source` knows by its number.

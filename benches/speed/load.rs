@@ -9,18 +9,18 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::connection::Connection;
 
-/// What is to be done.
+/// The task.
 #[derive(Clone, Copy)]
 pub struct Load {
     /// How many connections there are.
     pub connections: usize,
     /// How many requests they share.
     pub requests: u64,
-    /// No request is begun after this time: what is slow is measured on fewer.
+    /// No request is begun after this time: a slow contestant is measured on fewer.
     pub limit: Duration,
 }
 
-/// What came of it.
+/// The result.
 pub struct Outcome {
     pub wall: Duration,
     pub requests: u64,
@@ -133,7 +133,7 @@ impl Gate {
     }
 }
 
-/// What one connection did.
+/// The result of one connection.
 struct Turn {
     started: Instant,
     ended: Instant,

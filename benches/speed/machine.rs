@@ -1,4 +1,4 @@
-//! What the figures hold for: the day, the machine, the versions.
+//! The conditions of the figures: the day, the machine, the versions.
 
 use std::path::Path;
 use std::process::Command;

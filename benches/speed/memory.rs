@@ -38,7 +38,7 @@ const HEADS: [&str; 7] = [
     "CPU s",
 ];
 
-/// What is asked for, by how many.
+/// The request, and the number of clients.
 struct Case {
     title: &'static str,
     stored: Stored,
@@ -49,7 +49,7 @@ struct Case {
     answered: u64,
 }
 
-/// What the store has.
+/// The content of the store.
 enum Stored {
     /// So many uploads of 250 text fields, whose names are 4,000 quotation marks each.
     Names(u64),
@@ -132,7 +132,7 @@ pub fn run(options: &Options, work: &Work) -> Result<()> {
     Ok(())
 }
 
-/// Fills a store; what is to be asked for.
+/// Fills a store; answers the names to be asked for.
 fn fill(stored: &Stored, files: &Path, work: &Work) -> Result<String> {
     let upload = |i: u64, parts| -> Result<Manifest> {
         let manifest = stored::manifest(usize::try_from(i)?);

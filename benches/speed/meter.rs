@@ -1,4 +1,4 @@
-//! What a server costs: the processor time and the memory of all its processes.
+//! The cost of a server: the processor time and the memory of all its processes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_millis(5);
 
-/// What `/proc` counts processor time in, in milliseconds (`USER_HZ`, 100 wherever Debian runs).
+/// The unit of processor time in `/proc`, in milliseconds (`USER_HZ`, 100 wherever Debian runs).
 const TICK: u64 = 10;
 
 /// A control group (cgroup v2) for the processes of one server: the kernel counts their processor
@@ -164,7 +164,7 @@ pub struct Memory {
     /// The largest resident size since it was started.
     pub peak: u64,
     pub resident: u64,
-    /// Of that, what is no mapping of a file.
+    /// The part of that which is no mapping of a file.
     pub anonymous: u64,
 }
 

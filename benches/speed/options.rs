@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// What is to be run, and how.
+/// The cases to be run, and how.
 pub struct Options {
     /// The cases; none means all.
     pub cases: Vec<String>,
@@ -77,7 +77,7 @@ impl Options {
         }
     }
 
-    /// A size or a number, and what a quick run has instead.
+    /// A size or a number, and the value of a quick run instead.
     pub fn scale<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }

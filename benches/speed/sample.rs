@@ -1,4 +1,4 @@
-//! What one round of one contestant came to, and what many rounds say together.
+//! The result of one round of one contestant, and of many rounds together.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Sample {
     pub p99: Duration,
 }
 
-/// What is counted in a case.
+/// The unit that is counted in a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     Megabytes,

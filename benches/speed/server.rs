@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// The folders of one server, and its address.
 pub struct Place {
-    /// What it stores, and nothing else.
+    /// The files it stores, and nothing else.
     pub files: PathBuf,
     /// Its settings, log and temporary files; on the same file system.
     pub scratch: PathBuf,
@@ -53,7 +53,7 @@ fn spawn(place: &Place, program: &[OsString]) -> Result<(Child, Arc<Meter>)> {
     let door = group.as_ref().map_or("-".into(), Group::door);
     let log = File::create(place.log())?;
     let mut command = Command::new(std::env::current_exe()?);
-    // Whoever runs this may have settings of wharf.
+    // The user of this machine may have settings of wharf.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WHARF_")) {
         command.env_remove(name);
     }
@@ -62,7 +62,7 @@ fn spawn(place: &Place, program: &[OsString]) -> Result<(Child, Arc<Meter>)> {
         .arg(door)
         .args(program)
         .current_dir(&place.scratch)
-        // What they keep for themselves and their temporary files: on the same file system.
+        // Their own state and their temporary files: on the same file system.
         .env("HOME", &place.scratch)
         .env("TMPDIR", &place.scratch)
         .stdin(Stdio::null())
@@ -73,7 +73,7 @@ fn spawn(place: &Place, program: &[OsString]) -> Result<(Child, Arc<Meter>)> {
     Ok((child, meter))
 }
 
-/// What a program came to that ended by itself.
+/// The result of a program that ended by itself.
 pub struct Ended {
     pub wall: Duration,
     pub cpu: Duration,
@@ -181,7 +181,7 @@ impl Server {
         Ok(server)
     }
 
-    /// What it has said.
+    /// Its output.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }

@@ -6,7 +6,7 @@ use wharf::model::{
     FIRST_SCHEMA, FileName, Manifest, Part, Salt, StoredFile, Timestamp, TokenHash, UploadId,
 };
 
-/// What every file of [`store`] holds.
+/// The content of every file of [`store`].
 pub const FILE: &[u8] = b"0123456789";
 
 /// An upload of one file, a thousandth of them of one name. Every second has a deadline in the

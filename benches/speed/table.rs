@@ -74,7 +74,7 @@ pub fn print(heads: &[&str], rows: &[Vec<String>]) {
     println!();
 }
 
-/// The two tables of a case: what each came to, and wharf beside each other.
+/// The two tables of a case: the result of each, and wharf beside each other.
 pub fn case(unit: Unit, rows: &[Row]) {
     let many = rows.iter().flat_map(|row| &row.samples);
     let many = many.map(|sample| sample.requests).max() >= Some(32);
@@ -115,7 +115,7 @@ pub fn case(unit: Unit, rows: &[Row]) {
     beside(rows);
 }
 
-/// What a row is held against: the first limit that is as durable.
+/// The limit that a row is compared with: the first that is as durable.
 fn limit<'a>(row: &Row, rows: &'a [Row]) -> Option<&'a Row> {
     let mut limits = rows.iter().filter(|row| row.contestant.is_limit());
     limits.find(|limit| match limit.contestant.kind {

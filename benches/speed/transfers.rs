@@ -25,7 +25,7 @@ pub enum Way {
     Down,
 }
 
-/// Who sends or fetches them.
+/// The clients that send or fetch them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Client {
     /// So many connections, a thread for each.
@@ -34,7 +34,7 @@ pub enum Client {
     Together(usize),
     /// Threads that have the kernel drop what comes.
     Dropping(usize),
-    /// `curl`, which reads a file from disk: what a user does.
+    /// `curl`, which reads a file from disk, as a user does.
     Curl,
 }
 
@@ -62,7 +62,7 @@ impl Case {
         }
         let mut rows = self.field(options);
         if let Some(first) = rows.first() {
-            // One more that does not count: what is cold then is nobody's cost.
+            // One more that does not count: the cost of cold caches is no contestant's.
             self.turn(&first.contestant, work, true)?;
         }
         for round in 0..options.rounds {

@@ -12,7 +12,7 @@ use super::content;
 /// Files of this size and above are removed at once: they are few, and would fill the disk.
 const LARGE: u64 = 1 << 20;
 
-/// What the folder of a run begins with, in front of the number of its process.
+/// The beginning of the name of a run's folder, in front of the number of its process.
 const PREFIX: &str = "speed-";
 
 /// The folder of a run.

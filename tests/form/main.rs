@@ -11,7 +11,7 @@ use wharf::form::{Boundary, DecodeError, Decoder, Event, PartHead};
 /// A decoded part, its content joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// What its headers say.
+    /// The headers of the part.
     pub head: PartHead,
     /// All of its data.
     pub content: Vec<u8>,

@@ -30,7 +30,7 @@ pub fn verdict(body: &[u8]) -> Verdict {
     })
 }
 
-/// What the parts of a body hold, by name.
+/// The contents of the parts of a body, by name.
 #[track_caller]
 pub fn accepted(body: &str) -> Vec<(String, String)> {
     let parts = verdict(body.as_bytes()).unwrap_or_else(|kind| panic!("{kind}: {body:?}"));

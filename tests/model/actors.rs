@@ -1,4 +1,4 @@
-//! Who acts: each role takes the steps of the code it names, one at a time. Between any two of
+//! The actors: each role takes the steps of the code it names, one at a time. Between any two of
 //! them all others may act, and the process may end.
 
 use crate::world::{
@@ -30,8 +30,8 @@ pub enum Role {
     Compare,
     /// Removes files without a manifest (`Reconciler::remove_orphans`).
     Orphans,
-    /// Ends an upload whose marker expired (`MarkerListener::check`). There is no operator, so each such end
-    /// would be wrong.
+    /// Ends an upload whose marker expired (`MarkerListener::check`). There is no operator, so each
+    /// such end would be wrong.
     Order,
 }
 
@@ -41,7 +41,7 @@ pub enum At {
     Start,
     /// The commit: the files have their names.
     Named,
-    /// The commit: it failed, or nobody knows; because something was there already?
+    /// The commit: it failed, or its outcome is unknown; because something was there already?
     Refused {
         exists: bool,
     },
@@ -59,7 +59,8 @@ pub enum At {
     Recorded(Manifest),
     /// The comparison: the index knows that it is gone, the tombstone is next.
     Settled,
-    /// The expiry of a marker was heard, or files without a manifest were seen, or a download begins.
+    /// The expiry of a marker was heard, or files without a manifest were seen, or a download
+    /// begins.
     Heard,
     /// The order: by the index it is one.
     Believed,
@@ -228,7 +229,7 @@ impl Turn<'_> {
                 let keeps = self.rules.late_commit_keeps;
                 self.write("commit: closes the key", Write::Close, |world, written| {
                     match written {
-                        // It has come by now: what stands there decides.
+                        // It has come by now: the record that stands there decides.
                         Some(Written::Exists) if keeps => return At::Refused { exists: false },
                         Some(_) => world.file = None,
                         None => {}

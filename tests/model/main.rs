@@ -1,8 +1,8 @@
-//! A small model of the key of an upload, explored exhaustively: who stores, prolongs, deletes and
-//! downloads it, who cleans up, in every order of their steps, with any message lost, doubled or
+//! A small model of the key of an upload, explored exhaustively: clients store, prolong, delete and
+//! download it, instances clean up, in every order of their steps, with any message lost, doubled or
 //! late, and any process ended between two steps.
 //!
-//! The roles in `actors` mirror the code step by step and name it. What must hold is in
+//! The roles in `actors` mirror the code step by step and name it. The invariants are in
 //! [`World::check`](world::World::check): the key goes from absent to live to gone and never
 //! back; nothing answered is lost, nothing prolonged is removed, nothing deleted comes back; and
 //! in the end index and store agree, and no file is without a manifest.
@@ -31,10 +31,10 @@ const NONE: Mishaps = Mishaps {
     restore: false,
 };
 
-/// Who meets an upload that ends at its deadline: every three of them.
+/// The actors that meet an upload that ends at its deadline: every three of them.
 const PARTNERS: [Role; 6] = [Prolong, Delete, Sweep, Sweep, Orphans, Compare];
 
-/// Who meets others.
+/// The actors that meet others.
 const MORE: [([Role; 4], Mishaps); 10] = [
     ([CommitForEver, Delete, Orphans, Compare], NONE),
     ([CommitForEver, Delete, Delete, ProlongForEver], NONE),

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 use crate::actors::{Actor, At, Role, step};
 use crate::world::{END, Index, Key, Known, Mishaps, Rules, WIRE, World};
 
-/// Who acts, and what Redis may lose.
+/// The actors, and the losses that Redis may suffer.
 #[derive(Debug, Clone, Copy)]
 pub struct Scenario {
     pub roles: [Role; 4],

@@ -1,5 +1,5 @@
-//! What there is: one upload of two files, its key in the store, its place in the index, the
-//! messages on their way, and what its clients were told. Time goes in ticks.
+//! The state of the world: one upload of two files, its key in the store, its place in the index,
+//! the messages on their way, and the answers that its clients got. Time goes in ticks.
 
 use crate::actors::{Actor, Role};
 
@@ -22,7 +22,7 @@ pub type Files = [bool; FILES];
 /// How many messages may be late at a time.
 pub const WIRE: usize = 2;
 
-/// What the code does; each can be left out, to see that it is needed.
+/// The rules of the code; each can be left out, to see that it is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
     /// A version is replaced or removed only by the next generation.
@@ -37,7 +37,7 @@ pub struct Rules {
     pub tombstone_life: u8,
     /// A commit that is late is given up.
     pub commit_bounded: bool,
-    /// A commit that nobody knows of closes its key before it takes its files back.
+    /// A commit of an unknown outcome closes its key before it takes its files back.
     pub unknown_commit_closes: bool,
     /// Where the key cannot be closed because the manifest has come after all, the files stay.
     pub late_commit_keeps: bool,
@@ -99,7 +99,7 @@ impl Manifest {
     }
 }
 
-/// What stands at the key of the upload.
+/// The record at the key of the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
     Absent,
@@ -120,7 +120,7 @@ pub enum Write {
     Remove { generation: u8 },
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Written {
     Done,
@@ -129,7 +129,7 @@ pub enum Written {
     Gone,
 }
 
-/// What the index is told.
+/// The messages to the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Note {
     /// `scripts::RECORD`.
@@ -144,7 +144,7 @@ pub enum Message {
     Index(Note),
 }
 
-/// What the index says of the upload, and the marker that an operator can remove.
+/// The index's entry of the upload, and the marker that an operator can remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Index {
     pub record: Option<Manifest>,
@@ -152,12 +152,12 @@ pub struct Index {
     pub marker: Option<u8>,
 }
 
-/// What clients were told, and what has been.
+/// The answers that clients got, and the events so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Known {
     /// 201, and the last deadline that was confirmed.
     pub stored: Option<u8>,
-    /// Somebody who may has asked for its end.
+    /// A client that may has asked for its end.
     pub delete_asked: bool,
     /// 204.
     pub deleted: bool,
@@ -169,7 +169,7 @@ pub struct Known {
     pub served: [u8; FILES],
 }
 
-/// What Redis may still lose.
+/// The losses that Redis may still suffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Mishaps {
     /// `FLUSHALL`, or a restart without its data.
@@ -258,7 +258,7 @@ impl World {
         self.index.marker.is_some_and(|end| end > self.time)
     }
 
-    /// What the world does by itself.
+    /// The steps that the world takes by itself.
     pub fn happenings(&self, rules: &Rules, next: &mut Vec<(&'static str, World)>) {
         let mut happen = |what, change: &dyn Fn(&mut World)| {
             let mut after = *self;
@@ -344,7 +344,7 @@ impl World {
         self.event = self.event.filter(|at| !late(*at));
     }
 
-    /// What must hold at every moment.
+    /// Invariants of every moment.
     pub fn check(&self) -> Result<(), &'static str> {
         let Known {
             stored,
@@ -374,7 +374,7 @@ impl World {
         Ok(())
     }
 
-    /// What must hold when all is done and cleaned up.
+    /// Invariants of the end, when all is done and cleaned up.
     pub fn check_end(&self) -> Result<(), &'static str> {
         let indexed = self.index.record;
         match self.key {

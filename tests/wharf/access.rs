@@ -71,7 +71,7 @@ fn secrets_open_what_they_name() {
     for path in ["/", "/healthz", "/readyz"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
-    // What is closed to downloads is not listed either.
+    // An upload that is closed to downloads is not listed either.
     for path in ["/metrics", "/status", "/uploads"] {
         assert_eq!(server.get(path).status, 401, "{path}");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Archives: what other programs read of them.
+//! Archives, as other programs read them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub fn folders() -> Form {
         .file("f", &long, b"deep")
 }
 
-/// What that form is in an archive.
+/// That form in an archive.
 fn expected() -> BTreeMap<String, Vec<u8>> {
     let long = "long/".repeat(30) + &"n".repeat(150) + ".bin";
     let files: [(&str, &[u8]); 15] = [
@@ -143,7 +143,7 @@ fn every_reader_finds_the_files_in_their_folders() {
 }
 
 /// The readers of two languages say the same of each file: its time, its size, that nothing is
-/// compressed, and that nobody else may write it.
+/// compressed, and that no other user may write it.
 #[test]
 fn what_an_archive_says_of_its_files_is_right() {
     const READ: &str = r#"

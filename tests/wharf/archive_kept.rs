@@ -1,5 +1,5 @@
-//! What an archive takes of its upload: its downloads, the CRCs of its files; and what of a file that is
-//! damaged.
+//! What an archive takes of its upload: its downloads, the CRCs of its files; and what of a file
+//! that is damaged.
 
 use std::process::Command;
 
@@ -66,7 +66,7 @@ fn an_archive_of_some_files_takes_one_of_each_of_these_or_none() {
         (409, "last-download-in-progress")
     );
     assert_eq!(server.get(&file("b")).status, 200);
-    // What is reserved comes back, and is nobody's but the next one's.
+    // A reserved use comes back, and the next download gets it.
     drop(slow);
     wait_until("they are given back", || {
         server.get(&file("c")).status == 200
@@ -89,7 +89,8 @@ fn is_sound(zip: &[u8]) -> bool {
     tested.unwrap().status.success()
 }
 
-/// What was stored without digests is read when its first ZIP file is asked for, and never again.
+/// A file that was stored without digests is read when its first ZIP file is asked for, and never
+/// again.
 #[test]
 fn files_without_a_crc_are_read_once() {
     let server = Server::with(&["--digest", "none"]);
@@ -122,7 +123,7 @@ fn files_without_a_crc_are_read_once() {
     );
     let again = server.get(&format!("/archive/{id}.zip"));
     assert!(again.body == zip.body);
-    // Nothing that the record shows has changed, and who holds its version may change it.
+    // Nothing that the record shows has changed, and a client that holds its version may change it.
     let same = server.request("GET", &record, &[("If-None-Match", &version)], b"");
     assert_eq!(same.status, 304);
     let owner = [("If-Match", version.as_str()), ("Wharf-Token", token)];
@@ -182,7 +183,7 @@ fn a_damaged_file_breaks_its_archive() {
         for format in ["zip", "tar"] {
             let answer = server.get(&format!("/archive/{id}.{format}"));
             assert_eq!(answer.status, 500, "{format} without {name}");
-            // What does not take that file is whole.
+            // An archive without that file is whole.
             let some = server.get(&format!("/archive/{id}.{format}?name=a.bin"));
             assert!(some.status == 200 && some.whole);
         }

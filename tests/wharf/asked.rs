@@ -1,4 +1,4 @@
-//! What a client asks for: where options are given, what they are called, and what is refused.
+//! The options of clients: where they are given, their names, and the refusals.
 
 use serde_json::{Value, json};
 

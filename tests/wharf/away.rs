@@ -33,7 +33,7 @@ fn a_start_without_redis_is_refused() {
         &format!("redis-cluster://127.0.0.1:{}", redis.port),
         redis.port,
     );
-    // What is there and cannot be used is said as well.
+    // A Redis that is there and cannot be used is reported as well.
     let evicting = Redis::with(&["--maxmemory-policy", "allkeys-lru"]);
     assert!(refused(&evicting.url(), evicting.port).contains("allkeys-lru"));
     let closed = Redis::with(&["--requirepass", "s3cret"]);
@@ -48,7 +48,7 @@ fn a_start_without_redis_is_refused() {
     assert!(!server.log().contains("s3cret"));
 }
 
-/// What an instance does while there is no Redis, as long as that lasts.
+/// The behaviour of an instance while there is no Redis, as long as that lasts.
 fn without_redis(fleet: &Fleet, id: &str) {
     for server in &fleet.servers {
         wait_until("readiness drops", || server.get("/readyz").status == 503);
@@ -90,7 +90,7 @@ fn without_redis(fleet: &Fleet, id: &str) {
     });
 }
 
-/// It was healed by nobody but time.
+/// Time alone has healed it.
 fn healed(fleet: &Fleet, stored: &str) {
     fleet.ready();
     fleet.leader();

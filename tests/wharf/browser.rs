@@ -79,7 +79,7 @@ fn a_form_is_sent_prolonged_and_deleted_without_javascript() {
     assert_eq!(server.files(), [""; 0]);
 }
 
-/// Who sent it from elsewhere has no cookie, and types the token.
+/// A sender from elsewhere has no cookie, and types the token.
 #[test]
 fn a_token_is_typed_without_javascript() {
     let server = Server::start();

@@ -63,7 +63,7 @@ fn twelve_at_once(chunked: bool) {
     assert_eq!(room(&server), room_in(&server.store()));
     assert_eq!(server.staged(), 0);
     assert_eq!(server.files().len(), 4);
-    // What a client is refused is no trouble of the operator's.
+    // A refusal to a client is no trouble of the operator's.
     server.says("INFO");
     server.says("max_total_size (20MiB)");
     assert!(!server.log().contains("ERROR"), "{}", server.log());

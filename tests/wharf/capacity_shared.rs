@@ -3,7 +3,7 @@
 use crate::support::{Cluster, Fleet, Form, Redis, Server, UnderWay, noise, room_in, wait_until};
 
 const MIB: usize = 1024 * 1024;
-/// What an upload of 9 MiB takes.
+/// The room of an upload of 9 MiB.
 const NINE: u64 = 9 * MIB as u64 + 4096;
 
 fn nine() -> Form {
@@ -48,7 +48,7 @@ fn twelve_at_once(redis: &str) {
         assert_eq!(store(server), 507);
         assert!(!server.log().contains("ERROR"), "{}", server.log());
     }
-    // What one gives back the others have.
+    // The others have the room that one gives back.
     let upload = stored[0].json();
     let path = format!("/uploads/{}", upload["id"].as_str().unwrap());
     let token = format!("Bearer {}", upload["delete_token"].as_str().unwrap());
@@ -110,7 +110,7 @@ fn without_redis_an_upload_goes_as_far_as_it_has_reserved() {
         server.metric("wharf_store_bytes") as u64 == NINE
     });
     assert_eq!(room_in(&fleet.store()), NINE);
-    // What the refused one had is there again, and no more than that.
+    // The room of the refused one is there again, and no more than that.
     wait_until("the room is there again", || store(server) == 201);
     assert!(fleet.servers.iter().all(|server| store(server) == 507));
 }

@@ -43,7 +43,7 @@ fn damage_is_found_and_nothing_is_changed() {
     assert_eq!(server.files().len(), 2);
 }
 
-/// A manifest that is cut off, as a power cut can leave it: what may be done about it, and how
+/// A manifest that is cut off, as a power cut can leave it: the remedies, and how
 /// often the log says so.
 #[test]
 fn a_torn_manifest_is_reported_once_and_removed_by_order() {

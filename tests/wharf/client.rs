@@ -231,7 +231,7 @@ fn uploads_are_listed_shown_and_deleted() {
     );
 
     let code = |said: Said| said.code;
-    // Who has kept no token.
+    // A sender that has kept no token.
     let elsewhere = tempfile::tempdir().unwrap();
     let stranger = || {
         let wharf = Wharf::of(&server);
@@ -261,7 +261,7 @@ fn uploads_are_listed_shown_and_deleted() {
     assert_eq!(list(&["-q"]).lines().count(), 2);
 }
 
-/// Runs it under time(1); what it took of memory at most, in KiB.
+/// Runs it under time(1); answers its peak of memory, in KiB.
 #[track_caller]
 fn peak(server: &Server, args: &[&str]) -> u64 {
     let wharf = Wharf::under(&["/usr/bin/time", "-v"], server.dir());

@@ -211,7 +211,7 @@ fn methods(text: &str) -> Vec<String> {
     found
 }
 
-/// Whoever changes this changes what programs are written against: the CHANGELOG says it then.
+/// A change of this changes the interface of programs: the CHANGELOG says it then.
 #[test]
 fn its_names_are_those_of_the_snapshot() {
     let api = api();

@@ -8,11 +8,11 @@ use wharf::client::{Client, ClientError, Token};
 
 use crate::support::{Bucket, Form, Setup, noise, sha256};
 
-/// What no message and no other server may have.
+/// The secret that no message and no other server may have.
 const SIGNATURE: &str = "0a1b2c3d4e5f-signed";
 
-/// Answers each connection with the next of these, and closes it. The heads of what it was asked come
-/// out.
+/// Answers each connection with the next of these, and closes it. The heads of what it was asked
+/// come out.
 fn scripted(answers: Vec<String>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What a client says when something is wrong.
+//! The messages of a client when something is wrong.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -201,7 +201,8 @@ fn silence_is_a_time_out() {
         .unwrap()
         .set_len(64 << 20)
         .unwrap();
-    // The kernel accepts connections and what fits into its buffers; nobody reads or answers.
+    // The kernel accepts connections and as many bytes as fit into its buffers; no program reads or
+    // answers.
     let (_listener, url) = slow_server();
     let socket = dir.path().join("w.sock");
     let _local = UnixListener::bind(&socket).unwrap();

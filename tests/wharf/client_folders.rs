@@ -88,7 +88,7 @@ fn a_folder_arrives_as_a_folder() {
     Wharf::of(&server).done(&["get", id, "-d", "flat", "--flat"]);
     let names = entries(&server.dir().join("flat"));
     assert_eq!(names, ["a (2).jpg", "a.jpg", "b _1_.jpg", "\u{fc}ber.txt"]);
-    // Nothing is replaced, and what is there stays; other files arrive beside it.
+    // Nothing is replaced, and files that are there stay; other files arrive beside them.
     write(server.dir().join("out/photos/2025/a.jpg"), b"mine");
     std::fs::remove_file(server.dir().join("out/photos/2026/may/a.jpg")).unwrap();
     let said = Wharf::of(&server).run(&["get", id, "-d", "out"]);
@@ -132,7 +132,7 @@ fn what_is_no_file_is_left_out_and_said() {
     }
     let id = said.out.trim_end().rsplit(' ').next().unwrap();
     let record = server.get(&format!("/uploads/{id}")).json();
-    // What is named itself is sent, link or not.
+    // A path that is named itself is sent, link or not.
     assert_eq!(record["file_count"], 6);
     assert_eq!(record["files"][5]["path"], "link");
     assert_eq!(record["files"][3]["path"], "photos/caf\u{fffd}.txt");
@@ -204,7 +204,7 @@ fn what_changes_in_a_folder_meanwhile_breaks_the_upload() {
         let server = Server::start();
         let file = server.dir().join("it/b");
         write(&file, b"b");
-        // What is read first holds the rest up.
+        // The file that is read first holds the rest up.
         let path = Cutter::to(server.address, &[]);
         let wharf = Wharf::at(server.dir()).env("WHARF_URL", &path.url());
         let mut child = wharf.spawn(&["put", "-r", "-", "it"]);
@@ -249,7 +249,7 @@ fn many_files_are_opened_one_by_one() {
     std::fs::write(server.dir().join("one"), "1").unwrap();
     let (_, own) = run(&["put", "-q", "one"]);
     let (out, kib) = run(&["put", "-r", "it", "--print", "id"]);
-    // What is kept of a file is its name, where it is, and what the server says of it.
+    // The client keeps a file's name, where it is, and the server's answer on it.
     let most = own + 4096 + 4 * count;
     assert!(kib < most, "{kib} KiB for {count} files, {own} for one");
     let (_, kib) = run(&["get", "-q", out.trim_end(), "-d", "out"]);

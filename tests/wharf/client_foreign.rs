@@ -1,4 +1,4 @@
-//! The client and servers nobody here wrote.
+//! The client and servers of other authors.
 
 use std::path::Path;
 use std::process::Command;
@@ -54,7 +54,7 @@ fn send_to(server: &Foreign) {
     assert_eq!(said["chunked"], false);
     assert!(said["length"].as_u64().unwrap() > 1_570_007);
 
-    // It took the form; what it says is no record with an id to be printed.
+    // It took the form; its answer is no record with an id to be printed.
     for args in [
         &["--print", "id"][..],
         &["--print=url"],
@@ -123,7 +123,7 @@ fn forms_come_from_go() {
     }
     assert_eq!(download(dir.path(), &["nothing"]).code, Some(5));
 
-    // A form that ends without its close delimiter: what is whole is kept, and no more.
+    // A form that ends without its close delimiter: whole files are kept, and no more.
     let dir = tempfile::tempdir().unwrap();
     let said = download(dir.path(), &["open"]);
     assert_eq!(said.code, Some(3), "{said:?}");

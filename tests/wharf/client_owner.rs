@@ -1,4 +1,4 @@
-//! What `wharf upload` prints and keeps, `wharf update` and `wharf delete`.
+//! The output and the kept tokens of `wharf upload`; `wharf update` and `wharf delete`.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -61,7 +61,7 @@ fn a_token_is_kept_where_it_was_sent_from() {
     };
     let mode = kept()[0].metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // Somebody else, who has no token.
+    // Another user, who has no token.
     let elsewhere = tempfile::tempdir().unwrap();
     let stranger = Wharf::at(elsewhere.path()).env("WHARF_URL", &server.url(""));
     assert_eq!(stranger.run(&["delete", &id]).code, Some(4));
@@ -214,7 +214,7 @@ fn an_upload_is_changed() {
         (&json!("Mine"), &json!(3))
     );
     assert_eq!(changed["expires_at"], "2030-12-31T18:00:00.000Z");
-    // What is not said stays; what is taken away is gone.
+    // A value that is not named stays; one that is taken away is gone.
     let changed = update(&["--title", ""]);
     assert_eq!(
         (&changed["title"], &changed["downloads_left"]),

@@ -165,7 +165,7 @@ fn a_form_that_changed_begins_anew() {
         ("the new one".into(), "the new two".into())
     );
     assert_eq!(entries(dir.path()), ["one.txt", "two.txt"]);
-    // The same ETag again: a server without ranges; what is known is passed over.
+    // The same ETag again: a server without ranges; known bytes are passed over.
     let whole = answer("200 OK", "ETag: \"a\"\r\n", &old, 999);
     let said = run(
         vec![answer("200 OK", "ETag: \"a\"\r\n", &old, cut), whole],
@@ -224,7 +224,7 @@ fn a_form_that_changed_begins_anew() {
         &["-f"],
     );
     assert_eq!(said.code, Some(5), "{said:?}");
-    // What was written out cannot be taken back.
+    // Bytes that were written out cannot be taken back.
     let one = form("old one", "").replace("filename=\"two.txt\"", "x=y");
     let said = run(
         vec![
@@ -382,7 +382,7 @@ fn a_server_that_asks_for_time_is_given_it() {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(before.elapsed() >= std::time::Duration::from_secs(1));
     assert!(said.err.contains("trying again in 1s"), "{said:?}");
-    // One that says nothing of a later time is asked once, and nobody for ever.
+    // A server that names no later time is asked once, and not for ever.
     let said = run(vec![busy(""), whole], &[]);
     assert_eq!(said.code, Some(1), "{said:?}");
     let all = vec![busy("Retry-After: 0\r\n"); 3];

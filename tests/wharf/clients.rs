@@ -1,4 +1,4 @@
-//! Clients nobody here wrote, each byte-exact both ways.
+//! Clients of other authors, each byte-exact both ways.
 
 use std::path::Path;
 use std::process::Command;

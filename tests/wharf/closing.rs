@@ -1,5 +1,5 @@
 //! On which thread files are closed: that of a large one which has no name any more gives back its
-//! blocks meanwhile, and can answer nobody.
+//! blocks meanwhile, and can answer no client.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;

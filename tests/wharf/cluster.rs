@@ -48,8 +48,8 @@ impl Scene {
         assert!(leader < self.fleet.servers.len());
     }
 
-    /// How long nobody could lead after `event`: until the first renewal or claim that Redis has
-    /// answered since.
+    /// How long no instance could lead after `event`: until the first renewal or claim that Redis
+    /// has answered since.
     #[track_caller]
     fn gap(&self, event: SystemTime) -> Duration {
         wait_until("the lock is held", || {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::support::{Form, Setup, noise, request, sha256, soak, wait_until};
 
-/// Kills the server at random moments under load, again and again: what was answered is there with
-/// its digest, what was not is absent or whole, and no file without a manifest stays.
+/// Kills the server at random moments under load, again and again: an upload that was answered is
+/// there with its digest, one that was not is absent or whole, and no file without a manifest
+/// stays.
 #[test]
 fn kills_lose_nothing_that_was_answered() {
     let rounds = if soak() { 200 } else { 12 };
@@ -100,7 +101,7 @@ fn what_a_power_cut_took_is_reported_at_the_next_start() {
     let id = json["id"].as_str().unwrap().to_owned();
     let stored = server.store().join(&id[..2]).join(format!("{id}-a.bin"));
     let setup = server.kill();
-    // What is left of a file whose bytes were not yet synced.
+    // The rest of a file whose bytes were not yet synced.
     let file = std::fs::OpenOptions::new()
         .write(true)
         .open(stored)
@@ -114,8 +115,8 @@ fn what_a_power_cut_took_is_reported_at_the_next_start() {
     assert_eq!(server.files().len(), 2, "nothing is removed");
 }
 
-/// Kills the server in the middle of its cleaning, again and again: what is over goes in the end,
-/// all of it, and what is not stays.
+/// Kills the server in the middle of its cleaning, again and again: uploads that are over go in the
+/// end, all of each, and others stay.
 #[test]
 fn kills_do_not_stop_the_cleaning() {
     let mut setup = Setup::new();

@@ -1,4 +1,4 @@
-//! More clients than there is room for: who waits, and who gives way.
+//! More clients than there is room for: some wait, and some give way.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -40,7 +40,7 @@ fn an_idle_connection_gives_way_to_a_new_one() {
     assert_eq!(busy.response(false).unwrap().body.len(), 16 << 20);
 }
 
-/// Those who begin a head and never end it hold nobody up.
+/// Clients that begin a head and never end it hold no other client up.
 #[test]
 fn unfinished_heads_give_way_where_nobody_is_idle() {
     let server = Server::with(&["--max-connections", "20"]);

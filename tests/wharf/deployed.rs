@@ -124,8 +124,8 @@ impl Buildah {
     }
 }
 
-/// The image is built by the file that is shipped, of what `deploy/rootfs` puts together here in the place
-/// of the stage that compiles, since no image of others can be fetched; and runs.
+/// The image is built by the file that is shipped, of what `deploy/rootfs` puts together here in
+/// the place of the stage that compiles, since no image of others can be fetched; and runs.
 #[test]
 fn the_image_is_built_and_runs() {
     if !rustix::process::geteuid().is_root() || Command::new("buildah").arg("-v").output().is_err()
@@ -203,7 +203,7 @@ fn the_image_is_built_and_runs() {
     assert!(!healthy());
 }
 
-/// Ends the server in the container: what runs it passes no signal on.
+/// Ends the server in the container: the program that runs it passes no signal on.
 fn end(runner: &mut std::process::Child) -> bool {
     let below = |parent: u32| {
         let out = Command::new("ps")

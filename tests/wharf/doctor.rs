@@ -1,4 +1,4 @@
-//! `wharf doctor`: what it says of real file systems, of Redis, of buckets and of proxies, and that
+//! `wharf doctor`: its report on real file systems, on Redis, on buckets and on proxies, and that
 //! it leaves nothing behind.
 
 use std::path::Path;
@@ -85,7 +85,7 @@ fn what_keeps_a_server_from_its_start_is_an_error() {
     let (code, found) = look(&Setup::new(), &["--min-free", "1000000GiB"]);
     assert_eq!(code, Some(1));
     says(&found, "space", "error", "uploads are refused");
-    // An address that somebody has is no error: it may be wharf's.
+    // An address that is in use is no error: it may be wharf's.
     let server = Setup::new().start();
     let port = server.address.port().to_string();
     let store = Setup::new().store(&server.store());

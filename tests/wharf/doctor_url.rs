@@ -1,4 +1,4 @@
-//! `wharf doctor --url`: what proxies do to requests.
+//! `wharf doctor --url`: the changes that proxies make to requests.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -77,7 +77,7 @@ fn says(found: &[Value], check: &str, level: &str, text: &str) {
     assert!(one, "{check} {level} {text}: {found:#?}");
 }
 
-/// What is looked at over an address is as it should be.
+/// Everything is as it should be over an address.
 #[track_caller]
 fn all_well(found: &[Value]) {
     for check in [

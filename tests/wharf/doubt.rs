@@ -1,4 +1,4 @@
-//! What a power cut has taken of files whose answers did not wait for the disk.
+//! The files that a power cut has taken, whose answers did not wait for the disk.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -55,7 +55,7 @@ fn a_hole_of_the_right_size_is_found_and_not_served() {
     server.says(compared);
     let first = server.get(&format!("/files/{}/first.txt", broken.id));
     assert_eq!((first.status, first.text().as_str()), (200, "first"));
-    // What comes later is in no doubt.
+    // Later uploads are in no doubt.
     let later = upload(&server, "l.bin", 3);
     assert_eq!(server.get(&format!("/download/{}", later.id)).status, 200);
 

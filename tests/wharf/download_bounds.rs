@@ -1,4 +1,4 @@
-//! What a download takes, whatever it is asked for, and what it must not take.
+//! The cost of a download, whatever it is asked for, and the costs that it must not have.
 
 use std::io::Read as _;
 

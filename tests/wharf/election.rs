@@ -1,4 +1,4 @@
-//! One of several instances cleans up: how it is found, and what becomes of it.
+//! One of several instances cleans up: the election, and the leader's fate.
 
 use std::time::SystemTime;
 
@@ -104,7 +104,7 @@ fn a_leader_that_is_killed_is_replaced() {
 fn a_paused_leader_never_acts_on_its_old_lease() {
     const UPLOADS: usize = 1500;
     let redis = Redis::start();
-    // Nobody cleans up until all have come to their deadline.
+    // No instance cleans up until all have come to their deadline.
     redis.cli(&["SET", LOCK, "somebody else", "NX"]);
     let mut fleet = Fleet::leaderless(&redis.url(), 3, &["--durability", "relaxed"]);
     fleet.servers.iter().for_each(|server| {

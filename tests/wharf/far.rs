@@ -92,7 +92,7 @@ fn one_that_stands_still_holds_up_nothing_else() {
         let unready = server.get("/readyz");
         assert_eq!(unready.detail(), "the storage cannot store now");
         server.says("the file system of the store does not answer");
-        // What has not begun is not begun.
+        // A transfer that has not begun is not begun.
         for refused in [
             server.post_to("/upload", &form(0), &[]),
             server.get(&format!("/files/{id}/a.bin")),
@@ -177,7 +177,7 @@ fn one_that_stands_still_does_not_keep_the_server() {
         server.says("transfers are cut off after shutdown_grace");
         server.says(" ended");
     });
-    // A call that the program has taken, and does not answer, cannot be killed by anybody.
+    // A call that the program has taken, and does not answer, cannot be killed.
     far.go_on();
     assert!(server.wait().success());
     assert_eq!(server.files(), [""; 0]);

@@ -1,5 +1,5 @@
 //! File systems without hard links: FAT and exFAT, by the kernel's drivers and by one that is a
-//! program, and what is as bare, by errors that strace(1) injects.
+//! program, and file systems as bare, by errors that strace(1) injects.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::support::{
     Form, Mounted, Redis, Server, Setup, as_root, noise, request, say, wait_until,
 };
 
-/// What it says there, at the start and to `/status`.
+/// The warning there, at the start and in `/status`.
 const WARNING: &str = "the file system has no hard links, as FAT and exFAT have none";
 
 /// Bytes of a disk.
@@ -111,7 +111,7 @@ fn check(server: &Server, upload: &Value, contents: &[Vec<u8>]) {
         let got = request(server.address, "GET", &format!("/{path}"), &[], b"");
         assert_eq!(got.status, 200, "{name}: {}", got.text());
         assert!(got.body == *content, "{name}");
-        // What people see in the folder is what they were told.
+        // People see in the folder the files that they were told of.
         let file = format!("{id}-{}", name.as_str().unwrap());
         assert!(server.files().contains(&file), "{file}");
     }
@@ -251,7 +251,7 @@ fn one_without_links_and_flags_of_a_rename_is_not_shared() {
     };
     assert!(log.contains("cannot be shared by several servers"), "{log}");
     assert!(log.contains("RENAME_NOREPLACE"), "{log}");
-    // One of both is enough, and what a start has tried leaves nothing.
+    // One of both is enough, and the trials of a start leave nothing.
     for (faults, warned) in [([NO_LINKS].as_slice(), true), (&[NO_FLAGS], false)] {
         let redis = Redis::start();
         let server = shared(&redis, faults).start();

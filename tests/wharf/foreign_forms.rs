@@ -1,4 +1,4 @@
-//! Forms as other programs write them, byte by byte, and what becomes of them.
+//! Forms as other programs write them, byte by byte, and how they are stored.
 
 use serde_json::Value;
 
@@ -237,7 +237,7 @@ fn types_of_parts_are_kept_as_they_came_and_guessed_where_they_say_nothing() {
         b"",
     );
     assert!(page.text().contains("c.png?inline=1"), "{}", page.text());
-    // A raw body came without a part: what its head says of no type is no type either.
+    // A raw body came without a part: a type in its head that is none is none here either.
     let octets = [("Content-Type", "application/octet-stream")];
     let raw = server.request("PUT", "/files/a.md", &octets, b"# a").json();
     assert_eq!(raw["type"], "text/markdown");
@@ -250,7 +250,7 @@ fn a_store_of_an_older_version_keeps_its_names_and_gets_types() {
     let id = upload["id"].as_str().unwrap().to_owned();
     let (_, setup) = server.stop();
     let server = {
-        // What 7d560c9 wrote: characters that are replaced today, and the type as it came.
+        // The output of 7d560c9: characters that are replaced today, and the type as it came.
         let old = "a:b\u{200b}<c>.png";
         let folder = setup.folder().join("upload").join(&id[..2]);
         let manifest = folder.join(format!("{id}.json"));

@@ -90,7 +90,7 @@ fn an_index_that_was_whole_is_not_taken_for_whole_after_that() {
     assert!(status.success());
     fill(&mounted.path);
     let server = setup.start();
-    // What the disk has of the index still knows it.
+    // The part of the index on the disk still knows it.
     let path = format!("/uploads/{}", id.as_str().unwrap());
     let bearer = format!("Bearer {token}");
     let deleted = server.request("DELETE", &path, &[("Authorization", &bearer)], b"");

@@ -317,7 +317,7 @@ fn reindexing_beside_running_instances_mends_the_index() {
         .as_str()
         .unwrap()
         .to_owned();
-    // Somebody has taken out of the index what is in the store, and nobody has noticed.
+    // An entry of a stored upload is taken out of the index, and no instance has noticed.
     redis.cli(&["EVAL", "for _, key in ipairs(redis.call('KEYS', '*')) do if string.find(key, ':upload:') or string.find(key, ':name:') then redis.call('DEL', key) end end", "0"]);
     assert_eq!(server.get("/files/found.txt").status, 404);
     assert_eq!(

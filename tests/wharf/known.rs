@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::support::{Fleet, Form, Redis, Server, wait_until};
 
-/// What `PUT` of one file answers.
+/// The answer to a `PUT` of one file.
 fn put(server: &Server, name: &str, content: &str) -> u16 {
     let path = format!("/files/{name}");
     server.request("PUT", &path, &[], content.as_bytes()).status

@@ -29,7 +29,8 @@ fn languages() -> Vec<(String, String)> {
     found
 }
 
-/// What sticks out of the window or is cut off in its place, as a person would see it.
+/// The elements that stick out of the window or are cut off in their place, as a person would see
+/// it.
 const CUT_OFF: &str = "
     const found = [];
     if (document.documentElement.scrollWidth > innerWidth) found.push(['page', document.documentElement.scrollWidth]);

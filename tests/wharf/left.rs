@@ -1,4 +1,4 @@
-//! What an instance has to leave to the others: uploads that it could not tell the index of, and
+//! The tasks that an instance leaves to the others: uploads that it could not tell the index of, and
 //! uploads that take longer than the index remembers.
 
 use std::path::Path;
@@ -108,7 +108,7 @@ fn a_change_while_redis_is_away_is_made_and_the_index_follows() {
             assert_eq!(deleted.status, 204, "{}", deleted.text());
         }
         assert_eq!(cut.get(&gone.0).status, 404);
-        // It dies before it could tell: what it has noted in the store tells the next.
+        // It dies before it could tell: its note in the store tells the next.
         cut.kill();
         let next = start(&redis.url());
         let deadline = changed.json()["expires_at"].clone();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Fleet, Form, Redis, Server, noise, wait_until};
 
-/// The uploads of a page, and what comes behind it.
+/// The uploads of a page, and the cursor behind it.
 fn page(server: &Server, query: &str) -> (Vec<Value>, Option<String>) {
     let listed = server.get(&format!("/uploads{query}"));
     assert!(listed.status == 200 && listed.whole, "{}", listed.text());

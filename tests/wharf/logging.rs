@@ -1,4 +1,4 @@
-//! The log: what becomes of standard error costs lines, and never a request or the end.
+//! The log: trouble of standard error costs lines, and never a request or the end.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -265,7 +265,7 @@ fn secrets_and_unknown_variables_in_what_commands_say() {
         let [_, err] = said(&Setup::new().env(name, value), &["config"]);
         assert!(err.contains(&name[6..].to_lowercase()), "{err}");
     }
-    // What keeps it from starting is said once.
+    // The reason why it does not start is said once.
     let [_, err] = said(&setup, &["serve", "--listen", "127.0.0.1:0"]);
     let reasons = err.matches("refused").count();
     assert!(err.contains("127.0.0.1:1") && reasons == 1, "{err}");

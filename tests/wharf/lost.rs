@@ -1,4 +1,4 @@
-//! What Redis has forgotten, or an instance took with it when it died.
+//! Entries that Redis has forgotten, or an instance took with it when it died.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! Who may change an upload, and what others are told; and the comparison of store and index.
+//! The right to change an upload, and the answers to others; and the comparison of store and index.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
@@ -57,7 +57,7 @@ fn a_wrong_token_is_told_no_more_than_who_asks_for_nothing() {
     assert_eq!(server.files().len(), 2);
 }
 
-/// What a person or a backup did to the store of a server that was off.
+/// Changes of a person or a backup to the store of a server that was off.
 #[test]
 fn a_store_is_compared_with_its_index_though_it_was_closed_cleanly() {
     let other = Server::start();

@@ -8,7 +8,7 @@ use crate::support::{Form, Server, noise, wait_until};
 
 /// How many clients there are at once.
 const CLIENTS: usize = 250;
-/// What may stay of the memory of many clients that have left, in KiB.
+/// The memory that many clients may leave behind, in KiB.
 const STAYS: u64 = 16 << 10;
 
 /// Each client sends 1 MiB of text fields, and then nothing more.
@@ -204,15 +204,15 @@ fn deep_paths_are_bounded_while_they_come() {
     });
 }
 
-/// Each client asks for a large file, which the kernel sends, and reads nothing of it: no block of it
-/// is held. Read and written, these answers hold 48 MiB in blocks, and 32 KiB each beyond.
+/// Each client asks for a large file, which the kernel sends, and reads nothing of it: no block of
+/// it is held. Read and written, these answers hold 48 MiB in blocks, and 32 KiB each beyond.
 #[test]
 fn files_that_the_kernel_sends_are_in_no_memory_of_the_server() {
     const READERS: usize = 1000;
     let args = ["--sendfile", "on", "--max-connections", "2000"];
     let server = Server::with(&args);
     server.upload(&Form::new().file("f", "big.bin", &noise(32 << 20, 4)));
-    // What the first answer of this kind needs stays.
+    // The memory that the first answer of this kind needs stays.
     assert_eq!(server.get("/files/big.bin").body.len(), 32 << 20);
     let rest = server.anonymous();
     let clients: Vec<TcpStream> = (0..READERS)

@@ -1,4 +1,4 @@
-//! Who may read and write what is stored: what the umask leaves.
+//! The users that may read and write stored files: by the umask.
 
 use std::path::Path;
 use std::process::Command;

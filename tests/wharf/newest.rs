@@ -1,4 +1,4 @@
-//! What decides which upload of a name is the newest, where clocks differ or were set back.
+//! The order of uploads of one name, where clocks differ or were set back.
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ use crate::support::{
     wait_until,
 };
 
-/// What stands for itself in a path segment (RFC 3986 section 2.3).
+/// The characters that stand for themselves in a path segment (RFC 3986 section 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -76,8 +76,8 @@ fn a_bucket_is_served() {
 
 const NAMED: [&str; 2] = ["--names", "shared"];
 
-/// Both archives of an upload that it can be taken from are whole, though the older build has kept no
-/// CRC: the files are read for the first ZIP file.
+/// Both archives of an upload that it can be taken from are whole, though the older build has kept
+/// no CRC: the files are read for the first ZIP file.
 fn archive(server: &Server, record: &Value) {
     let files = record["files"].as_array().unwrap();
     assert!(files.iter().all(|file| file["path"].is_string()));
@@ -312,7 +312,7 @@ fn an_older_build_serves_what_this_one_has_stored() {
         assert!(answer.body == seen.body);
     }
     assert_eq!(before.get("/files/plain.txt").body, b"plain");
-    // And back: what it has counted is known.
+    // And back: downloads that it has counted are known.
     let path = format!("/download/{}", stored[3].1["id"].as_str().unwrap());
     assert_eq!(before.get(&path).status, 200);
     let (_, setup) = before.stop();

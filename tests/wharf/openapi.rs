@@ -20,7 +20,7 @@ fn checkers_find_nothing() {
     let rules = json!({ "extends": ["spectral:oas"] }).to_string();
     std::fs::write(server.dir().join("spectral.json"), rules).unwrap();
     let rules = json!({ "extends": ["recommended-strict"], "rules": {
-        // What answers a form of a page leads to another page (303).
+        // The answer to a form of a page leads to another page (303).
         "operation-2xx-response": "off",
     } })
     .to_string();

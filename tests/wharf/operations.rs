@@ -11,7 +11,7 @@ fn every_command_works() {
         server.upload(&Form::new().file("f", &format!("{i} é.txt"), &content));
     }
     let bucket = Bucket::new();
-    // What the page leaves to the one who reads it.
+    // The values that the page leaves to its reader.
     let own = format!(
         "unset AWS_CA_BUNDLE; export RCLONE_CONFIG=/dev/null RCLONE_S3_ENDPOINT={0} \
          WHARF_S3_ENDPOINT={0} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1",
@@ -35,7 +35,7 @@ fn every_command_works() {
         }
     }
     assert_eq!(checked, 3);
-    // What was moved there and back is served.
+    // An upload that was moved there and back is served.
     let name = bucket.keys().into_iter().find(|key| key.ends_with(".json"));
     let id = name.unwrap();
     let id = id

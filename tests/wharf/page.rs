@@ -9,7 +9,7 @@ use crate::support::{Browser, Form, Server, noise, sha256, wait_until};
 /// A PNG of 32 × 32 pixels, for the previews.
 const PICTURE: &[u8] = include_bytes!("clients/picture.png");
 
-/// What a text in a frame may do: open a link in a window of its own.
+/// The rights of a text in a frame: to open a link in a window of its own.
 const FRAME: &str = "allow-popups allow-popups-to-escape-sandbox";
 
 /// Writes a file into the server's folder.
@@ -206,7 +206,7 @@ fn a_server_that_dies_is_told_and_the_upload_repeated() {
     browser.throttle(0);
     let server = setup.args(&["--listen", &address]).start();
     assert_eq!(server.files(), [""; 0]);
-    // Nobody clicks: it goes on by itself.
+    // No click: it goes on by itself.
     browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
     assert_eq!(server.files().len(), 2);
 }
@@ -236,7 +236,7 @@ fn limits_are_told_before_and_after() {
         0
     );
     browser.click("#chosen li.over-limit .remove");
-    // What the page cannot know, the server says.
+    // The server says things that the page cannot know.
     browser.type_into("#note", "longer than it may be");
     browser.click("#send");
     browser.wait_for("it failed", "document.querySelector('.transfer.is-failed')");

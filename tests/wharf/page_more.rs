@@ -25,7 +25,7 @@ fn sound() -> Vec<u8> {
     wav
 }
 
-/// What a text in a frame may do: open a link in a window of its own.
+/// The rights of a text in a frame: to open a link in a window of its own.
 const FRAME: &str = "allow-popups allow-popups-to-escape-sandbox";
 
 /// A script that shows, wherever it runs in this browser, that it ran.
@@ -88,7 +88,7 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
         ));
         server.says(&format!("/{name} 200"));
     }
-    // What is no picture leaves no hole.
+    // A file that is no picture leaves no hole.
     browser.wait_for(
         "the place of what is no picture",
         "document.querySelector('[data-name=\"i.png\"] .thumb').textContent === 'PNG'",
@@ -105,7 +105,7 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
             [null, "Preview of k.pdf"]
         ])
     );
-    // What the server makes of them is as harmless out of its frame.
+    // The server's rendering of them is as harmless out of its frame.
     for name in ["d.txt", "e.md", "h.html", "j.xml"] {
         let id = stored["id"].as_str().unwrap();
         let view = format!("/uploads/{id}/view/{name}");
@@ -197,7 +197,7 @@ fn one_sign_in_is_for_all_the_pages() {
     );
     let stored = server.post_to("/upload", &form, &secret).json();
     let page = format!("/uploads/{}", stored["id"].as_str().unwrap());
-    // What people type into the browser's own window stands in the address here.
+    // The text that people type into the browser's own window stands in the address here.
     let signed_in = format!("http://me:secret@{}{page}", server.address);
     let file = server.dir().join("b.txt");
     std::fs::write(&file, "b").unwrap();

@@ -65,7 +65,8 @@ fn a_message_comes_first_and_what_is_the_senders_is_not_there() {
     browser.open_ready(&server.url(&page_of(&stored)));
     assert_eq!(seen(&browser, "#sender, #manage, .qr"), 0);
     assert_eq!(seen(&browser, ".main-actions .primary"), 1);
-    // Who says to be the sender is asked for the token; a wrong one is said where it was typed.
+    // A reader that claims to be the sender is asked for the token; a wrong one is said where it
+    // was typed.
     browser.click("#claim a");
     assert_eq!(seen(&browser, "#manage"), 1);
     browser.assert_accessible("claimed");
@@ -111,7 +112,7 @@ fn a_wrong_token_is_said_in_the_form_without_scripts() {
     wait_until("it is deleted", || server.files().is_empty());
 }
 
-/// The count goes down after a click, and what is over says so.
+/// The count goes down after a click, and a used-up file says so.
 #[test]
 fn downloads_that_are_left_are_said_truly() {
     let server = Server::start();

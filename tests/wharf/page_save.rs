@@ -1,4 +1,4 @@
-//! What the page saves, and what it asks before something is gone.
+//! The page saves drafts, and asks before something is gone.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! The first page for who sends: text alone, what is pasted, drafts, passwords, a line that stands still.
+//! The first page for senders: text alone, pasted files, drafts, passwords, a line that stands
+//! still.
 
 use std::path::PathBuf;
 
@@ -20,7 +21,7 @@ fn sent(browser: &Browser) {
     browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
 }
 
-/// What the last upload holds.
+/// The content of the last upload.
 fn stored(server: &Server, browser: &Browser) -> serde_json::Value {
     let link = browser.run("return document.querySelector('.transfer .link').value");
     let link = link.as_str().unwrap();

@@ -140,7 +140,7 @@ fn sending() {
         "some of it",
         "document.querySelector('progress.whole').value > 0.05",
     );
-    // What is sent lies in its folder.
+    // The files that are sent lie in its folder.
     let _setup = server.kill();
     browser.wait_for("it waits", "document.querySelector('.is-waiting')");
     states.see("12-lost");

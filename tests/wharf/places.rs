@@ -335,7 +335,7 @@ fn operators_have_a_place_of_their_own_and_others_are_kept() {
     }
 }
 
-/// What a browser makes of the links of a page and of an address that a person opens.
+/// A browser's reading of the links of a page and of an address that a person opens.
 #[test]
 fn a_browser_saves_the_form_of_a_page_and_looks_at_an_upload() {
     let server = Server::start();
@@ -348,7 +348,7 @@ fn a_browser_saves_the_form_of_a_page_and_looks_at_an_upload() {
     browser.open_ready(&server.url(&format!("/download/{id}")));
     let place = browser.run("return location.pathname");
     assert_eq!(place, format!("/uploads/{id}"));
-    // What the sender sees is asked for.
+    // The sender's view is asked for.
     browser.click("#claim a");
     browser.click(&format!("a[download='{id}.form']"));
     let saved = downloads.join(format!("{id}.form"));

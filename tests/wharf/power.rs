@@ -27,7 +27,7 @@ fn cuts(otherwise: usize) -> usize {
     }
 }
 
-/// An upload that was answered, and what became of it; moments are those of the disk.
+/// An upload that was answered, and its later changes; moments are those of the disk.
 #[derive(Debug, Clone)]
 struct Answered {
     id: String,
@@ -155,7 +155,7 @@ fn remove(server: &Server, disk: &RecordingDisk, upload: &mut Answered) {
     upload.removed.get_or_insert((asked, disk.moment()));
 }
 
-/// What stands in the manifest of an upload.
+/// The members of an upload's manifest.
 fn manifest(store: &Path, id: &str) -> Option<serde_json::Value> {
     let json = std::fs::read(store.join(&id[..2]).join(format!("{id}.json"))).ok()?;
     serde_json::from_slice(&json).ok()
@@ -333,8 +333,8 @@ fn strict(kind: &Kind, cuts: usize) {
     cut(kind, run, "strict", cuts, 11);
 }
 
-/// What was answered before a clean stop is there after every cut, whatever was done to it since;
-/// of what came later nothing wrong is served.
+/// An upload that was answered before a clean stop is there after every cut, whatever was done to
+/// it since; of what came later nothing wrong is served.
 fn relaxed(kind: &Kind, cuts: usize) {
     if !kind.is_possible(SIZE) {
         return;

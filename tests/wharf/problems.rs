@@ -21,7 +21,7 @@ fn small() -> Form {
 /// Codes that were given, each with its last document.
 type Codes = BTreeMap<String, Value>;
 
-/// What a server has given.
+/// The problems that a server has answered.
 struct Given<'a> {
     server: &'a Server,
     codes: Codes,
@@ -87,7 +87,7 @@ impl<'a> Given<'a> {
         // Its type leads to what it means, which names its members.
         let page = document["type"].as_str().unwrap();
         let page = try_request(self.server.address, ANSWER_TIMEOUT, "GET", page, &[], b"");
-        // A server that ends answers nobody.
+        // A server that ends answers no client.
         if let Some(page) = page {
             let page = page.json();
             assert_eq!(page["code"], code);

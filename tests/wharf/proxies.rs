@@ -1,5 +1,5 @@
-//! Proxies of every kind before a server on loopback: a server that has no setting at all gives their
-//! clients nothing but what they have an id of, and one that is opened serves them as it is.
+//! Proxies of every kind before a server on loopback: a server that has no setting at all gives
+//! their clients nothing but what they have an id of, and one that is opened serves them as it is.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -122,7 +122,7 @@ fn tinyproxy(server: &Server) -> Proxy {
     })
 }
 
-/// What a browser at `files.example` sends through the proxy.
+/// The request of a browser at `files.example` through the proxy.
 fn passes(what: &str, make: impl Fn(&Server) -> Proxy) {
     let server = Server::for_everybody(&[]);
     let proxy = make(&server);

@@ -1,4 +1,5 @@
-//! Behind nginx, Caddy, Apache httpd and HAProxy, with the settings in `deploy/`, which docs/proxies.md names.
+//! Behind nginx, Caddy, Apache httpd and HAProxy, with the settings in `deploy/`, which
+//! docs/proxies.md names.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -121,7 +122,7 @@ fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
     assert!(url.starts_with(&format!("{base}/files/")), "{json}");
     assert!(server.curl(&["-k", url]) == content);
     assert!(server.curl(&["-k", "--range", "5-9", url]) == content[5..10]);
-    // The page and what it loads lie under the base as well, and its link is the outer one.
+    // The page and its files lie under the base as well, and its link is the outer one.
     let id = json["id"].as_str().unwrap();
     let page = server.curl(&[
         "-k",
@@ -154,7 +155,7 @@ fn behind_tls(proxy: fn(&Server) -> TlsProxy) {
         refused.ends_with("413") && refused.contains("max_file_size"),
         "{refused}"
     );
-    // What a client says of itself is not believed.
+    // A client's own claim of its address is not believed.
     for claim in [
         "X-Forwarded-Host: evil.example",
         "X-Forwarded-Proto: http",

@@ -36,7 +36,7 @@ fn a_request_has_one_host() {
             "{hosts:?}"
         );
     }
-    // Before HTTP/1.1 there need be none: what probes of proxies send.
+    // Before HTTP/1.1 there need be none, as in the requests of probes of proxies.
     assert_eq!(raw(&server, "GET /readyz HTTP/1.0\r\n\r\n"), 200);
     assert_eq!(raw(&server, "OPTIONS /readyz HTTP/1.0\r\n\r\n"), 204);
 }
@@ -207,7 +207,7 @@ fn chunked_is_applied_once() {
             (400, "malformed-request")
         );
         assert_eq!(refused.json()["field"], "transfer-encoding");
-        // What follows on it could be read as two things.
+        // The bytes that follow on it could be read as two things.
         assert!(connection.is_closed(), "{fields:?}");
     }
     assert_eq!(server.get("/files/a.txt").status, 404);

@@ -5,7 +5,7 @@ use crate::support::redis::free_ports;
 use crate::support::{Server, WHARF, wait_until};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// What begins the commands that want several instances.
+/// The beginning of the commands that want several instances.
 const CLUSTER: &str = "deploy/cluster.sh";
 
 /// The commands of a page.
@@ -30,7 +30,7 @@ fn clients() -> Vec<String> {
     commands.map(str::to_owned).collect()
 }
 
-/// Runs a command in a folder; what it said.
+/// Runs a command in a folder; answers its output.
 #[track_caller]
 pub fn run(command: &str, dir: &Path) -> String {
     let bin = Path::new(WHARF).parent().unwrap();
@@ -90,7 +90,7 @@ fn the_interface_is_as_its_page_says() {
     assert!(commands.len() > 30);
     for line in commands {
         let command = line.replace("localhost:8080", &server.address.to_string());
-        // What one command has found out, the next ones use.
+        // The next commands use the values that one has found out.
         let script = format!(
             "if [ -e vars ]; then . ./vars; fi\n{command}\ndeclare -p id token etag version once zip >vars 2>/dev/null || true"
         );

@@ -148,7 +148,7 @@ fn scripts_get_the_share_link_alone() {
     let shown = server.request("GET", &format!("/w/uploads/{id}"), &[plain], b"");
     assert_eq!((shown.status, shown.text()), (200, link));
     assert_eq!(shown.header("vary"), Some("Accept"));
-    // What axios sends means JSON.
+    // axios sends this, and means JSON.
     let axios = [("Accept", "application/json, text/plain, */*")];
     let shown = server.request("GET", &format!("/w/uploads/{id}"), &axios, b"");
     assert_eq!(shown.json()["id"], id);

@@ -1,4 +1,4 @@
-//! Records: their versions, what may be changed of them, and their end.
+//! Records: their versions, their changes, and their end.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn form() -> Form {
         .file("f", "b.txt", b"b")
 }
 
-/// An upload, and what its owner asks of it.
+/// An upload, and its owner's request.
 struct Owned<'a> {
     server: &'a Server,
     path: String,
@@ -201,7 +201,7 @@ fn a_change_is_a_merge_patch() {
     }
 }
 
-/// What the names and lists of `server` say of the upload.
+/// The answers of the names and lists of `server` on the upload.
 fn found(server: &Server, id: &str) -> (u16, bool) {
     let listed = server.get("/uploads").json();
     let listed = listed["uploads"].as_array().unwrap().clone();

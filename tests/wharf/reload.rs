@@ -1,4 +1,5 @@
-//! Settings that are read anew: what changes, what a request under way keeps, and what is refused.
+//! Settings that are read anew: the changes, the settings that a request under way keeps, and the
+//! refusals.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +37,7 @@ impl Reloaded {
         wait_until("the settings are read", || {
             self.server.log().matches("SIGHUP: the settings").count() == self.reloads.get()
         });
-        // What comes behind that line is written at once, and answered requests come after it.
+        // The lines behind that one are written at once, and answered requests come after it.
         self.server.get("/healthz");
         wait_until("the log has more", || {
             self.server.log()[before..].contains("/healthz 200")
@@ -137,7 +138,7 @@ fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
             "names = 'auto'\naccess_file = 'none.txt'\n",
             "access_file: cannot read none.txt",
         ),
-        // It would be open to others, and nobody has decided who may upload.
+        // It would be open to others, and no setting says which clients may upload.
         (
             "names = 'auto'\npublic_url = 'https://files.example'\n",
             "nothing says who may upload",

@@ -1,4 +1,4 @@
-//! A store in a bucket, on an S3 server that nobody here wrote.
+//! A store in a bucket, on an S3 server of other authors.
 
 use crate::support::{
     Bucket, Connection, Form, Response, S3, S3Proxy, Server, Setup, Trouble, noise, parts_of,
@@ -9,7 +9,7 @@ fn setup(bucket: &Bucket) -> Setup {
     Setup::new().bucket(bucket, &bucket.server.url())
 }
 
-/// What a start that fails says.
+/// The message of a start that fails.
 fn refused(setup: Setup) -> String {
     let output = setup.run(&["--listen", "127.0.0.1:0"]);
     assert_eq!(output.status.code(), Some(1));
@@ -407,7 +407,7 @@ fn an_upload_that_breaks_off_leaves_nothing() {
     );
 }
 
-/// Many uploads at once hold no more than their budget, whoever is slow.
+/// Many uploads at once hold no more than their budget, however slow one of them is.
 #[test]
 fn uploads_wait_for_memory_rather_than_fail() {
     let (uploads, size, budget) = if soak() {

@@ -1,4 +1,4 @@
-//! What a comparison of the index with a bucket asks of the bucket.
+//! The requests of a comparison of the index with a bucket.
 
 use std::collections::HashSet;
 

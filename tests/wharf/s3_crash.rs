@@ -58,7 +58,7 @@ pub fn post_forms(
                     expires,
                 });
             }
-            // Nobody is there now.
+            // No process is left now.
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     }
@@ -73,7 +73,7 @@ impl Drop for Until<'_> {
     }
 }
 
-/// What in a bucket belongs to no upload; every upload has to be whole.
+/// The objects in a bucket that belong to no upload; every upload has to be whole.
 pub fn leftovers(bucket: &Bucket) -> Vec<String> {
     let keys = bucket.keys();
     let mut expected = HashSet::new();

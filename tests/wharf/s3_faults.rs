@@ -18,7 +18,7 @@ impl Disturbed {
         let bucket = Bucket::new();
         let proxy = S3Proxy::to(bucket.server.port);
         let server = Setup::new().bucket(&bucket, &proxy.url()).start();
-        // The first look at the bucket is over: what is counted from here on is asked for.
+        // The first look at the bucket is over: requests are counted from here on.
         wait_until("the index is complete", || {
             server.log().contains("the index is complete")
         });
@@ -29,7 +29,7 @@ impl Disturbed {
         }
     }
 
-    /// What is in the bucket, but for tombstones.
+    /// The objects in the bucket, but for tombstones.
     fn left(&self) -> Vec<String> {
         let keys = self.bucket.keys().into_iter();
         keys.filter(|key| !(key.ends_with(".json") && self.bucket.get(key).1.contains("\"gone\"")))
@@ -93,7 +93,7 @@ fn works_through(trouble: Trouble) {
     let removed = all.server.request("DELETE", &path, &owner, b"");
     assert_eq!(removed.status, 204, "{shown}: {}", removed.text());
     all.proxy.calm();
-    // A file that was begun and nobody was told of is removed when it is stale.
+    // A file that was begun, and of which no instance was told, is removed when it is stale.
     wait_until("nothing is left", || {
         all.left().is_empty() && (lost || all.bucket.unfinished().is_empty())
     });
@@ -126,7 +126,7 @@ fn gives_up(what: &str, fails: fn(&Asked) -> bool) {
     assert!(refused.header("retry-after").is_some());
     assert!(start.elapsed() < Duration::from_secs(100), "{what}");
     all.proxy.calm();
-    // What a manifest may name that could still come stays until it is stale.
+    // Files that a manifest may name which could still come stay until they are stale.
     let files = if what == "manifests" { 2 } else { 0 };
     wait_until("nothing else is left", || {
         all.left().len() == files && all.bucket.unfinished().is_empty()
@@ -138,7 +138,7 @@ fn gives_up(what: &str, fails: fn(&Asked) -> bool) {
     is_form(&all.server, &id);
 }
 
-/// What the store has not got whole in time (400), which the library does not try again.
+/// A request that the store has not got whole in time (400), which the library does not try again.
 #[test]
 fn what_was_lost_on_the_way_is_sent_again() {
     let all = Disturbed::start();
@@ -161,7 +161,7 @@ fn what_was_lost_on_the_way_is_sent_again() {
     assert_eq!(refused.status, 503, "{}", refused.text());
 }
 
-/// Nobody can tell then what is under way: what was left stays, and the rest is compared.
+/// Uploads under way are unknown then: files that were left stay, and the rest is compared.
 #[test]
 fn a_store_that_never_lists_what_is_unfinished_is_compared_all_the_same() {
     let bucket = Bucket::new();
@@ -193,7 +193,7 @@ fn a_store_that_never_lists_what_is_unfinished_is_compared_all_the_same() {
     });
 }
 
-/// The change is made, and nobody is told: the key itself says whose change it was.
+/// The change is made, and its answer is lost: the key itself says whose change it was.
 #[test]
 fn changes_whose_answers_are_lost_are_made_once() {
     let all = Disturbed::start();

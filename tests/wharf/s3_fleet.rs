@@ -152,7 +152,7 @@ fn kills_in_the_whole_picture_lose_nothing() {
             (file.status, sha256(&file.body)),
             (200, upload.sha256.clone())
         );
-        // What the lost master had not passed on the index has made up for.
+        // The index has made up for the changes that the lost master had not passed on.
         wait_until("its name is known", || {
             servers[(i + 1) % 3]
                 .get(&format!("/files/{}", upload.name))

@@ -1,4 +1,4 @@
-//! A store in a bucket of a second S3 server that nobody here wrote; `./test soak` alone has it.
+//! A store in a bucket of a second S3 server of other authors; `./test soak` alone has it.
 
 use crate::support::{Form, S3Fs, Server, Setup, noise, parts_of, sha256, wait_until};
 

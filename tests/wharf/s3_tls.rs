@@ -1,4 +1,4 @@
-//! A store behind TLS, with a certificate that nobody knows but who was told.
+//! A store behind TLS, with a certificate that a client trusts only when it is told to.
 
 use std::process::{Command, Stdio};
 

@@ -37,7 +37,8 @@ fn stored(server: &Server, id: &str, name: &str) -> std::path::PathBuf {
     server.store().join(&id[..2]).join(format!("{id}-{name}"))
 }
 
-/// What the log says was sent of the last answer to `path`, and whether it was broken off.
+/// The bytes that the log says were sent of the last answer to `path`, and whether it was broken
+/// off.
 fn logged(server: &Server, path: &str) -> (u64, bool) {
     let line = || {
         let log = server.log();
@@ -209,7 +210,7 @@ fn a_file_that_is_cut_under_its_reader_breaks_the_connection() {
         server.says(&format!("{path} broke off"));
         let (sent, broken) = logged(&server, &path);
         assert!(broken, "{way}");
-        // What hyper had taken and not written counts where it was read.
+        // Bytes that hyper had taken and not written count where they were read.
         let more = if way == "on" { 0 } else { MIB as u64 };
         let got = body.len() as u64;
         assert!((got..=got + more).contains(&sent), "{way}: {got} of {sent}");
@@ -218,7 +219,7 @@ fn a_file_that_is_cut_under_its_reader_breaks_the_connection() {
 
 #[test]
 fn a_file_that_is_changed_under_its_reader_is_still_a_whole_answer() {
-    // As before: what is read is what is there by then.
+    // As before: the bytes are read that are there by then.
     for (way, server) in both() {
         let id = id_of(&server.upload(&Form::new().file("f", "big.bin", &noise(20 * MIB, 1))));
         let mut connection = Connection::open(server.address);

@@ -1,4 +1,4 @@
-//! Settings from their sources, what is printed of them, and what the server listens on.
+//! Settings from their sources, their printed form, and the addresses that the server listens on.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -33,7 +33,7 @@ else:
 os.execv(program[0], program)
 "#;
 
-/// What a command that ends says on standard output and standard error.
+/// The standard output and standard error of a command that ends.
 fn said(setup: &Setup, args: &[&str]) -> (bool, [String; 2]) {
     let out = setup.run(args);
     let texts = [out.stdout, out.stderr].map(|text| String::from_utf8(text).unwrap());

@@ -1,5 +1,5 @@
-//! What a stranger gets, who knows the address of a server and nothing else: every method of every
-//! route, by each way there is to a server.
+//! The answers to a stranger, who knows the address of a server and nothing else: every method of
+//! every route, by each way there is to a server.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::{Form, Server, Setup, request, wait_until};
 /// An id that no upload has.
 const NEVER: &str = "0123456789abcdefghjkmnpqrs";
 
-/// What stands between a stranger and a server.
+/// The guards between a stranger and a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// A program on the machine of a server that is for it alone: no stranger.
@@ -49,7 +49,7 @@ const TABLE: &[Row] = &[
     ("GET", "/download", "/download?name=a.txt",                    [200, 404, 404, 200]),
     ("GET", "/download/{name}", "/download/a.txt",                  [200, 404, 404, 200]),
     ("GET", "/files/{name}", "/files/a.txt",                        [200, 404, 404, 200]),
-    // Who has the id was given it.
+    // A client that has the id was given it.
     ("GET", "/download", "/download?name=ID",                       [200, 200, 200, 200]),
     ("GET", "/download/{name}", "/download/ID",                     [200, 200, 200, 200]),
     ("GET", "/download/{id}/{name}", "/download/ID/a.txt",          [200, 200, 200, 200]),
@@ -152,7 +152,7 @@ fn the_table_knows_every_route() {
         .iter()
         .flat_map(|(path, methods)| {
             let methods = methods.as_object().unwrap().keys();
-            // What GET is refused, HEAD is.
+            // HEAD is refused where GET is.
             let methods = methods.filter(|method| *method != "head");
             methods.map(move |method| (method.to_ascii_uppercase(), path.clone()))
         })

@@ -1,4 +1,4 @@
-//! The units for systemd, and what wharf says to it: readiness, reloads, signs of life.
+//! The units for systemd, and wharf's messages to it: readiness, reloads, signs of life.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -253,7 +253,7 @@ fn the_watchdog_is_fed_while_every_thread_works() {
     server.says("a thread or a listener stands still");
     tracer.kill().unwrap();
     tracer.wait().unwrap();
-    // What was sent before it stood still is read away; a sign of life comes again.
+    // The messages from before it stood still are read away; a sign of life comes again.
     manager.socket.set_nonblocking(true).unwrap();
     let mut message = [0; 64];
     while manager.socket.recv(&mut message).is_ok() {}
@@ -289,7 +289,7 @@ fn end(mut child: Child) {
     assert!(child.wait().unwrap().success());
 }
 
-/// One request on a connection of its own; what is wrong with it, if anything.
+/// One request on a connection of its own; answers its fault, if it has one.
 fn ask(address: SocketAddr) -> Result<(), String> {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect(address)?;

@@ -26,7 +26,7 @@ fn url(server: &Server, path: &str) -> String {
     format!("https://localhost:{}{path}", server.address.port())
 }
 
-/// What curl prints.
+/// The output of curl.
 #[track_caller]
 fn curl(server: &Server, args: &[&str]) -> String {
     let all = [&["--cacert", "own.pem"], args].concat();
@@ -112,7 +112,7 @@ fn versions_and_ciphers_are_those_of_today() {
             "{said}"
         );
     }
-    // What was agreed upon is what has to be spoken.
+    // The client has to speak the version that was agreed upon.
     let output = s_client(
         &server,
         &["-alpn", "h2", "-ign_eof"],
@@ -132,10 +132,10 @@ fn http_without_tls_is_told_what_the_port_speaks() {
         Some("text/plain; charset=utf-8")
     );
     assert!(answer.text().contains("https://"), "{}", answer.text());
-    // A body under way keeps nobody from reading that.
+    // A body under way keeps no client from reading that.
     let form = Form::new().file("f", "a", &noise(200_000, 1));
     assert_eq!(server.post_to("/upload", &form, &[]).status, 400);
-    // What is no HTTP at all is a handshake that fails.
+    // Bytes that are no HTTP at all are a handshake that fails.
     let mut other = Connection::open(server.address);
     other.send(b"\x00\x01\x02\x03\x04\x05\x06\x07");
     assert!(other.response(false).is_none());
@@ -197,7 +197,7 @@ fn clients_without_tls_are_sent_to_it() {
         ask(&[&asked]),
         format!("308 https://127.0.0.1:{port}/files/x?y=%20z")
     );
-    // Probes ask for nothing that anybody might read, and a proxy on this machine has said enough.
+    // Probes ask for nothing that is secret, and a proxy on this machine has said enough.
     assert_eq!(ask(&[&format!("http://{plain}/healthz")]), "200 ");
     assert_eq!(
         ask(&["--unix-socket", "socket", "http://localhost/"]),

@@ -1,4 +1,4 @@
-//! What clients with TLS can take of a server: memory, connections, time.
+//! The memory, connections and time that clients with TLS can take of a server.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

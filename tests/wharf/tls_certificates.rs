@@ -1,4 +1,4 @@
-//! Certificates: which one a client gets, when they are read again, and what is wrong with them.
+//! Certificates: which one a client gets, when they are read again, and the faults they may have.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -104,7 +104,7 @@ fn a_client_gets_the_certificate_of_the_name_it_asks_for() {
         }
         assert_eq!(ask("localhost", "/healthz", version), "200");
     }
-    // Who asks for an address asks for no name.
+    // A client that asks for an address asks for no name.
     let url = format!("https://127.0.0.1:{port}/");
     let plain = [
         "-k",

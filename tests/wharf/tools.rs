@@ -178,7 +178,7 @@ fn schemathesis_finds_no_error() {
     assert!(phases.iter().all(|phase| text.contains(phase)), "{text}");
 }
 
-/// What `schemathesis.toml` leaves out.
+/// The operations that `schemathesis.toml` leaves out.
 #[test]
 fn only_the_right_token_deletes() {
     let server = Server::start();

@@ -11,7 +11,7 @@ const UPDATE: &str = "WHARF_UPDATE_SNAPSHOTS";
 /// Stands behind the output of a command, before its exit code.
 const MARK: char = '\u{1}';
 
-/// Runs the commands in one shell, as a person does; what each said, and its exit code.
+/// Runs the commands in one shell, as a person does; answers the output of each, and its exit code.
 fn run(commands: &[&str], server: &Server, team: &Server) -> Vec<(String, i32)> {
     let mut script = String::new();
     for command in commands {
@@ -58,7 +58,7 @@ impl Examples {
         let mut rest = text.as_str();
         while !rest.is_empty() {
             let word = rest.len() - rest.trim_start_matches(is_part_of_word).len();
-            // What is no word is one character.
+            // Each other character stands for itself.
             let one = rest.chars().next().map_or(1, char::len_utf8);
             let (piece, more) = rest.split_at(word.max(one));
             replaced += &self.example(piece);

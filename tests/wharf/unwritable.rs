@@ -1,5 +1,5 @@
 //! Disks that fail to be written, and folders that are gone, under a running server: uploads are
-//! refused, and what is stored is given out and found as before.
+//! refused, and stored uploads are given out and found as before.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{EXT4, Form, Mounted, Server, Setup, as_root, say, wait_until};
 
-/// What is found of two uploads of the name `a.txt`, the newer one with this id.
+/// The findings on two uploads of the name `a.txt`, the newer one with this id.
 #[track_caller]
 fn assert_found(server: &Server, newest: &str) {
     let by_name = server.get("/files/a.txt");
@@ -67,7 +67,7 @@ fn a_disk_that_has_gone_read_only_serves_names_and_listings() {
     drop(server.kill());
 }
 
-/// What has the ext4 that is mounted there find an error, for a shell.
+/// A shell command that has the ext4 that is mounted there find an error.
 fn trigger(mounted: &Path) -> Option<String> {
     let mut find = Command::new("findmnt");
     let found = find.args(["-no", "SOURCE"]).arg(mounted).output().ok()?;

@@ -263,7 +263,7 @@ fn a_plain_form_gets_a_page_that_can_delete() {
     let cookie = cookie.split(';').next().unwrap();
     let stranger = server.request("GET", &location, &[html], b"");
     assert!(stranger.text().contains("&amp;lt;b.txt") && !stranger.text().contains("<i>"));
-    // Who has not stored it is asked for the token.
+    // A reader that has not stored it is asked for the token.
     assert!(stranger.text().contains("name=\"token\""));
     let owner = server.request("GET", &location, &[html, ("Cookie", cookie)], b"");
     assert!(owner.text().contains("method=\"post\" action"));

@@ -13,7 +13,7 @@ fn pair() -> Form {
         .text("t", "text")
 }
 
-/// What is left of the upload, and of each file.
+/// The downloads left of the upload, and of each file.
 fn left(record: &Value) -> Value {
     let files = record["files"].as_array().unwrap();
     let files: Vec<_> = files

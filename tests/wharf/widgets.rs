@@ -80,7 +80,7 @@ impl Visit {
         }
     }
 
-    /// What a widget was answered.
+    /// The answer to a widget.
     #[track_caller]
     fn send(&self, widget: &str, files: Value) -> Value {
         let call = format!("(...args) => widgets.{widget}(...args)");
@@ -235,7 +235,7 @@ fn dropzone() {
     let sent = visit.send("dropzoneMultiple", two());
     assert_eq!(sent.as_array().unwrap().len(), 1, "{sent}");
     assert_eq!(visit.server.files().len(), 4 + 3);
-    // What the server says is what it shows.
+    // The widget shows the server's message.
     visit.browser.open_ready(&visit.browser.url());
     let refused = visit.send("dropzone", json!([["big.txt", "x".repeat(101)]]));
     assert!(

@@ -10,11 +10,12 @@ use crate::support::{Form, Response, noise, try_request};
 
 /// How long a client waits for an answer; then it does not know.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
-/// What every `PATCH` asks for. Those that are carried out late only move the deadline on.
+/// The lifetime that every `PATCH` asks for. Those that are carried out late only move the deadline
+/// on.
 pub const PROLONGED: Duration = Duration::from_secs(8);
 /// How often each file of the limited uploads can be downloaded.
 const MAX_USES: u64 = 3;
-/// The name of their second file, and what it holds.
+/// The name of their second file, and its content.
 const SECOND: &str = "second.bin";
 
 /// An upload that was answered with 201.
@@ -92,7 +93,7 @@ impl Upload {
     }
 }
 
-/// One client. What it has stored it alone changes.
+/// One client. It alone changes the uploads that it has stored.
 pub struct Client<'a> {
     number: u64,
     random: Random,
@@ -281,7 +282,7 @@ impl<'a> Client<'a> {
         let sent = SystemTime::now();
         let answer = self.request("GET", path, &[], b"");
         let upload = &mut self.uploads[place];
-        // What broke off may have been counted.
+        // A download that broke off may have been counted.
         let counted = answer
             .as_ref()
             .is_none_or(|answer| [200, 500, 503].contains(&answer.status));

@@ -1,4 +1,4 @@
-//! The instances, and what is done to them.
+//! The instances, and the faults that they suffer.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ const CONTINUE: i32 = 18;
 /// Three instances on one directory.
 pub struct Instances {
     pub servers: Vec<Server>,
-    /// What those have logged that are no more, by the number of the instance.
+    /// The log lines of instances that are no more, by the number of the instance.
     pub logs: Vec<Vec<String>>,
     proxies: Vec<Proxy>,
     /// Until when each is paused.
@@ -92,7 +92,7 @@ impl Instances {
         self.servers.iter().map(|server| server.address).collect()
     }
 
-    /// What the instance of this number has logged, in each of its lives.
+    /// The log lines of the instance of this number, in each of its lives.
     pub fn lives(&self, number: usize) -> Vec<String> {
         let mut lives = self.logs[number].clone();
         lives.push(self.servers[number].log());

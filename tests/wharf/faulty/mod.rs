@@ -2,7 +2,7 @@
 //! directory and one Redis, each with a path of its own to it, are killed, paused and cut off, and
 //! Redis is restarted, set back and emptied, while clients store, prolong, download and delete.
 //!
-//! What must hold is checked from what the clients were answered ([`clients`]), from the log of
+//! The invariants are checked from the answers that clients got ([`clients`]), from the log of
 //! every instance and from what is in the store and in Redis afterwards ([`verify`]). The seed of
 //! the faults is printed; `WHARF_SEED` sets it.
 
@@ -22,7 +22,7 @@ use faults::Instances;
 /// How many clients there are.
 const CLIENTS: u64 = 4;
 
-/// What instances are started with: short times, so that much happens, and a log of every action.
+/// The settings of the instances: short times, so that much happens, and a log of every action.
 const ARGS: [&str; 8] = [
     "--stale-after",
     "3s",
@@ -59,7 +59,7 @@ impl Random {
     }
 }
 
-/// The seed that is asked for, or one that nobody has chosen.
+/// The seed that is asked for, or a random one.
 fn seed() -> u64 {
     let asked = std::env::var("WHARF_SEED").ok();
     asked.map_or_else(

@@ -1,4 +1,4 @@
-//! What must hold afterwards.
+//! The invariants of the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -7,10 +7,10 @@ use super::clients::Upload;
 use super::faults::Instances;
 use crate::support::wait_until;
 
-/// How many milliseconds a line of the log may be later than what it tells of.
+/// How many milliseconds a line of the log may be later than its event.
 const WRITTEN: u128 = 20;
 
-/// What no instance says in a run: there is no operator, no damage, and no fault of ours.
+/// Lines that no instance logs in a run: there is no operator, no damage, and no fault of ours.
 const NEVER: [&str; 5] = [
     "an operator has ended",
     "is damaged",
@@ -35,7 +35,8 @@ pub fn all(
         count(|upload| upload.must_be_there(SystemTime::now())),
     );
     answers(instances, uploads, quiet, false);
-    // What instances took with them that had not reached Redis the regular comparison finds.
+    // The regular comparison finds the changes that instances took with them before they had
+    // reached Redis.
     wait_until("store and index agree", || {
         Store::read(instances).live == index(cli)
     });
@@ -46,7 +47,7 @@ pub fn all(
             let gone = upload.must_be_gone(SystemTime::now(), Some(quiet));
             match gone {
                 true => !store.has(&upload.id),
-                // What may have been deleted may be there for ever.
+                // An upload that may have been deleted may be there for ever.
                 false => upload.deadline().is_none(),
             }
         })
@@ -97,10 +98,10 @@ fn answers(instances: &Instances, uploads: &[Upload], quiet: SystemTime, named: 
 /// Generation and deadline of an upload.
 type Version = (u64, Option<i64>);
 
-/// What is in the directory.
+/// The content of the directory.
 struct Store {
     live: BTreeMap<String, Version>,
-    /// Whose files there are.
+    /// The uploads whose files there are.
     files: BTreeSet<String>,
 }
 
@@ -138,7 +139,7 @@ fn time_of(time: &serde_json::Value) -> Option<i64> {
     time.as_i64().or_else(|| time.as_str().map(parsed))
 }
 
-/// What the index knows.
+/// The entries of the index.
 fn index(cli: &dyn Fn(&[&str]) -> String) -> BTreeMap<String, Version> {
     // One answer for all shards: every one of them says the same of an upload everywhere.
     const RECORDS: &str = r"local found = {}
@@ -162,7 +163,7 @@ return found";
         .collect()
 }
 
-/// What every instance says it has done.
+/// The actions that every instance has logged.
 fn actions(instances: &Instances, uploads: &[Upload]) {
     let known: BTreeMap<&str, &Upload> = uploads
         .iter()
@@ -204,7 +205,7 @@ fn actions(instances: &Instances, uploads: &[Upload]) {
     assert!(removals > 0);
 }
 
-/// Whether somebody had been told before `time` that an upload lives for longer.
+/// Whether any client had been told before `time` that an upload lives for longer.
 fn promised(upload: &Upload, time: u128) -> bool {
     let since = |time: SystemTime| {
         let since = time.duration_since(SystemTime::UNIX_EPOCH);

@@ -200,7 +200,7 @@ impl Operation<'_> {
         self.ask_otherwise(answers);
     }
 
-    /// What is asked for at another address, or with another body.
+    /// The same at another address, or with another body.
     fn ask_otherwise(&self, answers: &mut Vec<Value>) {
         let mut ask = |good: &Good, headers: &[(&str, &str)]| {
             take(answers, self.id(), &self.send(good, headers));

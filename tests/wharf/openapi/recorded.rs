@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 const ADDRESS: &str = "http://localhost:8080";
-/// What ids become, in the order in which they come.
+/// The stand-ins of ids, in the order in which they come.
 const IDS: [&str; 4] = [
     "0c8r5v3m9ag7wqk2ht4xz1y6ne",
     "0c8r5v3m2hj6wqk9at4xz1y7pf",
@@ -23,7 +23,7 @@ pub fn normal(mut answer: Value, port: u16) -> Value {
     let mut text = |text: &str| {
         let mut text = text.replace(&format!("http://127.0.0.1:{port}"), ADDRESS);
         text = text.replace(&format!(":{port}"), ":8080");
-        // What is missed first is a matter of time.
+        // The first thing that is missed is a matter of time.
         text = text.replace("the storage and the index are not", "the storage is not");
         if let Some(request) = &request {
             text = text.replace(request, REQUEST);
@@ -85,7 +85,7 @@ fn ids(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What `file` of `static/openapi` has.
+/// The content of `file` of `static/openapi`.
 pub fn known(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("static/openapi");
     serde_json::from_slice(&std::fs::read(path.join(file)).unwrap()).unwrap()

@@ -101,7 +101,7 @@ pub fn records() -> Codes {
     get("/nowhere", 404, "no-such-route", json!({}));
     get("/problems/teapot", 404, "no-such-route", json!({}));
 
-    // Whoever has another token is told no more than whoever names another id.
+    // A client with another token is told no more than one that names another id.
     let forged = server.request(
         "DELETE",
         &format!("/uploads/{id}"),
@@ -403,7 +403,7 @@ pub fn components() -> Codes {
 /// A disk that stands still while the files of an upload are read for its ZIP file.
 pub fn archives() -> Codes {
     let Some(far) = Far::mount() else {
-        // What cannot be met here is taken as it was recorded elsewhere.
+        // A problem that cannot be met here is taken as it was recorded elsewhere.
         let code = "archive-preparing";
         return Codes::from([(
             code.to_owned(),

@@ -173,14 +173,14 @@ impl Browser {
         self.command("POST", "actions", &body);
     }
 
-    /// What a script returns.
+    /// The value that a script returns.
     #[track_caller]
     pub fn run(&self, script: &str) -> Value {
         let body = json!({ "script": script, "args": [] });
         self.command("POST", "execute/sync", &body)
     }
 
-    /// What the promise of an expression comes to.
+    /// The value of an expression's promise.
     #[track_caller]
     pub fn wait(&self, promise: &str, args: Value) -> Value {
         let script = format!(
@@ -255,8 +255,8 @@ impl Browser {
         self.devtools("Emulation.setTouchEmulationEnabled", touch);
     }
 
-    /// Writes a picture of the whole page to `NAME.png` in the folder that `WHARF_SCREENSHOTS` names,
-    /// where a person can look at it; without it, does nothing.
+    /// Writes a picture of the whole page to `NAME.png` in the folder that `WHARF_SCREENSHOTS`
+    /// names, where a person can look at it; without it, does nothing.
     pub fn screenshot(&self, name: &str) {
         let Some(folder) = std::env::var_os("WHARF_SCREENSHOTS") else {
             return;
@@ -264,7 +264,7 @@ impl Browser {
         let folder = PathBuf::from(folder);
         std::fs::create_dir_all(&folder).unwrap();
         let width = self.run("return innerWidth").as_u64().unwrap();
-        // What lies below the window would be left unpainted.
+        // The part below the window would be left unpainted.
         let height = self.run("return document.querySelector('dialog[open]') ? innerHeight : document.documentElement.scrollHeight");
         let height = height.as_u64().unwrap().clamp(600, 6000);
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });

@@ -63,7 +63,7 @@ impl UnderWay {
     }
 }
 
-/// What files and manifests take below a store's folder, each rounded up to 4 KiB.
+/// The room of files and manifests below a store's folder, each rounded up to 4 KiB.
 pub fn room_in(store: &Path) -> u64 {
     let folders = std::fs::read_dir(store)
         .unwrap()

@@ -1,5 +1,5 @@
 //! A directory that another program gives out (FUSE, by bindfs(1)), and which hangs while that is
-//! stopped: what NFS does whose server is away.
+//! stopped, as an NFS is whose server is away.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

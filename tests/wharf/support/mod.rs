@@ -52,7 +52,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A command as root: what ./test installs its packages with.
+/// A command as root, as ./test installs its packages.
 pub fn as_root(program: &str) -> Command {
     if rustix::process::geteuid().is_root() {
         return Command::new(program);

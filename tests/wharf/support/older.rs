@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Bucket, Redis, S3};
 
-/// A store, and what clients of the build that has written it were told.
+/// A store, and the answers that clients of the build that has written it got.
 pub struct OlderStore {
     fixture: Value,
 }
@@ -22,7 +22,7 @@ pub struct OlderUpload {
     pub token: String,
     /// 200, or 404 for one that is over.
     pub status: u64,
-    /// What was answered: see the README beside the fixtures.
+    /// The answers: see the README beside the fixtures.
     pub told: Value,
 }
 
@@ -57,7 +57,7 @@ impl OlderStore {
             .collect()
     }
 
-    /// What was stored under a path or key.
+    /// The bytes that were stored under a path or key.
     pub fn content(&self, path: &str) -> Vec<u8> {
         let stored = self.fixture.get("files");
         content(&stored.unwrap_or(&self.fixture["objects"])[path])

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Fleet, Form, Redis, post_many, since, wait_until};
 
-/// What so many uploads that wait for their deadline cost.
+/// The cost of so many uploads that wait for their deadline.
 pub struct Pending {
     /// From the deadlines of 200 others to the start of their removal.
     pub lags: Vec<Duration>,
@@ -40,7 +40,8 @@ impl Pending {
         wait_until("all that were due are removed", || {
             leader.metric("wharf_uploads_expired_total") >= DUE as f64
         });
-        // The log is written by a thread of its own, and may come later than what is counted.
+        // The log is written by a thread of its own, and may come later than the uploads that are
+        // counted.
         let removing = || leader.lines("removing: it is over");
         wait_until("the log says so", || removing().len() >= DUE);
         let lags = removing().into_iter();

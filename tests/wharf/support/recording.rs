@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
-/// What the disk was told.
+/// The requests to the disk.
 pub enum Record {
     /// These bytes at this offset.
     Write(u64, Vec<u8>),
@@ -88,7 +88,7 @@ impl Drop for RecordingDisk {
     }
 }
 
-/// What answers the kernel.
+/// The task that answers the kernel.
 struct Served {
     device: File,
     content: File,

@@ -14,7 +14,7 @@ pub struct Redis {
     dir: tempfile::TempDir,
 }
 
-/// A port that nobody has, and whose neighbour 10,000 above (where a server of a cluster listens
+/// A free port, whose neighbour 10,000 above (where a server of a cluster listens
 /// for the others) is one.
 pub fn free_port() -> u16 {
     free_ports(1)
@@ -77,7 +77,7 @@ impl Redis {
         self.child.id()
     }
 
-    /// What redis-cli says to a command.
+    /// The output of redis-cli for a command.
     pub fn cli(&self, args: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string()])
@@ -198,7 +198,7 @@ impl Cluster {
         format!("redis-cluster://{}", nodes.join(","))
     }
 
-    /// What redis-cli, following redirections, says to a command.
+    /// The output of redis-cli, following redirections, for a command.
     pub fn cli(&self, args: &[&str]) -> String {
         let mut all = vec!["-c"];
         all.extend_from_slice(args);

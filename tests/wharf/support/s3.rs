@@ -1,4 +1,4 @@
-//! A real S3 server that nobody here wrote (moto), and buckets in it. Used by the tests of the
+//! A real S3 server of other authors (moto), and buckets in it. Used by the tests of the
 //! binary and by those beside the code.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

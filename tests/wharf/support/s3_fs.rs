@@ -1,4 +1,4 @@
-//! A second S3 server that nobody here wrote (s3s-fs, in Rust): a bucket is a folder, and every
+//! A second S3 server of other authors (s3s-fs, in Rust): a bucket is a folder, and every
 //! signature is checked, those in addresses too. `./test soak` installs it. Used by the tests of
 //! the binary and by those beside the code.
 //!

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What becomes of one request to an S3 server.
+/// The fate of one request to an S3 server.
 #[derive(Debug, Clone)]
 pub enum Trouble {
     /// It is answered.
@@ -97,7 +97,7 @@ impl S3Proxy {
                 let (Ok(client), state) = (client, Arc::clone(&shared)) else {
                     continue;
                 };
-                // What goes wrong on a connection is the client's to notice.
+                // The client has to notice the faults of a connection.
                 std::thread::spawn(move || serve(client, port, &state));
             }
         });
@@ -108,7 +108,7 @@ impl S3Proxy {
         format!("http://{}", self.address)
     }
 
-    /// What becomes of every request from now on.
+    /// The fate of every request from now on.
     pub fn rule(&self, rule: impl FnMut(&Asked) -> Trouble + Send + 'static) {
         *self.state.rule.lock().unwrap() = Box::new(rule);
     }

@@ -23,8 +23,8 @@ pub struct Setup {
     program: PathBuf,
 }
 
-/// Runs a server without a terminal that ends or reloads by SIGHUP, also where the tests were started
-/// with that signal ignored (`nohup`).
+/// Runs a server without a terminal that ends or reloads by SIGHUP, also where the tests were
+/// started with that signal ignored (`nohup`).
 pub const WITHOUT_TERMINAL: [&str; 3] = ["env", "--default-signal=HUP", "setsid"];
 
 impl Setup {
@@ -223,7 +223,7 @@ impl Server {
             .collect()
     }
 
-    /// What /metrics says of one that has no labels.
+    /// The value in /metrics of one that has no labels.
     #[track_caller]
     pub fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
@@ -256,7 +256,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// The files people see: all but what belongs to the server.
+    /// The files people see: all but those of the server.
     pub fn files(&self) -> Vec<String> {
         let mut files = Vec::new();
         for folder in std::fs::read_dir(self.store()).unwrap() {
@@ -272,7 +272,7 @@ impl Server {
         files
     }
 
-    /// What waits in the stage.
+    /// The files that wait in the stage.
     pub fn staged(&self) -> usize {
         std::fs::read_dir(self.store().join(".wharf/stage"))
             .unwrap()

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a [`Proxy`] does to what goes through it.
+/// The way in which a [`Proxy`] treats the bytes that go through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Fault {
@@ -96,7 +96,7 @@ impl Proxy {
         format!("redis://{}", self.address)
     }
 
-    /// Disturbs what is open and what comes.
+    /// Disturbs the connections that are open, and those that come.
     pub fn set(&self, fault: Fault) {
         self.state.fault.store(fault as u8, Ordering::SeqCst);
         if fault == Fault::Reset {

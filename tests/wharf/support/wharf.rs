@@ -11,7 +11,7 @@ pub struct Wharf {
     stdin: Vec<u8>,
 }
 
-/// What a client said, and its exit code.
+/// The output of a client, and its exit code.
 #[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
@@ -39,7 +39,7 @@ impl Wharf {
         for (name, _) in std::env::vars().filter(|(name, _)| other(name)) {
             command.env_remove(name);
         }
-        // Where it keeps tokens: not those of whoever runs the tests.
+        // Where it keeps tokens: not those of the user that runs the tests.
         command.env("XDG_STATE_HOME", dir.join(".state"));
         Wharf {
             command,
@@ -113,7 +113,7 @@ impl Said {
     }
 }
 
-/// Waits for the end of a child, and what it said.
+/// Waits for the end of a child; answers its output.
 #[track_caller]
 pub fn end_of(mut child: Child) -> Said {
     let end = Instant::now() + Duration::from_secs(60);
@@ -132,7 +132,7 @@ pub fn signal(child: &Child, signal: rustix::process::Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-/// What is in a folder, sorted.
+/// The entries of a folder, sorted.
 pub fn entries(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
@@ -142,7 +142,7 @@ pub fn entries(dir: &Path) -> Vec<String> {
     names
 }
 
-/// A server that somebody else wrote, which prints its address; it ends with the value.
+/// A server of other authors, which prints its address; it ends with the value.
 pub struct Foreign {
     child: Child,
     pub address: String,
@@ -172,7 +172,7 @@ impl Foreign {
         foreign
     }
 
-    /// One of Go, built first: what `go run` starts would outlive it.
+    /// One of Go, built first: a program that `go run` starts would outlive it.
     pub fn go(source: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let program: PathBuf = dir.path().join("server");

@@ -2,7 +2,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::{Form, Setup, noise, request, sha256, soak, wait_until};
+use crate::support::{Form, Setup, noise, sha256, soak, try_request, wait_until};
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Kills the server at random moments under load, again and again: an upload that was answered is
 /// there with its digest, one that was not is absent or whole, and no file without a manifest
@@ -33,17 +36,17 @@ fn kills_lose_nothing_that_was_answered() {
                             .file("f", "a.bin", &content)
                             .file("g", "b.bin", b"second");
                         let content_type = form.content_type();
-                        let sent = std::panic::catch_unwind(|| {
-                            request(
-                                address,
-                                "POST",
-                                "/upload",
-                                &[("Content-Type", &content_type)],
-                                &form.body(),
-                            )
-                        });
-                        // A connection that the kill has cut is no answer.
-                        let Ok(response) = sent else { return };
+                        let headers = [("Content-Type", content_type.as_str())];
+                        let sent = try_request(
+                            address,
+                            ANSWER_TIMEOUT,
+                            "POST",
+                            "/upload",
+                            &headers,
+                            &form.body(),
+                        );
+                        // The kill has cut the connection. A malformed answer fails the test.
+                        let Some(response) = sent else { return };
                         if response.status == 201 && response.whole {
                             let json = response.json();
                             let id = json["id"].as_str().unwrap().to_owned();

@@ -85,7 +85,7 @@ fn limited_downloads_are_counted_over_all() {
                             assert_eq!(response.status, 404);
                             return;
                         }
-                        None => {}
+                        None => panic!("each request gets an answer"),
                     }
                 }
             });

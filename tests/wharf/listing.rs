@@ -1,8 +1,10 @@
 //! Listings: summaries, in memory that does not depend on what uploads hold, past whatever is over.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
+use wharf::model::Timestamp;
 
 use crate::support::{Fleet, Form, Redis, Server, noise, wait_until};
 
@@ -335,8 +337,10 @@ fn a_listing_of_a_thousand_is_whole_and_in_order() {
 fn filters(server: &Server, other: &Server) {
     let store = |name: &str| {
         let stored = server.upload(&Form::new().file("f", name, b"x").file("f", "also", b"y"));
-        // The next one is stored in another millisecond.
-        std::thread::sleep(std::time::Duration::from_millis(3));
+        let at: Timestamp = stored["created_at"].as_str().unwrap().parse().unwrap();
+        wait_until("the next one is stored in another millisecond", || {
+            Timestamp::from(SystemTime::now()) > at
+        });
         stored
     };
     let names = [

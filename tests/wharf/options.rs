@@ -1,7 +1,8 @@
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
+use wharf::model::Timestamp;
 
 use crate::support::{Connection, Form, Server, noise, wait_until};
 
@@ -31,9 +32,10 @@ fn uploads_expire_and_are_removed_in_time() {
 #[test]
 fn what_expired_while_the_server_was_off_is_removed_at_its_start() {
     let server = Server::start();
-    server.post_to("/upload?expires_in=1s", &form(), &[]);
+    let stored = server.post_to("/upload?expires_in=1s", &form(), &[]).json();
+    let end: Timestamp = stored["expires_at"].as_str().unwrap().parse().unwrap();
     let setup = server.kill();
-    std::thread::sleep(Duration::from_millis(1100));
+    wait_until("it is over", || Timestamp::from(SystemTime::now()) > end);
     let server = setup.start();
     wait_until("its files are removed", || server.files().is_empty());
 }

@@ -6,7 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::{Bucket, Form, Setup, noise, request, sha256, soak, wait_until};
+use crate::support::{Bucket, Form, Setup, noise, sha256, soak, try_request, wait_until};
+
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An upload that was answered.
 pub struct Answered {
@@ -45,11 +48,9 @@ pub fn post_forms(
             "/upload"
         };
         let headers = [("Content-Type", content_type.as_str())];
-        // A connection that a kill has cut is no answer.
-        let sent =
-            std::panic::catch_unwind(|| request(address, "POST", path, &headers, &form.body()));
-        match sent {
-            Ok(response) if response.status == 201 && response.whole => {
+        let body = form.body();
+        match try_request(address, ANSWER_TIMEOUT, "POST", path, &headers, &body) {
+            Some(response) if response.status == 201 && response.whole => {
                 let id = response.json()["id"].as_str().unwrap().to_owned();
                 answered.lock().unwrap().push(Answered {
                     id,
@@ -58,7 +59,7 @@ pub fn post_forms(
                     expires,
                 });
             }
-            // No process is left now.
+            // A refusal, or a kill that has cut the connection.
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     }

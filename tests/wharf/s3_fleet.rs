@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::s3_crash::{Until, leftovers, post_forms, wait_for_the_cleaner};
 use crate::support::redis::free_port;
 use crate::support::{
-    Bucket, Cluster, Form, Nginx, Redis, Server, Setup, noise, role, sha256, soak, wait_until,
+    Bucket, Cluster, Form, Nginx, Redis, Server, Setup, noise, role, sha256, soak, try_request,
+    wait_until,
 };
 
 /// An instance on a port that it keeps.
@@ -78,13 +79,13 @@ fn limited_downloads_are_counted_over_all() {
             let (server, path, whole) = (&servers[i % 2], &path, &whole);
             scope.spawn(move || {
                 loop {
-                    let sent = std::panic::catch_unwind(|| server.get(path));
-                    match sent {
-                        Ok(response) if response.status == 200 && response.whole => {
+                    let timeout = Duration::from_secs(120);
+                    match try_request(server.address, timeout, "GET", path, &[], b"") {
+                        Some(response) if response.status == 200 && response.whole => {
                             whole.fetch_add(1, Ordering::SeqCst);
                             return;
                         }
-                        Ok(response) if response.status == 404 => return,
+                        Some(response) if response.status == 404 => return,
                         _ => std::thread::sleep(Duration::from_millis(20)),
                     }
                 }

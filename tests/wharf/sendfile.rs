@@ -187,7 +187,7 @@ fn a_unix_socket_takes_files_too_and_http_2_does_not() {
 
 #[test]
 fn a_file_that_is_cut_under_its_reader_breaks_the_connection() {
-    for (way, server) in both() {
+    for (way, mut server) in both() {
         let content = noise(40 * MIB, 1);
         let id = id_of(&server.upload(&Form::new().file("f", "big.bin", &content)));
         let path = format!("/files/{id}/big.bin");
@@ -310,12 +310,12 @@ fn a_download_under_way_ends_whole_when_the_server_is_told_to_end() {
         let mut line = [0; 15];
         connection.stream().read_exact(&mut line).unwrap();
         assert_eq!(&line[..12], b"HTTP/1.1 200");
-        let ended = std::thread::spawn(move || server.stop().0);
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        server.signal(15);
+        server.says("SIGTERM: ending");
         let mut rest = Vec::new();
         connection.stream().read_to_end(&mut rest).unwrap();
         assert!(rest.ends_with(&content), "{way}: {} bytes", rest.len());
-        assert!(ended.join().unwrap().success(), "{way}");
+        assert!(server.wait().success(), "{way}");
     }
 }
 
@@ -339,7 +339,7 @@ fn what_is_not_in_memory_is_read_on_a_thread() {
     // A reader that stops has a file due whose pages go meanwhile.
     let mut connection = Connection::open(server.address);
     connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    connection.wait_until_full();
     forget();
     assert!(connection.response(false).unwrap().body == content);
 }

@@ -203,13 +203,15 @@ fn a_reader_that_stops_is_dropped_over_http_2_as_well() {
     let server = Server::with(&["--idle-timeout", "1s"]);
     server.upload(&Form::new().file("f", "big.bin", &noise(30_000_000, 4)));
     let url = server.url("/files/big.bin");
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big.bin");
     let args = [
         "-sS",
         "--http2-prior-knowledge",
         "--limit-rate",
         "100k",
         "-o",
-        "/dev/null",
+        path.to_str().unwrap(),
         &url,
     ];
     let mut curl = std::process::Command::new("curl")
@@ -218,7 +220,9 @@ fn a_reader_that_stops_is_dropped_over_http_2_as_well() {
         .spawn()
         .unwrap();
     let pid = rustix::process::Pid::from_raw(curl.id().cast_signed()).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    wait_until("the first bytes are there", || {
+        path.metadata().is_ok_and(|file| file.len() > 0)
+    });
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     wait_until("it is dropped", || {
         server.log().contains("GET /files/big.bin 200 (broken off)")

@@ -2,7 +2,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Form;
+use super::{Form, wait_until};
 
 /// An answer.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(address: SocketAddr) -> Self {
-        Self::patient(address, Duration::from_secs(120)).unwrap()
+        Self::with_timeout(address, Duration::from_secs(120)).unwrap()
     }
 
     /// One on which `form` was announced, and is waited for: an upload under way.
@@ -68,11 +68,11 @@ impl Connection {
         connection
     }
 
-    /// One that waits for so long, whatever for.
-    fn patient(address: SocketAddr, patience: Duration) -> std::io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+    /// One that waits for so long to be opened, for bytes, and to send.
+    fn with_timeout(address: SocketAddr, timeout: Duration) -> std::io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, timeout)?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(Connection {
             reader: BufReader::new(stream),
         })
@@ -82,24 +82,45 @@ impl Connection {
         self.reader.get_ref()
     }
 
+    /// Waits until the server has filled the buffers of the sockets: no more bytes come.
+    pub fn wait_until_full(&self) {
+        let (mut before, mut looks) = (0, 0);
+        wait_until("no more bytes come", || {
+            let now = rustix::io::ioctl_fionread(self.stream()).unwrap();
+            looks = if now > 0 && now == before { looks + 1 } else { 0 };
+            before = now;
+            looks == 20
+        });
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
     }
 
-    /// The next answer, without a body to a HEAD; `None` when the connection ends before it.
-    pub fn response(&mut self, head: bool) -> Option<Response> {
+    /// The next line, without its end; `None` when the connection ends before that.
+    fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        if self.reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        let status = line.split(' ').nth(1)?.parse().ok()?;
+        self.reader.read_line(&mut line).ok()?;
+        Some(line.strip_suffix('\n')?.trim_end().to_owned())
+    }
+
+    /// The next answer, without a body to a HEAD; `None` when the connection ends before it. An
+    /// answer that came and is malformed is a fault of the server.
+    #[track_caller]
+    pub fn response(&mut self, head: bool) -> Option<Response> {
+        let line = self.line()?;
+        let status = line
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+        let status: u16 = status.unwrap_or_else(|| panic!("a malformed answer: {line:?}"));
         let mut headers = Vec::new();
         loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.trim_end().split_once(':') else {
+            let line = self.line()?;
+            if line.is_empty() {
                 break;
-            };
+            }
+            let field = line.split_once(':');
+            let (name, value) = field.unwrap_or_else(|| panic!("a malformed field: {line:?}"));
             headers.push((name.to_owned(), value.trim().to_owned()));
         }
         let mut response = Response {
@@ -128,18 +149,22 @@ impl Connection {
         Some(response)
     }
 
-    /// Reads a body in chunks to its last one (RFC 9112 section 7.1).
+    /// Reads a body in chunks to its last one (RFC 9112 section 7.1); `None` when the connection ends
+    /// before that.
     fn chunks(&mut self, body: &mut Vec<u8>) -> Option<()> {
         loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).ok()?;
-            let length = u64::from_str_radix(line.trim_end(), 16).ok()?;
+            let line = self.line()?;
+            let length = u64::from_str_radix(&line, 16);
+            let length = length.unwrap_or_else(|_| panic!("a malformed chunk: {line:?}"));
             let before = body.len() as u64;
             (&mut self.reader).take(length).read_to_end(body).ok()?;
-            line.clear();
-            self.reader.read_line(&mut line).ok()?;
-            if length == 0 || body.len() as u64 != before + length {
-                return (length == 0).then_some(());
+            if body.len() as u64 != before + length {
+                return None;
+            }
+            let end = self.line()?;
+            assert_eq!(end, "", "the end of a chunk");
+            if length == 0 {
+                return Some(());
             }
         }
     }
@@ -167,13 +192,13 @@ pub fn request(
 /// The same of a server that may be gone, or hang; `None` when there is no answer in time.
 pub fn try_request(
     address: SocketAddr,
-    patience: Duration,
+    timeout: Duration,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Option<Response> {
-    let connection = Connection::patient(address, patience).ok()?;
+    let connection = Connection::with_timeout(address, timeout).ok()?;
     ask(connection, address, method, path, headers, body)
 }
 

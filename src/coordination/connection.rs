@@ -11,7 +11,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Value, cmd, io::
 
 use crate::coordination::probe::{RedisServer, servers};
 use crate::coordination::{Address, Error};
-use crate::model::Timestamp;
+use crate::model::{Clock, Timestamp};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -83,7 +83,7 @@ impl RedisConnection {
     /// How far the clock of Redis is from ours.
     pub async fn skew(&mut self) -> Result<Duration, Error> {
         let time = cmd("TIME");
-        let before = Timestamp::from(std::time::SystemTime::now());
+        let before = Clock::system().now();
         let answer = async {
             match self {
                 RedisConnection::Single(connection) => connection.req_packed_command(&time).await,
@@ -94,7 +94,7 @@ impl RedisConnection {
             }
         };
         let value = with_timeout(answer).await?;
-        let after = Timestamp::from(std::time::SystemTime::now());
+        let after = Clock::system().now();
         let (seconds, micros): (i64, i64) = FromRedisValue::from_redis_value(value)?;
         let theirs = Timestamp::from_millis(seconds * 1000 + micros / 1000);
         Ok(theirs.since(after).max(before.since(theirs)))

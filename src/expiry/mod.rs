@@ -3,6 +3,8 @@
 mod markers;
 mod metrics;
 mod sweeper;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -44,7 +46,7 @@ impl Expiry {
         metrics: ExpiryMetrics,
     ) -> Self {
         Expiry {
-            sweeper: Sweeper::new(uploads.clone(), metrics),
+            sweeper: Sweeper::new(uploads.clone(), clock.clone(), metrics),
             uploads,
             claims,
             clock,

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::ExpiryMetrics;
 use crate::catalog::CatalogError;
 use crate::lease::Claim;
-use crate::model::{Manifest, Reason, Timestamp, UploadId};
+use crate::model::{Clock, Manifest, Reason, Timestamp, UploadId};
 use crate::repository::{Removed, Repository, RepositoryError};
 use crate::store::StoreError;
 
@@ -29,6 +29,7 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 /// Removes the uploads that are due.
 pub struct Sweeper {
     uploads: Repository,
+    clock: Clock,
     metrics: ExpiryMetrics,
     /// Guards how often each removal has failed. A std mutex: held for a read or an insertion.
     failures: Mutex<HashMap<UploadId, u32>>,
@@ -36,9 +37,10 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// A sweeper of `uploads`, which counts in `metrics`.
-    pub fn new(uploads: Repository, metrics: ExpiryMetrics) -> Self {
+    pub fn new(uploads: Repository, clock: Clock, metrics: ExpiryMetrics) -> Self {
         Sweeper {
             uploads,
+            clock,
             metrics,
             failures: Mutex::default(),
         }
@@ -122,7 +124,7 @@ impl Sweeper {
             Removed::Done(manifest) => {
                 self.metrics.expired.inc();
                 if let Some(deadline) = expired(&manifest) {
-                    let lag = Timestamp::from(std::time::SystemTime::now()).since(deadline);
+                    let lag = self.clock.now().since(deadline);
                     self.metrics.lag.observe(lag.as_secs_f64());
                 }
                 Ok(true)

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use super::{FileSink, Note, Replaced, ScannedUpload, Staged, Store, StoreError, StoreId};
 use crate::model::{
-    FileName, Manifest, Part, Prefix, Reason, Stored, StoredFile, Timestamp, Tombstone, UploadId,
+    Clock, FileName, Manifest, Part, Prefix, Reason, Stored, StoredFile, Timestamp, Tombstone,
+    UploadId,
 };
 
 /// A point in time after everything a test does.
@@ -380,7 +381,7 @@ async fn notes_stay_until_they_are_taken_away(store: &dyn Store) {
     };
     assert_eq!(noted(Note::Unindexed).await, []);
     store.remove_note(Note::Unindexed, &ids[0]).await.unwrap();
-    let before = Timestamp::from(std::time::SystemTime::now());
+    let before = Clock::system().now();
     for id in ids.iter().chain(&ids) {
         store.add_note(Note::Unindexed, id).await.unwrap();
     }

@@ -80,7 +80,10 @@ fn without_redis(fleet: &Fleet, id: &str) {
             assert_eq!(server.get(path).status, 200);
         }
         let waited = start.elapsed();
-        assert!(waited < ANSWER_TIMEOUT * 3, "nothing waits for long: {waited:?}");
+        assert!(
+            waited < ANSWER_TIMEOUT * 3,
+            "nothing waits for long: {waited:?}"
+        );
     }
     wait_until("nobody leads", || {
         fleet

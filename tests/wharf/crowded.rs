@@ -63,7 +63,9 @@ fn where_all_are_busy_a_new_one_waits() {
     let mut busy = [0, 1].map(|_| Connection::announcing(server.address, &form));
     let waiting = {
         let address = server.address;
-        std::thread::spawn(move || try_request(address, ANSWER_TIMEOUT, "GET", "/healthz", &[], b""))
+        std::thread::spawn(move || {
+            try_request(address, ANSWER_TIMEOUT, "GET", "/healthz", &[], b"")
+        })
     };
     // A moment in which it would be answered, if it did not wait.
     std::thread::sleep(Duration::from_millis(300));

@@ -2,7 +2,7 @@ use super::renewals::RESERVATION_TTL;
 use super::*;
 use crate::catalog::{Limit, Listed, Reservations as _, Reserved, Verification as _, conformance};
 use crate::coordination::{Address, testing as server};
-use crate::model::Portion;
+use crate::model::{Clock, Portion};
 
 mod room;
 
@@ -204,7 +204,7 @@ async fn an_upload_recorded_without_a_marker_keeps_no_older_one() {
         .await
         .unwrap();
     let catalog = catalog(&link, 0).await;
-    let now = Timestamp::from(std::time::SystemTime::now());
+    let now = Clock::system().now();
     let mut upload = conformance::manifest(1, &["a"]);
     let upload_id = upload.id;
     upload.expires_at = Some(now.after(Duration::from_secs(60)));

@@ -3,7 +3,6 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use super::report::Report;
 use crate::app::descriptors_room;
@@ -12,18 +11,17 @@ use crate::cli::listening::reached;
 use crate::config::{Config, ListenAddress, Loaded, SettingOrigin};
 use crate::http::server::{listen_everywhere, listen_tcp};
 use crate::http::tls::{ReadCertificates, Tls};
-use crate::model::Timestamp;
+use crate::model::{Clock, Timestamp};
 
 /// No clock that is right says an earlier time: 2026-01-01, since the Unix epoch.
-const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
+const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 /// The most bytes of the path of a unix socket (unix(7)).
 const LONGEST_PATH: usize = 107;
 
 pub fn clock(report: &mut Report) {
-    let now = SystemTime::now();
-    let since = now.duration_since(SystemTime::UNIX_EPOCH);
-    let text = format!("this machine says {}", Timestamp::from(now));
-    if since.unwrap_or_default() < EARLIEST {
+    let now = Clock::system().now();
+    let text = format!("this machine says {now}");
+    if now < EARLIEST {
         let advice = "set it, and keep it by NTP: deadlines count from it";
         report.error("clock", text, advice);
     } else {
@@ -116,7 +114,7 @@ pub fn certificates(config: &Config, report: &mut Report) {
     if config.certificates.is_empty() {
         return;
     }
-    let now = Timestamp::from(SystemTime::now());
+    let now = Clock::system().now();
     let read = match ReadCertificates::read(config.certificates.clone(), now) {
         Ok(read) => read,
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -12,7 +12,7 @@ use super::inner::Inner;
 use super::layout::{self, Folder};
 use super::open_file::write_at;
 use super::session::Session;
-use crate::model::{Manifest, Stored, Timestamp, UploadId};
+use crate::model::{Clock, Manifest, Stored, Timestamp, UploadId};
 use crate::store::{Replaced, SmallContent, StoreError, Version, names, to_json};
 
 /// How long another process may keep a key locked: a process that was stopped must not stop this
@@ -72,7 +72,7 @@ impl Inner {
         let (seconds, nanos) = (stat.st_ctime, stat.st_ctime_nsec);
         let changed = Timestamp::from_millis(seconds * 1000 + nanos as i64 / 1_000_000);
         let least = if self.bare { SETTLED_BARE } else { SETTLED };
-        let settled = Timestamp::from(SystemTime::now()).since(changed) > least;
+        let settled = Clock::system().now().since(changed) > least;
         let version = Version(format!("{}-{seconds}.{nanos}", stat.st_ino));
         Ok(settled.then_some(version))
     }

@@ -6,12 +6,12 @@ mod mount;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::filesystem::FileSystem;
 use super::layout::{Layout, create_named};
 use super::staging::placement::Placement;
-use crate::model::UploadId;
+use crate::model::{Clock, Timestamp, UploadId};
 use crate::store::names::PRIVATE;
 
 pub use mount::Mount;
@@ -165,13 +165,13 @@ fn time_to_sync(dir: &Path) -> io::Result<Duration> {
 
 /// A file that is written now says by its time what the file system takes now for.
 fn skew(dir: &Path) -> io::Result<Duration> {
-    let before = SystemTime::now();
+    let clock = Clock::system();
+    let before = clock.now();
     let file = File::create_new(dir.join("clock"))?;
     file.sync_all()?;
-    let written = file.metadata()?.modified()?;
-    let after = SystemTime::now();
-    let late = written.duration_since(after).unwrap_or_default();
-    Ok(before.duration_since(written).unwrap_or_default().max(late))
+    let written = Timestamp::from(file.metadata()?.modified()?);
+    let after = clock.now();
+    Ok(before.since(written).max(written.since(after)))
 }
 
 /// The process that has the lock of the directory, as the system lists locks (proc_locks(5)): to

@@ -40,7 +40,7 @@ mod unfinished;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -48,7 +48,7 @@ use super::{
     Blob, Note, Notes, Orphan, Presign, PresignRequest, Records, Replaced, ScannedUpload, Staged,
     Store, StoreError, StoreId, Version,
 };
-use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
+use crate::model::{Clock, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use inner::BucketInner;
 use staged::BucketStaged;
 
@@ -72,7 +72,7 @@ impl BucketStore {
         let store = Self::inspect(options)?;
         let probed = probe::probe(&store.0.client, &store.0.layout).await;
         probed.map_err(|error| error.at(options))?;
-        let before = Timestamp::from(SystemTime::now()).before(probe::STALE_AFTER);
+        let before = Clock::system().now().before(probe::STALE_AFTER);
         if let Err(error) = store.0.remove_probes(before).await {
             tracing::warn!(%error, "cannot list the keys that earlier starts have left; the next start does");
         }

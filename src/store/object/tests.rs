@@ -134,7 +134,7 @@ async fn a_file_is_under_way_as_long_as_parts_of_it_come() {
     let (store, other) = (open(&bucket, "").await, open(&bucket, "").await);
     let id = UploadId::generate().unwrap();
     let folder = id.prefix();
-    let start = Timestamp::from(SystemTime::now()).before(Duration::from_secs(2));
+    let start = Clock::system().now().before(Duration::from_secs(2));
     let mut staged = store.stage(id).await.unwrap();
     let large = FileName::from_upload(b"large");
     let mut sink = staged.file(large, false).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_file_is_under_way_as_long_as_parts_of_it_come() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(other.orphans(folder, start).await.unwrap(), []);
-    let later = Timestamp::from(SystemTime::now()).after(Duration::from_secs(2));
+    let later = Clock::system().now().after(Duration::from_secs(2));
     let orphans = other.orphans(folder, later).await.unwrap();
     assert_eq!(orphans.len(), 1);
     drop(sink);

@@ -87,7 +87,11 @@ impl Connection {
         let (mut before, mut looks) = (0, 0);
         wait_until("no more bytes come", || {
             let now = rustix::io::ioctl_fionread(self.stream()).unwrap();
-            looks = if now > 0 && now == before { looks + 1 } else { 0 };
+            looks = if now > 0 && now == before {
+                looks + 1
+            } else {
+                0
+            };
             before = now;
             looks == 20
         });

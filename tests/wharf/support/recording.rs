@@ -203,7 +203,12 @@ impl Served {
                 // Version 7.31 with BIG_WRITES and MAX_PAGES.
                 let flags = (1 << 5) | (1 << 22);
                 let version = words.u32(7).u32(31).u32(MAX_WRITE as u32).u32(flags);
-                let limits = version.u16(16).u16(12).u32(MAX_WRITE as u32).u32(1).u16(256);
+                let limits = version
+                    .u16(16)
+                    .u16(12)
+                    .u32(MAX_WRITE as u32)
+                    .u32(1)
+                    .u16(256);
                 Ok(limits.u16(0).bytes(&[0; 32]))
             }
             _ => Err(ENOSYS),

@@ -187,7 +187,7 @@ fn a_unix_socket_takes_files_too_and_http_2_does_not() {
 
 #[test]
 fn a_file_that_is_cut_under_its_reader_breaks_the_connection() {
-    for (way, mut server) in both() {
+    for (way, server) in both() {
         let content = noise(40 * MIB, 1);
         let id = id_of(&server.upload(&Form::new().file("f", "big.bin", &content)));
         let path = format!("/files/{id}/big.bin");
@@ -302,7 +302,7 @@ fn a_limited_download_is_counted_before_its_last_block() {
 
 #[test]
 fn a_download_under_way_ends_whole_when_the_server_is_told_to_end() {
-    for (way, server) in both() {
+    for (way, mut server) in both() {
         let content = noise(40 * MIB, 1);
         server.upload(&Form::new().file("f", "big.bin", &content));
         let mut connection = Connection::open(server.address);

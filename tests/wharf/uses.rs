@@ -134,7 +134,7 @@ fn no_file_is_given_out_too_often_by_three_instances() {
     });
     let [forms, a, b] = whole.map(AtomicUsize::into_inner);
     assert!(
-        forms + a <= MAX_USES && forms + b <= MOST,
+        forms + a <= MAX_USES && forms + b <= MAX_USES,
         "{forms} {a} {b}"
     );
     for (path, given) in [(&paths[1], forms + a), (&paths[2], forms + b)] {

@@ -254,7 +254,7 @@ impl SettingReader<'_> {
             cors_origins: self.list("cors_origin", Site::parse)?,
             embed: self.switch("embed")?,
             tls_redirect: self.switch("tls_redirect")?,
-            hsts: self.lifetime("hsts", "none")?,
+            hsts: self.optional_duration("hsts", "none")?,
             // Read when the server starts.
             tls: None,
             access: Access::new(rules.collect()),

@@ -237,19 +237,41 @@ async fn outside(request: Request) -> Problem {
 
 fn nothing_at(base: &str, request: &Request) -> Problem {
     let path = request.uri().path();
-    Problem::new(
-        Code::NoSuchRoute,
-        format!("there is nothing at {base}{path}"),
-    )
+    let advice = advice(request);
+    let detail = format!("there is nothing at {base}{path}{advice}");
+    Problem::new(Code::NoSuchRoute, detail)
 }
 
 async fn wrong_method(request: Request) -> Problem {
-    let (method, path) = (request.method(), request.uri().path());
-    if method == Method::PUT && path.contains("/files/") {
-        let detail =
-            format!("PUT stores one file under one name, /files/NAME: {path} has more than a name");
-        return Problem::new(Code::MethodNotAllowed, detail);
-    }
-    let detail = format!("{method} is not for this address");
+    let (method, advice) = (request.method(), advice(&request));
+    let detail = format!("{method} is not for this address{advice}");
     Problem::new(Code::MethodNotAllowed, detail)
+}
+
+/// What is meant by a path that has the folders of a file in it.
+fn advice(request: &Request) -> &'static str {
+    let puts = *request.method() == Method::PUT && request.uri().path().contains("/files/");
+    if puts {
+        ": PUT stores one file under one name, and its folders go into the query, /files/NAME?path=a/b"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_guarded_as_the_address_it_stands_for() {
+        for alias in aliases() {
+            let path = alias.path.trim_end_matches('/');
+            let table = table();
+            let mut routes = table.iter();
+            let route = routes.find(|route| route.method == alias.method && route.path == path);
+            let route = route.expect("it stands for a route of the table");
+            assert_eq!(route.guard, alias.guard, "{path}");
+            assert_eq!(route.takes, alias.takes, "{path}");
+        }
+    }
 }

@@ -60,6 +60,18 @@ pub enum Lifetime {
     Unlimited,
 }
 
+impl Lifetime {
+    /// When an upload ends to which this is given at `now`; `None` is never.
+    pub fn end(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            // It fitted when it was read, which was earlier.
+            Lifetime::For(span) => Some(now.after(span).min(Timestamp::LAST)),
+            Lifetime::Until(end) => Some(end),
+            Lifetime::Unlimited => None,
+        }
+    }
+}
+
 /// The wishes of a client for its upload.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UploadOptions {
@@ -214,12 +226,8 @@ impl UploadOptions {
             (Some(default), Some(max)) => Some(default.min(max)),
             (default, max) => default.or(max),
         };
-        match self.lifetime {
-            Some(Lifetime::Until(end)) => Some(end),
-            Some(Lifetime::For(span)) => Some(now.after(span)),
-            Some(Lifetime::Unlimited) => None,
-            None => default.map(|span| now.after(span)),
-        }
+        let default = default.map_or(Lifetime::Unlimited, Lifetime::For);
+        self.lifetime.unwrap_or(default).end(now)
     }
 }
 
@@ -306,4 +314,20 @@ fn count(given: &GivenValue) -> Result<u64, InvalidOption> {
 fn name(given: &GivenValue) -> Result<Option<Title>, InvalidOption> {
     Title::from_upload(&given.text)
         .map_err(|error| InvalidOption::new(given.place, UploadOption::Title, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_that_was_read_early_ends_at_the_last_time_at_most() {
+        let last = Timestamp::LAST;
+        let span = Duration::from_secs(10);
+        let end = |now| Lifetime::For(span).end(now);
+        assert_eq!(end(last.before(span)), Some(last));
+        assert_eq!(end(last.before(Duration::from_secs(9))), Some(last));
+        assert_eq!(Lifetime::Until(last).end(last), Some(last));
+        assert_eq!(Lifetime::Unlimited.end(last), None);
+    }
 }

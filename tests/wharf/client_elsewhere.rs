@@ -146,3 +146,33 @@ fn a_signed_address_is_in_no_message() {
     let error = run(read(&Client::new(&url).unwrap(), "x/a.txt")).unwrap_err();
     assert!(error.to_string().contains("leads on"), "{error}");
 }
+
+/// An answer that was lost may have been that of a deletion: what a further try finds is said as done.
+#[test]
+fn a_deletion_is_done_where_its_answer_was_lost_and_nothing_is_left() {
+    const ID: &str = "0c8r5v3m9ag7wqk2ht4xz1y6ne";
+    let none = || {
+        let body = r#"{"code":"upload-not-found","status":404,"detail":"there is no upload"}"#;
+        format!(
+            "HTTP/1.1 404 Not Found\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let delete = |answers| {
+        let (url, asked) = scripted(answers);
+        let client = Client::new(&url).unwrap();
+        let deleted = run(client.delete(ID));
+        let tries: Vec<String> = asked.try_iter().collect();
+        let line = format!("DELETE /uploads/{ID} HTTP/1.1\r\n");
+        assert!(
+            tries.iter().all(|head| head.starts_with(&line)),
+            "{tries:?}"
+        );
+        (deleted, tries.len())
+    };
+    let (deleted, tries) = delete(vec![String::new(), none()]);
+    assert!(deleted.is_ok() && tries == 2, "{deleted:?} {tries}");
+    let (deleted, tries) = delete(vec![none()]);
+    assert!(deleted.unwrap_err().is_not_found() && tries == 1);
+}

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::strangers::{Reach, meet, with_upload};
+use crate::strangers::{Held, Reach, meet};
 use crate::support::{Form, Server, Setup, request, wait_until};
 
 /// A proxy on a free address; it ends with the value.
@@ -138,14 +138,14 @@ fn passes(what: &str, make: impl Fn(&Server) -> Proxy) {
         assert_eq!(answer.status, status, "{what} {path}: {}", answer.text());
     }
     // Without a setting they are strangers.
-    let (server, id) = with_upload(Setup::new(), &[]);
-    let proxy = make(&server);
+    let held = Held::by(Setup::new(), &[]);
+    let proxy = make(&held.server);
     let host = format!("files.example:{}", proxy.address.port());
     has_server(what, &proxy, &host);
     meet(
         what,
         Reach::Closed,
-        &id,
+        &held,
         |method, path, media_type, body| {
             let headers = [("Host", host.as_str()), ("Content-Type", media_type)];
             let answer = request(proxy.address, method, path, &headers, body);

@@ -244,13 +244,12 @@ fn what_may_be_done_at_an_address_is_said() {
     assert!(said("*", "allow").unwrap().contains("PATCH"));
     assert_eq!(server.request("OPTIONS", "/none", &[], b"").status, 404);
     assert_eq!(server.post_to("/upload/", &form(), &[]).status, 201);
-    let put = server.request("PUT", "/files/dir/a.txt", &[], b"x");
-    assert_eq!(put.status, 405);
-    assert!(
-        put.detail().contains("/files/dir/a.txt"),
-        "{}",
-        put.detail()
-    );
+    for (path, status) in [("/files/dir/a.txt", 405), ("/files/a/b/c.txt", 404)] {
+        let put = server.request("PUT", path, &[], b"x");
+        assert_eq!(put.status, status);
+        let detail = put.detail();
+        assert!(detail.contains("/files/NAME?path=a/b"), "{detail}");
+    }
 }
 
 #[test]

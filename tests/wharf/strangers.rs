@@ -1,134 +1,21 @@
 //! The answers to a stranger, who knows the address of a server and nothing else: every method of
 //! every route, by each way there is to a server.
 
-use std::collections::BTreeSet;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
+use self::table::TABLE;
+pub use self::table::{Held, Reach, meet};
 use crate::support::{Form, Server, Setup, request, wait_until};
-
-/// An id that no upload has.
-const NEVER: &str = "0123456789abcdefghjkmnpqrs";
-
-/// The guards between a stranger and a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// A program on the machine of a server that is for it alone: no stranger.
-    Local,
-    /// Another machine; nothing is opened.
-    Closed,
-    /// Another machine; `open` is set.
-    Open,
-    /// The same; `names = shared` is set too.
-    Shared,
-}
-
-/// A request: method, route, path (`ID` stands for the upload), and the statuses that a local one
-/// and the three others get.
-type Row = (&'static str, &'static str, &'static str, [u16; 4]);
-
-/// Every method of every route.
-#[rustfmt::skip]
-const TABLE: &[Row] = &[
-    //                                                             local closed open shared
-    ("GET", "/", "/",                                               [200, 200, 200, 200]),
-    ("GET", "/static/{version}/{name}", "/static/x/none",           [404, 404, 404, 404]),
-    ("GET", "/favicon.ico", "/favicon.ico",                         [200, 200, 200, 200]),
-    ("GET", "/robots.txt", "/robots.txt",                           [200, 200, 200, 200]),
-    ("GET", "/openapi.json", "/openapi.json",                       [200, 200, 200, 200]),
-    ("GET", "/postman.json", "/postman.json",                       [200, 200, 200, 200]),
-    ("GET", "/healthz", "/healthz",                                 [200, 200, 200, 200]),
-    ("GET", "/readyz", "/readyz",                                   [200, 200, 200, 200]),
-    ("POST", "/upload", "/upload",                                  [201, 401, 201, 201]),
-    ("PUT", "/files/{name}", "/files/b.txt",                        [201, 401, 201, 201]),
-    ("POST", "/files", "/files?name=b.txt",                         [201, 401, 201, 201]),
-    ("POST", "/compat/filepond", "/compat/filepond",                [201, 401, 201, 201]),
-    ("DELETE", "/compat/filepond", "/compat/filepond",              [404, 404, 404, 404]),
-    ("GET", "/problems", "/problems",                                [200, 200, 200, 200]),
-    ("GET", "/problems/{code}", "/problems/internal",                [200, 200, 200, 200]),
-    ("GET", "/download", "/download?name=a.txt",                    [200, 404, 404, 200]),
-    ("GET", "/download/{name}", "/download/a.txt",                  [200, 404, 404, 200]),
-    ("GET", "/files/{name}", "/files/a.txt",                        [200, 404, 404, 200]),
-    // A client that has the id was given it.
-    ("GET", "/download", "/download?name=ID",                       [200, 200, 200, 200]),
-    ("GET", "/download/{name}", "/download/ID",                     [200, 200, 200, 200]),
-    ("GET", "/download/{id}/{name}", "/download/ID/a.txt",          [200, 200, 200, 200]),
-    ("GET", "/files/{id}/{name}", "/files/ID/a.txt",                [200, 200, 200, 200]),
-    ("GET", "/archive/{name}", "/archive/ID.zip",                   [200, 200, 200, 200]),
-    ("GET", "/archive/{name}", "/archive/ID.tar?name=a.txt",        [200, 200, 200, 200]),
-    ("GET", "/uploads/{id}", "/uploads/ID",                         [200, 200, 200, 200]),
-    ("GET", "/uploads/{id}/view/{name}", "/uploads/ID/view/a.txt",  [200, 200, 200, 200]),
-    ("GET", "/uploads", "/uploads",                                 [200, 401, 401, 401]),
-    ("DELETE", "/uploads/{id}", "/uploads/ID",                      [401, 401, 401, 401]),
-    ("PATCH", "/uploads/{id}", "/uploads/ID",                       [401, 401, 401, 401]),
-    ("POST", "/uploads/{id}/delete", "/uploads/ID/delete",          [401, 401, 401, 401]),
-    ("POST", "/uploads/{id}/prolong", "/uploads/ID/prolong",        [401, 401, 401, 401]),
-    ("POST", "/admin/reindex", "/admin/reindex",                             [401, 401, 401, 401]),
-    ("GET", "/admin/reindex", "/admin/reindex",                     [401, 401, 401, 401]),
-    ("GET", "/files/{name}", "/files/ID",                           [303, 303, 303, 303]),
-    ("GET", "/status", "/status",                                   [200, 401, 401, 401]),
-    ("GET", "/metrics", "/metrics",                                 [200, 401, 401, 401]),
-];
-
-/// The body of a request, and its type.
-fn body(method: &str, path: &str) -> (String, Vec<u8>) {
-    let form = Form::new().file("f", "b.txt", b"b");
-    match (method, path) {
-        ("POST", "/upload" | "/compat/filepond") => (form.content_type(), form.body()),
-        ("DELETE", "/compat/filepond") => {
-            let key = format!("{NEVER}.{}", "x".repeat(22));
-            ("text/plain".to_owned(), key.into_bytes())
-        }
-        ("PUT" | "PATCH", _) => ("application/json".to_owned(), b"{}".to_vec()),
-        ("POST", _) => (
-            "application/x-www-form-urlencoded".to_owned(),
-            b"a=b".to_vec(),
-        ),
-        _ => ("text/plain".to_owned(), Vec::new()),
-    }
-}
-
-/// Asks everything of the table of a server that holds the upload `id` with a file `a.txt`: `ask`
-/// sends a method to a path with a body of a type, and gives the status and the body of the answer.
-#[track_caller]
-pub fn meet(
-    what: &str,
-    reach: Reach,
-    id: &str,
-    ask: impl Fn(&str, &str, &str, &[u8]) -> (u16, String),
-) {
-    for (method, _, path, statuses) in TABLE {
-        let path = path.replace("ID", id);
-        let (media_type, body) = body(method, &path);
-        let expected = statuses[reach as usize];
-        let (status, text) = ask(method, &path, &media_type, &body);
-        assert_eq!(status, expected, "{what}: {method} {path}: {text}");
-        if expected >= 400 {
-            let told = text.replace(&path, "");
-            assert!(
-                !told.contains(id),
-                "{what}: {method} {path} tells of {id}: {text}"
-            );
-        }
-    }
-}
-
-/// A server with the upload that a stranger may not find; its id.
-pub fn with_upload(setup: Setup, secret: &[(&str, &str)]) -> (Server, String) {
-    let server = setup.start();
-    let form = Form::new()
-        .text("t", "told to nobody")
-        .file("f", "a.txt", b"content");
-    let stored = server.post_to("/upload", &form, secret);
-    assert_eq!(stored.status, 201, "{}", stored.text());
-    let id = stored.json()["id"].as_str().unwrap().to_owned();
-    (server, id)
-}
 
 /// The table over TCP, with this `Host`, none for the address.
 #[track_caller]
-fn over_tcp(what: &str, reach: Reach, server: &Server, id: &str, fields: &[(&str, &str)]) {
-    meet(what, reach, id, |method, path, media_type, body| {
+fn over_tcp(what: &str, reach: Reach, held: &Held, fields: &[(&str, &str)]) {
+    let server = &held.server;
+    meet(what, reach, held, |method, path, media_type, body| {
         let mut headers = vec![("Content-Type", media_type)];
         headers.extend_from_slice(fields);
         let answer = request(server.address, method, path, &headers, body);
@@ -163,17 +50,45 @@ fn the_table_knows_every_route() {
     assert_eq!(routes, known.collect());
 }
 
+/// Whatever else is sent to an address is refused before it is looked at.
+#[test]
+fn a_method_that_is_not_in_the_table_is_refused() {
+    let held = Held::by(Setup::new(), &[]);
+    let mut methods: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (method, route, ..) in TABLE {
+        methods.entry(route).or_default().insert(method);
+    }
+    let all = [
+        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "UNHEARD",
+    ];
+    for (_, route, path, _) in TABLE {
+        let path = path.split('?').next().unwrap().replace("ID", held.id());
+        for method in all {
+            let comes = if method == "HEAD" { "GET" } else { method };
+            if methods[route].contains(comes) {
+                continue;
+            }
+            let answer = request(held.server.address, method, &path, &[], b"");
+            assert_eq!(answer.status, 405, "{method} {path}: {}", answer.text());
+            let mut allowed = answer.header("allow").unwrap().split(',');
+            assert!(!allowed.any(|allowed| allowed == method), "{method} {path}");
+        }
+        let answer = request(held.server.address, "OPTIONS", &path, &[], b"");
+        assert_eq!((answer.status, &answer.body[..]), (204, &b""[..]), "{path}");
+    }
+}
+
 #[test]
 fn on_its_own_machine_everything_is_open_but_what_changes_others_uploads() {
-    let (server, id) = with_upload(Setup::new(), &[]);
-    over_tcp("direct", Reach::Local, &server, &id, &[]);
-    let name = format!("localhost:{}", server.address.port());
-    over_tcp("by name", Reach::Local, &server, &id, &[("Host", &name)]);
+    let held = Held::by(Setup::new(), &[]);
+    over_tcp("direct", Reach::Local, &held, &[]);
+    let name = format!("localhost:{}", held.server.address.port());
+    over_tcp("by name", Reach::Local, &held, &[("Host", &name)]);
 }
 
 #[test]
 fn what_a_proxy_passes_to_a_server_without_settings_is_a_strangers() {
-    let (server, id) = with_upload(Setup::new(), &[]);
+    let held = Held::by(Setup::new(), &[]);
     for fields in [
         &[("Host", "files.example")][..],
         &[("Host", "files.example:8443")],
@@ -181,12 +96,18 @@ fn what_a_proxy_passes_to_a_server_without_settings_is_a_strangers() {
         &[("Host", "localhost"), ("Via", "1.1 proxy")],
         &[("Forwarded", "for=192.0.2.1")],
     ] {
-        over_tcp(&format!("{fields:?}"), Reach::Closed, &server, &id, fields);
+        over_tcp(&format!("{fields:?}"), Reach::Closed, &held, fields);
     }
-    server.says("requests come by a proxy, it seems");
-    assert_eq!(server.log().matches("requests come by a proxy").count(), 1);
+    held.server.says("requests come by a proxy, it seems");
+    assert_eq!(
+        held.server
+            .log()
+            .matches("requests come by a proxy")
+            .count(),
+        1
+    );
     // The machine's own programs go on as before.
-    over_tcp("direct", Reach::Local, &server, &id, &[]);
+    over_tcp("direct", Reach::Local, &held, &[]);
 }
 
 #[test]
@@ -196,19 +117,20 @@ fn a_server_for_others_is_closed_but_for_what_is_opened() {
     let closed = Setup::new()
         .args(&listen)
         .args(&["--access", "upload:s3cret"]);
-    let (server, id) = with_upload(closed, &secret);
-    over_tcp("closed", Reach::Closed, &server, &id, &[]);
+    let held = Held::by(closed, &secret);
+    over_tcp("closed", Reach::Closed, &held, &[]);
     let local = [("Host", "localhost")];
-    over_tcp("closed, as localhost", Reach::Closed, &server, &id, &local);
+    over_tcp("closed, as localhost", Reach::Closed, &held, &local);
     let opened = Setup::new()
         .args(&listen)
         .args(&["--open", "--default-expires-in", "1d"]);
-    let (server, id) = with_upload(opened, &[]);
-    over_tcp("open", Reach::Open, &server, &id, &[]);
-    server.says("everybody who reaches this server can upload");
-    let (server, id) = with_upload(Setup::new().args(&listen).for_everybody(), &[]);
-    over_tcp("shared", Reach::Shared, &server, &id, &[]);
-    server.says("names=\"shared\"");
+    let held = Held::by(opened, &[]);
+    over_tcp("open", Reach::Open, &held, &[]);
+    held.server
+        .says("everybody who reaches this server can upload");
+    let held = Held::by(Setup::new().args(&listen).for_everybody(), &[]);
+    over_tcp("shared", Reach::Shared, &held, &[]);
+    held.server.says("names=\"shared\"");
     for settings in [
         ["--trusted-proxies", "127.0.0.1"],
         ["--public-url", "https://files.example"],
@@ -217,14 +139,8 @@ fn a_server_for_others_is_closed_but_for_what_is_opened() {
         let setup = Setup::new()
             .args(&settings)
             .args(&["--access", "upload:s3cret"]);
-        let (server, id) = with_upload(setup, &secret);
-        over_tcp(
-            &format!("{settings:?}"),
-            Reach::Closed,
-            &server,
-            &id,
-            &local,
-        );
+        let held = Held::by(setup, &secret);
+        over_tcp(&format!("{settings:?}"), Reach::Closed, &held, &local);
     }
 }
 
@@ -264,24 +180,24 @@ fn over_a_unix_socket_others_ask() {
     let setup = Setup::new()
         .args(&both)
         .args(&["--access", "upload:s3cret"]);
-    let (server, id) = with_upload(setup, &[("Authorization", "Bearer s3cret")]);
+    let held = Held::by(setup, &[("Authorization", "Bearer s3cret")]);
     wait_until("the socket is there", || socket.exists());
     meet(
         "socket",
         Reach::Closed,
-        &id,
+        &held,
         |method, path, media_type, body| by_socket(&socket, method, path, media_type, body),
     );
-    over_tcp("beside the socket", Reach::Closed, &server, &id, &[]);
-    drop(server);
-    let (server, id) = with_upload(Setup::new().args(&both).for_everybody(), &[]);
+    over_tcp("beside the socket", Reach::Closed, &held, &[]);
+    drop(held);
+    let held = Held::by(Setup::new().args(&both).for_everybody(), &[]);
     meet(
         "open socket",
         Reach::Shared,
-        &id,
+        &held,
         |method, path, media_type, body| by_socket(&socket, method, path, media_type, body),
     );
-    drop(server);
+    drop(held);
 }
 
 /// A start that leaves it undecided is refused, and says both ways; each of them starts.

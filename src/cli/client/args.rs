@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, value_parser};
 
-use super::{ClientCommand, Fetch, Output, Print, Send, ServerArgs, Target};
+use super::{ClientCommand, Fetch, Output, Print, Send, ServerArgs, Target, values};
 use crate::cli::help;
 use crate::client::{
     ArchiveFormat, BLOCK, Change, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, Lifetime, RETRIES,
 };
-use crate::model::Timestamp;
-use crate::model::units::{format_duration, format_size, parse_duration, parse_size};
+use crate::model::units::{format_duration, format_size, parse_duration};
 
-/// The sizes of blocks in which files can be read.
-const CHUNKS: std::ops::RangeInclusive<u64> = 1024..=4 << 20;
 /// The heading of what all commands have in common.
 const SERVER: &str = "Server and output";
 
@@ -54,7 +51,7 @@ pub fn commands() -> Vec<clap::Command> {
                 .value_name("N")
                 .default_value("100")
                 .help("List no more than so many")
-                .value_parser(value_parser!(u64).range(1..)),
+                .value_parser(values::count),
             flag("all", "List all of them").conflicts_with("limit"),
             flag(
                 "words",
@@ -91,10 +88,10 @@ fn of_upload() -> Vec<Arg> {
             .value_name("NAME=VALUE")
             .action(ArgAction::Append)
             .help("Send this text field; may be repeated")
-            .value_parser(parse_field),
+            .value_parser(values::field),
         expires_in,
         expires_at,
-        max_downloads.value_parser(value_parser!(u64).range(1..)),
+        max_downloads.value_parser(values::count),
         title,
         Arg::new("name")
             .long("name")
@@ -119,7 +116,7 @@ fn of_upload() -> Vec<Arg> {
             .default_value(format_size(BLOCK as u64))
             .hide_short_help(true)
             .help("Read files in blocks of 1KiB to 4MiB")
-            .value_parser(parse_chunk),
+            .value_parser(values::chunk),
     ]
 }
 
@@ -130,13 +127,13 @@ fn options() -> [Arg; 4] {
             .long("expires-in")
             .value_name("SPAN")
             .help("Have it kept for 90s, 15m, 12h, 7d, 2w, 1d12h, or never end")
-            .value_parser(parse_span),
+            .value_parser(values::span),
         Arg::new("expires-at")
             .long("expires-at")
             .value_name("TIME")
             .conflicts_with("expires-in")
             .help("Have it kept until 2030-12-31T18:00:00Z")
-            .value_parser(parse_time),
+            .value_parser(values::time),
         Arg::new("max-downloads")
             .long("max-downloads")
             .value_name("N")
@@ -155,7 +152,7 @@ fn of_update() -> [Arg; 4] {
         expires_at.help("Keep it until 2030-12-31T18:00:00Z"),
         max_downloads
             .help("Allow so many complete downloads of each file, or none for any number")
-            .value_parser(parse_max_downloads),
+            .value_parser(values::limit),
         title.help("Call it so; '' takes the title away"),
     ]
 }
@@ -199,7 +196,7 @@ fn of_download() -> [Arg; 9] {
             .default_value(RETRIES.to_string())
             .hide_short_help(true)
             .help("Give up when the transfer fails so often in a row without a new byte")
-            .value_parser(value_parser!(u32)),
+            .value_parser(values::number),
     ]
 }
 
@@ -268,41 +265,6 @@ fn flag(name: &'static str, help: &'static str) -> Arg {
         .long(name)
         .action(ArgAction::SetTrue)
         .help(help)
-}
-
-fn parse_field(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or("it is not of the form NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
-}
-
-fn parse_span(text: &str) -> Result<Lifetime, String> {
-    if text == "never" {
-        return Ok(Lifetime::Never);
-    }
-    let span = parse_duration(text).map(Lifetime::For);
-    span.map_err(|error| error.to_string())
-}
-
-fn parse_time(text: &str) -> Result<Lifetime, String> {
-    let time = text.parse::<Timestamp>().map(Lifetime::Until);
-    time.map_err(|error| error.to_string())
-}
-
-fn parse_max_downloads(text: &str) -> Result<Option<u64>, String> {
-    match text.parse() {
-        _ if text == "none" => Ok(None),
-        Ok(count @ 1..) => Ok(Some(count)),
-        _ => Err("it is neither a number from 1 on nor none".to_owned()),
-    }
-}
-
-fn parse_chunk(text: &str) -> Result<usize, String> {
-    let size = parse_size(text).map_err(|error| error.to_string())?;
-    let fits = CHUNKS.contains(&size).then_some(size);
-    let fits = fits.and_then(|size| usize::try_from(size).ok());
-    fits.ok_or_else(|| "it is not between 1KiB and 4MiB".to_owned())
 }
 
 /// The command of this name, when it is one that asks a server.

@@ -9,6 +9,7 @@ mod link;
 mod outcome;
 mod records;
 mod upload;
+mod values;
 mod words;
 
 use std::io::{self, Read as _, Write};

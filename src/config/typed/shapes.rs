@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::SettingReader;
 use crate::config::load::ConfigError;
+use crate::model::{Clock, Timestamp};
 use crate::model::units::{DurationError, parse_precise_duration, parse_size};
 
-/// The longest time a setting can be: longer ones mean no more, and clocks can be reckoned with.
+/// The longest time that is waited for by a setting: longer ones mean no more, and clocks can be reckoned with.
 const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The word for a setting that is off.
 const NONE: &str = "none";
@@ -113,20 +114,46 @@ impl SettingReader<'_> {
     }
 
     /// A time, or `never` and `none`, of which errors name the one that is usual here.
+    pub(super) fn optional_duration(
+        &self,
+        key: &'static str,
+        off: &str,
+    ) -> Result<Option<Duration>, ConfigError> {
+        self.unless_never(key, |text| span(text, off).map(|span| span.min(MAX_TIME)))
+    }
+
+    /// The same of how long uploads live: one that begins now must end before the last time there is.
     pub(super) fn lifetime(
         &self,
         key: &'static str,
         off: &str,
     ) -> Result<Option<Duration>, ConfigError> {
-        if self.text(key) == "never" {
-            return Ok(None);
-        }
-        self.optional(key, |text| match parse_precise_duration(text) {
-            Ok(span) => Ok(span.min(MAX_TIME)),
-            Err(DurationError::Zero(text)) => Err(say_off(&text, off)),
-            Err(error) => Err(format!("{error}; {off} turns it off")),
+        let now = Clock::system().now();
+        self.unless_never(key, |text| match span(text, off)? {
+            span if now.after(span) > Timestamp::LAST => {
+                Err(format!("{text:?} ends after the year 9999: say {off}"))
+            }
+            span => Ok(span),
         })
     }
+
+    fn unless_never<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        match self.text(key) {
+            "never" => Ok(None),
+            _ => self.optional(key, parse),
+        }
+    }
+}
+
+fn span(text: &str, off: &str) -> Result<Duration, String> {
+    parse_precise_duration(text).map_err(|error| match error {
+        DurationError::Zero(text) => say_off(&text, off),
+        error => format!("{error}; {off} turns it off"),
+    })
 }
 
 fn say_off(text: &str, off: &str) -> String {

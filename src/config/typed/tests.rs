@@ -94,6 +94,22 @@ fn what_lives_by_default_no_longer_than_it_may() {
     }
 }
 
+/// A time that is cut would be another than the operator has set.
+#[test]
+fn uploads_live_as_long_as_is_said_or_the_start_is_refused() {
+    for (key, off) in [("default_expires_in", "never"), ("max_expires_in", "none")] {
+        let with = |value| config(&[(key, value)]);
+        let ingest = with("1000000d").unwrap().app.ingest;
+        let span = ingest.default_expires_in.or(ingest.max_expires_in).unwrap();
+        assert_eq!(span.as_secs(), 1_000_000 * 86_400, "{key}");
+        let flag = key.replace('_', "-");
+        assert_eq!(
+            with("3000000d").unwrap_err(),
+            format!("{key} (flag --{flag}): \"3000000d\" ends after the year 9999: say {off}")
+        );
+    }
+}
+
 #[test]
 fn values_in_their_other_spellings() {
     let with = |key, value| config(&[(key, value)]).unwrap();

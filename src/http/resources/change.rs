@@ -13,9 +13,7 @@ use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::{conditional, json, options, prefer};
-use crate::ingest::{
-    GivenOptions, IngestError, Lifetime, OptionPlace, UnknownOption, UploadOption,
-};
+use crate::ingest::{GivenOptions, IngestError, OptionPlace, UnknownOption, UploadOption};
 use crate::manage::UploadChange;
 use crate::model::media_type::essence;
 
@@ -118,11 +116,7 @@ impl AppState {
         let (given, cleared) = members(body)?;
         let parsed = self.ingest.change(&given, &cleared)?;
         let now = self.clock.now();
-        let expires_at = parsed.lifetime.map(|lifetime| match lifetime {
-            Lifetime::For(span) => Some(now.after(span)),
-            Lifetime::Until(end) => Some(end),
-            Lifetime::Unlimited => None,
-        });
+        let expires_at = parsed.lifetime.map(|lifetime| lifetime.end(now));
         let gone = |option| cleared.contains(&option);
         let titled = given.get(UploadOption::Title).is_some() || gone(UploadOption::Title);
         let limit = parsed.max_downloads;

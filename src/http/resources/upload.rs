@@ -178,8 +178,12 @@ impl AppState {
             return Ok(());
         }
         let detail = match etag {
-            Some(_) => "there is a file of that name, and the request is for another case",
-            None => "there is no file of that name, and the request is for one that there is",
+            Some(_) => {
+                "the name leads to a file already, and the request is to store only where it does not, or leads to another"
+            }
+            None => {
+                "the name leads to no file, and the request is to store only where it leads to one"
+            }
         };
         Err(Problem::new(Code::PreconditionFailed, detail))
     }

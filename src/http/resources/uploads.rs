@@ -17,7 +17,7 @@ use crate::http::rules::extract::PathParams;
 use crate::http::rules::origin::Origin;
 use crate::http::rules::problem::{Code, Problem};
 use crate::http::rules::{cookies, options};
-use crate::ingest::OptionPlace;
+use crate::ingest::{Lifetime, OptionPlace};
 use crate::manage::{ChangePermit, Credentials, MeantVersions, UploadChange};
 use crate::model::{Manifest, UploadId};
 
@@ -191,9 +191,9 @@ impl AppState {
         place: OptionPlace,
     ) -> Result<Arc<Manifest>, Problem> {
         let lifetime = self.ingest.lifetime(text, place)?;
-        let now = self.clock.now();
+        let lifetime = lifetime.map_or(Lifetime::Unlimited, Lifetime::For);
         let change = UploadChange {
-            expires_at: Some(lifetime.map(|span| now.after(span))),
+            expires_at: Some(lifetime.end(self.clock.now())),
             ..UploadChange::default()
         };
         let every = MeantVersions::default();

@@ -138,35 +138,50 @@ mod tests {
         }
     }
 
+    /// A request of the collection.
+    struct Collected {
+        path: String,
+        method: String,
+        query: Vec<Value>,
+    }
+
+    fn requests(items: &Value) -> Vec<Collected> {
+        let items = items.as_array().unwrap().iter();
+        let each = items.flat_map(|item| {
+            if item["item"].is_array() {
+                return requests(&item["item"]);
+            }
+            let request = &item["request"];
+            let url = request["url"]["raw"].as_str().unwrap();
+            let path = url.strip_prefix("{{baseUrl}}").unwrap();
+            let query = request["url"]["query"].as_array();
+            vec![Collected {
+                path: path.split('?').next().unwrap().to_owned(),
+                method: request["method"].as_str().unwrap().to_ascii_lowercase(),
+                query: query.cloned().unwrap_or_default(),
+            }]
+        });
+        each.collect()
+    }
+
+    /// Whether a path is one of a template.
+    fn fits(path: &str, template: &str) -> bool {
+        let (path, template): (Vec<_>, Vec<_>) =
+            (path.split('/').collect(), template.split('/').collect());
+        path.len() == template.len()
+            && path
+                .iter()
+                .zip(&template)
+                .all(|(left, right)| left == right || right.starts_with('{'))
+    }
+
     #[test]
     fn every_operation_is_in_the_collection() {
-        fn requests(items: &Value, found: &mut BTreeSet<(String, String)>) {
-            for item in items.as_array().unwrap() {
-                if item["item"].is_array() {
-                    requests(&item["item"], found);
-                    continue;
-                }
-                let request = &item["request"];
-                let url = request["url"]["raw"].as_str().unwrap();
-                let path = url.strip_prefix("{{baseUrl}}").unwrap();
-                let path = path.split('?').next().unwrap();
-                let method = request["method"].as_str().unwrap().to_ascii_lowercase();
-                found.insert((path.to_owned(), method));
-            }
-        }
-        /// Whether a path is one of a template.
-        fn fits(path: &str, template: &str) -> bool {
-            let (path, template): (Vec<_>, Vec<_>) =
-                (path.split('/').collect(), template.split('/').collect());
-            path.len() == template.len()
-                && path
-                    .iter()
-                    .zip(&template)
-                    .all(|(left, right)| left == right || right.starts_with('{'))
-        }
         let collection: Value = serde_json::from_str(COLLECTION).unwrap();
-        let mut found = BTreeSet::new();
-        requests(&collection["item"], &mut found);
+        let found: BTreeSet<(String, String)> = requests(&collection["item"])
+            .into_iter()
+            .map(|request| (request.path, request.method))
+            .collect();
         let routed = routed();
         for (path, method) in &found {
             let known = routed
@@ -181,5 +196,34 @@ mod tests {
             assert!(covered, "{method} {template} is not in the collection");
         }
         assert!(COLLECTION.contains(ADDRESS));
+    }
+
+    /// Those that a request does not send are there too, to be ticked.
+    #[test]
+    fn every_parameter_of_a_query_is_in_the_collection() {
+        let collection: Value = serde_json::from_str(COLLECTION).unwrap();
+        let sent = requests(&collection["item"]);
+        let has = |method: &str, template: &str, name: &Value| {
+            sent.iter()
+                .filter(|request| request.method == method && fits(&request.path, template))
+                .any(|request| {
+                    request
+                        .query
+                        .iter()
+                        .any(|parameter| parameter["key"] == *name)
+                })
+        };
+        let document = openapi_document();
+        let mut parameters = 0;
+        for (template, method) in routed() {
+            let operation = &document["paths"][&template][&method];
+            let described = operation["parameters"].as_array().into_iter().flatten();
+            for parameter in described.filter(|parameter| parameter["in"] == "query") {
+                let name = &parameter["name"];
+                assert!(has(&method, &template, name), "{method} {template}: {name}");
+                parameters += 1;
+            }
+        }
+        assert!(parameters > 20, "{parameters}");
     }
 }

@@ -66,6 +66,7 @@ mod memory;
 mod modes;
 mod names;
 mod newest;
+mod older_builds;
 mod older_stores;
 mod openapi;
 mod operate;

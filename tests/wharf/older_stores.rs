@@ -1,16 +1,13 @@
-//! Stores that an older build has written are served, and what this one writes the older one
-//! serves beside it.
+//! Stores that an older build has written are served.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::support::{
-    Bucket, Form, OlderStore, Redis, Response, S3, Server, Setup, noise, parts_of, say, sha256,
-    wait_until,
+    Bucket, Form, OlderStore, Redis, S3, Server, Setup, noise, sha256, wait_until,
 };
 
 /// The characters that stand for themselves in a path segment (RFC 3986 section 2.3).
@@ -257,26 +254,16 @@ for line in sys.stdin:
     assert!(python.wait().unwrap().success());
 }
 
-/// The binary of the older build, where there is one: `WHARF_OLD` names it.
-fn old() -> Option<PathBuf> {
-    let old = std::env::var_os("WHARF_OLD").map(PathBuf::from);
-    if old.is_none() {
-        say("skipped: older builds beside this one: WHARF_OLD names no binary of 7d560c9");
-    }
-    old
+/// A file with a type.
+pub fn with_type(form: Form, name: &str, content: &[u8]) -> Form {
+    let disposition = format!("Content-Disposition: form-data; name=\"f\"; filename=\"{name}\"");
+    let head = format!("{disposition}\r\nContent-Type: text/x-test");
+    form.part(&head, content)
 }
 
 /// Files with a type: of one that came without, an older build gives back the type it has guessed.
-fn forms() -> [(&'static str, Form); 4] {
-    let file = |form: Form, name: &str, content: &[u8]| {
-        let disposition =
-            format!("Content-Disposition: form-data; name=\"f\"; filename=\"{name}\"");
-        form.part(
-            &format!("{disposition}\r\nContent-Type: text/x-test"),
-            content,
-        )
-    };
-    let new = Form::new;
+pub fn forms() -> [(&'static str, Form); 4] {
+    let (new, file) = (Form::new, with_type);
     [
         ("", file(new(), "plain.txt", b"plain").text("t", "text")),
         (
@@ -289,88 +276,4 @@ fn forms() -> [(&'static str, Form); 4] {
             file(file(new(), "twice.txt", b"twice"), "too.txt", b"2"),
         ),
     ]
-}
-
-#[test]
-fn an_older_build_serves_what_this_one_has_stored() {
-    let Some(old) = old() else { return };
-    let server = Setup::new().args(&NAMED).start();
-    let stored = forms().map(|(options, form)| {
-        let answer = server.post_to(&format!("/upload{options}"), &form, &[]);
-        (options, answer.json())
-    });
-    let seen: Vec<Response> = stored
-        .iter()
-        .map(|(options, json)| look(&server, options, json))
-        .collect();
-    let (_, setup) = server.stop();
-    let before = setup.program(&old).start();
-    wait_until("it has its index", || before.get("/uploads").status == 200);
-    for ((options, json), seen) in stored.iter().zip(seen) {
-        let answer = look(&before, options, json);
-        assert_eq!(answer.header("etag"), seen.header("etag"));
-        assert!(answer.body == seen.body);
-    }
-    assert_eq!(before.get("/files/plain.txt").body, b"plain");
-    // And back: downloads that it has counted are known.
-    let path = format!("/download/{}", stored[3].1["id"].as_str().unwrap());
-    assert_eq!(before.get(&path).status, 200);
-    let (_, setup) = before.stop();
-    let server = setup.program(crate::support::WHARF.as_ref()).start();
-    assert_eq!(server.get(&path).status, 200);
-    assert_eq!(server.get(&path).status, 404);
-}
-
-/// A look at an upload that uses nothing up.
-fn look(server: &Server, options: &str, json: &Value) -> Response {
-    let path = format!("/download/{}", json["id"].as_str().unwrap());
-    let method = if options.contains("max") {
-        "HEAD"
-    } else {
-        "GET"
-    };
-    let answer = server.request(method, &path, &[], b"");
-    assert_eq!(answer.status, 200, "{path}");
-    answer
-}
-
-#[test]
-fn an_older_build_serves_beside_this_one() {
-    let Some(old) = old() else { return };
-    let redis = Redis::start();
-    let folder = tempfile::tempdir().unwrap();
-    let url = redis.url();
-    let setup = |name| {
-        let instance = ["--redis", url.as_str(), "--instance", name];
-        Setup::new()
-            .store(folder.path())
-            .args(&instance)
-            .args(&NAMED)
-    };
-    let servers = [setup("new").start(), setup("old").program(&old).start()];
-    for server in &servers {
-        wait_until("it is ready", || server.get("/uploads").status == 200);
-    }
-    for place in 0..2 {
-        let (one, other) = (&servers[place], &servers[1 - place]);
-        for (options, form) in forms() {
-            let json = one.post_to(&format!("/upload{options}"), &form, &[]).json();
-            let (here, there) = (look(one, options, &json), look(other, options, &json));
-            assert_eq!(here.header("etag"), there.header("etag"));
-            assert!(here.body == there.body);
-            if !options.contains("max") {
-                continue;
-            }
-            let path = format!("/download/{}", json["id"].as_str().unwrap());
-            let whole = [other, one].map(|server| server.get(&path));
-            for answer in whole {
-                assert_eq!(answer.status, 200);
-                let parts = parts_of(answer.header("content-type").unwrap(), &answer.body);
-                assert_eq!(parts[0].1, b"twice");
-            }
-            for server in &servers {
-                assert_eq!(server.get(&path).status, 404, "it is used up");
-            }
-        }
-    }
 }

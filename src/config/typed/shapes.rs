@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::SettingReader;
 use crate::config::load::ConfigError;
-use crate::model::{Clock, Timestamp};
 use crate::model::units::{DurationError, parse_precise_duration, parse_size};
+use crate::model::{Clock, Timestamp};
 
 /// The longest time that is waited for by a setting: longer ones mean no more, and clocks can be reckoned with.
 const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

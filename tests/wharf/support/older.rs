@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Bucket, Redis, S3};
+use super::{Bucket, Redis, S3, say};
 
 /// A store, and the answers that clients of the build that has written it got.
 pub struct OlderStore {
@@ -40,6 +40,17 @@ impl OlderStore {
         let json = std::fs::read(format!("{root}/{name}.json")).unwrap();
         let fixture = serde_json::from_slice(&json).unwrap();
         OlderStore { fixture }
+    }
+
+    /// The program of the build 7d560c9, where there is one.
+    pub fn build() -> Option<PathBuf> {
+        let program = std::env::var_os("WHARF_TEST_OLDER").map(PathBuf::from);
+        if program.is_none() {
+            say(
+                "skipped: the build of 7d560c9 beside this one: ./test soak makes it, where the history is, WHARF_TEST_OLDER names it",
+            );
+        }
+        program
     }
 
     /// The uploads by what each is for.

@@ -34,7 +34,7 @@ export function upload(form, refused) {
 /** The folder that all files are in. */
 function folderOf(files) {
   const [folder, rest] = files[0]?.path.split("/", 2) ?? [];
-  if (rest !== undefined && files.every(({ path }) => path.startsWith(`${folder}/`))) return folder;
+  if (files.length > 1 && rest !== undefined && files.every(({ path }) => path.startsWith(`${folder}/`))) return folder;
 }
 
 class Card {
@@ -43,7 +43,8 @@ class Card {
     const { files, fields } = form;
     this.size = files.reduce((sum, { file }) => sum + file.size, 0);
     const named = fields.find(([name]) => name === "wharf_title");
-    this.what = named?.[1] ?? folderOf(files) ?? title(files[0]?.file.name, files.length);
+    this.folder = folderOf(files);
+    this.what = named?.[1] ?? this.folder ?? title(files[0]?.file.name, files.length);
     this.element = copyOf("transfer-card");
     this.find(".what").textContent = this.what;
     this.element.ariaLabel = this.what;
@@ -158,7 +159,7 @@ class Card {
     this.find(".amount").textContent = this.size ? size(this.size) : "";
     this.find(".pace").textContent = say("stored");
     const page = `${base}/uploads/${stored.id}`;
-    this.find(".open").href = page;
+    this.find(".open").href = page + kept.LISTED;
     const link = this.find(".link");
     link.value = new URL(page, location.href).href;
     link.ariaLabel = say("link_to", { what: this.what });
@@ -169,7 +170,7 @@ class Card {
     this.find(".parts").hidden = true;
     this.form = undefined;
     announce(say("announce_sent", { what: this.what }));
-    kept.add(stored);
+    kept.add({ ...stored, title: stored.title ?? this.folder });
   }
 
   /** How long to wait before it is tried again, in seconds; nothing where that is no use. */

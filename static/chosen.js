@@ -1,6 +1,6 @@
 // The files that are chosen and not yet sent: by the fields, by drag and drop, by pasting.
 
-import { announce } from "./dom.js";
+import { announce, base } from "./dom.js";
 import { Folder } from "./folder.js";
 import { count, say, size } from "./words.js";
 
@@ -14,6 +14,14 @@ const [maxFile, maxRequest, maxFiles] = ["maxFileSize", "maxRequestSize", "maxFi
 
 /** What systems put into folders for themselves, and nobody wants to send. */
 const STRAY = new Set([".DS_Store", "Thumbs.db"]);
+
+/** How many are chosen: a browser does not let a page keep them when it is left. */
+const COUNT = `wharf-chosen:${base}`;
+const remembered = work => {
+  try {
+    return work(sessionStorage);
+  } catch { /* not allowed here: nobody is reminded */ }
+};
 
 let files = [];
 let stray = [];
@@ -59,8 +67,13 @@ function show() {
   place.hidden = files.length === 0 && stray.length === 0;
   place.querySelector(".sum").textContent = `${count("files", files.length)} · ${size(sum())}`;
   place.querySelector(".trouble").textContent = obstacle();
+  remembered(storage => storage.setItem(COUNT, files.length));
   leftOut.textContent = stray.length ? say("left_out", { files: count("files", stray.length), names: [...new Set(stray)].join(", ") }) : "";
 }
+
+const lost = Number(remembered(storage => storage.getItem(COUNT)));
+remembered(storage => storage.removeItem(COUNT));
+if (lost) document.getElementById("form-trouble").textContent = say("choose_again", { files: count("files", lost) });
 
 const byPath = (a, b) => a.path.localeCompare(b.path, undefined, { numeric: true });
 

@@ -27,7 +27,7 @@ export function filterWith(field, list) {
 
 /** The name of a file with those of its folders. */
 function textOf(row) {
-  const parts = [row.dataset.name];
+  const parts = [row.querySelector(".name").textContent];
   for (let folder = row.parentElement.closest(".folder-row"); folder; folder = folder.parentElement.closest(".folder-row")) {
     parts.push(folder.querySelector("summary .name").textContent);
   }

@@ -5,6 +5,10 @@ import { say } from "./words.js";
 
 /** How far a finger goes to turn the page, in pixels. */
 const SWIPE = 50;
+/** When a picture that did not come is tried again, in milliseconds. */
+const AGAIN = 4000;
+
+const nameOf = link => link.ariaLabel || link.querySelector("img").alt;
 
 /** Has the links of `pictures()` open their pictures here. */
 export function lookAt(pictures) {
@@ -13,7 +17,8 @@ export function lookAt(pictures) {
     // Another window is asked for with a key.
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    const links = [...pictures()].filter(link => link.offsetParent);
+    // Those in closed folders are among them, those that were searched away are not.
+    const links = [...pictures()].filter(link => !link.closest("[hidden]"));
     new Gallery(links, links.indexOf(link)).show();
   });
 }
@@ -26,6 +31,7 @@ class Gallery {
     this.picture = find("img");
     this.name = find(".name");
     this.place = find(".place");
+    this.trouble = find(".trouble");
     this.take = find(".take");
     find(".close").onclick = () => this.dialog.close();
     for (const [selector, step] of [[".before", -1], [".after", 1]]) {
@@ -33,8 +39,11 @@ class Gallery {
       find(selector).hidden = links.length < 2;
     }
     this.dialog.onclose = () => {
+      clearTimeout(this.timer);
       this.dialog.remove();
-      this.links[this.at].focus();
+      const link = this.links[this.at];
+      for (let folder = link.closest("details"); folder; folder = folder.parentElement.closest("details")) folder.open = true;
+      link.focus();
     };
     const rtl = () => document.dir === "rtl" ? -1 : 1;
     this.dialog.onkeydown = ({ key }) => {
@@ -42,14 +51,30 @@ class Gallery {
       if (step) this.go(step);
     };
     // A click beside the picture.
-    find(".stage").onclick = event => event.target.className === "stage" && this.dialog.close();
+    const stage = find(".stage");
+    stage.onclick = event => event.target === stage && this.dialog.close();
     let start;
-    this.picture.onpointerdown = event => start = event.pointerType === "touch" && event.isPrimary ? event.clientX : undefined;
-    this.picture.onpointerup = ({ clientX }) => {
+    stage.onpointerdown = event => start = event.pointerType === "touch" && event.isPrimary ? event.clientX : undefined;
+    stage.onpointerup = ({ clientX }) => {
       const way = clientX - (start ?? clientX);
       if (Math.abs(way) > SWIPE) this.go(way > 0 ? -rtl() : rtl());
     };
-    this.picture.onload = () => this.dialog.classList.remove("loading");
+    this.picture.onload = () => {
+      this.dialog.classList.remove("loading", "lost");
+      this.trouble.textContent = "";
+      // The next is there when it is asked for.
+      if (links.length > 1) new Image().src = this.beside(this.way).href;
+    };
+    this.picture.onerror = () => {
+      this.dialog.classList.add("lost");
+      this.trouble.textContent ||= say("picture_lost");
+      this.timer = setTimeout(() => this.load(), AGAIN);
+    };
+  }
+
+  beside(step) {
+    const { length } = this.links;
+    return this.links[(this.at + step + length) % length];
   }
 
   show() {
@@ -60,16 +85,22 @@ class Gallery {
 
   go(step) {
     const { length } = this.links;
-    this.at = (this.at + step + length) % length;
-    const link = this.links[this.at];
-    const name = link.closest("[data-name]").dataset.name;
-    this.dialog.classList.add("loading");
-    this.picture.src = link.href;
+    const link = this.beside(step);
+    this.at = this.links.indexOf(link);
+    this.way = step || 1;
+    const name = nameOf(link);
     this.picture.alt = name;
     this.name.textContent = name;
     this.place.textContent = length > 1 ? say("of", { done: this.at + 1, whole: length }) : "";
     this.take.href = link.href.replace(/\?inline=1$/, "");
-    // The next is there when it is asked for.
-    if (length > 1) new Image().src = this.links[(this.at + (step || 1) + length) % length].href;
+    this.trouble.textContent = "";
+    this.dialog.classList.remove("lost");
+    this.load();
+  }
+
+  load() {
+    clearTimeout(this.timer);
+    this.dialog.classList.add("loading");
+    this.picture.src = this.links[this.at].href;
   }
 }

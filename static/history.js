@@ -53,7 +53,8 @@ function rowOf(upload) {
   const what = upload.title ?? titleOf(upload.name, upload.files);
   const link = find("a");
   link.textContent = link.title = what;
-  link.href = `${base}/uploads/${upload.id}`;
+  const page = new URL(`${base}/uploads/${upload.id}`, location).href;
+  link.href = page + kept.LISTED;
   find("summary").ariaLabel = say("manage_what", { what });
   const trouble = find(".trouble");
   const attempt = async work => {
@@ -64,8 +65,8 @@ function rowOf(upload) {
       trouble.textContent = failure.text;
     }
   };
-  find(".copy").onclick = event => copyText(event.target, link.href);
-  passOn(find(".pass-on"), what, link.href);
+  find(".copy").onclick = event => copyText(event.target, page);
+  passOn(find(".pass-on"), what, page);
   find(".forget").onclick = () => kept.forget(upload.id);
   find(".delete-it summary").ariaLabel = say("delete_what", { what });
   find(".delete-it .question").textContent = say("delete_sure", { what, size: size(upload.bytes) });

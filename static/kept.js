@@ -7,6 +7,9 @@ const KEY = `wharf:${base}`;
 /** The most that are kept. */
 const MOST = 100;
 
+/** The query with which a page of an upload in the list has its sender's parts from the beginning. */
+export const LISTED = "?listed";
+
 /** All that are not over, newest first. */
 export function all() {
   let list = [];

@@ -22,9 +22,11 @@ export function manage(heading) {
   passOn(sender.querySelector(".pass-on"), heading.textContent, link.value);
   keepable(section);
   offerOther(form.elements.wharf_expires_in);
-  if (document.getElementById("changed")) history.replaceState(null, "", location.pathname);
-
   const own = kept.all().find(upload => upload.id === id);
+  const listed = location.search === kept.LISTED;
+  // The list has forgotten it since: the page is that of everybody.
+  if (listed && !own) return location.replace(location.pathname);
+  if (listed || document.getElementById("changed")) history.replaceState(null, "", location.pathname);
   if (own) {
     // This browser knows the token: nobody has to type it.
     section.querySelector(".token")?.remove();

@@ -38,17 +38,15 @@ async function opens(secret) {
   return about.scopes.includes("upload");
 }
 
-/** Shows the field, with what is wrong about what was in it. */
+/** Says what is wrong about what is in the field. */
 function ask(trouble) {
-  place.hidden = false;
   field.ariaInvalid = trouble ? "true" : null;
   place.querySelector(".trouble").textContent = trouble;
   field.focus();
 }
 
 if (place) {
-  document.getElementById("sign-in-note")?.remove();
-  place.hidden = Boolean(kept());
+  field.value = kept();
   field.oninput = () => place.querySelector(".trouble").textContent = "";
 }
 
@@ -58,7 +56,7 @@ if (place) {
  */
 export async function secret() {
   if (!place) return "";
-  const given = place.hidden ? kept() : field.value.trim();
+  const given = field.value.trim();
   if (!given) return ask(say("secret_missing")), null;
   try {
     if (!await opens(given)) {
@@ -69,7 +67,7 @@ export async function secret() {
     return ask(failure.text), null;
   }
   keep(given);
-  place.hidden = true;
+  field.ariaInvalid = null;
   announce(say("secret_right"));
   return given;
 }

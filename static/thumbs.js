@@ -3,10 +3,10 @@
 
 /** The bytes of a file in which the small picture is looked for. */
 const HEAD = 64 << 10;
-/** The largest picture that is loaded whole in order to be shown small, in bytes. */
-const MOST = 8 << 20;
 /** How many are fetched at once. */
 const AT_ONCE = 4;
+/** When it is tried again where the line was lost, in milliseconds. */
+const AGAIN = 10_000;
 
 /** The tags of Exif that are read. */
 const ORIENTATION = 0x112;
@@ -21,7 +21,9 @@ export function fillIn(places) {
   const next = async () => {
     if (fetching === AT_ONCE || !waiting.length) return;
     fetching += 1;
-    await fill(waiting.shift()).catch(() => {});
+    const place = waiting.shift();
+    // What is no picture keeps the letters in its place.
+    await fill(place).catch(failure => failure instanceof TypeError && setTimeout(() => watcher.observe(place), AGAIN));
     fetching -= 1;
     next();
   };
@@ -36,10 +38,34 @@ export function fillIn(places) {
   for (const place of places) watcher.observe(place);
 }
 
+/** Watches a picture of the page: what is none, whatever it is called, leaves no hole. */
+export function standIn(picture) {
+  const { src, alt } = picture;
+  const replace = () => {
+    const link = picture.parentElement;
+    if (picture.className === "preview") return link.parentElement.remove();
+    link.className = "thumb";
+    link.ariaLabel = alt;
+    link.replaceChildren(/\.([^.]{1,4})$/.exec(alt)?.[1].toUpperCase() ?? "");
+  };
+  const failed = async () => {
+    try {
+      await fetch(src, { method: "HEAD" });
+      replace();
+    } catch {
+      // The line is lost, and the picture is one still.
+      setTimeout(() => picture.src = src, AGAIN);
+    }
+  };
+  picture.onerror = failed;
+  if (picture.complete && picture.naturalWidth === 0 && picture.currentSrc) failed();
+}
+
 async function fill(place) {
   const picture = new Image();
   picture.alt = "";
-  const small = place.dataset.small === "jpeg" && await embedded(place.href);
+  const { small: kind } = place.dataset;
+  const small = kind !== "other" && await embedded(place.href);
   if (small) {
     picture.src = URL.createObjectURL(small.blob);
     picture.onload = () => URL.revokeObjectURL(picture.src);
@@ -47,7 +73,7 @@ async function fill(place) {
   } else {
     // Where each byte is dear, a picture is loaded when it is looked at.
     const { saveData, effectiveType } = navigator.connection ?? {};
-    if (place.dataset.bytes > MOST || saveData || /2g/.test(effectiveType)) return;
+    if (kind === "inside" || saveData || /2g/.test(effectiveType)) return;
     picture.src = place.href;
   }
   await picture.decode();

@@ -5,7 +5,7 @@ import { watch } from "./ended.js";
 import { filterWith } from "./filter.js";
 import { lookAt } from "./gallery.js";
 import { manage } from "./owner.js";
-import { fillIn } from "./thumbs.js";
+import { fillIn, standIn } from "./thumbs.js";
 import { say, time } from "./words.js";
 
 const heading = document.getElementById("upload");
@@ -23,17 +23,7 @@ if (copy) {
 const filter = document.getElementById("filter");
 if (filter) filterWith(filter, document.getElementById("files"));
 
-// What is no picture, whatever it is called, leaves no hole.
-for (const picture of document.querySelectorAll(".look-at img")) {
-  const replace = () => {
-    const link = picture.parentElement;
-    if (picture.className === "preview") return link.parentElement.remove();
-    link.className = "thumb";
-    link.replaceChildren(picture.dataset.ending);
-  };
-  picture.onerror = replace;
-  if (picture.complete && picture.naturalWidth === 0 && picture.currentSrc) replace();
-}
+for (const picture of document.querySelectorAll(".look-at img")) standIn(picture);
 fillIn(document.querySelectorAll(".thumb[data-small]"));
 lookAt(() => document.querySelectorAll(".look-at"));
 

@@ -14,7 +14,7 @@ const LONG: &str =
     "a-name-that-is-so-long-that-no-line-of-any-screen-will-ever-hold-it-as-one-line.tar.gz";
 
 /// The tag of every language, and its direction.
-fn languages() -> Vec<(String, String)> {
+pub fn languages() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("static/words");
     let files = std::fs::read_dir(folder).unwrap();
     let mut found: Vec<_> = files

@@ -68,9 +68,7 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
     for (name, width) in [("a.png", 32), ("g.svg", 9)] {
         browser.wait_for(
             "the picture",
-            &format!(
-                "document.querySelector('[data-name=\"{name}\"] img').naturalWidth === {width}"
-            ),
+            &format!("document.querySelector('img[alt=\"{name}\"]').naturalWidth === {width}"),
         );
     }
     // Both are played to their end; a browser plays nothing for who has not touched the page.
@@ -91,7 +89,7 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
     // A file that is no picture leaves no hole.
     browser.wait_for(
         "the place of what is no picture",
-        "document.querySelector('[data-name=\"i.png\"] .thumb').textContent === 'PNG'",
+        "document.querySelector('.thumb[aria-label=\"i.png\"]')?.textContent === 'PNG'",
     );
     let frames = browser.run("return [...document.querySelectorAll('iframe')].map(frame => [frame.getAttribute('sandbox'), frame.title])");
     assert_eq!(

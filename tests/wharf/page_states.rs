@@ -27,7 +27,18 @@ impl States<'_> {
     /// Looks at the page as it is now.
     #[track_caller]
     fn see(&self, name: &str) {
-        for (look, scheme, width) in THEMES {
+        self.see_as(name, &LOOKS);
+    }
+
+    /// Looks at the page in one light at a desk and in the other on a phone.
+    #[track_caller]
+    fn see_some(&self, name: &str) {
+        self.see_as(name, &[LOOKS[0], LOOKS[3]]);
+    }
+
+    #[track_caller]
+    fn see_as(&self, name: &str, looks: &[(&str, &str, u32)]) {
+        for &(look, scheme, width) in looks {
             self.browser.show_as(scheme, width);
             self.browser.assert_fits(&format!("{name}, {look}"));
             self.browser.assert_accessible(&format!("{name}, {look}"));
@@ -259,6 +270,67 @@ fn receiving() {
         states.see(&format!("27-{tag}"));
         browser.open_ready(&page_of(&server, &stored));
         states.see(&format!("28-{tag}"));
+    }
+}
+
+/// What a script writes is in the language of the page, and has room in it.
+#[test]
+fn in_other_languages() {
+    let server = Server::with(&["--max-file-size", "1MiB", "--default-expires-in", "7d"]);
+    let closed = Server::with(&["--access", "upload:secret"]);
+    let browser = Browser::start();
+    let states = States { browser: &browser };
+    let folder = file(&server, "Lisbon/day 1/IMG_0001.jpg", 1 << 19);
+    file(&server, "Lisbon/.DS_Store", 6000);
+    let folder = folder.ancestors().nth(2).unwrap().to_owned();
+    let over = file(&server, LONG, 2 << 20);
+    let form = (0..16).fold(
+        Form::new().text("from", "Ana").text("note", "Hello"),
+        |form, i| {
+            typed(
+                form,
+                &format!("Lisbon/IMG_{i:04}.png"),
+                "image/png",
+                PICTURE,
+            )
+        },
+    );
+    let form = typed(form, "plan.md", "text/markdown", b"# Plan\n\ntext\n");
+    let photos = server.post_to("/upload?expires_in=23h", &form, &[]).json();
+    let limited = Form::new().file("f", LONG, b"a").file("f", "b.txt", b"b");
+    let limited = server
+        .post_to("/upload?max_downloads=3", &limited, &[])
+        .json();
+    for tag in ["ar", "de", "ja", "zh-Hans"] {
+        browser.open_ready(&server.url(&format!("/?lang={tag}")));
+        browser.drop_files(&[folder.clone(), over.clone()]);
+        browser.wait_for(
+            "the files",
+            "document.querySelectorAll('#chosen li').length === 2",
+        );
+        browser.run("const it = document.getElementById('expires_in'); it.selectedIndex = it.options.length - 1; it.dispatchEvent(new Event('change')); document.querySelectorAll('#form details').forEach(it => it.open = true)");
+        states.see_some(&format!("33-{tag}-chosen"));
+        browser.click("#chosen .over-limit .remove");
+        browser.click("#send");
+        browser.wait_for("the end", "document.querySelector('.transfer.is-done')");
+        browser.run("document.querySelectorAll('#history details').forEach(it => it.open = true)");
+        states.see_some(&format!("34-{tag}-done"));
+        browser.open_ready(&page_of(&server, &photos));
+        browser.run("document.querySelectorAll('.look').forEach(it => it.open = true)");
+        states.see_some(&format!("35-{tag}-recipient"));
+        browser.click(".look-at");
+        browser.wait_for(
+            "the gallery",
+            "document.querySelector('dialog[open] img').naturalWidth === 32",
+        );
+        states.see_some(&format!("36-{tag}-gallery"));
+        browser.open_ready(&(page_of(&server, &limited) + "?manage"));
+        browser.run("document.querySelector('#manage .sure').open = true");
+        states.see_some(&format!("37-{tag}-claim"));
+        browser.open_ready(&closed.url("/"));
+        states.see_some(&format!("38-{tag}-password"));
+        browser.open_ready(&server.url("/"));
+        browser.run("localStorage.clear()");
     }
 }
 

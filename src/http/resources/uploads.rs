@@ -130,9 +130,11 @@ impl AppState {
                 Some(reader) => reader,
                 None if owns => page::Reader::Sender,
                 None if asks(page::CLAIMED) => page::Reader::Claims,
+                None if asks(page::LISTED) => page::Reader::Listed,
                 None => page::Reader::Recipient,
             },
             changed: asks(page::CHANGED),
+            checksums: asks(page::CHECKSUMS),
             options: self.ingest.options(),
             form_token: &form_token,
         });

@@ -220,12 +220,42 @@ impl Browser {
         }
     }
 
-    /// Sends and receives at so many bytes a second; 0 is as fast as it goes.
+    /// Sends at so many bytes a second; 0 is as fast as it goes.
     pub fn throttle(&self, rate: u64) {
-        let rate = if rate == 0 { -1 } else { rate.cast_signed() };
+        self.line(0, 0, rate);
+    }
+
+    /// Has a line with this delay in milliseconds, which receives and sends so many bytes a second; 0
+    /// is as fast as it goes.
+    pub fn line(&self, delay: u32, down: u64, up: u64) {
+        let rate = |rate: u64| match rate {
+            0 => -1,
+            rate => rate.cast_signed(),
+        };
         self.devtools("Network.enable", json!({}));
-        let conditions = json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate });
+        let conditions = json!({ "offline": false, "latency": delay, "downloadThroughput": rate(down), "uploadThroughput": rate(up) });
         self.devtools("Network.emulateNetworkConditions", conditions);
+    }
+
+    /// Runs a script in every page that is opened from now on, before its own.
+    pub fn before_scripts(&self, source: &str) {
+        let script = json!({ "source": source });
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", script);
+    }
+
+    /// Moves a finger over the screen, from one place to another.
+    pub fn swipe(&self, from: (i32, i32), to: (i32, i32)) {
+        let touch = |kind: &str, at: &[(i32, i32)]| {
+            let points: Vec<Value> = at.iter().map(|(x, y)| json!({ "x": x, "y": y })).collect();
+            let event = json!({ "type": kind, "touchPoints": points });
+            self.devtools("Input.dispatchTouchEvent", event);
+        };
+        touch("touchStart", &[from]);
+        for step in 1..=4 {
+            let part = |from: i32, to: i32| from + (to - from) * step / 4;
+            touch("touchMove", &[(part(from.0, to.0), part(from.1, to.1))]);
+        }
+        touch("touchEnd", &[]);
     }
 
     /// The folder that downloads go to.

@@ -1,11 +1,12 @@
 //! The style sheets, scripts and pictures of the pages.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, header};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::Language;
@@ -73,11 +74,37 @@ fn bare(text: &str) -> String {
     out
 }
 
+/// The modules with the words of the languages, in their order.
+static MODULES: LazyLock<Vec<OnceLock<String>>> =
+    LazyLock::new(|| Language::all().map(|_| OnceLock::new()).collect());
+
+/// The module with the words of a language that scripts say. The rest is in the pages already.
+fn module_of(language: Language) -> Option<&'static str> {
+    let place = Language::all().position(|it| it == language)?;
+    let module = MODULES[place].get_or_init(|| {
+        let words = language.words().as_object().into_iter().flatten();
+        let said = words.filter(|(key, _)| is_said(key));
+        let said: Map<String, Value> = said
+            .map(|(key, text)| (key.clone(), text.clone()))
+            .collect();
+        format!("export default {}\n", Value::Object(said))
+    });
+    Some(module)
+}
+
+/// Whether a script names this key, as a text or as a member of the words.
+fn is_said(key: &str) -> bool {
+    let named = [format!("\"{key}\""), format!("words.{key}")];
+    let scripts = BARE.iter().filter(|(name, _)| name.ends_with(".js"));
+    let mut texts = scripts.map(|(_, text)| text);
+    texts.any(|text| named.iter().any(|name| text.contains(name)))
+}
+
 /// The text of a file, or the module with the words of a language: `words/en.js`.
 fn text_of(name: &str) -> Option<&'static str> {
     let module = name.strip_prefix("words/");
     if let Some(tag) = module.and_then(|name| name.strip_suffix(".js")) {
-        return Language::of_tag(tag).map(Language::script);
+        return Language::of_tag(tag).and_then(module_of);
     }
     let file = BARE.iter().find(|(known, _)| *known == name);
     file.map(|(_, text)| text.as_str())
@@ -155,6 +182,30 @@ mod tests {
         for (name, text) in BARE.iter() {
             assert!(!text.is_empty() && !text.contains("/**"), "{name}");
         }
+    }
+
+    /// A key that a script makes of parts would not be found: none does.
+    #[test]
+    fn scripts_get_the_words_they_say_and_no_more() {
+        let text = module_of(Language::fallback()).unwrap();
+        let json = text.strip_prefix("export default ").unwrap();
+        let words: Map<String, Value> = serde_json::from_str(json).unwrap();
+        for (name, text) in BARE.iter().filter(|(name, _)| name.ends_with(".js")) {
+            for call in ["say(", "count("] {
+                for rest in text.split(call).skip(1) {
+                    let key = rest
+                        .strip_prefix('"')
+                        .and_then(|rest| rest.split('"').next());
+                    assert!(
+                        key.is_none_or(|key| words.contains_key(key)),
+                        "{name}: {key:?}"
+                    );
+                }
+            }
+        }
+        assert!(words["files"]["other"].is_string() && words["problems"].is_object());
+        assert!(words.contains_key("unit_w") && words.contains_key("waiting"));
+        assert!(!words.contains_key("command_line_more"), "{words:?}");
     }
 
     #[test]

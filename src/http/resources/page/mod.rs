@@ -9,6 +9,7 @@ mod preview;
 mod qr;
 mod reading;
 mod template;
+mod texts;
 mod tree;
 mod upload;
 mod words;
@@ -43,6 +44,11 @@ const LIFETIMES: [&str; 5] = ["1h", "1d", "7d", "30d", "never"];
 pub const CHANGED: &str = "changed";
 /// The query of an upload's page for a reader who can type its delete token.
 pub const CLAIMED: &str = "manage";
+/// The query of an upload's page with the checksums of all its files.
+pub const CHECKSUMS: &str = "checksums";
+/// The query of an upload's page for a browser whose list has it: what the scripts know of it is in
+/// its place from the beginning, and nothing moves.
+pub const LISTED: &str = "listed";
 /// The numbers of downloads that the form offers.
 const DOWNLOADS: [u64; 4] = [1, 3, 10, 100];
 

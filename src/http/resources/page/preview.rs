@@ -6,8 +6,7 @@ use crate::http::resources::respond::is_inert;
 use crate::model::StoredFile;
 use crate::model::media_type::{essence, is_unknown};
 
-/// The largest picture that is loaded whole to be shown small, in bytes; `static/thumbs.js` has the
-/// same.
+/// The largest picture that is loaded whole to be shown small, in bytes.
 const MAX_THUMBNAIL: u64 = 8 << 20;
 /// The largest of which a script looks for no smaller one in it first, in bytes.
 const LIGHT: u64 = 256 << 10;
@@ -116,6 +115,8 @@ pub enum Thumbnail {
     /// A script looks for a smaller one in the picture (Exif), and takes the picture where there is
     /// none.
     Jpeg,
+    /// A script looks for a smaller one in the picture, which is too large to be taken itself.
+    Inside,
     /// A script takes the picture itself, where bytes are not dear.
     Other,
 }
@@ -125,12 +126,12 @@ impl Thumbnail {
     pub fn of(file: &StoredFile, preview: Option<Preview>) -> Option<Self> {
         preview.filter(|preview| *preview == Preview::Image)?;
         let jpeg = essence(file.served_type()).eq_ignore_ascii_case("image/jpeg");
-        if file.size <= LIGHT {
-            Some(Thumbnail::Itself)
-        } else if jpeg {
-            Some(Thumbnail::Jpeg)
-        } else {
-            (file.size <= MAX_THUMBNAIL).then_some(Thumbnail::Other)
+        match (jpeg, file.size) {
+            (_, ..=LIGHT) => Some(Thumbnail::Itself),
+            (true, ..=MAX_THUMBNAIL) => Some(Thumbnail::Jpeg),
+            (true, _) => Some(Thumbnail::Inside),
+            (false, ..=MAX_THUMBNAIL) => Some(Thumbnail::Other),
+            (false, _) => None,
         }
     }
 
@@ -249,7 +250,8 @@ mod tests {
             Thumbnail::of(&file, Preview::of(&file))
         };
         assert_eq!(of("image/jpeg", LIGHT), Some(Thumbnail::Itself));
-        assert_eq!(of("image/jpeg", u64::MAX), Some(Thumbnail::Jpeg));
+        assert_eq!(of("image/jpeg", MAX_THUMBNAIL), Some(Thumbnail::Jpeg));
+        assert_eq!(of("image/jpeg", u64::MAX), Some(Thumbnail::Inside));
         assert_eq!(of("image/png", MAX_THUMBNAIL), Some(Thumbnail::Other));
         assert_eq!(of("image/png", MAX_THUMBNAIL + 1), None);
         assert_eq!(of("text/plain", 1), None);

@@ -6,22 +6,23 @@ use percent_encoding::utf8_percent_encode;
 use serde_json::{Value, json};
 
 use super::preview::{self, Preview, Thumbnail};
+use super::texts::Texts;
 use super::tree::{self, Leaf, Line};
 use super::{Language, PageReader, qr, words};
 use crate::archive::Format;
-use crate::form::display_name;
 use crate::http::resources::record;
 use crate::ingest;
 use crate::model::{Manifest, Portion, StoredFile, Timestamp};
 
-/// The bytes of all text fields that a page shows: a page is made at once, for each of its readers.
-const MAX_TEXTS: usize = 64 << 10;
 /// The most files that a page lists. The rest is in the archive and the form.
 const MAX_ROWS: usize = 3000;
 /// The most files whose folders are open at first.
 const OPEN_ROWS: usize = 40;
 /// From so many files on they can be searched.
 const SEARCHED_ROWS: usize = 15;
+/// From so many files on, previews and checksums are pages of their own: each row is a few hundred
+/// bytes even so.
+const MANY_ROWS: usize = 100;
 /// Sound and films of which the length is asked for before they are played.
 const FEW_MEDIA: usize = 4;
 
@@ -37,6 +38,8 @@ pub struct View<'a> {
     pub reader: Reader,
     /// Whether its deadline has just been set.
     pub changed: bool,
+    /// Whether all checksums are asked for, however many there are.
+    pub checksums: bool,
     /// The limits of the choices that the page offers.
     pub options: &'a ingest::IngestOptions,
     /// The token of its form; see [`super::form_field`].
@@ -50,6 +53,8 @@ pub enum Reader {
     Recipient,
     /// Has its delete token in a cookie.
     Sender,
+    /// Comes from this browser's own list: scripts know the token.
+    Listed,
     /// Says that the token can be typed.
     Claims,
     /// Has typed one that is not its.
@@ -71,6 +76,8 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         let left = manifest.downloads_left().unwrap_or(max).to_string();
         language.say("left_of", &[("n", &left), ("max", &max.to_string())])
     });
+    let few = count < MANY_ROWS || view.checksums;
+    let has_digests = manifest.files().any(|(_, file)| file.sha256.is_some());
     // All files can be had at once.
     let whole = manifest.allows(&Portion::Form) && count > 0;
     json!({
@@ -88,7 +95,10 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         "pictures": list.pictures,
         "searchable": count >= SEARCHED_ROWS,
         "not_listed": count.saturating_sub(MAX_ROWS),
-        "digests": list.digests,
+        "many": count >= MANY_ROWS,
+        "digests": few.then(|| list.digests()),
+        "digests_apart": !few && has_digests,
+        "checksums": view.checksums,
         "whole": whole,
         "archive": whole.then(|| record::archive_url(&manifest.id, Format::Zip, reader.base)),
         "files_of": language.count("files", count as u64),
@@ -99,7 +109,7 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
         "expires": expires(language, manifest.expires_at, view.now),
         "until": until,
         "left": left,
-        "sender": view.reader == Reader::Sender,
+        "sender": matches!(view.reader, Reader::Sender | Reader::Listed),
         "claims": matches!(view.reader, Reader::Claims | Reader::Mistaken),
         "mistaken": view.reader == Reader::Mistaken,
         "changed": view.changed,
@@ -112,7 +122,8 @@ pub fn values(reader: &PageReader, view: &View) -> Value {
     })
 }
 
-/// The name of an upload on its page: its title, else the file or how many there are.
+/// The name of an upload on its page: its title, else the file, the folder around all files, or how
+/// many there are.
 fn title(language: Language, manifest: &Manifest, texts: &Texts) -> String {
     if let Some(title) = &manifest.title {
         return title.to_string();
@@ -122,8 +133,21 @@ fn title(language: Language, manifest: &Manifest, texts: &Texts) -> String {
         (None, _) if texts.is_empty() => language.say("nothing", &[]),
         (None, _) => language.say("text_only", &[]),
         (Some(only), None) => only.name.as_str().to_owned(),
-        _ => language.count("files", manifest.files().count() as u64),
+        _ => match folder_of(manifest) {
+            Some(folder) => folder.to_owned(),
+            None => language.count("files", manifest.files().count() as u64),
+        },
     }
+}
+
+/// The folder that all files are in; the scripts call an upload so as well.
+fn folder_of(manifest: &Manifest) -> Option<&str> {
+    let mut folders = manifest.files().map(|(_, file)| {
+        let parts = file.path().split_once('/');
+        parts.map(|(folder, _)| folder)
+    });
+    let first = folders.next()??;
+    folders.all(|folder| folder == Some(first)).then_some(first)
 }
 
 /// How long an upload is kept from now on, about.
@@ -150,21 +174,20 @@ fn about(language: Language, span: Duration) -> String {
 }
 
 /// The files as the page lists them.
-struct List {
+struct List<'a> {
+    shown: Vec<&'a StoredFile>,
     lines: Vec<Value>,
     /// Whether the files outside of folders are shown as pictures.
     pictures: bool,
     /// The one file, where there is exactly one.
     only: Option<Value>,
-    /// The lines that `sha256sum --check` reads.
-    digests: String,
 }
 
-impl List {
-    fn of(reader: &PageReader, manifest: &Manifest) -> List {
-        let files: Vec<&StoredFile> = manifest.files().map(|(_, file)| file).collect();
-        let shown = &files[..files.len().min(MAX_ROWS)];
-        let rows = Rows::of(reader, manifest, shown);
+impl<'a> List<'a> {
+    fn of(reader: &PageReader, manifest: &'a Manifest) -> List<'a> {
+        let files = manifest.files().map(|(_, file)| file);
+        let shown: Vec<&StoredFile> = files.take(MAX_ROWS).collect();
+        let rows = Rows::of(reader, manifest, &shown);
         let leaves = shown.iter().map(|file| Leaf {
             path: file.path(),
             size: file.size,
@@ -195,20 +218,25 @@ impl List {
             Line::File(index, name) => rows.row(shown[*index], name),
         });
         let lines = lines.collect();
-        let only = match shown {
+        let only = match shown[..] {
             [only] => Some(rows.row(only, only.name.as_str())),
             _ => None,
         };
-        let digests = shown.iter().filter_map(|file| {
-            let digest = file.sha256?;
-            Some(format!("{digest}  {}\n", file.path()))
-        });
         List {
+            shown,
             lines,
             pictures,
             only,
-            digests: digests.collect(),
         }
+    }
+
+    /// The lines that `sha256sum --check` reads.
+    fn digests(&self) -> String {
+        let lines = self.shown.iter().filter_map(|file| {
+            let digest = file.sha256?;
+            Some(format!("{digest}  {}\n", file.path()))
+        });
+        lines.collect()
     }
 }
 
@@ -257,7 +285,6 @@ impl<'a> Rows<'a> {
             "preview": preview,
             "height": preview::height(file),
             "thumbnail": Thumbnail::of(file, preview),
-            "bytes": file.size,
             "light": Thumbnail::is_light(file),
             "preload": if self.few_media { "metadata" } else { "none" },
             "preview_of": language.say("preview_of", &[("name", name)]),
@@ -265,114 +292,27 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The text fields, as many bytes of them as a page shows.
-#[derive(Default)]
-struct Texts {
-    /// The sender, and the sender's note: the fields of the first page.
-    from: Option<String>,
-    note: Option<String>,
-    /// All others, names and values.
-    others: Vec<Value>,
-    /// Whether that is not all.
-    cut: bool,
-}
-
-impl Texts {
-    fn of(manifest: &Manifest) -> Texts {
-        let mut room = MAX_TEXTS;
-        let mut texts = Texts::default();
-        for field in manifest.fields() {
-            let name = display_name(field.field.as_bytes());
-            let (name, value) = (String::from_utf8_lossy(&name), field.value.to_text());
-            let (name, whole_name) = beginning(&name, &mut room);
-            let (value, whole_value) = beginning(&value, &mut room);
-            texts.add(name, value);
-            if !whole_name || !whole_value {
-                texts.cut = true;
-                break;
-            }
-        }
-        texts
-    }
-
-    /// Adds a field. A form without scripts sends those that were left empty.
-    fn add(&mut self, name: &str, value: &str) {
-        let own = match name {
-            "from" => Some(&mut self.from),
-            "note" => Some(&mut self.note),
-            _ => None,
-        };
-        match own {
-            Some(_) if value.trim().is_empty() => {}
-            Some(own) if own.is_none() => *own = Some(value.to_owned()),
-            _ => self.others.push(json!({ "name": name, "value": value })),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.from.is_none() && self.note.is_none() && self.others.is_empty()
-    }
-}
-
-/// As much of a text as there is `room` for, which is less then; and whether that is all of it.
-fn beginning<'a>(text: &'a str, room: &mut usize) -> (&'a str, bool) {
-    let mut end = text.len().min(*room);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    *room -= end;
-    (&text[..end], end == text.len())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Field, Part};
-
-    fn field(name: &'static [u8], value: &str) -> Part {
-        Part::Field(Field {
-            field: name.into(),
-            value: value.to_owned().into(),
-            media_type: None,
-            rest: Default::default(),
-        })
-    }
+    use crate::model::{FilePath, Part};
 
     #[test]
-    fn a_page_shows_the_beginning_of_long_texts() {
-        let short = Texts::of(&Manifest::sample(vec![
-            field(b"f%22", "a"),
-            field(b"f", ""),
-        ]));
-        assert_eq!(
-            short.others,
-            [
-                json!({ "name": "f\"", "value": "a" }),
-                json!({ "name": "f", "value": "" })
-            ]
-        );
-        assert!(!short.cut);
-        let long = "\u{4e2d}".repeat(MAX_TEXTS);
-        let parts = (0..3).map(|_| field(b"f", &long)).collect();
-        let texts = Texts::of(&Manifest::sample(parts));
-        assert_eq!((texts.others.len(), texts.cut), (1, true));
-        let shown = texts.others[0]["value"].as_str().unwrap();
-        assert!(shown.len() <= MAX_TEXTS && shown.len() > MAX_TEXTS - 9);
-    }
-
-    #[test]
-    fn a_message_is_told_apart_from_other_fields() {
-        let texts = Texts::of(&Manifest::sample(vec![
-            field(b"from", "Ana"),
-            field(b"note", " "),
-            field(b"note", "hello"),
-            field(b"note", "again"),
-        ]));
-        assert_eq!(texts.from.as_deref(), Some("Ana"));
-        assert_eq!(texts.note.as_deref(), Some("hello"));
-        assert_eq!(texts.others, [json!({ "name": "note", "value": "again" })]);
-        assert!(!texts.is_empty());
-        assert!(Texts::of(&Manifest::sample(vec![field(b"note", "")])).is_empty());
+    fn files_of_one_folder_are_called_by_it() {
+        let called = |paths: &[&str]| {
+            let files = paths.iter().map(|path| {
+                let name = path.rsplit('/').next().unwrap();
+                let mut file = StoredFile::sample(name, 1);
+                file.path = path.contains('/').then(|| FilePath::parse(path).unwrap());
+                Part::sample(file)
+            });
+            let manifest = Manifest::sample(files.collect());
+            title(Language::fallback(), &manifest, &Texts::default())
+        };
+        assert_eq!(called(&["trip/a", "trip/b/c"]), "trip");
+        assert_eq!(called(&["trip/a", "trips/b"]), "2 files");
+        assert_eq!(called(&["trip/a", "b", "trip/c"]), "3 files");
+        assert_eq!(called(&["trip/a"]), "a");
     }
 
     #[test]

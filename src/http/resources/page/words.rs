@@ -45,8 +45,6 @@ struct Words {
     /// All but what errors mean.
     pages: Value,
     means: Value,
-    /// The words of the pages as a module for the scripts.
-    script: String,
 }
 
 static WORDS: [OnceLock<Words>; FILES.len()] = [const { OnceLock::new() }; FILES.len()];
@@ -147,23 +145,13 @@ impl Language {
             if let Some(words) = pages.as_object_mut() {
                 words.shift_remove(MEANS);
             }
-            let script = format!("export default {pages}\n");
-            Words {
-                pages,
-                means,
-                script,
-            }
+            Words { pages, means }
         })
     }
 
     /// All words of the pages.
     pub fn words(self) -> &'static Value {
         &self.read().pages
-    }
-
-    /// The words as the module that the scripts of the pages import.
-    pub fn script(self) -> &'static str {
-        &self.read().script
     }
 
     /// The meaning of the error with this code, for programmers.

@@ -27,18 +27,18 @@ impl States<'_> {
     /// Looks at the page as it is now.
     #[track_caller]
     fn see(&self, name: &str) {
-        self.see_as(name, &LOOKS);
+        self.see_as(name, &THEMES);
     }
 
     /// Looks at the page in one light at a desk and in the other on a phone.
     #[track_caller]
     fn see_some(&self, name: &str) {
-        self.see_as(name, &[LOOKS[0], LOOKS[3]]);
+        self.see_as(name, &[THEMES[0], THEMES[3]]);
     }
 
     #[track_caller]
-    fn see_as(&self, name: &str, looks: &[(&str, &str, u32)]) {
-        for &(look, scheme, width) in looks {
+    fn see_as(&self, name: &str, themes: &[(&str, &str, u32)]) {
+        for &(look, scheme, width) in themes {
             self.browser.show_as(scheme, width);
             self.browser.assert_fits(&format!("{name}, {look}"));
             self.browser.assert_accessible(&format!("{name}, {look}"));

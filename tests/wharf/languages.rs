@@ -61,6 +61,10 @@ fn every_language_fits_a_phone() {
         .file("f", NAME, b"x")
         .file("f", LONG, &[b'x'; 2_000_000])
         .file("f", "notes.txt", b"notes");
+    // The head of a folder has its name, a count and a size.
+    let form = (0..8).fold(form, |form, i| {
+        form.file("f", &format!("Lisbon/{i}.bin"), &[b'x'; 2_500_000])
+    });
     let stored = server.upload(&form);
     let page = format!("/uploads/{}", stored["id"].as_str().unwrap());
     let limited = server.post_to("/upload?max_downloads=3", &form, &[]).json();

@@ -77,6 +77,7 @@ mod packages;
 mod page;
 mod page_light;
 mod page_more;
+mod page_pictures;
 mod page_recipient;
 mod page_save;
 mod page_sender;

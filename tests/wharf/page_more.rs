@@ -147,7 +147,6 @@ fn images_sound_films_and_text_are_shown_and_nothing_runs() {
 fn a_busy_server_is_asked_again_when_it_said() {
     let server = Server::with(&["--max-uploads", "1"]);
     let form = Form::new().file("f", "slow.txt", b"slow");
-    let mut first = Connection::announcing(server.address, &form);
     let browser = Browser::start();
     browser.open_ready(&server.url("/"));
     let path = server.dir().join("mine.txt");
@@ -158,6 +157,8 @@ fn a_busy_server_is_asked_again_when_it_said() {
          new MutationObserver(() => said.push(status.textContent)).observe(status, { childList: true });
          setInterval(() => shown.add(document.querySelector('.is-waiting .pace')?.textContent), 50);",
     );
+    // Not before the browser is there: a request that stands still is ended after a while.
+    let mut first = Connection::announcing(server.address, &form);
     browser.choose("#files", &[path]);
     browser.click("#send");
     browser.wait_for("it waits", "document.querySelector('.transfer.is-waiting')");

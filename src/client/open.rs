@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::Stream;
 use futures_util::stream::try_unfold;
 use reqwest::header::{HeaderName, HeaderValue, LINK};
 use reqwest::{Method, Url};

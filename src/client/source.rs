@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::Stream;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use tokio::sync::mpsc;
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use redis::{ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion};
 
 /// One server, or some of a cluster, from which the others are learned.
@@ -81,26 +82,23 @@ fn encoded(credentials: &str) -> String {
         Some((user, password)) => (user, Some(password)),
         None => (credentials, None),
     };
-    let mut encoded = percent_encode(user);
+    let mut encoded = encode(user);
     if let Some(password) = password {
-        encoded = format!("{encoded}:{}", percent_encode(password));
+        encoded = format!("{encoded}:{}", encode(password));
     }
     encoded
 }
 
-fn percent_encode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut encoded = String::with_capacity(text.len());
-    for (at, &byte) in bytes.iter().enumerate() {
-        let hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
-        let coded = byte == b'%' && hex(at + 1) && hex(at + 2);
-        if coded || byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
+/// `unreserved` of RFC 3986 section 2.3: the characters that stand for themselves.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+fn encode(text: &str) -> String {
+    let bytes: Vec<u8> = percent_decode_str(text).collect();
+    percent_encode(&bytes, UNRESERVED).to_string()
 }
 
 impl fmt::Display for Address {

@@ -1,6 +1,6 @@
 //! The answer of a server to INFO.
 
-use redis::Value;
+use redis::{InfoDict, Value};
 
 /// A server, as it describes itself (INFO).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +16,14 @@ pub struct RedisServer {
 impl RedisServer {
     /// Reads the sections `server` and `memory`.
     pub fn read(info: &str) -> Option<Self> {
-        let field = |name: &str| {
-            let mut lines = info.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
-        };
-        let mut numbers = field("redis_version")?.split('.').map(str::parse);
+        let info = InfoDict::new(info);
+        let version: String = info.get("redis_version")?;
+        let mut numbers = version.split('.').map(str::parse);
         let mut number = || numbers.next()?.ok();
         Some(RedisServer {
-            run_id: field("run_id")?.to_owned(),
+            run_id: info.get("run_id")?,
             version: (number()?, number()?),
-            eviction: field("maxmemory_policy").unwrap_or_default().to_owned(),
+            eviction: info.get("maxmemory_policy").unwrap_or_default(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{FromRedisValue as _, Value, cmd};
+use redis::{FromRedisValue as _, InfoDict, Value, cmd};
 
 use super::connection::RedisConnection;
 use super::probe::{RedisServer, texts};
@@ -47,19 +47,16 @@ pub struct SurveyedServer {
 
 impl SurveyedServer {
     fn read(info: &str) -> Option<Self> {
-        let field = |name: &str| {
-            let mut lines = info.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
-        };
-        let number = |name| field(name).and_then(|text| text.parse::<u64>().ok());
         let server = RedisServer::read(info)?;
+        let info = InfoDict::new(info);
+        let number = |name| info.get::<u64>(name);
         Some(SurveyedServer {
             version: server.version,
             unfit: server.unfit(),
-            replica: field("role") == Some("slave"),
+            replica: info.get::<String>("role").as_deref() == Some("slave"),
             used: number("used_memory").unwrap_or_default(),
             most: number("maxmemory").filter(|most| *most > 0),
-            log: field("aof_enabled") == Some("1"),
+            log: number("aof_enabled") == Some(1),
         })
     }
 }

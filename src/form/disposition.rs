@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::encoded_word;
 use super::error::{DecodeErrorKind, quote};
@@ -158,7 +158,9 @@ fn is_continued(key: &[u8]) -> bool {
         .any(|rest| rest.first().is_some_and(u8::is_ascii_digit))
 }
 
-/// Decodes an `ext-value` of RFC 8187 section 3.2.1 in UTF-8, the one encoding that is read.
+/// Decodes an `ext-value` of RFC 8187 section 3.2.1 in UTF-8, the one encoding that is read. Not by
+/// `percent-encoding`, which lets a malformed code and any other character pass: such a value is no
+/// name.
 fn decode_extended(param: &Param<'_>) -> Option<String> {
     if param.quoted {
         return None;
@@ -190,6 +192,21 @@ fn decode_extended(param: &Param<'_>) -> Option<String> {
 fn is_attr_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte)
 }
+
+/// All but [`is_attr_char`], which stands for itself.
+const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 
 /// A field or file name for people: `%22`, `%0D` and `%0A`, which browsers send for `"`, CR and
 /// LF (WHATWG HTML, multipart/form-data encoding algorithm), decoded; nothing else is.
@@ -227,18 +244,14 @@ pub fn attachment(name: &str, inline: bool) -> String {
         _ => '_',
     }));
     value.push_str("\"; filename*=UTF-8''");
-    for &byte in name.as_bytes() {
-        if is_attr_char(byte) {
-            value.push(char::from(byte));
-        } else {
-            write!(value, "%{byte:02X}").expect("writing to a String does not fail");
-        }
-    }
+    value.extend(utf8_percent_encode(name, EXT_VALUE));
     value
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn file(value: &str) -> Option<RawFileName> {

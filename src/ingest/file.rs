@@ -1,7 +1,7 @@
 //! One file, of a form or alone.
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::Stream;
 
 use super::error::{BodyError, IngestError};
 use super::options::IngestOptions;

@@ -1,7 +1,7 @@
 //! A form: its parts in their order, files to the store, text into the manifest.
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::Stream;
 use subtle::ConstantTimeEq as _;
 
 use super::error::{BodyError, IngestError, Place};

@@ -36,7 +36,7 @@ pub struct HeldText {
     used: usize,
     shared: Option<OwnedSemaphorePermit>,
     /// How much longer it waits.
-    patience: Duration,
+    wait_left: Duration,
 }
 
 impl TextMemory {
@@ -57,7 +57,7 @@ impl TextMemory {
             memory: self.clone(),
             used: 0,
             shared: None,
-            patience: WAIT_LIMIT,
+            wait_left: WAIT_LIMIT,
         }
     }
 }
@@ -85,8 +85,8 @@ impl HeldText {
         let more = u32::try_from(missing.next_multiple_of(STEP)).unwrap_or(u32::MAX);
         let more = Arc::clone(&self.memory.shared).acquire_many_owned(more);
         let start = Instant::now();
-        let more = tokio::time::timeout(self.patience, more).await;
-        self.patience = self.patience.saturating_sub(start.elapsed());
+        let more = tokio::time::timeout(self.wait_left, more).await;
+        self.wait_left = self.wait_left.saturating_sub(start.elapsed());
         let more = more.map_err(|_| IngestError::NoMemory)?;
         let more = more.map_err(IngestError::internal)?;
         match &mut self.shared {

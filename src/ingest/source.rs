@@ -1,7 +1,7 @@
 //! The body: its frames, counted and hashed, and the events in them.
 
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::Stream;
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 

@@ -63,7 +63,7 @@ pub fn expected_sha256(field: &[u8]) -> Result<Option<Digest>, DigestHeaderError
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, &self.0, &mut [0; 64])
     }
 }
 
@@ -88,17 +88,16 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Writes `bytes` as lower-case hexadecimal digits, for which `text` has the room.
+pub(super) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8], text: &mut [u8]) -> fmt::Result {
+    f.write_str(base16ct::lower::encode_str(bytes, text).map_err(|_| fmt::Error)?)
+}
+
 /// Reads exactly `2 * N` hexadecimal digits.
 pub(super) fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
     let mut bytes = [0; N];
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digit = |i: usize| char::from(digits[i]).to_digit(16);
-        *byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
-    }
-    Some(bytes)
+    let read = base16ct::mixed::decode(text, &mut bytes).ok()?;
+    (read.len() == N).then_some(bytes)
 }
 
 #[cfg(test)]

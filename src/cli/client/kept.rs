@@ -131,13 +131,9 @@ impl KeptTokens {
 
     /// The file of an upload. A server's name may hold any characters, and be of any length.
     fn path(&self, id: &UploadId, server: &str) -> PathBuf {
-        use std::fmt::Write as _;
-        let mut name = format!("{id}@");
-        for byte in &Sha256::digest(server.as_bytes())[..16] {
-            // Writing to a String does not fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        self.folder.join(name)
+        let server = Sha256::digest(server.as_bytes());
+        let server = base16ct::lower::encode_string(&server[..16]);
+        self.folder.join(format!("{id}@{server}"))
     }
 
     /// Once a day, or when there are too many, removes what is kept of uploads that have ended, and

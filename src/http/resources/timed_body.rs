@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_core::Stream;
+use futures_util::Stream;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};

@@ -1,7 +1,5 @@
 //! The pages as an operator wants them: with the brand's name, logo and colour.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -104,9 +102,5 @@ fn mark(style: Option<&str>, logo: Option<&Logo>) -> String {
     let mut hash = Sha256::new();
     hash.update(style.unwrap_or_default());
     hash.update(logo.map_or(&[][..], |logo| &logo.bytes));
-    let mut mark = String::new();
-    for byte in &hash.finalize()[..6] {
-        let _ = write!(mark, "{byte:02x}");
-    }
-    mark
+    base16ct::lower::encode_string(&hash.finalize()[..6])
 }

@@ -97,15 +97,15 @@ impl Stream {
     /// Returns when nothing was taken for `idle` although something was there to be taken. A slow
     /// store does not count; nor does a socket that takes no more, which the transport times.
     pub async fn stalled(&self, state: &ConnectionState, idle: Duration) {
-        let (mut before, mut vain) = (0, 0);
-        // The first check in vain begins the time.
-        while vain <= CHECKS_PER_TIMEOUT {
+        let (mut before, mut idle_checks) = (0, 0);
+        // The first check without progress begins the time.
+        while idle_checks <= CHECKS_PER_TIMEOUT {
             tokio::time::sleep(idle / CHECKS_PER_TIMEOUT).await;
             let now = self.taken.load(Ordering::Acquire);
             if now != before || !self.waits() {
-                (before, vain) = (now, 0);
+                (before, idle_checks) = (now, 0);
             } else if !state.is_writing() {
-                vain += 1;
+                idle_checks += 1;
             }
         }
     }

@@ -39,11 +39,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
             hash.update(field);
         }
     }
-    let digest = hash.finalize();
-    digest[..6]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    base16ct::lower::encode_string(&hash.finalize()[..6])
 });
 
 /// A word that changes with any of the files, those of the brand as well. It stands in their

@@ -371,12 +371,12 @@ async fn keep_watchdog(
     (pulse, workers): (Pulse, Arc<Workers>),
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let Some(patience) = supervisor.watchdog() else {
+    let Some(interval) = supervisor.watchdog() else {
         stop.cancelled().await;
         return Ok(());
     };
     // As sd_watchdog_enabled(3) has it; the look may take as long as the pause.
-    let pause = patience / 4;
+    let pause = interval / 4;
     while stop
         .run_until_cancelled(tokio::time::sleep(pause))
         .await

@@ -156,8 +156,11 @@ fn items(text: &str, name: &str) -> Vec<String> {
             .split(|c: char| !c.is_alphanumeric() && c != '_')
             .collect();
         if line.starts_with("pub ") && words.get(2) == Some(&name) {
-            if words.get(1) == Some(&"fn") && !code.ends_with('{') {
-                head = Some(code.to_owned());
+            if words.get(1) == Some(&"fn") {
+                match code.ends_with('{') {
+                    true => found.push(code.trim_end_matches(['{', ' ']).to_owned()),
+                    false => head = Some(code.to_owned()),
+                }
                 continue;
             }
             let exhaustive = if attributes.contains("non_exhaustive") {

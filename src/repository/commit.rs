@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable as _};
 use futures_util::FutureExt as _;
 
 use super::change::Change;
@@ -13,10 +14,11 @@ use crate::catalog::CatalogError;
 use crate::model::{Manifest, Reason, Tombstone};
 use crate::store::{Replaced, Staged, StoreError};
 
-/// The pause after an index that did not answer, doubled each time.
-const RETRY_DELAY: Duration = Duration::from_millis(10);
-/// The longest of these pauses.
-const MAX_RETRY_DELAY: Duration = Duration::from_millis(200);
+/// The pauses after an index that did not answer, doubled each time, for as long as a commit waits.
+const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(10))
+    .with_max_delay(Duration::from_millis(200))
+    .without_max_times();
 
 impl Change {
     pub(super) async fn commit(
@@ -65,21 +67,15 @@ impl Change {
     /// those of all others of its names.
     async fn admit(&mut self, manifest: &Manifest) -> Result<bool, CatalogError> {
         self.index_is_behind();
-        let mut pause = RETRY_DELAY;
-        loop {
-            match self.inner.catalog.admit(manifest).await {
-                Err(CatalogError::Unavailable(why)) => {
-                    tracing::debug!(upload_id = %self.id, why, "cannot record the upload in the index; trying again");
-                }
-                answer => {
-                    let newest = answer?;
-                    self.index_is_up_to_date();
-                    return Ok(newest);
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(MAX_RETRY_DELAY);
-        }
+        let (id, catalog) = (self.id, &self.inner.catalog);
+        let admit = || catalog.admit(manifest);
+        let away = |error: &CatalogError| matches!(error, CatalogError::Unavailable(_));
+        let log = |error: &CatalogError, _: Duration| {
+            tracing::debug!(upload_id = %id, %error, "cannot record the upload in the index; trying again");
+        };
+        let newest = admit.retry(RETRIES).when(away).notify(log).await?;
+        self.index_is_up_to_date();
+        Ok(newest)
     }
 
     /// Gives an upload, which no client knows yet, an order above those of all others of its

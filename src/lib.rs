@@ -37,6 +37,12 @@
 //! client, `client` is [`client`] and what it stands on: [`model`], [`form`], [`buffers`],
 //! [`hashing`].
 //!
+//! # For programs
+//!
+//! [`client`] and [`form`], and the types of [`model`] that they name, are the interface of the
+//! library; a test compares it with a snapshot. The other modules are public for the command, the
+//! benchmarks and the fuzzers, and change with the server.
+//!
 //! # One uploaded byte
 //!
 //! A connection stays on one thread, which has a runtime of its own. A frame comes from hyper to

@@ -31,13 +31,17 @@ use crate::store::PresignRequest;
 use crcs::Crcs;
 use memory::ManifestBudget;
 
-pub use crate::catalog::{ListFilter, Listed, ShownFacts};
-pub use crate::store::{FileSpan, MAX_SPAN, Sendfile, Sent, Way, Ways};
+pub use crate::catalog::{ListFilter, Listed};
+pub use crate::store::{FileSpan, MAX_SPAN, Way, Ways};
+#[cfg(test)]
+pub use crate::store::{Sendfile, Sent};
 pub use body::{Block, Blocks, BodyContent};
 pub use error::{DeliveryError, Missing};
-pub use listing::{ListQuery, Listing, ListingCursor, NoCursor, Summary};
+pub use listing::{ListQuery, Listing, ListingCursor, Summary};
 pub use record::{ManifestReader, ReadAgainError};
-pub use representation::{DeliveryPiece, FormBuilder, Representation, RepresentationKind};
+#[cfg(test)]
+pub use representation::FormBuilder;
+pub use representation::{DeliveryPiece, Representation, RepresentationKind};
 pub use resolve::Lookup;
 pub use selected::Selected;
 

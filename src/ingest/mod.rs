@@ -25,7 +25,7 @@ pub use file::RawUpload;
 pub use form::FORM_FIELD;
 use memory::{HeldText, TextMemory};
 pub use option_names::{FIELD_PREFIX, OptionPlace, UnknownOption, UploadOption};
-pub use options::{GivenOptions, IngestOptions, InvalidOption, Lifetime, UploadOptions};
+pub use options::{GivenOptions, IngestOptions, Lifetime, UploadOptions};
 use quota::{BodyLength, RoomClaim};
 
 /// A request to store an upload, without its body.

@@ -37,8 +37,6 @@ pub enum Holder {
 /// The findings.
 #[derive(Debug)]
 pub struct DiskSurvey {
-    /// The directory, or the folder above it in which it would be made.
-    pub looked_at: PathBuf,
     /// Whether the directory is there.
     pub exists: bool,
     /// Where its file system is mounted; `None` where the system does not say.
@@ -127,7 +125,6 @@ pub fn survey(dir: &Path) -> io::Result<DiskSurvey> {
         holder: holder(&dir),
         closed_folder: exists.then(|| layout_of(&dir)).flatten(),
         exists,
-        looked_at,
     })
 }
 
@@ -207,7 +204,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("a/b");
         let found = survey(&missing).unwrap();
-        assert_eq!(found.looked_at, dir.path());
         assert!(!found.exists && found.shareable && found.case_sensitive);
         assert!(found.longest_name >= LONGEST_NAME && found.free > 0);
         assert!(found.mount.is_some() && found.holder == Holder::Nobody);

@@ -81,6 +81,11 @@ impl Backends {
         // The store first: its lock keeps others from the index as well.
         let store = DiskStore::open(disk)?;
         let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
+        store.recover(|| EmbeddedCatalog::is_left_by_older(&path))?;
+        if purpose == Purpose::Serve {
+            store.start_journal(options.journal)?;
+        }
+        let journal_died = store.journal_died();
         let catalog = embedded(&path, clock, purpose)?;
         let doubt = doubt(&store, &catalog, disk.durability).await?;
         let store: Arc<dyn Store> = Arc::new(store);
@@ -91,9 +96,10 @@ impl Backends {
             catalog: Arc::new(catalog),
             lease: Arc::new(Solo::new(options.http.instance.clone())),
             trouble: watched,
-            tasks: vec![task(move |stop| {
-                store_watch::watch_folder(watching, trouble, stop)
-            })],
+            tasks: vec![
+                task(move |stop| store_watch::watch_folder(watching, trouble, stop)),
+                Box::new(|stop| Box::pin(watch_journal(journal_died, stop))),
+            ],
             doubt,
             shared: false,
             lock: None,
@@ -144,7 +150,12 @@ impl Backends {
         let link = Link::connect(sharing.redis.clone()).await?;
         let store: Arc<dyn Store> = match &options.bucket {
             Some(bucket) => Arc::new(BucketStore::open(bucket).await?),
-            None => Arc::new(DiskStore::open(disk)?),
+            None => {
+                let store = DiskStore::open(disk)?;
+                let path = DiskStore::private_dir(&disk.dir).join(CATALOG);
+                store.recover(|| EmbeddedCatalog::is_left_by_older(&path))?;
+                Arc::new(store)
+            }
         };
         let keys = &sharing.keys;
         let adopt = purpose == Purpose::Reindex { adopt: true };
@@ -186,6 +197,14 @@ impl Backends {
             shared: true,
             lock: None,
         })
+    }
+}
+
+/// Ends with an error when a thread of the journal has ended that should not have.
+async fn watch_journal(died: CancellationToken, stop: CancellationToken) -> io::Result<()> {
+    match stop.run_until_cancelled(died.cancelled()).await {
+        Some(()) => Err(io::Error::other("a thread of the journal has ended")),
+        None => Ok(()),
     }
 }
 

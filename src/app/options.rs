@@ -17,6 +17,8 @@ pub struct AppOptions {
     pub bucket: Option<object::BucketOptions>,
     /// The durability that a commit waits for.
     pub durability: disk::Durability,
+    /// Bytes of the store's journal; `None` where there is to be none.
+    pub journal: Option<u64>,
     /// Bytes of the file system that are not to be used.
     pub min_free: u64,
     /// Whether the kernel sends stored files by itself.

@@ -29,7 +29,9 @@ pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let tally = runtime.block_on(async {
         if !remove {
-            return check(&*app::inspect(&config.app)?, None).await;
+            let store = app::inspect(&config.app)?;
+            report_unreplayed(&*store).await?;
+            return check(&*store, None).await;
         }
         let opened = app::open(&config.app).await?;
         let uploads = &opened.repository;
@@ -54,6 +56,21 @@ pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Prints how many uploads only the journal has: a power cut has taken their names.
+async fn report_unreplayed(store: &dyn Store) -> anyhow::Result<()> {
+    let Some(local) = store.local() else {
+        return Ok(());
+    };
+    let count = local.unreplayed().await?;
+    if count > 0 {
+        writeln!(
+            io::stdout(),
+            "{count} uploads are in the journal alone: start the server once"
+        )?;
+    }
+    Ok(())
 }
 
 /// Checks all of `store`; uploads with a damaged manifest are removed, if `uploads` is given.

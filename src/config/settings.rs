@@ -204,6 +204,8 @@ pub static SETTINGS: &[Setting] = &[
     row(STORAGE, "s3_memory", "256MiB", "SIZE", "The memory that all uploads together may hold on their way to a bucket; files above 1TiB need more").number().restart(),
     row(STORAGE, "s3_redirect", "false", "BOOL", "Send clients to the bucket for raw files, with an address that is good for five minutes").switch().restart(),
     row(STORAGE, "durability", "strict", "MODE", "strict answers once an upload is on stable storage, relaxed does not wait for it").restart(),
+    row(STORAGE, "journal", "off", "MODE", "on makes small uploads and changes durable by one journal in .wharf/journal, for many at once, where durability is strict and this server has the folder dir alone").restart(),
+    row(STORAGE, "journal_size", "256MiB", "SIZE", "What the journal takes on the disk, from 32MiB to 16GiB").number().restart(),
     row(STORAGE, "digest", "sha-256", "DIGEST", "The digest taken of every file: sha-256 or none"),
     row(STORAGE, "min_free", "64MiB", "SIZE", "Refuse uploads that would leave less free space than this").number().restart(),
     row(STORAGE, "sendfile", "auto", "MODE", "How large files on disk reach readers over HTTP/1.1: on has the kernel send them (sendfile), off reads and writes them, auto times both and does what costs less").restart(),

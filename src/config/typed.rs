@@ -91,6 +91,7 @@ impl Config {
                         ("relaxed", Durability::Relaxed),
                     ],
                 )?,
+                journal: read.journal()?,
                 min_free: read.size("min_free")?.unwrap_or(0),
                 sendfile: read.choice(
                     "sendfile",
@@ -169,6 +170,19 @@ impl SettingReader<'_> {
             true => Err(self.0.refuse("listen", "there is nothing to listen on")),
             false => Ok(addresses),
         }
+    }
+
+    /// Bytes of the journal, if there is to be one.
+    fn journal(&self) -> Result<Option<u64>, ConfigError> {
+        let (least, most) = (32 << 20, 16 << 30);
+        let size = self.size("journal_size")?.unwrap_or(0);
+        if !(least..=most).contains(&size) {
+            let given = self.text("journal_size");
+            let reason = format!("{given} is not between 32MiB and 16GiB");
+            return Err(self.0.refuse("journal_size", reason));
+        }
+        let wanted = self.choice("journal", &[("on", true), ("off", false), ("none", false)])?;
+        Ok(wanted.then_some(size))
     }
 
     fn sharing(&self) -> Result<Option<app::Sharing>, ConfigError> {

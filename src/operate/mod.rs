@@ -13,6 +13,8 @@ use crate::model::{Timestamp, UploadId};
 use crate::reconcile::{self, Compared};
 use crate::repository::{Repository, RepositoryError};
 
+pub use crate::store::JournalFigures;
+
 /// How long an answer waits for the index.
 const INDEX_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -222,6 +224,11 @@ impl Operate {
     pub fn refuses_uploads(&self) -> Option<Unready> {
         self.unready()
             .filter(|_| self.uploads.store().ready().is_ok())
+    }
+
+    /// What the journal of the store has done, where there is one.
+    pub fn journal(&self) -> Option<JournalFigures> {
+        self.uploads.store().local()?.journal()
     }
 
     /// How much is stored.

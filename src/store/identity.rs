@@ -21,6 +21,11 @@ impl StoreId {
         Ok(StoreId(Salt::generate()?))
     }
 
+    /// Its bits.
+    pub fn bytes(&self) -> [u8; 16] {
+        *self.0.as_bytes()
+    }
+
     /// Reads the text that [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {
         Some(StoreId(text.to_owned().try_into().ok()?))

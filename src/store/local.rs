@@ -14,6 +14,21 @@ pub(super) const MAX_CACHED_READ: u64 = 64 * 1024;
 /// Room for the next version of a manifest: see [`LocalStore::hold_room`].
 pub trait HeldRoom: std::fmt::Debug + Send + Sync {}
 
+/// What the journal of a store has done since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JournalFigures {
+    /// Records written.
+    pub records: u64,
+    /// Syncs that made them durable.
+    pub batches: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Records that found no room.
+    pub refused: u64,
+    /// Bytes of records that the next start would read, about.
+    pub unpassed: u64,
+}
+
 /// A [`Store`](super::Store) whose files this machine's kernel has: reads can be tried without
 /// waiting, many uploads can be looked at for little, and a power cut can damage uploads whose
 /// sync no answer has waited for.
@@ -49,6 +64,15 @@ pub trait LocalStore: Send + Sync {
     /// # Errors
     /// [`StoreError::Damaged`] when the record cannot be understood.
     async fn doubt(&self) -> Result<Doubt, StoreError>;
+
+    /// What its journal has done, where it has one.
+    fn journal(&self) -> Option<JournalFigures>;
+
+    /// How many uploads only the journal has, which the start of a server brings back.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    async fn unreplayed(&self) -> Result<usize, StoreError>;
 
     /// Keeps which uploads are in doubt, durably.
     async fn keep_doubt(&self, doubt: &Doubt) -> Result<(), StoreError>;

@@ -44,7 +44,7 @@ pub use disk::DiskStore;
 pub use error::StoreError;
 pub use fingerprint::Fingerprint;
 pub use identity::StoreId;
-pub use local::{HeldRoom, LocalStore};
+pub use local::{HeldRoom, JournalFigures, LocalStore};
 pub use notes::{Note, Notes};
 pub use object::BucketStore;
 pub use presign::{Presign, PresignRequest};

@@ -12,8 +12,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// stays.
 #[test]
 fn kills_lose_nothing_that_was_answered() {
+    kills(Setup::new().args(&["--journal", "off"]));
+}
+
+/// The same where answers stand on the journal alone.
+#[test]
+fn kills_lose_nothing_that_the_journal_has() {
+    kills(Setup::new().args(&["--journal", "on", "--journal-size", "32MiB"]));
+}
+
+fn kills(mut setup: Setup) {
     let rounds = if soak() { 200 } else { 12 };
-    let mut setup = Setup::new();
     let answered: Mutex<Vec<(String, String, String)>> = Mutex::default();
     for round in 0..rounds {
         let server = setup.start();

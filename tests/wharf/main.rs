@@ -53,6 +53,7 @@ mod foreign_forms;
 mod full;
 mod generated;
 mod instances;
+mod journal;
 mod known;
 mod languages;
 mod later;

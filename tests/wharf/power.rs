@@ -3,20 +3,41 @@
 //!
 //! They need root, FUSE, loop devices and the file systems; what is missing is said, and skipped.
 
+mod load;
+
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{
     BTRFS, Chance, EXT2, EXT4, EXT4_WITHOUT_JOURNAL, Form, Kind, Left, Mounted, RecordingDisk,
-    Replay, Server, Setup, XFS, noise, say, sha256, soak, wait_until,
+    Replay, Server, Setup, XFS, say, sha256, soak, wait_until,
 };
+use load::{Answered, load, prolong, remove, take, upload, upload_of};
 
 /// Bytes of the disk.
 const SIZE: u64 = 320 << 20;
 /// Bytes of a file that takes long to be written.
 const LARGE: usize = 96 << 20;
+
+/// How a server makes durable what it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Strict,
+    /// Strict, by a journal.
+    Journal,
+    Relaxed,
+}
+
+impl Mode {
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Mode::Strict => &["--durability", "strict", "--journal", "off"],
+            Mode::Journal => &["--journal", "on", "--journal-size", "32MiB"],
+            Mode::Relaxed => &["--durability", "relaxed"],
+        }
+    }
+}
 
 /// How many cuts are made of a run: 200 in a soak, or what `WHARF_CUTS` says.
 fn cuts(otherwise: usize) -> usize {
@@ -25,22 +46,6 @@ fn cuts(otherwise: usize) -> usize {
         Err(_) if soak() => 200,
         Err(_) => otherwise,
     }
-}
-
-/// An upload that was answered, and its later changes; moments are those of the disk.
-#[derive(Debug, Clone)]
-struct Answered {
-    id: String,
-    token: String,
-    /// The names and digests of its files.
-    files: Vec<(String, String)>,
-    at: usize,
-    /// Deadlines it was given later, each with the moment of the answer.
-    deadlines: Vec<(usize, String)>,
-    /// The moments at which downloads were over that it counts.
-    used: Vec<usize>,
-    /// When its removal was asked for, and answered.
-    removed: Option<(usize, usize)>,
 }
 
 /// A run that was recorded.
@@ -53,109 +58,7 @@ struct Run {
     safe: usize,
 }
 
-/// Clients that upload, prolong, download what is counted, and remove.
-fn load(server: &Server, disk: &RecordingDisk, each: usize, seed: u64) -> Vec<Answered> {
-    let answered = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for client in 0..4 {
-            let answered = &answered;
-            scope.spawn(move || {
-                let mut chance = Chance(seed * 1000 + client * 77 + 1);
-                let mut mine: Vec<Answered> = Vec::new();
-                for _ in 0..each {
-                    match chance.next() % 8 {
-                        0 if !mine.is_empty() => {
-                            let i = chance.next() as usize % mine.len();
-                            prolong(server, disk, &mut mine[i], chance.next() % 1000 + 1);
-                        }
-                        1 if !mine.is_empty() => {
-                            let i = chance.next() as usize % mine.len();
-                            take(server, disk, &mut mine[i]);
-                        }
-                        2 if !mine.is_empty() => {
-                            let i = chance.next() as usize % mine.len();
-                            remove(server, disk, &mut mine[i]);
-                        }
-                        _ => mine.push(upload(server, disk, &mut chance)),
-                    }
-                }
-                answered.lock().unwrap().append(&mut mine);
-            });
-        }
-    });
-    answered.into_inner().unwrap()
-}
-
-fn upload(server: &Server, disk: &RecordingDisk, chance: &mut Chance) -> Answered {
-    let sizes = (0..chance.next() % 3 + 1).map(|_| match chance.next() % 6 {
-        0 => 300_000,
-        _ => 2000 + (chance.next() % 3000) as usize,
-    });
-    let sizes: Vec<usize> = sizes.collect();
-    upload_of(server, disk, &sizes, chance)
-}
-
-/// Files of these sizes.
-fn upload_of(
-    server: &Server,
-    disk: &RecordingDisk,
-    sizes: &[usize],
-    chance: &mut Chance,
-) -> Answered {
-    let mut form = Form::new().text("t", "x");
-    let mut digests = Vec::new();
-    for (i, size) in sizes.iter().enumerate() {
-        let content = noise(*size, chance.next());
-        form = form.file("f", &format!("{i}.bin"), &content);
-        digests.push((format!("{i}.bin"), sha256(&content)));
-    }
-    let response = server.post_to("/upload?max_downloads=1000", &form, &[]);
-    assert_eq!(response.status, 201, "{}", response.text());
-    let (json, at) = (response.json(), disk.moment());
-    let text = |key: &str| json[key].as_str().unwrap().to_owned();
-    Answered {
-        id: text("id"),
-        token: format!("Bearer {}", text("delete_token")),
-        files: digests,
-        at,
-        deadlines: Vec::new(),
-        used: Vec::new(),
-        removed: None,
-    }
-}
-
-fn prolong(server: &Server, disk: &RecordingDisk, upload: &mut Answered, days: u64) {
-    let path = format!("/uploads/{}", upload.id);
-    let body = format!("{{\"expires_in\":\"{days}d\"}}");
-    let response = server.request(
-        "PATCH",
-        &path,
-        &[("Authorization", &upload.token)],
-        body.as_bytes(),
-    );
-    if upload.removed.is_none() {
-        assert_eq!(response.status, 200, "{}", response.text());
-        let deadline = response.json()["expires_at"].as_str().unwrap().to_owned();
-        upload.deadlines.push((disk.moment(), deadline));
-    }
-}
-
-fn take(server: &Server, disk: &RecordingDisk, upload: &mut Answered) {
-    let response = server.get(&format!("/download/{}", upload.id));
-    if upload.removed.is_none() {
-        assert!(response.status == 200 && response.whole);
-        upload.used.push(disk.moment());
-    }
-}
-
-fn remove(server: &Server, disk: &RecordingDisk, upload: &mut Answered) {
-    let (path, asked) = (format!("/uploads/{}", upload.id), disk.moment());
-    let response = server.request("DELETE", &path, &[("Authorization", &upload.token)], b"");
-    assert!(matches!(response.status, 204 | 404), "{}", response.status);
-    upload.removed.get_or_insert((asked, disk.moment()));
-}
-
-/// The members of an upload's manifest.
+/// What stands in the manifest of an upload.
 fn manifest(store: &Path, id: &str) -> Option<serde_json::Value> {
     let json = std::fs::read(store.join(&id[..2]).join(format!("{id}.json"))).ok()?;
     serde_json::from_slice(&json).ok()
@@ -194,7 +97,12 @@ fn wrong(server: &Server, run: &Run, moment: usize) -> Vec<String> {
             let file = server.get(&format!("/files/{id}/{name}"));
             match file.status {
                 200 if sha256(&file.body) == *digest => {}
-                200 => wrong.push(format!("{id}/{name} is served wrong")),
+                200 => {
+                    let (len, at) = (file.body.len(), upload.at);
+                    wrong.push(format!(
+                        "{id}/{name}, {len} bytes, answered at {at}, is served wrong"
+                    ));
+                }
                 status if answered => wrong.push(format!("{id}/{name} is {status}")),
                 _ => {}
             }
@@ -225,7 +133,7 @@ fn wrong(server: &Server, run: &Run, moment: usize) -> Vec<String> {
 }
 
 /// Cuts a run at `count` moments, in each of the ways.
-fn cut(kind: &Kind, mut run: Run, durability: &str, count: usize, seed: u64) {
+fn cut(kind: &Kind, mut run: Run, mode: Mode, count: usize, seed: u64) {
     let mut chance = Chance(seed | 1);
     let mut replay = Replay::new(std::mem::take(&mut run.records), SIZE);
     let (flushes, end) = (replay.flushes(), replay.len());
@@ -245,7 +153,7 @@ fn cut(kind: &Kind, mut run: Run, durability: &str, count: usize, seed: u64) {
         })
         .collect();
     moments.sort_unstable();
-    let (mut faults, mut promised) = (Vec::new(), 0);
+    let (mut faults, mut promised, mut replayed) = (Vec::new(), 0, 0);
     for (i, moment) in moments.into_iter().enumerate() {
         let left = match i % 4 {
             0 => Left::Nothing,
@@ -255,13 +163,14 @@ fn cut(kind: &Kind, mut run: Run, durability: &str, count: usize, seed: u64) {
         let image = replay.cut(moment, left);
         let mounted = kind.after_cut(&image);
         let store = mounted.path.join("up/load");
-        let setup = Setup::new().args(&["--durability", durability]);
+        let setup = Setup::new().args(mode.args());
         let server = setup.store(&store).start();
         let mut found = wrong(&server, &run, moment);
+        replayed += usize::from(server.log().contains("the journal has brought back"));
         server.upload(&Form::new().text("t", "x"));
         let (status, setup) = server.stop();
         assert!(status.success());
-        if durability == "strict" {
+        if mode != Mode::Relaxed {
             let checked = setup.run(&["check"]);
             if !checked.status.success() {
                 found.push(String::from_utf8_lossy(&checked.stdout).into_owned());
@@ -277,24 +186,24 @@ fn cut(kind: &Kind, mut run: Run, durability: &str, count: usize, seed: u64) {
         promised += kept.count();
     }
     let (name, bad) = (kind.label, faults.len());
+    assert!(mode != Mode::Journal || replayed > 0, "no journal was read");
     say(&format!(
-        "{name}, {durability}: {count} cuts, {bad} bad ones; {promised} uploads answered before"
+        "{name}, {mode:?}: {count} cuts, {bad} bad ones; {promised} uploads answered before"
     ));
-    assert!(
-        faults.is_empty(),
-        "{name}, {durability}: {}",
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{name}, {mode:?}: {}", faults.join("\n"));
 }
 
-fn start(mounted: &Mounted, durability: &str) -> Server {
+fn start(mounted: &Mounted, mode: Mode) -> Server {
     let store = mounted.path.join("up/load");
-    let setup = Setup::new().args(&["--durability", durability]);
-    setup.store(&store).start()
+    let server = Setup::new().args(mode.args()).store(&store).start();
+    if mode == Mode::Journal {
+        server.says("the journal is ready");
+    }
+    server
 }
 
 /// An upload that was answered is there after every cut, and none is there in part.
-fn strict(kind: &Kind, cuts: usize) {
+fn strict(kind: &Kind, mode: Mode, cuts: usize) {
     if !kind.is_possible(SIZE) {
         return;
     }
@@ -305,7 +214,7 @@ fn strict(kind: &Kind, cuts: usize) {
     let synced = Command::new("sync").arg("-f").arg(&mounted.path).status();
     assert!(synced.unwrap().success());
     let from = disk.moment();
-    let server = start(&mounted, "strict");
+    let server = start(&mounted, mode);
     // One after the other each has its own syncs; together they share them.
     let mut chance = Chance(3);
     let mut answered: Vec<Answered> = Vec::new();
@@ -330,7 +239,7 @@ fn strict(kind: &Kind, cuts: usize) {
         from,
         safe,
     };
-    cut(kind, run, "strict", cuts, 11);
+    cut(kind, run, mode, cuts, 11);
 }
 
 /// An upload that was answered before a clean stop is there after every cut, whatever was done to
@@ -342,11 +251,11 @@ fn relaxed(kind: &Kind, cuts: usize) {
     let disk = RecordingDisk::new(SIZE).unwrap();
     kind.make(&disk.path());
     let mounted = Mounted::new(kind.name, "", &disk.path()).unwrap();
-    let server = start(&mounted, "relaxed");
+    let server = start(&mounted, Mode::Relaxed);
     let mut answered = load(&server, &disk, if soak() { 20 } else { 6 }, 5);
     assert!(server.stop().0.success());
     let safe = disk.moment();
-    let server = start(&mounted, "relaxed");
+    let server = start(&mounted, Mode::Relaxed);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -379,12 +288,17 @@ fn relaxed(kind: &Kind, cuts: usize) {
         from: safe,
         safe,
     };
-    cut(kind, run, "relaxed", cuts, 13);
+    cut(kind, run, Mode::Relaxed, cuts, 13);
 }
 
 #[test]
 fn a_cut_loses_nothing_without_a_journal() {
-    strict(&EXT4_WITHOUT_JOURNAL, cuts(8));
+    strict(&EXT4_WITHOUT_JOURNAL, Mode::Strict, cuts(8));
+}
+
+#[test]
+fn a_cut_loses_nothing_that_the_journal_has() {
+    strict(&EXT4, Mode::Journal, cuts(8));
 }
 
 #[test]
@@ -395,7 +309,7 @@ fn a_cut_takes_nothing_that_was_durable_before() {
 #[test]
 #[ignore = "a soak: many cuts"]
 fn ext4_strict() {
-    strict(&EXT4, cuts(10));
+    strict(&EXT4, Mode::Strict, cuts(10));
 }
 
 #[test]
@@ -413,7 +327,7 @@ fn ext4_without_journal_relaxed() {
 #[test]
 #[ignore = "a soak: many cuts"]
 fn ext2_strict() {
-    strict(&EXT2, cuts(10));
+    strict(&EXT2, Mode::Strict, cuts(10));
 }
 
 #[test]
@@ -425,17 +339,35 @@ fn ext2_relaxed() {
 #[test]
 #[ignore = "a soak: many cuts"]
 fn xfs_strict() {
-    strict(&XFS, cuts(10));
+    strict(&XFS, Mode::Strict, cuts(10));
 }
 
 #[test]
 #[ignore = "a soak: many cuts"]
 fn btrfs_strict() {
-    strict(&BTRFS, cuts(10));
+    strict(&BTRFS, Mode::Strict, cuts(10));
 }
 
 #[test]
 #[ignore = "a soak: many cuts"]
 fn btrfs_relaxed() {
     relaxed(&BTRFS, cuts(10));
+}
+
+#[test]
+#[ignore = "a soak: many cuts"]
+fn ext4_without_journal_journal() {
+    strict(&EXT4_WITHOUT_JOURNAL, Mode::Journal, cuts(10));
+}
+
+#[test]
+#[ignore = "a soak: many cuts"]
+fn xfs_journal() {
+    strict(&XFS, Mode::Journal, cuts(10));
+}
+
+#[test]
+#[ignore = "a soak: many cuts"]
+fn btrfs_journal() {
+    strict(&BTRFS, Mode::Journal, cuts(10));
 }

@@ -97,6 +97,13 @@ impl EmbeddedCatalog {
         })
     }
 
+    /// Whether an older version of wharf, which knows no journal of the store, was the last that had
+    /// the index at `path`: to be asked where a journal has records, which that version has not
+    /// followed. Blocks.
+    pub fn is_left_by_older(path: &Path) -> bool {
+        open::is_left_by_older(path)
+    }
+
     /// Creates the index at `path` anew, and removes the one that is there. Blocks.
     ///
     /// # Errors

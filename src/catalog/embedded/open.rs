@@ -7,7 +7,8 @@ use std::path::Path;
 
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, DatabaseError, Durability, ReadableTable as _, StorageError, TableDefinition,
+    Database, DatabaseError, Durability, ReadableDatabase as _, ReadableTable as _, StorageError,
+    TableDefinition,
 };
 
 use super::file::IndexFile;
@@ -22,8 +23,11 @@ pub const CACHE: usize = 64 * 1024 * 1024;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 const SCHEMA_KEY: &str = "schema";
-/// 1 only between a clean end and the next start.
+/// How the index was left: [`CLOSED`] only between a clean end and the next start.
 const CLEAN_KEY: &str = "clean";
+const CLOSED: u64 = 1;
+/// What it is while the index is open. Versions that know no journal of the store write 0.
+const OPEN: u64 = 2;
 /// The uploads and bytes of the index at a clean end.
 const UPLOADS_KEY: &str = "uploads";
 const BYTES_KEY: &str = "bytes";
@@ -42,6 +46,29 @@ pub enum IndexOpenError {
     /// A new index cannot be created.
     #[error("the index cannot be made: {0}")]
     Failed(#[source] Box<redb::Error>),
+}
+
+/// Whether an older version of wharf, which knows no journal of the store, was the last that had the
+/// index at `path`. Blocks.
+pub fn is_left_by_older(path: &Path) -> bool {
+    // A clean end of this version leaves no records in a journal.
+    left(path).is_some_and(|left| left != OPEN)
+}
+
+/// How the index at `path` was left; `None` where that cannot be told.
+fn left(path: &Path) -> Option<u64> {
+    let read = || -> Result<Option<u64>, redb::Error> {
+        let file = File::options().read(true).write(true).open(path)?;
+        let database = Database::builder()
+            .set_cache_size(CACHE)
+            .create_with_backend(IndexFile::new(file)?)
+            .map_err(flatten)?;
+        let meta = database.begin_read()?.open_table(META)?;
+        Ok(meta.get(CLEAN_KEY)?.map(|value| value.value()))
+    };
+    // On a damaged file redb can panic; it is only an index.
+    let left = catch_unwind(AssertUnwindSafe(read)).ok()?;
+    left.ok()?
 }
 
 /// An index as it was found.
@@ -131,8 +158,8 @@ fn open_database(file: IndexFile) -> Result<OpenedIndex, redb::Error> {
         if schema.is_some_and(|schema| schema != SCHEMA) {
             return Err(redb::Error::Corrupted(format!("its layout is {schema:?}")));
         }
-        let clean = meta.insert(CLEAN_KEY, 0)?;
-        let clean = clean.is_some_and(|value| value.value() == 1);
+        let clean = meta.insert(CLEAN_KEY, OPEN)?;
+        let clean = clean.is_some_and(|value| value.value() == CLOSED);
         let number = |key| meta.get(key).map(|value| value.map(|value| value.value()));
         let known = match (number(UPLOADS_KEY)?, number(BYTES_KEY)?) {
             (Some(uploads), Some(bytes)) if clean => Some(Stats { uploads, bytes }),
@@ -183,7 +210,7 @@ pub fn mark_clean(database: &Database, file: &IndexFile, stats: Stats) -> Result
         let mut meta = transaction.open_table(META)?;
         meta.insert(UPLOADS_KEY, stats.uploads)?;
         meta.insert(BYTES_KEY, stats.bytes)?;
-        meta.insert(CLEAN_KEY, 1)?;
+        meta.insert(CLEAN_KEY, CLOSED)?;
     }
     transaction.commit()?;
     Ok(file.require_written()?)

@@ -43,6 +43,8 @@ async fn only_a_clean_end_leaves_it_complete() {
     catalog.record(&upload).await.unwrap();
     catalog.close(true).await.unwrap();
     drop(catalog);
+    // The last that had it, as an older version marks it too.
+    assert!(EmbeddedCatalog::is_left_by_older(&path));
     let catalog = open(&path);
     assert!(catalog.unverified().await.unwrap().is_empty());
     assert!(catalog.find(&upload.id).await.unwrap().is_some());
@@ -50,6 +52,7 @@ async fn only_a_clean_end_leaves_it_complete() {
     // A copy of the file as a crash would leave it.
     let copy = dir.path().join("copy.redb");
     std::fs::copy(&path, &copy).unwrap();
+    assert!(!EmbeddedCatalog::is_left_by_older(&copy));
     let crashed = open(&copy);
     assert!(!crashed.unverified().await.unwrap().is_empty());
     assert!(crashed.find(&upload.id).await.unwrap().is_some());

@@ -30,6 +30,8 @@ const CHANGES: &[(&str, &str, &str)] = &[
     ("s3_memory", "64MiB", "128MiB"),
     ("s3_redirect", "false", "true"),
     ("durability", "strict", "relaxed"),
+    ("journal", "on", "off"),
+    ("journal_size", "32MiB", "64MiB"),
     ("digest", "sha-256", "none"),
     ("min_free", "1MiB", "2MiB"),
     ("sendfile", "on", "off"),

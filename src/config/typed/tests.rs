@@ -49,6 +49,12 @@ fn values_that_do_not_parse_are_named() {
         ("idle_timeout", "none", "\"none\" is not a duration"),
         ("default_expires_in", "soon", "never turns it off"),
         ("durability", "lax", "\"lax\" is none of strict, relaxed"),
+        ("journal", "maybe", "\"maybe\" is none of on, off"),
+        (
+            "journal_size",
+            "1MiB",
+            "1MiB is not between 32MiB and 16GiB",
+        ),
         (
             "trusted_proxies",
             "10.0.0.0/33",

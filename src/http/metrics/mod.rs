@@ -1,6 +1,7 @@
 //! The counters, for Prometheus.
 
 mod exposition;
+mod journal;
 mod process;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +24,7 @@ use crate::{expiry, log};
 
 pub use exposition::Exposition;
 use exposition::as_text;
+use journal::JournalMetrics;
 use process::ProcessMetrics;
 
 /// The bounds of the durations, in seconds: a small request takes milliseconds, a large transfer
@@ -119,6 +121,8 @@ pub struct ServerMetrics {
     log_dropped: Counter,
     certificates: Family<FileLabel, Gauge<f64, AtomicU64>>,
     process: ProcessMetrics,
+    /// The journal of the store.
+    pub journal: JournalMetrics,
 }
 
 impl ServerMetrics {
@@ -150,12 +154,14 @@ impl ServerMetrics {
             log_dropped: Counter::default(),
             certificates: Family::default(),
             process: ProcessMetrics::default(),
+            journal: JournalMetrics::default(),
         };
         let mut registry = Registry::default();
         metrics.process.register(&mut registry);
         let own = registry.sub_registry_with_prefix("wharf");
         metrics.register_http(own);
         metrics.register_uploads(own, expiry);
+        metrics.journal.register(own);
         metrics.register_instance(own);
         metrics.registry = registry;
         metrics

@@ -41,6 +41,9 @@ pub async fn metrics(State(app): State<AppState>, headers: HeaderMap) -> Result<
     if let Some(ways) = app.delivery.ways() {
         metrics.files_read(&ways);
     }
+    if let Some(figures) = app.operate.journal() {
+        metrics.journal.set(figures);
+    }
     // With many descriptors it takes milliseconds to count them.
     let now = InstanceNow {
         ready: app.operate.unready().is_none(),

@@ -75,6 +75,9 @@ pub struct FileSystem {
     pub ordered: bool,
     /// Whether it is FAT or exFAT.
     pub fat: bool,
+    /// Whether a folder has the same number after every mount: a journal is known by that of its
+    /// own. Overlays and FAT make theirs up.
+    pub lasting: bool,
 }
 
 impl FileSystem {
@@ -92,12 +95,22 @@ impl FileSystem {
             _ => REMOTE.contains(&kind),
         };
         let fat = FAT.contains(&kind);
+        let lasting = [EXT, XFS, BTRFS, ZFS, TMPFS].contains(&kind);
         Ok(FileSystem {
             remote,
             ordered,
             fat,
+            lasting,
         })
     }
+}
+
+/// Whether a folder of an ext file system has extents. Without them a large file has blocks of numbers
+/// of its blocks. Where one was removed and a power cut leaves it, and such a block has the content of
+/// another file by then, `e2fsck` corrects the numbers that it sees there.
+pub fn has_extents(folder: impl AsFd) -> bool {
+    const EXTENTS: u32 = 0x0008_0000;
+    rustix::fs::ioctl_getflags(folder).is_ok_and(|flags| flags.bits() & EXTENTS != 0)
 }
 
 /// Whether an ext2, ext3 or ext4 has a journal, as its driver shows it. The driver of ext2 shows

@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::closer::Closer;
+use super::journal::Journal;
 use super::layout::Layout;
 use super::reading::fd_cache::FileCache;
 use super::rooms::HeldRooms;
@@ -41,6 +44,10 @@ pub struct Inner {
     pub stale_after: Option<Duration>,
     pub placement: Placement,
     pub rooms: HeldRooms,
+    /// The journal, once it is ready.
+    pub journal: OnceLock<Arc<Journal>>,
+    /// Cancelled when a thread of the journal has ended that should not have.
+    pub journal_died: CancellationToken,
     /// Whether the file system is FAT, or no better: see [`BARE`](super::staging::placement::BARE).
     pub bare: bool,
     /// Keeps the lock of the directory; a store that is only inspected has none.
@@ -72,6 +79,8 @@ impl Inner {
             stale_after: None,
             placement: Placement::default(),
             rooms: HeldRooms::default(),
+            journal: OnceLock::new(),
+            journal_died: CancellationToken::new(),
             bare: false,
             _lock: None,
         }

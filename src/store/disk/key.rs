@@ -161,38 +161,46 @@ impl Inner {
         let name = names::manifest_name(id);
         let replacing = |error| StoreError::change(format!("replacing {name}"), error);
         let created = self.layout.create_staged(id).map_err(replacing);
-        let put = created
-            .and_then(|staged| self.put_staged(dir, &name, staged, |file| write_at(file, json, 0)));
+        let put = created.and_then(|staged| {
+            self.put_staged(dir, (id, json), staged, |file| write_at(file, json, 0))
+        });
         let Err(StoreError::NoSpace(_)) = put else {
             return put;
         };
         let Some(held) = self.take_room(id) else {
             return put;
         };
-        self.put_staged(dir, &name, held, |file| {
+        self.put_staged(dir, (id, json), held, |file| {
             write_at(file, json, 0)?;
             file.set_len(json.len() as u64).map_err(replacing)
         })
     }
 
-    /// Has `write` write a version to a file in the stage, and puts that in the place of the key.
+    /// Has `write` write a version, which is `json`, to a file in the stage, and puts that in the
+    /// place of the key.
     fn put_staged(
         &self,
         dir: &Folder,
-        name: &str,
+        (id, json): (&UploadId, &[u8]),
         (file, staged): (File, String),
         write: impl FnOnce(&File) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let session = Session::begin(&self.syncer, 0);
+        let name = names::manifest_name(id);
         let stage = self.layout.stage();
-        let ordered = self.syncer.ordered;
-        let settle = || match ordered {
-            true => session.sync_names(dir, None),
-            false => session.sync_names_always(dir, None),
+        let put = || {
+            write(&file)?;
+            if let Some(_recorded) = self.record_replacement(id, json)? {
+                return layout::replace(stage, &staged, (dir, &name), true, || Ok(()));
+            }
+            let session = Session::begin(&self.syncer, 0);
+            session.sync_replacement(&file)?;
+            let ordered = self.syncer.ordered;
+            layout::replace(stage, &staged, (dir, &name), ordered, || match ordered {
+                true => session.sync_names(dir, None),
+                false => session.sync_names_always(dir, None),
+            })
         };
-        let replaced = write(&file)
-            .and_then(|()| session.sync_replacement(&file))
-            .and_then(|()| layout::replace(stage, &staged, (dir, name), ordered, settle));
+        let replaced = put();
         if replaced.is_err() {
             // Best effort: the stage is cleared later.
             let _ = layout::unlink(stage, staged.as_str());

@@ -18,7 +18,8 @@ use crate::store::names::PRIVATE;
 const STAGE: &str = "stage";
 const LOCK: &str = "lock";
 
-const DIR: OFlags = OFlags::RDONLY
+/// How a folder is opened.
+pub const DIR: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
@@ -107,6 +108,11 @@ impl Layout {
     /// The store's directory.
     pub fn root_fd(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+
+    /// The folder for files of the server that are no uploads.
+    pub fn private(&self) -> &OwnedFd {
+        &self.private
     }
 
     /// The status of the directory that is held open.
@@ -405,7 +411,8 @@ fn create_durably(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+/// Opens a folder, and makes it when it is missing.
+pub fn make_dir(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(parent, name, DIR_MODE) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error.into()),

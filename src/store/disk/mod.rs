@@ -6,6 +6,7 @@
 //! upload/.wharf/lock           held by the one server on this directory, or by all that share it
 //! upload/.wharf/store.json     the identity of the store, where it is shared
 //! upload/.wharf/doubt.json     what a power cut may have damaged, until it is compared
+//! upload/.wharf/journal/       what is durable and not yet synced by itself, where one server has all
 //! upload/.wharf/stage/         files under way that are not unnamed files
 //! upload/.wharf/unindexed/     ids of uploads that the index was not told of, where it is shared
 //! upload/.wharf/open/          ids of uploads that have been under way for long, likewise
@@ -21,6 +22,8 @@
 //! - `reading`: blocks of a stored file, spans of it that the kernel sends, small files from the page
 //!   cache.
 //! - `key`, `removal`, `scan`, `notes`, `identity`: the other operations, on `inner`, the core.
+//! - `journal`, `journaling`: small uploads and changes made durable by one write for many;
+//!   `recovery`: what a power cut took of them, at the start.
 //! - `layout`: the folders and names; `sync`, `session`: the syncs of a commit.
 //! - `threads`, `open_file`, `closer`, `slow_path`: on which thread the file system is touched.
 //! - `health`, `probe`: whether uploads can be stored; `survey`: what the file system promises.
@@ -31,13 +34,20 @@ mod health;
 mod held_room;
 mod identity;
 mod inner;
+mod journal;
+mod journal_folder;
+#[cfg(test)]
+mod journal_tests;
+mod journaling;
 mod key;
 mod layout;
+mod local;
 mod notes;
 mod open_file;
 mod options;
 mod probe;
 mod reading;
+mod recovery;
 mod removal;
 mod rooms;
 mod scan;
@@ -57,16 +67,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Blob, HeldRoom, LocalStore, Note, Notes, Orphan, Records, Replaced, ScannedUpload, Staged,
-    Store, StoreError, StoreId, Version, Ways, names,
+    Blob, LocalStore, Orphan, Replaced, ScannedUpload, Staged, Store, StoreError, Version, Ways,
+    names,
 };
-use crate::model::{Doubt, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
+use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use closer::Closer;
 use filesystem::FileSystem;
-use held_room::DiskRoom;
 use inner::Inner;
 use layout::Layout;
 use reading::blob::{BlobRequest, DiskBlob};
@@ -76,7 +85,7 @@ use reading::span;
 use session::Session;
 use staging::DiskStaged;
 use staging::limits::{Descriptors, Space};
-use staging::placement::{self, Placement};
+use staging::placement::Placement;
 use sync::Syncer;
 use threads::Disk;
 
@@ -169,6 +178,36 @@ impl DiskStore {
         Ok(DiskStore(Disk::new(inner, false)))
     }
 
+    /// Brings back what an earlier process has left in the journal. `older` says whether an older
+    /// version of wharf, which knows no journal, has had the store since. To be called before anything
+    /// else. Blocks.
+    ///
+    /// # Errors
+    /// The journal cannot be read, or the store not be written.
+    pub fn recover(&self, older: impl FnOnce() -> bool) -> Result<(), StoreError> {
+        self.0.direct().recover(older)
+    }
+
+    /// Makes a journal of `size` bytes ready in the background; without a size the one that is there is
+    /// removed. It has no records: [`recover`](Self::recover) was called before. Blocks.
+    ///
+    /// # Errors
+    /// The journal cannot be removed.
+    pub fn start_journal(&self, size: Option<u64>) -> Result<(), StoreError> {
+        let inner = self.0.direct();
+        let Some(size) = size else {
+            return inner.remove_journal();
+        };
+        inner.start_journal(size);
+        Ok(())
+    }
+
+    /// Is cancelled when a thread of the journal has ended that should not have: nothing more can be
+    /// stored until a restart.
+    pub fn journal_died(&self) -> CancellationToken {
+        self.0.direct().journal_died.clone()
+    }
+
     /// The folder for files of the server that are no uploads.
     pub fn private_dir(dir: &Path) -> PathBuf {
         dir.join(names::PRIVATE)
@@ -202,6 +241,8 @@ impl DiskStore {
 impl Store for DiskStore {
     async fn stage(&self, id: UploadId) -> Result<Box<dyn Staged>, StoreError> {
         self.0.require_answering()?;
+        let works = self.0.journal_works();
+        works.map_err(StoreError::Unwritable)?;
         self.0.run_quick(|inner| inner.space.check()).await?;
         Ok(Box::new(DiskStaged::new(self.0.clone(), id)))
     }
@@ -305,7 +346,11 @@ impl Store for DiskStore {
     async fn close(&self) -> Result<(), StoreError> {
         self.0.require_answering()?;
         self.0.closer().idle().await;
-        self.blocking(|inner| inner.syncer.flush()).await
+        self.blocking(|inner| {
+            inner.close_journal()?;
+            inner.syncer.flush()
+        })
+        .await
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -322,82 +367,5 @@ impl Store for DiskStore {
 
     fn local(&self) -> Option<&dyn LocalStore> {
         Some(self)
-    }
-}
-
-#[async_trait]
-impl LocalStore for DiskStore {
-    fn try_read_cached(&self, id: &UploadId, name: &FileName, size: u64) -> Option<Bytes> {
-        self.0.local()?.try_read_cached(id, name, size)
-    }
-
-    async fn present(&self, ids: Vec<UploadId>) -> Result<Vec<bool>, StoreError> {
-        let look = move |inner: &Inner| ids.iter().map(|id| inner.present(id)).collect();
-        self.blocking(look).await
-    }
-
-    async fn hold_room(&self, id: &UploadId) -> Result<Option<Box<dyn HeldRoom>>, StoreError> {
-        let (disk, id) = (self.0.clone(), *id);
-        let held = self.blocking(move |inner| DiskRoom::hold(disk, inner, id));
-        let held = held.await?;
-        Ok(held.map(|room| -> Box<dyn HeldRoom> { Box::new(room) }))
-    }
-
-    async fn free_bytes(&self) -> Result<u64, StoreError> {
-        self.blocking(|inner| inner.space.free()).await
-    }
-
-    fn ways(&self) -> Arc<Ways> {
-        Arc::clone(&self.0.state().ways)
-    }
-
-    fn warning(&self) -> Option<&'static str> {
-        self.0.is_bare().then_some(placement::BARE)
-    }
-
-    async fn doubt(&self) -> Result<Doubt, StoreError> {
-        self.blocking(|inner| inner.doubt()).await
-    }
-
-    async fn keep_doubt(&self, doubt: &Doubt) -> Result<(), StoreError> {
-        let doubt = doubt.clone();
-        self.blocking(move |inner| inner.keep_doubt(&doubt)).await
-    }
-}
-
-#[async_trait]
-impl Notes for DiskStore {
-    async fn add_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        let id = *id;
-        self.blocking(move |inner| inner.add_note(note, &id)).await
-    }
-
-    async fn notes(&self, note: Note) -> Result<Vec<(UploadId, Timestamp)>, StoreError> {
-        self.blocking(move |inner| inner.notes(note)).await
-    }
-
-    async fn remove_note(&self, note: Note, id: &UploadId) -> Result<(), StoreError> {
-        let id = *id;
-        self.blocking(move |inner| inner.remove_note(note, &id))
-            .await
-    }
-}
-
-#[async_trait]
-impl Records for DiskStore {
-    async fn identity(&self) -> Result<Option<StoreId>, StoreError> {
-        self.blocking(|inner| inner.identity()).await
-    }
-
-    async fn set_identity(&self, id: StoreId) -> Result<(), StoreError> {
-        self.blocking(move |inner| inner.set_identity(id)).await
-    }
-
-    async fn total(&self) -> Result<Option<u64>, StoreError> {
-        self.blocking(|inner| inner.total()).await
-    }
-
-    async fn keep_total(&self, bytes: u64) -> Result<(), StoreError> {
-        self.blocking(move |inner| inner.keep_total(bytes)).await
     }
 }

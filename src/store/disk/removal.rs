@@ -9,14 +9,10 @@ use crate::store::{Replaced, StoreError, names, to_json};
 
 impl Inner {
     pub fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
-        let removed = match tombstone.generation {
-            1 => self.remove_orphan(tombstone)?,
-            _ => self.remove_live(tombstone)?,
-        };
-        if removed == Replaced::Done {
-            self.remove_files(tombstone)?;
+        match tombstone.generation {
+            1 => self.remove_orphan(tombstone),
+            _ => self.remove_live(tombstone),
         }
-        Ok(removed)
     }
 
     fn remove_live(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
@@ -28,14 +24,23 @@ impl Inner {
             Stored::Live(stored) if stored.generation + 1 != tombstone.generation => {
                 return Ok(Replaced::Changed);
             }
-            Stored::Live(_) => {}
-        }
-        if self.is_shared() {
-            self.put(&key.dir, &tombstone.id, &to_json(tombstone)?)?;
-        } else {
-            self.unlink_key(&key.dir, tombstone)?;
+            Stored::Live(_) => self.remove_key(&key.dir, tombstone)?,
         }
         Ok(Replaced::Done)
+    }
+
+    /// Removes what a locked key, which lies in `dir`, says of an upload, then its files.
+    fn remove_key(&self, dir: &Folder, tombstone: &Tombstone) -> Result<(), StoreError> {
+        if self.is_shared() {
+            self.put(dir, &tombstone.id, &to_json(tombstone)?)?;
+            self.remove_files(tombstone)?;
+            return Ok(());
+        }
+        // Until the files are gone as well: a replay removes what is left of them.
+        let recorded = self.record_removal(tombstone)?;
+        self.unlink_key(dir, tombstone, recorded.is_some())?;
+        self.remove_files(tombstone)?;
+        Ok(())
     }
 
     pub fn remove_damaged(&self, id: UploadId, gone_at: Timestamp) -> Result<Replaced, StoreError> {
@@ -48,12 +53,7 @@ impl Inner {
             Err(why) => key.content.require_damaged(why)?,
         }
         let tombstone = Tombstone::damaged(id, self.files_of(&id)?, gone_at);
-        if self.is_shared() {
-            self.put(&key.dir, &id, &to_json(&tombstone)?)?;
-        } else {
-            self.unlink_key(&key.dir, &tombstone)?;
-        }
-        self.remove_files(&tombstone)?;
+        self.remove_key(&key.dir, &tombstone)?;
         Ok(Replaced::Done)
     }
 
@@ -61,7 +61,12 @@ impl Inner {
         if self.is_committing(&tombstone.id) {
             return Ok(Replaced::Changed);
         }
-        self.close_key(tombstone)
+        let closed = self.close_key(tombstone)?;
+        if closed == Replaced::Done {
+            let _recorded = self.record_removal(tombstone)?;
+            self.remove_files(tombstone)?;
+        }
+        Ok(closed)
     }
 
     /// Keeps the manifest of an upload from being created, as far as others could create it.
@@ -122,15 +127,27 @@ impl Inner {
             return Ok(());
         };
         match &key.stored {
-            Stored::Gone(_) => self.unlink_key(&key.dir, tombstone),
+            Stored::Gone(_) => {
+                let recorded = self.record_removal(tombstone)?;
+                self.unlink_key(&key.dir, tombstone, recorded.is_some())
+            }
             Stored::Live(_) => Ok(()),
         }
     }
 
-    fn unlink_key(&self, dir: &Folder, tombstone: &Tombstone) -> Result<(), StoreError> {
+    /// Removes the name of a key; `recorded` says that the journal has made this durable.
+    fn unlink_key(
+        &self,
+        dir: &Folder,
+        tombstone: &Tombstone,
+        recorded: bool,
+    ) -> Result<(), StoreError> {
         let id = &tombstone.id;
         layout::unlink(dir, names::manifest_name(id).as_str())
             .map_err(|error| StoreError::change(format!("removing {id}"), error))?;
-        Session::begin(&self.syncer, 0).sync_names(dir, None)
+        match recorded {
+            true => Ok(()),
+            false => Session::begin(&self.syncer, 0).sync_names(dir, None),
+        }
     }
 }

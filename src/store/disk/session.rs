@@ -33,6 +33,16 @@ impl Session {
         }
     }
 
+    /// Begins the syncs of a commit whose files are not known any more: with other commits.
+    pub fn shared(syncer: &Arc<Syncer>) -> Self {
+        syncer.begin_session(0);
+        Session {
+            shared: true,
+            syncer: Arc::clone(syncer),
+            unsynced: Vec::new(),
+        }
+    }
+
     /// Whether a task can wait for its syncs: it syncs nothing, or with others.
     pub fn is_async(&self) -> bool {
         self.shared || self.is_relaxed()

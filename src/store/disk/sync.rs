@@ -1,7 +1,7 @@
 //! Syncs to the disk, their cost divided between the commits that wait at the same time.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -92,6 +92,11 @@ impl Syncer {
         self.can_share && (several || files > MAX_FILES_ALONE)
     }
 
+    /// Whether a `syncfs` of this kernel tells of failures: a journal needs that.
+    pub fn can_share(&self) -> bool {
+        self.can_share
+    }
+
     /// Counts one commit less.
     pub fn end_session(&self) {
         self.active.fetch_sub(1, Ordering::Relaxed);
@@ -102,17 +107,17 @@ impl Syncer {
     pub fn flush(&self) -> Result<(), StoreError> {
         match self.durability {
             Durability::Strict => Ok(()),
-            Durability::Relaxed => self.check(self.sync_file_system()),
+            Durability::Relaxed => self.check(self.sync_file_system(&self.root)),
         }
     }
 
-    /// Writes everything of the file system. Blocks.
-    fn sync_file_system(&self) -> Result<(), Errno> {
-        rustix::fs::syncfs(&self.root)?;
+    /// Writes everything of the file system, of which `root` is a descriptor. Blocks.
+    pub fn sync_file_system(&self, root: impl AsFd) -> Result<(), Errno> {
+        rustix::fs::syncfs(&root)?;
         if !self.ordered {
             // Without a journal the device is not told to write its cache after the last block
             // (ext4_sync_fs tells it before the inodes): an fsync of any file tells it.
-            rustix::fs::fsync(&self.root)?;
+            rustix::fs::fsync(&root)?;
         }
         Ok(())
     }
@@ -191,7 +196,10 @@ impl Syncer {
             rounds.begun += 1;
             let round = rounds.begun;
             drop(rounds);
-            let result = self.slow_path.timed().run(|| self.sync_file_system());
+            let result = self
+                .slow_path
+                .timed()
+                .run(|| self.sync_file_system(&self.root));
             self.lock().end(result);
             self.task_wakeups[parity(round)].notify_waiters();
             self.thread_wakeups[parity(round)].notify_all();

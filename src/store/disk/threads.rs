@@ -76,7 +76,18 @@ impl Disk {
 
     /// Whether uploads can still be made durable, as far as that is known.
     pub fn healthy(&self) -> Result<(), String> {
-        self.inner.syncer.healthy()
+        self.inner.syncer.healthy()?;
+        self.inner.journal_works()
+    }
+
+    /// Whether the journal takes records, where there is one.
+    pub fn journal_works(&self) -> Result<(), String> {
+        self.inner.journal_works()
+    }
+
+    /// The file system, for the start of the store, when no task waits for it yet.
+    pub fn direct(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// Whether the file system is FAT, or no better.

@@ -1,11 +1,14 @@
 //! The commit: the files get their names, then the manifest is linked.
+//!
+//! It is durable by syncs of its own, or by one record of the journal, which a small upload fits into.
 
 use std::sync::Arc;
 
-use super::file::PendingLink;
+use super::file::{FileState, PendingLink};
 use super::upload::StagedUpload;
 use crate::model::{Manifest, Reason, Stored, Tombstone, UploadId};
 use crate::store::disk::inner::{Committing, Inner};
+use crate::store::disk::journal::{Body, Journal, Recorded, Refused};
 use crate::store::disk::layout::{self, Folder};
 use crate::store::disk::open_file::DirectFile;
 use crate::store::disk::session::Session;
@@ -17,20 +20,45 @@ use crate::store::{Replaced, StoreError, names, new_manifest};
 /// files got theirs before the manifest, and in one folder no file system with a journal makes the
 /// later name durable without the earlier; without a journal, the files' names are made durable
 /// before the manifest gets its own.
+///
+/// With a journal the manifest gets its name when the record of the upload is durable. So whatever
+/// names a power cut leaves, an upload that has its manifest is in the journal, whole.
 pub struct Commit<'a> {
     inner: Arc<Inner>,
     upload: StagedUpload,
     manifest: &'a Manifest,
-    session: Session,
+    syncs: Syncs,
+    /// Its record, which is durable.
+    recorded: Option<Recorded>,
     /// The names that it has given.
     linked: Vec<String>,
     _committing: Committing,
+}
+
+/// What makes a commit durable.
+pub enum Syncs {
+    /// Syncs of what it has written.
+    Own(Session),
+    /// A record in the journal.
+    Journal(Arc<Journal>),
+}
+
+impl Syncs {
+    /// Whether a task can wait for it.
+    pub fn is_async(&self) -> bool {
+        match self {
+            Syncs::Own(session) => session.is_async(),
+            Syncs::Journal(_) => true,
+        }
+    }
 }
 
 /// A manifest that waits for its name.
 struct Ready<'a> {
     dir: Arc<Folder>,
     manifest: PendingLink<'a>,
+    /// Its record for the journal.
+    body: Option<Body>,
 }
 
 impl<'a> Commit<'a> {
@@ -38,14 +66,15 @@ impl<'a> Commit<'a> {
         inner: &Arc<Inner>,
         upload: StagedUpload,
         manifest: &'a Manifest,
-        session: Session,
+        syncs: Syncs,
     ) -> Self {
         Commit {
             _committing: Committing::new(inner, upload.id),
             inner: Arc::clone(inner),
             upload,
             manifest,
-            session,
+            syncs,
+            recorded: None,
             linked: Vec::new(),
         }
     }
@@ -53,10 +82,19 @@ impl<'a> Commit<'a> {
     /// Commits. Blocks.
     pub fn run_blocking(mut self) -> Result<(), StoreError> {
         let inner = Arc::clone(&self.inner);
-        let result = self.prepare(&inner).and_then(|ready| {
-            self.session.sync_contents(&ready.dir)?;
+        let result = self.prepare(&inner).and_then(|mut ready| {
+            if let (Syncs::Journal(journal), Some(body)) = (&self.syncs, ready.body.take()) {
+                let answer = journal.append_blocking(body);
+                self.take_answer(answer)?;
+            }
+            if let Syncs::Own(session) = &mut self.syncs {
+                session.sync_contents(&ready.dir)?;
+            }
             let (dir, manifest) = self.publish(ready)?;
-            self.session.sync_names(&dir, Some(&manifest))
+            match &self.syncs {
+                Syncs::Own(session) => session.sync_names(&dir, Some(&manifest)),
+                Syncs::Journal(_) => Ok(()),
+            }
         });
         self.end(result)
     }
@@ -67,23 +105,67 @@ impl<'a> Commit<'a> {
         let inner = Arc::clone(&self.inner);
         let result = async {
             let mut timed = inner.state.naming.timed();
-            let ready = timed.run(|| self.prepare(&inner))?;
-            self.session.sync_contents_async().await?;
+            let mut ready = timed.run(|| self.prepare(&inner))?;
+            if let (Syncs::Journal(journal), Some(body)) = (&self.syncs, ready.body.take()) {
+                let answer = journal.append(body).await;
+                self.take_answer(answer)?;
+            }
+            if let Syncs::Own(session) = &self.syncs {
+                session.sync_contents_async().await?;
+            }
             let (dir, _) = timed.run(|| self.publish(ready))?;
             drop(timed);
-            self.session.sync_names_async(&dir).await
+            match &self.syncs {
+                Syncs::Own(session) => session.sync_names_async(&dir).await,
+                Syncs::Journal(_) => Ok(()),
+            }
         };
         let Err(error) = result.await else {
             return Ok(());
         };
         let (id, names) = (self.upload.id, self.names_to_withdraw(&error));
+        let recorded = self.recorded.take();
+        let failed = recorded.map(|recorded| (recorded, self.failed()));
         // To remove the last name of a large file takes long.
         let withdraw = move |inner: &Arc<Inner>| {
+            let _recorded = failed.map(|(recorded, failed)| {
+                unrecord(inner, &failed);
+                recorded
+            });
             withdraw(inner, &id, &names);
             Ok(())
         };
         disk.run_blocking(withdraw).await?;
         Err(error)
+    }
+
+    /// Takes what the journal has answered. Where it has no room, the commit syncs for itself.
+    fn take_answer(&mut self, answer: Result<Recorded, Refused>) -> Result<(), StoreError> {
+        match answer {
+            Ok(recorded) => self.recorded = Some(recorded),
+            Err(Refused::NoRoom) => self.syncs = Syncs::Own(Session::shared(&self.inner.syncer)),
+            Err(Refused::Failed(why)) => return Err(StoreError::Unwritable(why)),
+        }
+        Ok(())
+    }
+
+    /// Its record, if the journal is to have one.
+    fn body(&mut self, json: &[u8], sizes: &[u32]) -> Option<Body> {
+        let Syncs::Journal(journal) = &self.syncs else {
+            return None;
+        };
+        let contents = std::mem::take(&mut self.upload.buffer);
+        let body = Body::commit(&self.upload.id, json, sizes, contents.into());
+        if journal.takes(body.len()) {
+            return Some(body);
+        }
+        self.syncs = Syncs::Own(Session::shared(&self.inner.syncer));
+        None
+    }
+
+    /// What is recorded of it when it fails.
+    fn failed(&self) -> Tombstone {
+        Tombstone::of(self.manifest, Reason::Failed, self.manifest.created_at)
     }
 
     /// Gives the files their names: without a manifest they are no upload. Writes the manifest,
@@ -93,19 +175,32 @@ impl<'a> Commit<'a> {
         let json = new_manifest(self.manifest)?;
         let opening = |error| StoreError::change(format!("opening the folder {prefix}"), error);
         let dir = inner.layout.make_prefix(prefix).map_err(opening)?;
+        let mut sizes = Vec::new();
         for file in std::mem::take(&mut self.upload.files) {
+            if let FileState::Buffered(range) = &file.state {
+                sizes.push(range.len() as u32);
+            }
             let name = names::file_name(&id, &file.name);
             let buffer = &self.upload.buffer;
             let linked = file.state.link(inner, buffer, &id, &dir, &name)?;
-            self.session.add(linked);
+            if let Syncs::Own(session) = &mut self.syncs {
+                session.add(linked);
+            }
             self.linked.push(name);
             inner.reach("named a file");
         }
         let name = names::manifest_name(&id);
         let manifest = PendingLink::write(inner, &dir, &id, &json, &name)?;
-        self.session.add(manifest.file.clone());
+        if let Syncs::Own(session) = &mut self.syncs {
+            session.add(manifest.file.clone());
+        }
         inner.reach("written the manifest");
-        Ok(Ready { dir, manifest })
+        let body = self.body(&json, &sizes);
+        Ok(Ready {
+            dir,
+            manifest,
+            body,
+        })
     }
 
     /// Gives the manifest its name: from here on the upload exists.
@@ -127,6 +222,9 @@ impl<'a> Commit<'a> {
             return settle(&self.inner, self.manifest, &self.linked, error);
         }
         let names = self.names_to_withdraw(&error);
+        if self.recorded.is_some() {
+            unrecord(&self.inner, &self.failed());
+        }
         withdraw(&self.inner, &self.upload.id, &names);
         Err(error)
     }
@@ -187,6 +285,14 @@ fn settle(
     }
     inner.layout.forget_prefix(id.prefix());
     Err(error)
+}
+
+/// Records that an upload whose record is durable was not stored all the same. Best effort: without a
+/// 2xx it may be there, whole.
+fn unrecord(inner: &Inner, failed: &Tombstone) {
+    if let Err(error) = inner.record_removal(failed) {
+        tracing::debug!(upload_id = %failed.id, %error, "a failed upload stays in the journal");
+    }
 }
 
 /// Removes the names that a failed commit has given, the manifest's first.

@@ -115,6 +115,11 @@ impl Space {
         }
     }
 
+    /// The bytes that are free above what is to stay free. Blocks where the file system is not local.
+    pub fn room(&self) -> Result<u64, StoreError> {
+        Ok(self.free()?.saturating_sub(self.min_free))
+    }
+
     /// The bytes that can still be written. Blocks where the file system is not local.
     pub fn free(&self) -> Result<u64, StoreError> {
         let stat = rustix::fs::fstatvfs(&self.root)

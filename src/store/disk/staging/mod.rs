@@ -17,7 +17,7 @@ use crate::store::disk::inner::Inner;
 use crate::store::disk::session::Session;
 use crate::store::disk::threads::Disk;
 use crate::store::{FileSink, Staged, StoreError};
-use commit::Commit;
+use commit::{Commit, Syncs};
 use sink::DiskSink;
 use upload::StagedUpload;
 
@@ -41,6 +41,14 @@ impl DiskStaged {
         alone && self.0.files.len() <= MAX_INLINE_FILES && !inner.state.naming.is_active()
     }
 
+    /// What makes it durable: a record in the journal, if all of its files wait in its buffer.
+    fn syncs(&self, inner: &Inner, manifest: &Manifest) -> Syncs {
+        match inner.journal() {
+            Some(journal) if self.0.is_buffered(manifest) => Syncs::Journal(Arc::clone(journal)),
+            _ => Syncs::Own(Session::begin(&inner.syncer, self.0.files.len())),
+        }
+    }
+
     async fn commit_now(mut self: Box<Self>, manifest: &Manifest) -> Result<(), StoreError> {
         self.0.finish_flush().await?;
         let disk = self.0.disk.clone();
@@ -49,17 +57,17 @@ impl DiskStaged {
             && self.is_quick(inner)
             && let Ok(_permit) = disk.state().async_commits.try_acquire()
         {
-            let session = Session::begin(&inner.syncer, self.0.files.len());
-            if session.is_async() {
-                let commit = Commit::new(inner, self.0, manifest, session);
+            let syncs = self.syncs(inner, manifest);
+            if syncs.is_async() {
+                let commit = Commit::new(inner, self.0, manifest, syncs);
                 return commit.run_async(&disk).await;
             }
         }
         let _permit = disk.state().blocking_commits.acquire().await;
         let manifest = manifest.clone();
         let commit = move |inner: &Arc<Inner>| {
-            let session = Session::begin(&inner.syncer, self.0.files.len());
-            Commit::new(inner, self.0, &manifest, session).run_blocking()
+            let syncs = self.syncs(inner, &manifest);
+            Commit::new(inner, self.0, &manifest, syncs).run_blocking()
         };
         disk.run_blocking(commit).await
     }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::file::{Flush, StagedFile};
-use crate::model::{UploadId, Uptime};
+use super::file::{FileState, Flush, StagedFile};
+use crate::model::{Manifest, UploadId, Uptime};
 use crate::store::StoreError;
 use crate::store::disk::threads::Disk;
 
@@ -50,6 +50,23 @@ impl StagedUpload {
         let uploads = self.disk.state().under_way.load(Ordering::Relaxed);
         let uploads = uploads.max(1);
         (ALL_BUFFERS / uploads).clamp(MIN_BUFFER, MAX_BUFFER)
+    }
+
+    /// Whether its buffer has all the files of `manifest`, in their order, and nothing else.
+    pub fn is_buffered(&self, manifest: &Manifest) -> bool {
+        let mut at = 0;
+        let mut files = self.files.iter();
+        let buffered = manifest.files().all(|(_, file)| {
+            let staged = files.next().filter(|staged| staged.name == file.name);
+            match staged.map(|staged| &staged.state) {
+                Some(FileState::Buffered(range)) if range.start == at => {
+                    at = range.end;
+                    true
+                }
+                _ => false,
+            }
+        });
+        buffered && files.next().is_none() && at == self.buffer.len()
     }
 
     /// Begins to write the buffered files, to make room for others. Waits until those before them

@@ -14,7 +14,7 @@ pub(super) const MAX_CACHED_READ: u64 = 64 * 1024;
 /// Room for the next version of a manifest: see [`LocalStore::hold_room`].
 pub trait HeldRoom: std::fmt::Debug + Send + Sync {}
 
-/// What the journal of a store has done since the start.
+/// Counts of the journal of a store since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JournalFigures {
     /// Records written.
@@ -65,7 +65,7 @@ pub trait LocalStore: Send + Sync {
     /// [`StoreError::Damaged`] when the record cannot be understood.
     async fn doubt(&self) -> Result<Doubt, StoreError>;
 
-    /// What its journal has done, where it has one.
+    /// The counts of its journal, where it has one.
     fn journal(&self) -> Option<JournalFigures>;
 
     /// How many uploads only the journal has, which the start of a server brings back.

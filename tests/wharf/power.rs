@@ -58,7 +58,7 @@ struct Run {
     safe: usize,
 }
 
-/// What stands in the manifest of an upload.
+/// The members of an upload's manifest.
 fn manifest(store: &Path, id: &str) -> Option<serde_json::Value> {
     let json = std::fs::read(store.join(&id[..2]).join(format!("{id}.json"))).ok()?;
     serde_json::from_slice(&json).ok()

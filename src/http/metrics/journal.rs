@@ -8,7 +8,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::operate::JournalFigures;
 
-/// What the journal has done; all of it 0 where there is none.
+/// The counts of the journal; 0 where there is none.
 #[derive(Debug, Default)]
 pub struct JournalMetrics {
     records: Counter,

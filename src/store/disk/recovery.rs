@@ -26,7 +26,7 @@ const AT_ONCE: usize = 2048;
 /// Numbers of records that are left out at a start: no use of a segment begins twice with the same.
 const JUMP: u64 = 1 << 32;
 
-/// What the records tell of one upload.
+/// The last records of one upload.
 #[derive(Debug, Clone, Copy)]
 struct Last {
     kind: Kind,
@@ -43,7 +43,7 @@ struct Rewritten {
     name: String,
 }
 
-/// What a replay has done.
+/// The counts of a replay.
 #[derive(Debug, Default)]
 struct Replayed {
     stored: usize,

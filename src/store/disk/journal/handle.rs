@@ -142,7 +142,7 @@ impl Journal {
         self.join(false)
     }
 
-    /// What it has done since the start.
+    /// Its counts since the start.
     pub fn figures(&self) -> JournalFigures {
         self.queue.figures()
     }

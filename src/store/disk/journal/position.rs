@@ -24,7 +24,7 @@ pub struct Position {
     pub next: u64,
 }
 
-/// What the file of a position says.
+/// The content of the file of a position.
 #[derive(Debug)]
 pub enum Found {
     /// The position.

@@ -1,5 +1,5 @@
-//! What the two threads of a journal, and those who append to it, share: the records that wait, the
-//! segments, and how all that is going.
+//! The state that both threads of a journal and all appends share: the records that wait, the
+//! segments, and whether the journal works.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,7 +108,7 @@ pub struct Closed {
     pub next: u64,
 }
 
-/// What the writer is to do next.
+/// The next task of the writer.
 #[derive(Debug)]
 pub enum Work {
     /// Write these records.
@@ -119,7 +119,7 @@ pub enum Work {
     End,
 }
 
-/// What the threads share.
+/// The state that the threads share.
 #[derive(Debug)]
 pub struct Queue {
     /// A std mutex, released before any thread is woken and over every call of the system.
@@ -153,7 +153,7 @@ struct State {
     failed: Option<String>,
 }
 
-/// What the journal has done since the start.
+/// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// Records written.
@@ -346,7 +346,7 @@ impl Queue {
         self.lock().failed.clone()
     }
 
-    /// What was done since the start.
+    /// The counts since the start.
     pub fn figures(&self) -> JournalFigures {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.lock();

@@ -15,8 +15,8 @@ use crate::model::UploadId;
 
 /// Bytes of the head of a record.
 pub const HEAD: usize = 40;
-/// What was written before a sync is never written over by what comes after it: each batch begins
-/// at a multiple of this.
+/// Bytes that were synced are never written over by the next batch: each begins at a multiple of
+/// this.
 pub const BLOCK: usize = 4096;
 /// Bytes of an id.
 const ID: usize = 26;
@@ -57,7 +57,7 @@ impl Kind {
 /// The body of a record that is to be written.
 #[derive(Debug)]
 pub struct Body {
-    /// What stands in front of the contents.
+    /// The bytes in front of the contents.
     pub start: Vec<u8>,
     /// The contents of all files, one behind the other.
     pub contents: Bytes,

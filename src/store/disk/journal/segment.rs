@@ -64,7 +64,7 @@ impl Segment {
     }
 
     /// Begins a use of it, whose first record has the number `first`: answers the salt of that use.
-    /// What it had before is read no more. It is on stable storage then. Blocks.
+    /// Its earlier records are read no more. It is on stable storage then. Blocks.
     pub fn begin(&self, home: &Home, first: u64) -> io::Result<Salt> {
         let mut salt = Salt::default();
         getrandom::fill(&mut salt).map_err(io::Error::other)?;

@@ -10,7 +10,7 @@ use super::queue::{Closed, Queue, Refused, Unnamed, Waiting, Work, may_take_last
 use super::record::{BLOCK, HEAD, Salt};
 use super::segment::{FIRST, Segment};
 
-/// What the log says of a journal that cannot be written.
+/// The reason in the log where a journal cannot be written.
 const FAILED: &str = "the journal cannot be written; a restart stores what it holds";
 
 /// Writes the records of a journal.

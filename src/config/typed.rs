@@ -175,13 +175,15 @@ impl SettingReader<'_> {
     /// Bytes of the journal, if there is to be one.
     fn journal(&self) -> Result<Option<u64>, ConfigError> {
         let (least, most) = (32 << 20, 16 << 30);
-        let size = self.size("journal_size")?.unwrap_or(0);
+        let wanted = self.choice("journal", &[("on", true), ("off", false), ("none", false)])?;
+        let Some(size) = self.size("journal_size")? else {
+            return Ok(None);
+        };
         if !(least..=most).contains(&size) {
             let given = self.text("journal_size");
             let reason = format!("{given} is not between 32MiB and 16GiB");
             return Err(self.0.refuse("journal_size", reason));
         }
-        let wanted = self.choice("journal", &[("on", true), ("off", false), ("none", false)])?;
         Ok(wanted.then_some(size))
     }
 

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::encoded_word;
 use super::error::{DecodeErrorKind, quote};
 use super::params::{Param, Params, Unquoted, hex_byte};
+use crate::model::display_name;
 
 /// The name a file came under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,27 +209,6 @@ const EXT_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// A field or file name for people: `%22`, `%0D` and `%0A`, which browsers send for `"`, CR and
-/// LF (WHATWG HTML, multipart/form-data encoding algorithm), decoded; nothing else is.
-pub fn display_name(name: &[u8]) -> Cow<'_, [u8]> {
-    if !name.contains(&b'%') {
-        return Cow::Borrowed(name);
-    }
-    let mut decoded = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let [first, after @ ..] = rest {
-        let (byte, after) = match rest {
-            [b'%', b'2', b'2', after @ ..] => (b'"', after),
-            [b'%', b'0', b'D', after @ ..] => (b'\r', after),
-            [b'%', b'0', b'A', after @ ..] => (b'\n', after),
-            _ => (*first, after),
-        };
-        decoded.push(byte);
-        rest = after;
-    }
-    Cow::Owned(decoded)
-}
-
 /// The value of `Content-Disposition` for a raw download: an ASCII `filename` for old programs,
 /// and the name itself as `filename*` (RFC 6266 section 4.3 and appendix D).
 ///
@@ -307,13 +287,6 @@ mod tests {
             header.push('x');
         }
         assert!(parse(header.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn display_names_decode_what_browsers_encode_and_nothing_else() {
-        assert_eq!(*display_name(b"a%22b%0D%0Ac"), *b"a\"b\r\nc");
-        assert_eq!(*display_name(b"100%25 %2 %0d %"), *b"100%25 %2 %0d %");
-        assert_eq!(*display_name(b"%%22\xff"), *b"%\"\xff");
     }
 
     #[test]

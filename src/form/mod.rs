@@ -42,9 +42,10 @@ mod params;
 mod quoted_printable;
 mod scan;
 
+pub use crate::model::display_name;
 pub use boundary::{Boundary, ContentTypeError};
 pub use decoder::{Decoder, Event};
-pub use disposition::{EncodedFileName, RawFileName, attachment, display_name};
+pub use disposition::{EncodedFileName, RawFileName, attachment};
 pub use encoder::{OutPart, close, content_type, part_head, part_head_len, upload_part_head};
 pub use error::{DecodeError, DecodeErrorKind};
 pub use headers::PartHead;

@@ -148,6 +148,8 @@ pub struct UniquePaths {
     /// The folders, each by the number of the one that it is in and the folded name that was asked
     /// for. No path is kept whole: a deep one would be kept once for each of its folders.
     folders: HashMap<(usize, String), Folder>,
+    /// The bytes that the folders take, about.
+    kept: usize,
 }
 
 /// A folder that is given out.
@@ -159,14 +161,9 @@ struct Folder {
 }
 
 impl UniquePaths {
-    /// The bytes that are kept of the folders in a name as a client gave it, about, beside the name
-    /// itself; 0 where it has none.
-    pub fn weight(name: &[u8]) -> usize {
-        let separators = name.iter().filter(|byte| is_separator(byte)).count();
-        match separators.min(MAX_FOLDERS) {
-            0 => 0,
-            folders => folders * FOLDER + NAMES * name.len().min(LIMIT),
-        }
+    /// The bytes that are kept of all folders, about. A path adds as much as it has new ones.
+    pub fn kept(&self) -> usize {
+        self.kept
     }
 
     /// `path`, or what it is called beside the paths given out before.
@@ -177,9 +174,12 @@ impl UniquePaths {
             let name = component_name(component);
             let next = self.folders.len() + 1;
             let known = self.folders.entry((folder, name.folded()));
-            let known = known.or_insert_with(|| Folder {
-                number: next,
-                name: self.names.assign_in(&place(folder), name),
+            let known = known.or_insert_with(|| {
+                self.kept += FOLDER + NAMES * name.as_str().len();
+                Folder {
+                    number: next,
+                    name: self.names.assign_in(&place(folder), name),
+                }
             });
             folder = known.number;
             assigned.push_str(known.name.as_str());
@@ -242,6 +242,20 @@ mod tests {
         assert_eq!(path(&deep).as_str(), "d/".repeat(MAX_FOLDERS) + "a.txt");
         let long = format!("{}/", "d".repeat(199)).repeat(9) + "a.txt";
         assert!(path(&long).as_str().len() <= LIMIT);
+    }
+
+    #[test]
+    fn a_folder_is_kept_once() {
+        let mut paths = UniquePaths::default();
+        paths.assign(&path("a.txt"));
+        assert_eq!(paths.kept(), 0);
+        paths.assign(&path("x/yy/a.txt"));
+        let kept = paths.kept();
+        assert_eq!(kept, 2 * FOLDER + 3 * NAMES);
+        for name in ["x/yy/b.txt", "X/a.txt", "x/yy/a.txt"] {
+            paths.assign(&path(name));
+        }
+        assert_eq!(paths.kept(), kept);
     }
 
     /// The longest there are, numbered in every folder, can be read again.

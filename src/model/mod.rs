@@ -38,7 +38,7 @@ pub use limit::{Bound, Limit};
 pub use manifest::{Field, Manifest, Part, StoredFile};
 pub use members::Members;
 pub use plain::{is_active, plain, plain_json};
-pub use raw::RawText;
+pub use raw::{RawText, display_name};
 pub use room::{ROOM_UNIT, room_of};
 pub use secrets::{Salt, TokenHash};
 pub use stored::{Reason, Stored, Tombstone};

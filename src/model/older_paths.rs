@@ -1,6 +1,8 @@
 //! The paths of files that an older version has stored without them.
 
-use super::{FileName, FilePath, Manifest, Part, StoredFile, UniqueNames, UniquePaths};
+use super::{
+    FileName, FilePath, Manifest, Part, StoredFile, UniqueNames, UniquePaths, display_name,
+};
 
 impl Manifest {
     /// Gives the files the paths that this version would have stored: by the names as they came,
@@ -15,10 +17,11 @@ impl Manifest {
             let Part::File { file, .. } = part else {
                 continue;
             };
-            let came = FilePath::from_upload(file.original.as_bytes());
-            let path = match names.assign(came.file_name()) == file.name {
+            let safe = FileName::from_upload(file.name.as_str().as_bytes());
+            let came = came(file);
+            let path = match names.assign(came.file_name()) == safe {
                 true => paths.assign(&came),
-                false => paths.assign(&FilePath::from_upload(file.name.as_str().as_bytes())),
+                false => paths.assign(&safe.into()),
             };
             if file.path.is_none() && path.as_str() != file.name.as_str() {
                 file.path = Some(path);
@@ -27,11 +30,17 @@ impl Manifest {
     }
 }
 
+/// The path of a file by its name as it came: in a form `%22` stands for `"`.
+fn came(file: &StoredFile) -> FilePath {
+    FilePath::from_upload(&display_name(file.original.as_bytes()))
+}
+
 /// Whether the path of a file is another one than its name, and its record does not say so. It is
-/// false for all that this version stores.
+/// false for nearly all that this version stores.
 fn lacks_path(file: &StoredFile) -> bool {
     let safe = || FileName::from_upload(file.name.as_str().as_bytes()) == file.name;
-    file.path.is_none() && (FilePath::has_folders(file.original.as_bytes()) || !safe())
+    let has_folders = || FilePath::has_folders(&display_name(file.original.as_bytes()));
+    file.path.is_none() && (has_folders() || !safe())
 }
 
 #[cfg(test)]
@@ -78,6 +87,18 @@ mod tests {
         assert_eq!(restored(&twins), ["q/a.txt", "a.txt", "a (2).txt"]);
         // Characters that 7d560c9 kept.
         assert_eq!(restored(&[("C:a.txt", "C:a.txt")]), ["C_a.txt"]);
+        assert_eq!(restored(&[("x/a:b", "a:b")]), ["x/a_b"]);
+        // What browsers send for a quotation mark and the ends of lines: 7d560c9 kept the first in
+        // names, others did not.
+        assert_eq!(
+            restored(&[
+                ("q %22x%22/a %22b%22.txt", "a \"b\".txt"),
+                ("q %22x%22/a%0D%0Ab.txt", "ab.txt"),
+                ("q %22x%22/c%22.txt", "c_.txt"),
+                ("%0D/d.txt", "d.txt"),
+            ]),
+            ["q _x_/a _b_.txt", "q _x_/ab.txt", "q _x_/c_.txt", "d.txt"]
+        );
         // A whole path of another machine has no folders.
         assert_eq!(restored(&[("/home/ana/x", "x")]), ["x"]);
     }

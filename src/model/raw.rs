@@ -65,6 +65,27 @@ impl<'de> Deserialize<'de> for RawText {
     }
 }
 
+/// A field or file name for people: `%22`, `%0D` and `%0A`, which browsers send for `"`, CR and
+/// LF (WHATWG HTML, multipart/form-data encoding algorithm), decoded; nothing else is.
+pub fn display_name(name: &[u8]) -> Cow<'_, [u8]> {
+    if !name.contains(&b'%') {
+        return Cow::Borrowed(name);
+    }
+    let mut decoded = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let [first, after @ ..] = rest {
+        let (byte, after) = match rest {
+            [b'%', b'2', b'2', after @ ..] => (b'"', after),
+            [b'%', b'0', b'D', after @ ..] => (b'\r', after),
+            [b'%', b'0', b'A', after @ ..] => (b'\n', after),
+            _ => (*first, after),
+        };
+        decoded.push(byte);
+        rest = after;
+    }
+    Cow::Owned(decoded)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +101,12 @@ mod tests {
             assert_eq!(serde_json::to_string(&raw).unwrap(), json);
             assert_eq!(serde_json::from_str::<RawText>(json).unwrap(), raw);
         }
+    }
+
+    #[test]
+    fn display_names_decode_what_browsers_encode_and_nothing_else() {
+        assert_eq!(*display_name(b"a%22b%0D%0Ac"), *b"a\"b\r\nc");
+        assert_eq!(*display_name(b"100%25 %2 %0d %"), *b"100%25 %2 %0d %");
+        assert_eq!(*display_name(b"%%22\xff"), *b"%\"\xff");
     }
 }

@@ -15,7 +15,7 @@ use super::transfer::{Next, Transfer};
 use super::{Client, ClientError, NoProgress, Progress};
 use crate::form::{Boundary, ContentTypeError, Decoder, Event, PartHead, close};
 use crate::hashing::ThreadHasher;
-use crate::model::{FilePath, UniquePaths};
+use crate::model::FilePath;
 
 /// How often a transfer that brings nothing is tried again, unless said otherwise.
 pub const RETRIES: u32 = 5;
@@ -297,9 +297,10 @@ impl<'a> Receiver<'a> {
         }
         let media_type = head.content_type.as_ref().map_or(0, |text| text.len());
         let asked = file.display(&head.name);
-        let folders = UniquePaths::weight(&asked);
-        self.keep(PART_SIZE + folders + head.name.len() + media_type)?;
+        let known = self.names.kept();
         let path = self.names.assign(&asked);
+        let folders = self.names.kept() - known;
+        self.keep(PART_SIZE + folders + head.name.len() + media_type)?;
         let replace = self.replace || self.before.contains_key(&path);
         self.progress.file(path.as_str(), head.content_length);
         let announced = Announced::from(&head);

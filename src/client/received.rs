@@ -56,6 +56,14 @@ impl Names {
         }
     }
 
+    /// The bytes that are kept of the folders, about.
+    pub fn kept(&self) -> usize {
+        match self {
+            Names::Paths(paths) => paths.kept(),
+            Names::Flat(_) => 0,
+        }
+    }
+
     /// For another form.
     pub fn restart(&mut self) {
         *self = Names::new(matches!(self, Names::Flat(_)));

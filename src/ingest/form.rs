@@ -121,9 +121,7 @@ where
         let size: usize = optional.into_iter().flatten().map(<[u8]>::len).sum();
         let size = size + head.name.len();
         self.count_text(head.number, size)?;
-        let name = head.file.as_ref().map(|file| file.display(&head.name));
-        let folders = name.map_or(0, |name| UniquePaths::weight(&name));
-        self.held.part(size + folders).await
+        self.held.part(size).await
     }
 
     fn count_text(&mut self, part: usize, bytes: usize) -> Result<(), IngestError> {
@@ -243,7 +241,9 @@ where
             return Err(IngestError::limit(part, limit).of_field(&head.name));
         }
         let name = self.names.assign(path.file_name());
+        let known = self.paths.kept();
         let path = Some(self.paths.assign(&path));
+        self.held.take(self.paths.kept() - known).await?;
         let path = path.filter(|path| path.as_str() != name.as_str());
         let limits = FileLimits::new(part, expected, self.options);
         let content = PartContent {

@@ -17,6 +17,11 @@ const SHARED: usize = 24 << 20;
 const STEP: usize = 32 * 1024;
 /// The bytes of a part beside its text.
 const PART: usize = 256;
+/// The same with its share of the folders, which others have as well.
+const PART_IN_FOLDERS: usize = 512;
+/// The most parts of an upload for which there is memory in any case: the record of one with more
+/// is larger than a record may be.
+const MOST_PARTS: usize = 400_000;
 /// How long an upload waits for memory, all its waits together. All of them may hold
 /// memory while they wait: an upload that has waited so long is refused, and the memory that it
 /// held is free for the next. Counted anew for each wait, this would last for minutes: the server
@@ -40,11 +45,13 @@ pub struct HeldText {
 }
 
 impl TextMemory {
-    /// `max` is the most that one upload may hold, in bytes.
-    pub fn new(max: u64) -> Self {
+    /// An upload may have `max` bytes of text in so many `parts`, and one of that kind has room.
+    pub fn new(max: u64, parts: usize) -> Self {
         let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let parts = parts.min(MOST_PARTS) * PART_IN_FOLDERS;
         let shared = SHARED
             .max(max.saturating_mul(2))
+            .max(max.saturating_add(parts))
             .min(Semaphore::MAX_PERMITS);
         TextMemory {
             shared: Arc::new(Semaphore::new(shared)),
@@ -103,7 +110,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn small_forms_never_wait_and_large_ones_for_each_other() {
-        let memory = TextMemory::new(1 << 20);
+        let memory = TextMemory::new(1 << 20, 2000);
         let mut all: Vec<HeldText> = Vec::new();
         // Each upload wants 1 MiB and holds a part of it: none can go on.
         for _ in 0..SHARED / STEP {
@@ -135,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_waits_of_an_upload_add_up() {
-        let memory = TextMemory::new(1);
+        let memory = TextMemory::new(1, 1);
         let mut first = memory.begin();
         first.take(OWN + SHARED).await.unwrap();
         let start = Instant::now();
@@ -157,7 +164,14 @@ mod tests {
     #[tokio::test]
     async fn what_one_upload_may_hold_is_there() {
         let max = 3 * SHARED;
-        let mut held = TextMemory::new(max as u64).begin();
+        let mut held = TextMemory::new(max as u64, 1).begin();
         held.take(max).await.unwrap();
+        // Many parts with little text, each in a folder with another one.
+        let mut held = TextMemory::new(2 << 20, 200_000).begin();
+        for _ in 0..100_000 {
+            held.part(10).await.unwrap();
+            held.part(10).await.unwrap();
+            held.take(350).await.unwrap();
+        }
     }
 }

@@ -74,8 +74,9 @@ pub struct Ingest {
 impl Ingest {
     /// Receives uploads into `uploads`.
     pub fn new(uploads: Repository, clock: Clock, options: IngestOptions) -> Self {
+        let parts = options.max_files.saturating_add(options.max_fields);
         Ingest {
-            memory: TextMemory::new(options.max_fields_size),
+            memory: TextMemory::new(options.max_fields_size, parts),
             options: Arc::new(options),
             uploads,
             clock,

@@ -1,11 +1,12 @@
 //! A range of an archive, written as it is read.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::DeliveryError;
 use super::archive::{ArchiveOutline, TURN, file_at, measured};
-use super::cursor::{FileRange, Step, TEXT, recall};
+use super::cursor::{AHEAD, FileRange, Step, TEXT, recall};
 use super::memory::{HeldManifest, ManifestBudget};
 use crate::model::Manifest;
 use crate::repository::Repository;
@@ -23,6 +24,8 @@ pub struct ArchiveCursor {
     /// Where the head of the file begins of which the directory is read.
     head: u64,
     held: Option<HeldManifest>,
+    /// The steps that are known already.
+    ready: VecDeque<Step>,
 }
 
 /// A section of an archive; files are named by their places in the manifest.
@@ -61,6 +64,7 @@ impl ArchiveCursor {
             begin: 0,
             head: 0,
             held: None,
+            ready: VecDeque::new(),
             outline,
         }
     }
@@ -75,12 +79,30 @@ impl ArchiveCursor {
         uploads: &Repository,
         budget: &ManifestBudget,
     ) -> Result<Option<Step>, DeliveryError> {
-        let mut text = Vec::new();
-        while !self.range.is_empty() {
-            let manifest = self.manifest(uploads, budget).await?;
+        if self.ready.is_empty() && !self.range.is_empty() {
+            self.go_on(uploads, budget).await?;
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// Goes on by one step, or by several where the manifest may not be held: each time it may have
+    /// to be read from the store.
+    async fn go_on(
+        &mut self,
+        uploads: &Repository,
+        budget: &ManifestBudget,
+    ) -> Result<(), DeliveryError> {
+        let manifest = self.manifest(uploads, budget).await?;
+        let is_held = self.outline.held.is_some() || self.held.is_some();
+        let most = if is_held { 1 } else { AHEAD };
+        let (mut text, mut written) = (Vec::new(), 0);
+        while !self.range.is_empty() && self.ready.len() < most && written < TEXT {
             match self.walk(&manifest, &mut text) {
-                Walked::ToFile(file) => return Ok(Some(Step::File(file))),
-                Walked::Enough => break,
+                Walked::ToFile(file) => self.ready.push_back(Step::File(file)),
+                Walked::Enough => {
+                    written += text.len();
+                    self.ready.extend(Step::text(&mut text));
+                }
                 Walked::Turn => tokio::task::yield_now().await,
                 Walked::Changed => {
                     let id = self.outline.id;
@@ -89,7 +111,8 @@ impl ArchiveCursor {
                 }
             }
         }
-        Ok((!text.is_empty()).then(|| Step::Text(text.into())))
+        self.ready.extend(Step::text(&mut text));
+        Ok(())
     }
 
     async fn manifest(

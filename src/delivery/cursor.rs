@@ -1,5 +1,6 @@
 //! A range of a form, written as it is read: each head and each text when the reader reaches it.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::store::StoreError;
 /// About how many bytes of heads and text fields are written at once; a head that has been begun
 /// is written to its end.
 pub(super) const TEXT: usize = 32 << 10;
+/// How many steps are known ahead where the manifest may not be held between two of them.
+pub(super) const AHEAD: usize = 64;
 
 /// The next piece of a body.
 #[derive(Debug)]
@@ -24,6 +27,14 @@ pub enum Step {
     Text(Bytes),
     /// Bytes of a stored file.
     File(FileRange),
+}
+
+impl Step {
+    /// The text that is written so far, where there is any.
+    pub fn text(text: &mut Vec<u8>) -> Option<Self> {
+        let text = std::mem::take(text);
+        (!text.is_empty()).then(|| Step::Text(text.into()))
+    }
 }
 
 /// Bytes of a stored file.
@@ -65,6 +76,8 @@ pub struct FormCursor {
     content: Option<u64>,
     /// The manifest of the section, where it may be held.
     held: Option<HeldManifest>,
+    /// The steps that are known already.
+    ready: VecDeque<Step>,
 }
 
 impl FormCursor {
@@ -80,6 +93,7 @@ impl FormCursor {
             section,
             content: None,
             held: None,
+            ready: VecDeque::new(),
             range,
             outline,
         }
@@ -95,20 +109,51 @@ impl FormCursor {
         uploads: &Repository,
         budget: &ManifestBudget,
     ) -> Result<Option<Step>, DeliveryError> {
-        let mut text = Vec::new();
-        while !self.range.is_empty() && text.len() < TEXT {
-            if self.section == self.outline.sections.len() {
+        if self.ready.is_empty() {
+            self.go_on(uploads, budget).await?;
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// Goes on by one step, or by several where a manifest may not be held: each time it may have to
+    /// be read from the store.
+    async fn go_on(
+        &mut self,
+        uploads: &Repository,
+        budget: &ManifestBudget,
+    ) -> Result<(), DeliveryError> {
+        let (mut text, mut written) = (Vec::new(), 0);
+        while !self.range.is_empty() && written + text.len() < TEXT {
+            let Some(section) = self.outline.sections.get(self.section) else {
                 self.close(&mut text);
                 break;
-            }
+            };
+            let is_held = section.held.is_some();
             let manifest = self.manifest(uploads, budget).await?;
-            match self.walk(&manifest, &mut text) {
-                Walked::ToFile(file) => return Ok(Some(Step::File(file))),
-                Walked::Enough => break,
-                Walked::All => {}
+            let most = match is_held || self.held.is_some() {
+                true => 1,
+                false => AHEAD,
+            };
+            let place = self.section;
+            while self.section == place && self.ready.len() < most && written < TEXT {
+                match self.walk(&manifest, &mut text) {
+                    Walked::ToFile(file) => self.ready.push_back(Step::File(file)),
+                    Walked::Enough => {
+                        written += text.len();
+                        self.ready.extend(Step::text(&mut text));
+                    }
+                    Walked::All => {}
+                }
+                if self.range.is_empty() {
+                    break;
+                }
+            }
+            if self.ready.len() >= most {
+                break;
             }
         }
-        Ok((!text.is_empty()).then(|| Step::Text(text.into())))
+        self.ready.extend(Step::text(&mut text));
+        Ok(())
     }
 
     /// The manifest of the section that is read.

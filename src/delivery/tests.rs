@@ -1,5 +1,7 @@
 //! A form read piece by piece has the same bytes as one written at once.
 
+mod archives;
+
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::Problem;
 use crate::form::{ContentTypeError, DecodeError};
+use crate::model::plain;
+use crate::model::units::format_size;
 
 /// Why something asked of a server, or of the disk beside it, was not done.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,20 @@ pub enum ClientError {
     /// The server refused.
     #[error("the server answers {0}")]
     Refused(Box<Problem>),
+    /// The form is more than the server says that it takes: nothing was sent.
+    #[error("{server} takes no more than {}, and {}: nothing was sent", most(.setting, *.limit), needed(.setting, *.found, .file.as_deref()))]
+    OverLimit {
+        /// The server.
+        server: String,
+        /// Its setting.
+        setting: &'static str,
+        /// The value of that: bytes, files or fields.
+        limit: u64,
+        /// What the form has of it.
+        found: u64,
+        /// The file that it is about, where it is about one.
+        file: Option<String>,
+    },
     /// The server's answer is not of the kind that was asked for.
     #[error("the server's answer cannot be used: {0}")]
     Answer(String),
@@ -166,6 +182,37 @@ impl ClientError {
 impl From<Problem> for ClientError {
     fn from(problem: Problem) -> Self {
         ClientError::Refused(Box::new(problem))
+    }
+}
+
+/// What a setting allows, in words.
+fn most(setting: &str, limit: u64) -> String {
+    let what = match setting {
+        "max_files" => format!("{limit} files"),
+        "max_fields" => format!("{limit} text fields"),
+        "max_field_size" => format!("{} in a text field", bytes(limit)),
+        "max_fields_size" => format!("{} of names and text fields", bytes(limit)),
+        "max_file_size" => format!("{} in a file", bytes(limit)),
+        _ => bytes(limit),
+    };
+    format!("{what} in one upload ({setting})")
+}
+
+/// What a form has of it.
+fn needed(setting: &str, found: u64, file: Option<&str>) -> String {
+    match (setting, file) {
+        ("max_files" | "max_fields", _) => format!("these are {found}"),
+        (_, Some(file)) => format!("{} has {}", plain(file), bytes(found)),
+        (_, None) => format!("this is {}", bytes(found)),
+    }
+}
+
+/// A size in words.
+fn bytes(size: u64) -> String {
+    let text = format_size(size);
+    match text.ends_with('B') {
+        true => text,
+        false => format!("{text} bytes"),
     }
 }
 

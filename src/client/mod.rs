@@ -97,6 +97,7 @@ mod held;
 mod held_by_path;
 mod hold;
 mod lifetime;
+mod limits;
 mod open;
 mod place;
 mod problem;

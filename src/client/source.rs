@@ -156,6 +156,18 @@ impl FilePart {
         }
     }
 
+    /// The bytes of its names and its type, which a server keeps in memory.
+    pub(super) fn text_len(&self) -> usize {
+        self.field.len() + self.name.len() + self.content_type().len()
+    }
+
+    fn content_type(&self) -> Cow<'_, str> {
+        match &self.media_type {
+            Some(given) => Cow::Borrowed(given.as_str()),
+            None => Cow::Borrowed(guess(&self.shown_name())),
+        }
+    }
+
     /// Its name for people.
     pub(super) fn shown_name(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.name)
@@ -163,10 +175,7 @@ impl FilePart {
 
     /// The head of its part.
     pub(super) fn head(&self, boundary: &Boundary, first: bool) -> Vec<u8> {
-        let content_type = match &self.media_type {
-            Some(given) => Cow::Borrowed(given.as_str()),
-            None => Cow::Borrowed(guess(&self.shown_name())),
-        };
+        let content_type = self.content_type();
         let field = self.field.as_bytes();
         form::upload_part_head(
             boundary,

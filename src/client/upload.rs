@@ -20,8 +20,8 @@ const SYNC_RATE: u64 = 10 << 20;
 ///
 /// Files are streamed, with a few blocks of them in memory.
 pub struct Upload {
-    fields: Vec<(String, String)>,
-    files: Vec<FilePart>,
+    pub(super) fields: Vec<(String, String)>,
+    pub(super) files: Vec<FilePart>,
     options: Vec<(&'static str, String)>,
     block: usize,
     progress: Arc<dyn Progress>,
@@ -69,6 +69,11 @@ impl Upload {
     /// Whether it has neither fields nor files.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.files.is_empty()
+    }
+
+    /// How many files it has.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
     }
 
     /// How long the server keeps it; otherwise as long as its settings say.

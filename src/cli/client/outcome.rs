@@ -85,6 +85,7 @@ fn document(error: &ClientError) -> Value {
     let code = match error {
         ClientError::Refused(problem) => return problem.to_json(),
         ClientError::Address(_) | ClientError::Setup(_) => "usage",
+        ClientError::OverLimit { .. } => "limit-exceeded",
         ClientError::Unreachable { .. } => "unreachable",
         ClientError::Timeout { .. } => "timeout",
         ClientError::Broken { .. } => "connection-broken",
@@ -97,7 +98,12 @@ fn document(error: &ClientError) -> Value {
         ClientError::SeveralFiles => "several-files",
         _ => "file",
     };
-    plain_document(code, &error.to_string())
+    let mut document = plain_document(code, &error.to_string());
+    if let ClientError::OverLimit { setting, limit, .. } = error {
+        document["setting"] = json!(setting);
+        document["limit"] = json!(limit);
+    }
+    document
 }
 
 fn plain_document(code: &str, detail: &str) -> Value {

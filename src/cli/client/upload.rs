@@ -19,6 +19,8 @@ use crate::model::plain;
 const STDIN: &str = "stdin";
 /// The most files of an upload that are listed when it is stored: wharf show lists all.
 const LISTED: usize = 20;
+/// With more files than these, or a folder, the server is asked what it takes before anything is sent.
+const FEW: usize = 100;
 /// How many paths of a kind that is left out are named.
 const SHOWN: usize = 10;
 
@@ -32,12 +34,13 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
     }
     let bars = Bars::new(output);
     let printed = send.print;
+    let has_folder = send.files.iter().any(folder);
     let upload = match prepare(send, output) {
         Ok(upload) => upload.progress(bars.clone()),
         Err(error) => return output.failed(&error),
     };
     let answer = tokio::select! {
-        answer = client.send_form(upload) => answer,
+        answer = send_checked(client, upload, has_folder) => answer,
         () = interrupted() => {
             bars.clear();
             let stored = if bars.sent_all() {
@@ -53,6 +56,18 @@ pub async fn run(client: &Client, send: Send, output: Output) -> Outcome {
         Ok(answer) => report(client, answer, printed, output),
         Err(error) => output.failed(&error),
     }
+}
+
+/// Sends a form. One that the server does not take is refused here, and not after half of it was sent.
+async fn send_checked(
+    client: &Client,
+    upload: Upload,
+    has_folder: bool,
+) -> Result<Value, ClientError> {
+    if has_folder || upload.file_count() > FEW {
+        client.check(&upload).await?;
+    }
+    client.send_form(upload).await
 }
 
 fn prepare(send: Send, output: Output) -> Result<Upload, ClientError> {

@@ -13,10 +13,11 @@ const LOADED: &str = "return [...performance.getEntriesByType('navigation'), ...
 
 /// What has moved without a person having done anything: how much, and which elements.
 const MOVED: &str = "async () => {
-    const seen = new PerformanceObserver(() => {});
-    seen.observe({ type: 'layout-shift', buffered: true });
+    const seen = [];
+    const observer = new PerformanceObserver(list => seen.push(...list.getEntries()));
+    observer.observe({ type: 'layout-shift', buffered: true });
     await new Promise(done => setTimeout(done, 500));
-    return seen.takeRecords().filter(e => !e.hadRecentInput)
+    return seen.filter(e => !e.hadRecentInput)
         .map(e => [e.value, ...e.sources.map(s => s.node?.outerHTML?.slice(0, 90) ?? String(s.node?.data))]);
 }";
 

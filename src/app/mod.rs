@@ -118,13 +118,14 @@ pub struct OpenedStore {
 }
 
 /// Opens a store and its index to have them changed while no server runs, or, where they are
-/// shared, beside the servers. [`Repository::close`] is to end it.
+/// shared, beside the servers. `descriptors` files may be open for uploads into it.
+/// [`Repository::close`] is to end it.
 ///
 /// # Errors
 /// A server has them for itself, or they cannot be opened.
-pub async fn open(options: &AppOptions) -> Result<OpenedStore, StartError> {
+pub async fn open(options: &AppOptions, descriptors: usize) -> Result<OpenedStore, StartError> {
     let clock = Clock::system();
-    let backends = Backends::open(options, &clock, 0, Purpose::Serve).await?;
+    let backends = Backends::open(options, &clock, descriptors, Purpose::Serve).await?;
     let shared = backends.shared;
     let repository = Repository::new(backends.store, backends.catalog, clock, shared);
     Ok(OpenedStore {

@@ -8,6 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use clap_complete::Shell;
 
 use super::client::{self, ClientCommand};
+use super::copy::CopyArgs;
 use super::doctor::DoctorArgs;
 use super::help;
 use super::settings::Sources;
@@ -55,6 +56,8 @@ pub enum ServerCommand {
         /// Whether uploads whose manifest is damaged are removed.
         remove: bool,
     },
+    /// Copy the uploads of one store to another.
+    Copy(CopyArgs),
     /// Look at the settings and what they name.
     Doctor(DoctorArgs),
     /// Ask the server of these settings whether it can store.
@@ -120,6 +123,10 @@ fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
             "Read every stored file and compare it with its manifest; changes nothing without --remove",
         ),
         (
+            "copy",
+            "Copy all uploads of a store to another, from a folder to a bucket or back, while the first one serves",
+        ),
+        (
             "doctor",
             "Look at the settings and at what they name, before a server serves it; leaves nothing behind",
         ),
@@ -136,6 +143,7 @@ fn with_settings(flags: fn(&'static Setting) -> Vec<Arg>) -> clap::Command {
             "reindex" => sub = reindex(sub),
             "check" => sub = sub.arg(removal()),
             "config" => sub = sub.args(forms_of_config()),
+            "copy" => sub = sub.args(CopyArgs::all()),
             "doctor" => sub = sub.args(of_doctor()),
             _ => {}
         }
@@ -236,6 +244,7 @@ fn shown_in(command: &str, setting: &Setting, arg: Arg) -> Arg {
         return arg;
     }
     match command {
+        "copy" => arg.hide(setting.group != STORAGE),
         "check" | "reindex" => arg.hide(![STORAGE, SHARING].contains(&setting.group)),
         _ => arg.hide_short_help(!COMMON.contains(&setting.key)),
     }
@@ -327,6 +336,7 @@ fn server_command(name: &str, matches: &ArgMatches) -> ServerCommand {
             ca_file: matches.get_one::<PathBuf>("ca-file").cloned(),
             json: matches.get_flag("json"),
         }),
+        "copy" => ServerCommand::Copy(CopyArgs::read(matches)),
         "healthcheck" => ServerCommand::Healthcheck,
         "check" => ServerCommand::Check {
             remove: matches.get_flag("remove"),

@@ -33,7 +33,7 @@ pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
             report_unreplayed(&*store).await?;
             return check(&*store, None).await;
         }
-        let opened = app::open(&config.app).await?;
+        let opened = app::open(&config.app, 0).await?;
         let uploads = &opened.repository;
         let tally = check(&**uploads.store(), Some(uploads)).await;
         uploads.close(CLOSE_TIMEOUT).await?;

@@ -31,7 +31,7 @@ const SERVER_CODES: [(u8, &str); 3] = [
     (2, "usage"),
 ];
 
-const ALL: [Below; 13] = [
+const ALL: [Below; 14] = [
     Below {
         command: "wharf",
         codes: &[],
@@ -72,6 +72,20 @@ const ALL: [Below; 13] = [
         command: "check",
         codes: &[],
         examples: &[("wharf check --dir /srv/uploads", "reads every file")],
+    },
+    Below {
+        command: "copy",
+        codes: &[0, 1, 2, 3, 130],
+        examples: &[
+            (
+                "wharf copy --from /srv/uploads --to s3://my-bucket/uploads",
+                "while the server serves; again after its end, with --delete, for what has changed",
+            ),
+            (
+                "wharf copy --from s3://my-bucket/uploads --to /srv/uploads",
+                "and back",
+            ),
+        ],
     },
     Below {
         command: "doctor",

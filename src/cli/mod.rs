@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod client;
 mod config;
+mod copy;
 mod doctor;
 mod exposure;
 mod healthcheck;
@@ -55,6 +56,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         ServerCommand::Config { json } => config::run(&config, &loaded, json),
         ServerCommand::Doctor(args) => doctor::run(&config, &loaded, &args),
         ServerCommand::Healthcheck => healthcheck::run(&config),
+        ServerCommand::Copy(args) => copy::run(&sources, &args),
         ServerCommand::Check { remove } => check::run(&config, remove),
         ServerCommand::Reindex { adopt } => reindex::run(&config, adopt),
     }

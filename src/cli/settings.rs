@@ -9,7 +9,7 @@ use crate::config::{Config, GivenSettings, Loaded, Profiles, ReadFile};
 use crate::http::rules::brand::{Logo, MAX_LOGO};
 
 /// The sources of settings, beside the environment.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Sources {
     /// The settings given as flags.
     pub flags: Vec<(String, Vec<String>)>,

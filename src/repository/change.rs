@@ -56,6 +56,14 @@ impl Change {
         self.note_outcome(before, replaced)
     }
 
+    /// Replaces the manifest by a later one of another store; see
+    /// [`Store::advance`](crate::store::Store::advance).
+    pub(super) async fn advance(&mut self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        let before = std::mem::replace(&mut self.index, Indexing::Behind);
+        let advanced = self.inner.store.advance(manifest).await;
+        self.note_outcome(before, advanced)
+    }
+
     /// Removes the upload from the store; see [`Store::remove`](crate::store::Store::remove).
     pub(super) async fn put_tombstone(
         &mut self,

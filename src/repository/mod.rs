@@ -10,6 +10,7 @@ mod cache;
 mod change;
 mod commit;
 mod comparison;
+mod copied;
 mod damage;
 mod doubted;
 mod failure;

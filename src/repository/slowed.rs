@@ -184,6 +184,10 @@ impl Store for Slowed {
         slowly!(self.0.replace(manifest))
     }
 
+    async fn advance(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        slowly!(self.0.advance(manifest))
+    }
+
     async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {
         slowly!(self.0.remove(tombstone))
     }

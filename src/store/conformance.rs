@@ -220,9 +220,22 @@ async fn replacing_counts_generations(store: &dyn Store) {
     let both = tokio::join!(store.replace(&three), store.replace(&four));
     let done = [both.0.unwrap(), both.1.unwrap()];
     assert!(done.contains(&Replaced::Done) && done.contains(&Replaced::Changed));
+    // A version of another store is taken whatever lies between, and never for a later one.
+    for (generation, outcome) in [(2, Replaced::Changed), (9, Replaced::Done)] {
+        let advanced = store.advance(&version(generation, 5)).await.unwrap();
+        assert_eq!(advanced, outcome, "{generation}");
+    }
     let stored = store.manifest(&first.id).await.unwrap().unwrap();
+    assert_eq!((stored.generation, stored.used), (9, 5));
     remove(store, &stored).await;
-    assert_eq!(store.replace(&version(4, 4)).await.unwrap(), Replaced::Gone);
+    assert_eq!(
+        store.replace(&version(11, 4)).await.unwrap(),
+        Replaced::Gone
+    );
+    assert_eq!(
+        store.advance(&version(20, 4)).await.unwrap(),
+        Replaced::Gone
+    );
     assert_eq!(store.manifest(&first.id).await.unwrap(), None);
 }
 

@@ -87,6 +87,10 @@ pub trait Store: Notes + Records + Send + Sync + 'static {
     /// before. Durable as a commit is.
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError>;
 
+    /// Replaces the manifest by a later version of it, written by another store: only if the stored
+    /// one has a lower generation. Durable as a commit is.
+    async fn advance(&self, manifest: &Manifest) -> Result<Replaced, StoreError>;
+
     /// Removes an upload: puts `tombstone` where the manifest of the generation just before it
     /// stands, or, if its generation is 1, where nothing stands; then removes its files. Durable
     /// as a commit is. A store that no other process has removes the manifest and keeps no
@@ -207,6 +211,16 @@ pub struct Orphan {
     pub id: UploadId,
     /// Its files, as far as they have their names already.
     pub files: Vec<FileName>,
+}
+
+/// Whether a manifest is the version next to the stored one: see [`Store::replace`].
+fn follows(manifest: &Manifest, stored: &Manifest) -> bool {
+    manifest.generation == stored.generation + 1
+}
+
+/// Whether a manifest is a later version than the stored one: see [`Store::advance`].
+fn is_above(manifest: &Manifest, stored: &Manifest) -> bool {
+    manifest.generation > stored.generation
 }
 
 /// The outcome of a [`Store::replace`] or a [`Store::remove`].

@@ -151,6 +151,24 @@ fn what_is_secure_is_marked_so() {
         "{page}"
     );
     assert!(page.contains("; secure"), "{page}");
+    // Every cookie, that of a chosen language too.
+    let page = curl(
+        &server,
+        &["-D", "-", "-o", "/dev/null", &url(&server, "/?lang=de")],
+    );
+    let cookies: Vec<&str> = page
+        .lines()
+        .filter(|line| line.to_ascii_lowercase().starts_with("set-cookie:"))
+        .collect();
+    assert!(
+        cookies
+            .iter()
+            .any(|line| line.contains("wharf-language=de"))
+    );
+    assert!(
+        cookies.iter().all(|line| line.ends_with("; Secure")),
+        "{cookies:?}"
+    );
     let form = [
         "-D",
         "-",

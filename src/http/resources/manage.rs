@@ -158,7 +158,7 @@ pub async fn prolong(
     }
     if let Some(token) = form.token {
         // A reader that has typed it once is its sender from now on.
-        let cookie = app.token_cookie(&id, &token, &origin);
+        let cookie = app.token_cookie(&id, &token);
         fields.extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
     }
     Ok(response)

@@ -306,7 +306,7 @@ impl AppState {
         };
         // A browser that has been on the page: it need not be asked for the token there.
         if shown == Shown::Page || cookies::form_token(headers).is_some() {
-            let cookie = self.token_cookie(&manifest.id, delete_token, origin);
+            let cookie = self.token_cookie(&manifest.id, delete_token);
             let cookie = cookie.map(|cookie| (header::SET_COOKIE, cookie));
             response.headers_mut().extend(cookie);
         }
@@ -321,16 +321,9 @@ impl AppState {
     }
 
     /// The cookie with which the page of an upload knows its sender.
-    pub(super) fn token_cookie(
-        &self,
-        id: &UploadId,
-        token: &str,
-        origin: &Origin,
-    ) -> Option<HeaderValue> {
-        let own = self.origin_of(origin);
-        let scheme = own.split(':').next().unwrap_or_default();
+    pub(super) fn token_cookie(&self, id: &UploadId, token: &str) -> Option<HeaderValue> {
         let path = record::upload_url(id, &self.options.base_path);
-        HeaderValue::try_from(cookies::token_cookie(&path, token, scheme)).ok()
+        HeaderValue::try_from(cookies::token_cookie(&path, token)).ok()
     }
 
     /// Says in the head what a client needs that does not read the body: where the upload is, and in

@@ -116,7 +116,7 @@ impl AppState {
         let token = cookies::delete_token(headers);
         let reader = page::PageReader::of(self, query, headers);
         let link = record::upload_url(&manifest.id, &self.base_of(origin));
-        let (form_token, cookie) = page::form_field(self, origin, headers);
+        let (form_token, cookie) = page::form_field(self, headers);
         let owns = token.is_some_and(|token| manifest.delete_token.matches(&token));
         let asks = |word: &str| {
             let mut words = query.unwrap_or_default().split('&');

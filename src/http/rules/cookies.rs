@@ -1,5 +1,6 @@
 //! The four cookies: an upload's delete token, for its page alone; a chosen language; the token that
-//! the form of a page has as a field; and that a browser was asked for a secret.
+//! the form of a page has as a field; and that a browser was asked for a secret. Over TLS all of them
+//! get `Secure` when the answer goes out, see `rules::secure`.
 
 use http::{HeaderMap, header};
 
@@ -20,23 +21,13 @@ const ASKED_AGE: u32 = 60;
 const LANGUAGE_AGE: u32 = 365 * 24 * 3600;
 
 /// The cookie that carries a delete token to the page at `path` alone.
-pub fn token_cookie(path: &str, token: &str, scheme: &str) -> String {
-    let secure = secure(scheme);
-    format!("{TOKEN}={token}; Path={path}; Max-Age={TOKEN_AGE}; HttpOnly; SameSite=Strict{secure}")
-}
-
-fn secure(scheme: &str) -> &'static str {
-    if scheme.eq_ignore_ascii_case("https") {
-        "; Secure"
-    } else {
-        ""
-    }
+pub fn token_cookie(path: &str, token: &str) -> String {
+    format!("{TOKEN}={token}; Path={path}; Max-Age={TOKEN_AGE}; HttpOnly; SameSite=Strict")
 }
 
 /// The cookie with the token that a form of the pages under `base` has as a field.
-pub fn form_cookie(base: &str, token: &str, scheme: &str) -> String {
-    let secure = secure(scheme);
-    format!("{FORM}={token}; Path={base}/; HttpOnly; SameSite=Strict{secure}")
+pub fn form_cookie(base: &str, token: &str) -> String {
+    format!("{FORM}={token}; Path={base}/; HttpOnly; SameSite=Strict")
 }
 
 /// The token that a form of this server's page has as a field.
@@ -89,8 +80,8 @@ mod tests {
 
     #[test]
     fn the_cookies_come_back() {
-        let set = token_cookie("/uploads/x", "abc", "https");
-        assert!(set.contains("; Secure") && set.contains("HttpOnly"));
+        let set = token_cookie("/uploads/x", "abc");
+        assert!(set.contains("; Path=/uploads/x; ") && set.contains("HttpOnly"));
         assert!(language_cookie("/b", "zh").starts_with("wharf-language=zh; Path=/b/"));
         let mut headers = HeaderMap::new();
         let both = "a=b; wharf-delete-token=abc; wharf-language=zh";
@@ -100,7 +91,7 @@ mod tests {
         assert_eq!(form_token(&headers), None);
         assert!(!was_asked(&headers));
         let token = "0123456789abcdefghijkl";
-        let set = form_cookie("/b", token, "http");
+        let set = form_cookie("/b", token);
         assert_eq!(
             set,
             format!("wharf-form={token}; Path=/b/; HttpOnly; SameSite=Strict")

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::Request;
+use http::header::Entry;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -21,6 +22,8 @@ pub struct SecureRules {
     redirect: Option<Target>,
     /// The field that browsers remember.
     hsts: Option<HeaderValue>,
+    /// Whether clients come by TLS to the proxies before it, whatever these say.
+    behind_tls: bool,
 }
 
 /// The beginning of a secure address.
@@ -42,12 +45,14 @@ impl SecureRules {
         hsts: Option<Duration>,
     ) -> Self {
         let url = public_url.filter(|url| url.starts_with("https://"));
+        let behind_tls = url.is_some();
         let url = url.map(|url| Target::Url(url.to_owned()));
         let target = url.or(port.map(Target::Port));
         let hsts = hsts.map(|age| format!("max-age={}", age.as_secs()));
         SecureRules {
             redirect: target.filter(|_| redirect),
             hsts: hsts.and_then(|value| value.try_into().ok()),
+            behind_tls,
         }
     }
 
@@ -69,10 +74,19 @@ impl SecureRules {
         Some(begin + path.map_or("/", |path| path.as_str()))
     }
 
-    /// Tells browsers to keep to TLS (RFC 6797 section 7.2: not over a connection without it).
+    /// Tells browsers to keep to TLS (RFC 6797 section 7.2: not over a connection without it), and to
+    /// send the cookies of the answer over TLS alone (RFC 6265 section 4.1.2.5).
     pub fn mark(&self, secure: bool, fields: &mut HeaderMap) {
         if let Some(hsts) = self.hsts.as_ref().filter(|_| secure) {
             fields.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        if (secure || self.behind_tls)
+            && let Entry::Occupied(mut cookies) = fields.entry(header::SET_COOKIE)
+        {
+            for cookie in cookies.iter_mut() {
+                let marked = [cookie.as_bytes(), b"; Secure"].concat();
+                *cookie = HeaderValue::try_from(marked).unwrap_or_else(|_| cookie.clone());
+            }
         }
     }
 }
@@ -156,5 +170,25 @@ mod tests {
         assert!(fields.is_empty());
         rules.mark(true, &mut fields);
         assert_eq!(fields[header::STRICT_TRANSPORT_SECURITY], "max-age=86400");
+    }
+
+    #[test]
+    fn every_cookie_of_an_answer_over_tls_is_marked() {
+        let cookies = |url, secure| {
+            let mut fields = HeaderMap::new();
+            for cookie in ["a=1; Path=/", "b=2"] {
+                fields.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+            }
+            SecureRules::new(false, url, None, None).mark(secure, &mut fields);
+            let all = fields.get_all(header::SET_COOKIE).iter();
+            all.map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let marked = ["a=1; Path=/; Secure", "b=2; Secure"];
+        assert_eq!(cookies(None, true), marked);
+        assert_eq!(cookies(Some("https://f.example"), false), marked);
+        let plain = ["a=1; Path=/", "b=2"];
+        assert_eq!(cookies(Some("http://f.example"), false), plain);
+        assert_eq!(cookies(None, false), plain);
     }
 }

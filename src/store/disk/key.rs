@@ -96,15 +96,18 @@ impl Inner {
         }
     }
 
-    pub fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+    /// Replaces a manifest, if the new one `may` take the place of the stored one.
+    pub fn replace(
+        &self,
+        manifest: &Manifest,
+        may: fn(&Manifest, &Manifest) -> bool,
+    ) -> Result<Replaced, StoreError> {
         let Some(key) = self.lock_key(&manifest.id)? else {
             return Ok(Replaced::Gone);
         };
         match &key.stored {
             Stored::Gone(_) => Ok(Replaced::Gone),
-            Stored::Live(stored) if stored.generation + 1 != manifest.generation => {
-                Ok(Replaced::Changed)
-            }
+            Stored::Live(stored) if !may(manifest, stored) => Ok(Replaced::Changed),
             Stored::Live(_) => {
                 self.put(&key.dir, &manifest.id, &to_json(manifest)?)?;
                 Ok(Replaced::Done)

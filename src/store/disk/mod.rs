@@ -71,7 +71,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Blob, LocalStore, Orphan, Replaced, ScannedUpload, Staged, Store, StoreError, Version, Ways,
-    names,
+    follows, is_above, names,
 };
 use crate::model::{FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use closer::Closer;
@@ -259,7 +259,14 @@ impl Store for DiskStore {
 
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
         let manifest = manifest.clone();
-        self.blocking(move |inner| inner.replace(&manifest)).await
+        self.blocking(move |inner| inner.replace(&manifest, follows))
+            .await
+    }
+
+    async fn advance(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        let manifest = manifest.clone();
+        self.blocking(move |inner| inner.replace(&manifest, is_above))
+            .await
     }
 
     async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {

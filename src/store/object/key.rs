@@ -179,7 +179,12 @@ impl BucketInner {
         })
     }
 
-    pub async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+    /// Replaces a manifest, if the new one `may` take the place of the stored one.
+    pub async fn replace(
+        &self,
+        manifest: &Manifest,
+        may: fn(&Manifest, &Manifest) -> bool,
+    ) -> Result<Replaced, StoreError> {
         let id = &manifest.id;
         let _lock = self.lock_key(id).await;
         let Some(known) = self.tagged(id).await? else {
@@ -187,9 +192,7 @@ impl BucketInner {
         };
         match &known.stored {
             Stored::Gone(_) => Ok(Replaced::Gone),
-            Stored::Live(stored) if stored.generation + 1 != manifest.generation => {
-                Ok(Replaced::Changed)
-            }
+            Stored::Live(stored) if !may(manifest, stored) => Ok(Replaced::Changed),
             Stored::Live(_) => self.update(id, &known, to_json(manifest)?).await,
         }
     }

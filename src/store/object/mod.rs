@@ -46,7 +46,7 @@ use async_trait::async_trait;
 
 use super::{
     Blob, Note, Notes, Orphan, Presign, PresignRequest, Records, Replaced, ScannedUpload, Staged,
-    Store, StoreError, StoreId, Version,
+    Store, StoreError, StoreId, Version, follows, is_above,
 };
 use crate::model::{Clock, FileName, Manifest, Prefix, Stored, Timestamp, Tombstone, UploadId};
 use inner::BucketInner;
@@ -103,7 +103,11 @@ impl Store for BucketStore {
     }
 
     async fn replace(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
-        self.0.replace(manifest).await
+        self.0.replace(manifest, follows).await
+    }
+
+    async fn advance(&self, manifest: &Manifest) -> Result<Replaced, StoreError> {
+        self.0.replace(manifest, is_above).await
     }
 
     async fn remove(&self, tombstone: &Tombstone) -> Result<Replaced, StoreError> {

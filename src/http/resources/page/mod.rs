@@ -146,7 +146,7 @@ pub async fn form(
     if prefers(&headers, "application/json", "text/html") {
         return Ok(app.about(&origin, &caller));
     }
-    let (token, cookie) = form_field(&app, &origin, &headers);
+    let (token, cookie) = form_field(&app, &headers);
     let view = FormView {
         options: app.ingest.options(),
         address: &app.base_of(&origin),
@@ -189,11 +189,7 @@ struct FormView<'a> {
 
 /// The token that a form of a page has as a field, and the cookie with the same token, where the
 /// browser has none yet.
-pub fn form_field(
-    app: &AppState,
-    origin: &Origin,
-    headers: &HeaderMap,
-) -> (String, Option<HeaderValue>) {
+pub fn form_field(app: &AppState, headers: &HeaderMap) -> (String, Option<HeaderValue>) {
     if let Some(token) = cookies::form_token(headers) {
         return (token.to_owned(), None);
     }
@@ -201,9 +197,7 @@ pub fn form_field(
         // Without the field the form still works, except behind a proxy that hides its origin.
         return (String::new(), None);
     };
-    let own = app.origin_of(origin);
-    let scheme = own.split(':').next().unwrap_or_default();
-    let cookie = cookies::form_cookie(&app.options.base_path, &token, scheme);
+    let cookie = cookies::form_cookie(&app.options.base_path, &token);
     (token, HeaderValue::from_str(&cookie).ok())
 }
 

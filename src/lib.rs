@@ -10,6 +10,7 @@
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
 //! - [`archive`]: ZIP and tar files around stored contents, sans I/O.
 //! - [`buffers`], [`hashing`]: memory for blocks that is used again; digests beside a transfer.
+//! - [`measure`]: how long Redis and the bucket take to answer.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
 //!   in a bucket.
 //! - [`coordination`]: connections to Redis or a Redis Cluster, and the messages it sends.
@@ -117,6 +118,8 @@ pub mod lease;
 pub mod log;
 #[cfg(feature = "server")]
 pub mod manage;
+#[cfg(feature = "server")]
+pub mod measure;
 pub mod model;
 #[cfg(feature = "server")]
 pub mod operate;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::coordination::connection::{COMMAND_TIMEOUT, RedisConnection, timed_out};
 use crate::coordination::probe::RedisServer;
 use crate::coordination::{Address, Error};
+use crate::measure;
 
 /// How often Redis is asked whether it can be used.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -134,6 +135,14 @@ impl Link {
     /// # Errors
     /// Redis refuses it, or did not answer in time: then it may have been run all the same.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+        let timed = measure::REDIS.begin(operation(command));
+        let answer = self.ask(command).await;
+        timed.end(answer.is_err());
+        Ok(T::from_redis_value(answer?)?)
+    }
+
+    /// The answer to a command, on a second connection where the first one turns out to be broken.
+    async fn ask(&self, command: &Cmd) -> Result<Value, Error> {
         let shared = &self.0.shared;
         let (number, connection) = shared.current();
         let mut connection = connection.ok_or_else(|| shared.not_connected())?;
@@ -150,7 +159,7 @@ impl Link {
         if answer.as_ref().is_err_and(Error::is_io_error) {
             shared.check_now.notify_one();
         }
-        Ok(T::from_redis_value(answer?)?)
+        answer
     }
 
     /// Runs a script on `keys`, all of one hash tag (EVAL: a server that has just taken over
@@ -220,6 +229,19 @@ impl Link {
             }
         }
         Ok(nodes)
+    }
+}
+
+/// What a command is, as the counters call it.
+fn operation(command: &Cmd) -> &'static str {
+    match command.args_iter().next() {
+        Some(redis::Arg::Simple(b"EVAL")) => "eval",
+        Some(redis::Arg::Simple(b"GET")) => "get",
+        Some(redis::Arg::Simple(b"HGET")) => "hget",
+        Some(redis::Arg::Simple(b"HMGET")) => "hmget",
+        Some(redis::Arg::Simple(b"SET")) => "set",
+        Some(redis::Arg::Simple(b"ZRANGE")) => "zrange",
+        _ => "other",
     }
 }
 

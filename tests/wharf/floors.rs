@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 /// Each floor, from the ground up. A module imports from lower floors, and from itself.
 const FLOORS: [&[&str]; 7] = [
-    &["model", "archive", "form", "log", "buffers", "hashing"],
+    &[
+        "model", "archive", "form", "log", "buffers", "hashing", "measure",
+    ],
     &["coordination"],
     &["store", "catalog", "lease"],
     &["repository"],

@@ -1,11 +1,12 @@
 //! The alerts and the dashboard: right by Prometheus' own tool, and about counters that there are.
 
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Form, Redis, Setup, certificate};
+use crate::support::{Bucket, Form, Redis, Setup, certificate};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus");
 
@@ -32,6 +33,24 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+/// What Prometheus' own tool has nothing to say against.
+fn accepted(metrics: &str) {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(metrics.as_bytes()).unwrap();
+    drop(stdin);
+    let checked = promtool.wait_with_output().unwrap();
+    let said = [checked.stdout, checked.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(checked.status.success() && said.is_empty(), "{said}\n{metrics}");
+}
+
 #[test]
 fn alerts_and_dashboard_name_counters_that_there_are() {
     let redis = Redis::start();
@@ -44,7 +63,21 @@ fn alerts_and_dashboard_name_counters_that_there_are() {
     server.upload(&Form::new().file("f", "a", b"x"));
     let refused = server.post_to("/upload?no=such", &Form::new(), &[]);
     assert_eq!(refused.status, 400);
-    let metrics = server.get("/metrics").text();
+    // One with a bucket has counters of its own.
+    let bucket = Bucket::new();
+    let far = Setup::new().bucket(&bucket, &bucket.server.url()).start();
+    far.upload(&Form::new().file("f", "a", b"x"));
+    let metrics = [&server, &far].map(|server| server.get("/metrics").text());
+    for (text, counted) in [
+        (&metrics[0], "wharf_redis_request_duration_seconds_count{operation=\"eval\"}"),
+        (&metrics[1], "wharf_s3_request_duration_seconds_count{operation=\"put\"}"),
+    ] {
+        let line = text.lines().find(|line| line.starts_with(counted));
+        let count = line.and_then(|line| line.rsplit(' ').next());
+        assert!(count.is_some_and(|count| count != "0"), "{counted}: {text}");
+        accepted(text);
+    }
+    let metrics = metrics.concat();
     let samples = metrics.lines().filter(|line| !line.starts_with('#'));
     let known: BTreeSet<&str> = samples
         .filter_map(|line| line.split(['{', ' ']).next())

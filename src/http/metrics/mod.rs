@@ -1,5 +1,6 @@
 //! The counters, for Prometheus.
 
+mod backends;
 mod exposition;
 mod journal;
 mod process;
@@ -163,6 +164,7 @@ impl ServerMetrics {
         metrics.register_uploads(own, expiry);
         metrics.journal.register(own);
         metrics.register_instance(own);
+        own.register_collector(Box::new(backends::Backends));
         metrics.registry = registry;
         metrics
     }

@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
-use object_store::client::{HttpClient, HttpConnector};
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+};
 use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::redirect::{Attempt, Policy};
+
+use crate::measure;
 
 /// More redirections than this are a circle.
 const MAX_REDIRECTS: usize = 5;
@@ -54,7 +60,53 @@ impl HttpConnector for Connector {
         if is(Key::Http2Only) {
             builder = builder.http2_prior_knowledge();
         }
-        Ok(HttpClient::new(builder.build().map_err(failed)?))
+        Ok(HttpClient::new(Measured(builder.build().map_err(failed)?)))
+    }
+}
+
+/// A client whose requests are counted, each try for itself.
+#[derive(Debug)]
+struct Measured(reqwest::Client);
+
+#[async_trait]
+impl HttpService for Measured {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let timed = measure::S3.begin(operation(&request));
+        let answer = self.0.call(request).await;
+        let failed = match &answer {
+            Ok(answer) => is_failure(answer.status()),
+            Err(_) => true,
+        };
+        timed.end(failed);
+        answer
+    }
+}
+
+/// Whether the store did not do its work: not where a condition was not met, or nothing is there.
+fn is_failure(status: StatusCode) -> bool {
+    status.is_server_error()
+        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::FORBIDDEN].contains(&status)
+}
+
+/// What a request is, as the counters call it.
+fn operation(request: &HttpRequest) -> &'static str {
+    let query = request.uri().query().unwrap_or_default();
+    let has = |name: &str| {
+        let mut pairs = query.split('&');
+        pairs.any(|pair| pair.split('=').next() == Some(name))
+    };
+    match *request.method() {
+        Method::GET if has("list-type") || has("uploads") => "list",
+        Method::GET => "get",
+        Method::HEAD => "head",
+        Method::PUT if has("partNumber") => "part",
+        Method::PUT => "put",
+        Method::POST if has("uploads") => "begin",
+        Method::POST if has("uploadId") => "complete",
+        Method::POST if has("delete") => "delete",
+        Method::DELETE if has("uploadId") => "abort",
+        Method::DELETE => "delete",
+        _ => "other",
     }
 }
 
@@ -95,6 +147,32 @@ fn within_the_host(attempt: Attempt<'_>) -> reqwest::redirect::Action {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn requests_are_counted_by_what_they_are() {
+        let of = |method: &str, uri: &str| {
+            let request = http::Request::builder().method(method).uri(uri);
+            operation(&request.body(Vec::new().into()).unwrap())
+        };
+        for (method, query, expected) in [
+            ("GET", "", "get"),
+            ("GET", "?list-type=2&prefix=a", "list"),
+            ("GET", "?uploads=&prefix=a", "list"),
+            ("HEAD", "", "head"),
+            ("PUT", "", "put"),
+            ("PUT", "?partNumber=1&uploadId=x", "part"),
+            ("POST", "?uploads", "begin"),
+            ("POST", "?uploadId=x", "complete"),
+            ("POST", "?delete", "delete"),
+            ("DELETE", "?uploadId=x", "abort"),
+            ("PATCH", "", "other"),
+        ] {
+            let uri = format!("http://store.example/bucket/key{query}");
+            assert_eq!(of(method, &uri), expected, "{method} {query}");
+        }
+        assert!(is_failure(StatusCode::SERVICE_UNAVAILABLE));
+        assert!(!is_failure(StatusCode::PRECONDITION_FAILED) && !is_failure(StatusCode::NOT_FOUND));
+    }
 
     #[test]
     fn times_are_read_as_the_library_prints_them() {

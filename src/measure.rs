@@ -13,7 +13,8 @@ pub const BOUNDS: [f64; 14] = [
 const MOST: usize = 10;
 
 /// The commands to Redis. All but the last are names of Redis.
-pub static REDIS: Backend = Backend::new(&["eval", "get", "hget", "hmget", "set", "zrange", "other"]);
+pub static REDIS: Backend =
+    Backend::new(&["eval", "get", "hget", "hmget", "set", "zrange", "other"]);
 /// The requests to a bucket.
 pub static S3: Backend = Backend::new(&[
     "get", "head", "list", "put", "begin", "part", "complete", "abort", "delete", "other",

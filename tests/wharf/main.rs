@@ -91,6 +91,7 @@ mod page_states;
 mod page_tries;
 mod papers;
 mod places;
+mod platforms;
 mod power;
 mod problems;
 mod prometheus;

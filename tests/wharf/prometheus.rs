@@ -48,7 +48,10 @@ fn accepted(metrics: &str) {
     let checked = promtool.wait_with_output().unwrap();
     let said = [checked.stdout, checked.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(checked.status.success() && said.is_empty(), "{said}\n{metrics}");
+    assert!(
+        checked.status.success() && said.is_empty(),
+        "{said}\n{metrics}"
+    );
 }
 
 #[test]
@@ -69,8 +72,14 @@ fn alerts_and_dashboard_name_counters_that_there_are() {
     far.upload(&Form::new().file("f", "a", b"x"));
     let metrics = [&server, &far].map(|server| server.get("/metrics").text());
     for (text, counted) in [
-        (&metrics[0], "wharf_redis_request_duration_seconds_count{operation=\"eval\"}"),
-        (&metrics[1], "wharf_s3_request_duration_seconds_count{operation=\"put\"}"),
+        (
+            &metrics[0],
+            "wharf_redis_request_duration_seconds_count{operation=\"eval\"}",
+        ),
+        (
+            &metrics[1],
+            "wharf_s3_request_duration_seconds_count{operation=\"put\"}",
+        ),
     ] {
         let line = text.lines().find(|line| line.starts_with(counted));
         let count = line.and_then(|line| line.rsplit(' ').next());

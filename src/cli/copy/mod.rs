@@ -96,9 +96,7 @@ pub fn run(sources: &Sources, args: &CopyArgs) -> anyhow::Result<ExitCode> {
     let tally = Arc::new(Tally::new());
     let ended = runtime.block_on(copy(&from, &to, args.delete, &tally));
     tally.clear();
-    let ended = ended.with_context(|| {
-        format!("stopped: {tally}; what was copied stays, and the same command goes on from there")
-    })?;
+    let ended = ended?;
     writeln!(io::stdout(), "{tally}")?;
     Ok(match ended {
         Ended::Interrupted => {
@@ -135,7 +133,9 @@ async fn copy(
         tally: Arc::clone(tally),
     };
     let ended = tokio::select! {
-        walked = walk.run() => walked.map(|()| Ended::Whole),
+        walked = walk.run() => walked.map(|()| Ended::Whole).with_context(|| {
+            format!("stopped: {tally}; the same command goes on from there")
+        }),
         _ = interrupt.recv() => Ok(Ended::Interrupted),
         _ = terminate.recv() => Ok(Ended::Interrupted),
     };

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Unit;
@@ -38,7 +40,8 @@ fn encode(
         return Ok(());
     }
     let durations = format!("{name}_request_duration");
-    let help = format!("How long requests to {who} took, until the head of the answer, by operation");
+    let help =
+        format!("How long requests to {who} took, until the head of the answer, by operation");
     let kind = MetricType::Histogram;
     let mut metric = encoder.encode_descriptor(&durations, &help, Some(&Unit::Seconds), kind)?;
     for Seen {

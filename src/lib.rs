@@ -9,6 +9,7 @@
 //! - [`model`]: pure types, parsed once: ids, file names, digests, manifests, times.
 //! - [`form`]: the grammar of `multipart/form-data`, both ways, sans I/O.
 //! - [`archive`]: ZIP and tar files around stored contents, sans I/O.
+//! - [`operators_files`]: files that settings name.
 //! - [`buffers`], [`hashing`]: memory for blocks that is used again; digests beside a transfer.
 //! - [`measure`]: how long Redis and the bucket take to answer.
 //! - [`store`]: bytes and manifests; [`store::disk`] keeps them in a directory, [`store::object`]
@@ -123,6 +124,8 @@ pub mod measure;
 pub mod model;
 #[cfg(feature = "server")]
 pub mod operate;
+#[cfg(feature = "server")]
+pub mod operators_files;
 #[cfg(feature = "server")]
 pub mod reconcile;
 #[cfg(feature = "server")]

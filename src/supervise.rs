@@ -96,8 +96,13 @@ impl Supervisor {
         let told = || -> io::Result<()> {
             let socket = UnixDatagram::unbound()?;
             socket.set_write_timeout(Some(SEND_TIMEOUT))?;
-            socket.send_to_addr(message.as_bytes(), address)?;
-            Ok(())
+            loop {
+                match socket.send_to_addr(message.as_bytes(), address) {
+                    // A signal came while the manager's queue was full.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    sent => return sent.map(drop),
+                }
+            }
         };
         if let Err(error) = told() {
             tracing::warn!(%error, "a message to the service manager was not sent");

@@ -134,12 +134,14 @@ pub async fn open(options: &AppOptions, descriptors: usize) -> Result<OpenedStor
     })
 }
 
-/// Makes the index of a store anew: an embedded one while no server runs, one in Redis at any
+/// Makes the index of a store anew, which must be there: an embedded one while no server runs, one in Redis at any
 /// time. With `adopt`, store and Redis are taken to belong together from now on.
 ///
 /// # Errors
 /// The store or the index cannot be opened, or one of them fails.
 pub async fn reindex(options: &AppOptions, adopt: bool) -> Result<Compared, StartError> {
+    // A folder that is named by mistake is not made a store.
+    inspect(options)?;
     let clock = Clock::system();
     let backends = Backends::open(options, &clock, 0, Purpose::Reindex { adopt }).await?;
     let shared = backends.shared;

@@ -28,8 +28,9 @@ struct Tally {
 pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new()?;
     let tally = runtime.block_on(async {
+        // A folder that is named by mistake is not made a store.
+        let store = app::inspect(&config.app)?;
         if !remove {
-            let store = app::inspect(&config.app)?;
             report_unreplayed(&*store).await?;
             return check(&*store, None).await;
         }

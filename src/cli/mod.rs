@@ -44,10 +44,17 @@ pub fn run() -> anyhow::Result<ExitCode> {
         }
         Command::Server(command) => command,
     };
-    let loaded = settings::load(&sources)?;
+    let read = || {
+        let loaded = settings::load(&sources)?;
+        // Read last, so that the file named by one setting can hold others.
+        let config = settings::check_values(&loaded)?;
+        anyhow::Ok((loaded, config))
+    };
+    let (loaded, config) = match (read(), &command) {
+        (Err(error), ServerCommand::Doctor(args)) => return doctor::refused(&error, args),
+        (read, _) => read?,
+    };
     warnings.extend_from_slice(&loaded.warnings);
-    // Read last, so that the file named by one setting can hold others.
-    let config = settings::check_values(&loaded)?;
     if !matches!(command, ServerCommand::Serve) {
         warn(&warnings);
     }

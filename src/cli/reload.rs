@@ -1,7 +1,10 @@
 //! Settings that are read anew while the server runs.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 use tracing_subscriber::EnvFilter;
 
 use super::exposure::Exposure;
@@ -14,6 +17,9 @@ use crate::http::tls::{ReadCertificates, Tls};
 use crate::log;
 use crate::model::Clock;
 use crate::supervise::Supervisor;
+
+/// How long files may take to be read until that is said.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Knows where the settings are, and what they were.
 pub struct Reloader {
@@ -73,14 +79,24 @@ impl Reloader {
 
     /// Reads the settings anew with each SIGHUP. One that comes meanwhile has them read once more.
     pub async fn run(mut self, mut hangup: Signal, mut running: Running) {
+        let supervisor = running.supervisor.clone();
         while hangup.recv().await.is_some() {
-            running.supervisor.reloading();
+            supervisor.reloading();
             let read = move || {
                 let read = self.read(&running);
                 (self, running, read)
             };
             // Files are read, from wherever they are.
-            let read = match tokio::task::spawn_blocking(read).await {
+            let mut reading = tokio::task::spawn_blocking(read);
+            if timeout(READ_TIMEOUT, &mut reading).await.is_err() {
+                let late = "a file that they name, or its file system, does not answer";
+                tracing::error!(
+                    "SIGHUP: the settings are not read after {READ_TIMEOUT:?}: {late}; they stay as \
+                     they were, and a further SIGHUP waits until it answers"
+                );
+                supervisor.reloaded(Some(late));
+            }
+            let read = match reading.await {
                 Ok((reloader, same, read)) => {
                     (self, running) = (reloader, same);
                     read
@@ -103,7 +119,7 @@ impl Reloader {
                     Some(reason)
                 }
             };
-            running.supervisor.reloaded(refused.as_deref());
+            supervisor.reloaded(refused.as_deref());
         }
     }
 

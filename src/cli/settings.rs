@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::config::{Config, GivenSettings, Loaded, Profiles, ReadFile};
 use crate::http::rules::brand::{Logo, MAX_LOGO};
+use crate::operators_files;
 
 /// The sources of settings, beside the environment.
 #[derive(Debug, Default, Clone)]
@@ -28,7 +29,7 @@ impl Sources {
 /// Reads the settings from where they were given.
 pub fn load(sources: &Sources) -> anyhow::Result<Loaded> {
     let file = sources.file().map(|path| {
-        let text = std::fs::read_to_string(&path);
+        let text = operators_files::read_text(&path);
         let text =
             text.with_context(|| format!("cannot read the settings in {}", path.display()))?;
         anyhow::Ok((path, text))
@@ -37,14 +38,14 @@ pub fn load(sources: &Sources) -> anyhow::Result<Loaded> {
         flags: sources.flags.clone(),
         environment: std::env::vars_os().collect(),
         file: file.transpose()?,
-        read: ReadFile(|path| std::fs::read_to_string(path)),
+        read: ReadFile(|path| operators_files::read_text(path)),
     })?)
 }
 
 pub fn check_values(loaded: &Loaded) -> anyhow::Result<Config> {
     let access_file = match loaded.get("access_file").texts.first().map(String::as_str) {
         None | Some("none") => String::new(),
-        Some(path) => std::fs::read_to_string(path)
+        Some(path) => operators_files::read_text(path)
             .with_context(|| format!("access_file: cannot read {path}"))?,
     };
     let host = rustix::system::uname()
@@ -68,7 +69,7 @@ fn logo(loaded: &Loaded) -> anyhow::Result<Option<Logo>> {
         let mut bytes = Vec::new();
         // No more of a file that is too large than shows it.
         let most = MAX_LOGO as u64 + 1;
-        std::fs::File::open(path)?
+        operators_files::open(path)?
             .take(most)
             .read_to_end(&mut bytes)?;
         std::io::Result::Ok(bytes)
@@ -93,11 +94,11 @@ fn aws_profiles(loaded: &Loaded) -> anyhow::Result<Profiles> {
     };
     let file = |name: &str, usual: &str| {
         if let Some(path) = variable(name) {
-            let text = std::fs::read_to_string(&path);
+            let text = operators_files::read_text(&path);
             return text.with_context(|| format!("{name}: cannot read {path}"));
         }
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let text = home.and_then(|home| std::fs::read_to_string(home.join(usual)).ok());
+        let text = home.and_then(|home| operators_files::read_text(home.join(usual)).ok());
         Ok(text.unwrap_or_default())
     };
     Ok(Profiles {

@@ -238,5 +238,20 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    match cause.to_string() {
+        // The words of rustls for bytes that are of no TLS record.
+        told if told.contains("InvalidContentType") => {
+            "it does not speak TLS on that port (http:// is without)".to_owned()
+        }
+        told => told,
+    }
+}
+
+/// The beginning of a text that another program chose: as much as fits on some lines.
+pub(super) fn beginning(text: &str) -> String {
+    const MOST: usize = 300;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }

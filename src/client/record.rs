@@ -3,6 +3,7 @@
 use serde::de::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::error::beginning;
 use super::{ClientError, Token};
 use crate::model::{Digest, Timestamp};
 
@@ -106,8 +107,11 @@ impl UploadRecord {
     /// It has no id, address or time, or they are of another kind.
     pub fn from_json(json: Value) -> Result<Self, ClientError> {
         let record = Self::recognize(json);
-        record
-            .map_err(|(_, error)| ClientError::Answer(format!("it is no upload of wharf: {error}")))
+        record.map_err(|(_, error)| {
+            // It repeats a value that stands where another was expected.
+            let error = beginning(&error.to_string());
+            ClientError::Answer(format!("it is no upload of wharf: {error}"))
+        })
     }
 
     /// The same; a value that is no record comes back. A record of a hundred thousand files is not

@@ -19,6 +19,10 @@ use crate::store::{Blob, FileSpan, StoreError};
 /// a small form is found before its head goes out, and all of it goes out in one write.
 const SHORT_BODY: u64 = 64 << 10;
 
+/// After so many blocks that were in memory the task lets others run: a socket may have room for
+/// hundreds, and all other connections of the thread would wait.
+const BLOCKS_A_TURN: u32 = 64;
+
 /// A body, exactly as many bytes as its pieces have.
 pub enum BodyContent {
     /// All of it.
@@ -95,6 +99,7 @@ impl Delivery {
             uploads: self.uploads.clone(),
             manifests: self.manifests.clone(),
             left: pieces.iter().map(DeliveryPiece::len).sum(),
+            read: 0,
             pieces: pieces.into(),
             cursor: None,
             steps: VecDeque::new(),
@@ -135,6 +140,8 @@ struct BodyReader {
     ahead: Option<AbortOnDropHandle<Opened>>,
     /// Bytes.
     left: u64,
+    /// Blocks that were read.
+    read: u32,
     uses: Option<Uses>,
 }
 
@@ -149,6 +156,10 @@ type Opened = Result<Box<dyn Blob>, DeliveryError>;
 impl BodyReader {
     /// The next block. The uses are kept before the last one is handed out.
     async fn next(&mut self, takes_files: bool) -> Result<Option<Block>, DeliveryError> {
+        self.read = self.read.wrapping_add(1);
+        if self.read.is_multiple_of(BLOCKS_A_TURN) {
+            tokio::task::yield_now().await;
+        }
         let block = self.read(takes_files).await?;
         if let Some(block) = &block {
             self.left -= block.len();

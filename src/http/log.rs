@@ -1,5 +1,6 @@
 //! One entry for each request.
 
+use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -20,6 +21,7 @@ use super::guard;
 use super::metrics::{Answered, CountedNow, ServerMetrics};
 use super::render;
 use super::route_labels::RouteLabels;
+use crate::delivery::{DeliveryError, Missing};
 use crate::http::resources::page::{Language, PageReader};
 use crate::http::rules::accept::Accept;
 use crate::http::rules::origin::{Origin, Peer};
@@ -170,6 +172,12 @@ impl AccessLogEntry {
         let (request_id, path) = (&self.id, self.uri.path());
         tracing::error!(event = "broken", %request_id, %error, "{path} broke off");
     }
+
+    /// The same where its upload was removed meanwhile, as people may do at any time.
+    fn removed(&self, missing: &Missing) {
+        let (request_id, path) = (&self.id, self.uri.path());
+        tracing::info!(event = "broken", %request_id, "{path} broke off: {missing} any more");
+    }
 }
 
 impl AnswerEnd for AccessLogEntry {
@@ -241,6 +249,16 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
+/// What a body broke off for because it is not there any more.
+fn missing(error: &axum::Error) -> Option<&Missing> {
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let mut causes = causes.filter_map(|cause| cause.downcast_ref());
+    causes.find_map(|cause| match cause {
+        DeliveryError::NotFound(missing) => Some(missing),
+        _ => None,
+    })
+}
+
 /// A body whose end is logged.
 pub struct LoggedBody {
     body: Body,
@@ -275,9 +293,10 @@ impl http_body::Body for LoggedBody {
                 self.entry.whole =
                     self.body.is_end_stream() || self.entry.announced == Some(self.entry.sent);
             }
-            Poll::Ready(Some(Err(error))) => {
-                self.entry.failed(error);
-            }
+            Poll::Ready(Some(Err(error))) => match missing(error) {
+                Some(missing) => self.entry.removed(missing),
+                None => self.entry.failed(error),
+            },
             Poll::Ready(None) => self.entry.whole = true,
             Poll::Pending => {}
         }

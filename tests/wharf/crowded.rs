@@ -40,6 +40,38 @@ fn an_idle_connection_gives_way_to_a_new_one() {
     assert_eq!(busy.response(false).unwrap().body.len(), 16 << 20);
 }
 
+/// A request that lies in its socket while all places are taken is answered when one is free, and
+/// those that keep their connections give them up with an answer.
+#[test]
+fn a_request_that_has_come_is_answered_however_many_come() {
+    let server = Server::with(&["--max-connections", "10"]);
+    let kept: Vec<Connection> = (0..10)
+        .map(|_| {
+            let mut one = Connection::open(server.address);
+            one.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(one.response(false).unwrap().status, 200);
+            one
+        })
+        .collect();
+    let mut asking: Vec<Connection> = (0..300)
+        .map(|_| {
+            let mut one = Connection::open(server.address);
+            one.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            one
+        })
+        .collect();
+    for (place, one) in asking.iter_mut().enumerate() {
+        let answer = one.response(false);
+        let answer = answer.unwrap_or_else(|| panic!("{place} of 300 has no answer"));
+        assert_eq!(answer.status, 200);
+        // Others wait behind it.
+        if place < 200 {
+            assert_eq!(answer.header("connection"), Some("close"), "{place}");
+        }
+    }
+    drop(kept);
+}
+
 /// Clients that begin a head and never end it hold no other client up.
 #[test]
 fn unfinished_heads_give_way_where_nobody_is_idle() {

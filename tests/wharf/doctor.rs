@@ -260,11 +260,14 @@ fn a_settings_file_that_is_wrong_is_named() {
     std::fs::write(setup.folder().join("wharf.toml"), "max_fils = 3\n").unwrap();
     let out = setup.run(&["doctor", "--config", "wharf.toml"]);
     assert_eq!(out.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(
         said.contains("max_fils") && said.contains("max_files"),
         "{said}"
     );
+    let (code, found) = look(&setup, &["--redis", "http://x"]);
+    assert_eq!(code, Some(1));
+    says(&found, "settings", "error", "redis");
     // As another user, who may not write in the folder.
     let dir = tempfile::tempdir().unwrap();
     let (user, wharf) = ("--reuid=54321", env!("CARGO_BIN_EXE_wharf"));

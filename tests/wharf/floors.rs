@@ -7,7 +7,17 @@ use std::path::{Path, PathBuf};
 /// Each floor, from the ground up. A module imports from lower floors, and from itself.
 const FLOORS: [&[&str]; 7] = [
     &[
+<<<<<<< HEAD
         "model", "archive", "form", "log", "buffers", "hashing", "measure",
+=======
+        "model",
+        "archive",
+        "form",
+        "log",
+        "operators_files",
+        "buffers",
+        "hashing",
+>>>>>>> 88032ce (wip: what the breaker found)
     ],
     &["coordination"],
     &["store", "catalog", "lease"],

@@ -11,6 +11,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::cli::stderr::reason;
 use crate::config::{Config, Loaded, SETTINGS, SettingOrigin};
 use report::{Level, Report};
 
@@ -37,6 +38,17 @@ pub fn run(config: &Config, loaded: &Loaded, args: &DoctorArgs) -> anyhow::Resul
     );
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(look(config, loaded, args, &mut report));
+    print(&report, args)
+}
+
+/// Prints that the settings cannot be read, or that one of them is wrong: nothing else is looked at.
+pub fn refused(error: &anyhow::Error, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let mut report = Report::default();
+    report.error("settings", reason(error), "correct it, and look again");
+    print(&report, args)
+}
+
+fn print(report: &Report, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let text = match args.json {
         true => format!("{:#}\n", report.json()),
         false => report.lines(),

@@ -115,7 +115,7 @@ pub(super) fn names_asked(query: Option<&str>) -> Result<Vec<String>, Problem> {
 
 fn wrong_count(count: usize) -> Problem {
     let detail =
-        format!("{count} names are asked for; 1 to {MAX_NAMES} can be: /download?name=A&name=B");
+        format!("{count} names are asked for; 1 to {MAX_NAMES} can be, as in ?name=A&name=B");
     Problem::invalid_parameter(NAME, detail).most(MAX_NAMES as u64)
 }
 

@@ -119,6 +119,12 @@ impl Waiting {
     pub fn for_head(since: Instant) -> Self {
         Waiting(millis(since) | Self::HEAD)
     }
+
+    /// Whether it has lasted for `time`.
+    pub fn has_lasted(self, time: Duration) -> bool {
+        let lasted = millis(Instant::now()).saturating_sub(self.0 & !Self::HEAD);
+        u128::from(lasted) >= time.as_millis()
+    }
 }
 
 /// Milliseconds of `instant` on the clock of this process, more than 0.

@@ -1,6 +1,7 @@
 //! The limit of connections, and which of them closes when another one comes.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use super::connection_state::{ConnectionState, Waiting};
 
 /// How long a connection that was asked to leave may take before another is asked as well.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(50);
+/// How long a connection waits at least before it is asked to leave. The request of one that has
+/// just come, or was just answered, may lie unread in its socket, and would be lost.
+const MIN_WAIT: Duration = Duration::from_millis(200);
 /// How many of the longest waiting connections one look finds: a look at all connections for each new
 /// one would let an attacker choose how much work the server does.
 const MAX_CANDIDATES: usize = 128;
@@ -19,8 +23,13 @@ const MAX_CANDIDATES: usize = 128;
 pub struct Connections {
     max: usize,
     permits: Arc<Semaphore>,
+    /// How many connections wait to be admitted: at most one for each listener.
+    waiting: AtomicUsize,
     open: Mutex<OpenConnections>,
 }
+
+/// Counts one that waits to be admitted, until it is dropped.
+struct WaitsForAdmission<'a>(&'a AtomicUsize);
 
 /// A std mutex guards it: it is held to add or take one, and to look at all when all permits are
 /// taken; no other task is woken meanwhile than the connection that is asked to leave.
@@ -50,6 +59,7 @@ impl Connections {
         Arc::new(Connections {
             max,
             permits: Arc::new(Semaphore::new(max)),
+            waiting: AtomicUsize::new(0),
             open: Mutex::default(),
         })
     }
@@ -64,8 +74,14 @@ impl Connections {
         self.count() >= self.max - self.max / 4
     }
 
+    /// Whether a new one waits until another one ends: those that are answered end with their answer.
+    pub fn are_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
     /// Admits one more. While there are as many as there may be, the one that waits longest for a
-    /// request, or for the rest of its head, is asked to leave; where all are busy, `make_room` may end one; else this waits.
+    /// request, or for the rest of its head, is asked to leave, if that has lasted for
+    /// [`MIN_WAIT`]; where none has, `make_room` may end one; else this waits.
     pub async fn admit(self: &Arc<Self>, make_room: impl Fn()) -> AdmittedConnection {
         let permit = self.permit(make_room).await;
         let state = ConnectionState::new();
@@ -86,6 +102,7 @@ impl Connections {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return permit;
         }
+        let _waits = WaitsForAdmission::count(&self.waiting);
         loop {
             if !self.open().ask_one_to_leave() {
                 make_room();
@@ -103,8 +120,21 @@ impl Connections {
     }
 }
 
+impl<'a> WaitsForAdmission<'a> {
+    fn count(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        WaitsForAdmission(waiting)
+    }
+}
+
+impl Drop for WaitsForAdmission<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl OpenConnections {
-    /// Asks the one that waits longest to leave. False if none does.
+    /// Asks the one that waits longest to leave. False if none has waited long enough.
     fn ask_one_to_leave(&mut self) -> bool {
         for find in [false, true] {
             if find {
@@ -127,8 +157,10 @@ impl OpenConnections {
     }
 
     fn find_longest(&mut self) {
-        let waiting =
-            |(number, state): (&u64, &Arc<ConnectionState>)| Some((state.waiting()?, *number));
+        let waiting = |(number, state): (&u64, &Arc<ConnectionState>)| {
+            let since = state.waiting().filter(|it| it.has_lasted(MIN_WAIT))?;
+            Some((since, *number))
+        };
         self.longest.extend(self.states.iter().filter_map(waiting));
         self.longest.sort_unstable();
         self.longest.truncate(MAX_CANDIDATES);
@@ -184,6 +216,22 @@ mod tests {
         assert!(request(now) < request(now + SECOND));
         assert!(request(now + SECOND) < head(now));
         assert!(head(now) < head(now + SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_just_come_is_not_asked_to_leave() {
+        let connections = Connections::new(1);
+        let first = connections.admit(|| {}).await;
+        let admission = connections.admit(|| {});
+        assert!(timeout(MIN_WAIT / 2, admission).await.is_err());
+        assert!(!connections.are_wanted(), "it waits no longer");
+        assert!(first.state.waiting().is_some());
+        let leaves = async {
+            first.state.asked_to_leave().await;
+            assert!(connections.are_wanted());
+            drop(first);
+        };
+        tokio::join!(connections.admit(|| {}), leaves);
     }
 
     #[tokio::test(start_paused = true)]

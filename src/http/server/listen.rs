@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixStream};
 
 use crate::http::rules::origin::Peer;
@@ -166,6 +167,17 @@ pub enum Socket {
     Tls(std::net::TcpStream, SocketAddr, Tls),
     /// Over a unix socket.
     Unix(std::os::unix::net::UnixStream),
+}
+
+impl Socket {
+    /// Bounds the bytes that wait in the kernel to be sent (`TCP_NOTSENT_LOWAT`, tcp(7)). Over a unix
+    /// socket they are bounded by its buffer.
+    pub fn bound_unsent(&self, bytes: u32) {
+        if let Socket::Tcp(stream) | Socket::Tls(stream, ..) = self {
+            // It only saves memory.
+            let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+        }
+    }
 }
 
 /// The next connection.

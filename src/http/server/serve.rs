@@ -40,6 +40,10 @@ const LEAST_BUFFER: usize = 72 * 1024;
 const CROWD: usize = 256;
 const CROWDED_READ: usize = 28 * 1024;
 
+/// How many bytes the kernel holds at most of an answer that are not sent yet: readers that stand still
+/// would have megabytes each.
+const CROWDED_UNSENT: u32 = 128 * 1024;
+
 /// The most streams of one connection. A proxy that has more requests opens another.
 const STREAMS: u32 = 32;
 /// How much of an answer waits to be sent in one stream, about.
@@ -71,6 +75,9 @@ impl Server {
         peer: Peer,
         state: &Arc<ConnectionState>,
     ) {
+        if self.connections.count() > CROWD {
+            socket.bound_unsent(CROWDED_UNSENT);
+        }
         let failed = match (socket, peer) {
             (Socket::Tcp(stream), peer) => match TcpStream::from_std(stream) {
                 Ok(stream) => return self.serve(stream, peer, state, None).await,
@@ -113,10 +120,15 @@ impl Server {
             self.stop.cancelled().await;
             tokio::time::sleep(IDLE_PAUSE).await;
         };
+        let asked = async {
+            state.asked_to_leave().await;
+            // Bytes that have come before are seen only when the runtime has asked the system.
+            tokio::time::sleep(AT_ONCE).await;
+        };
         tokio::select! {
             () = stopped => {}
             () = self.abort.cancelled() => {}
-            () = state.asked_to_leave() => {}
+            () = asked => {}
         }
     }
 
@@ -181,7 +193,7 @@ impl Server {
         let service = service_fn(|request| {
             let active = ActiveRequest::begin(Arc::clone(state), false);
             // A connection that waits for a request has no room for an answer.
-            Box::pin(answer(self.front.current(), request, peer.clone(), active))
+            Box::pin(answer(self, request, peer.clone(), active))
         });
         // The transport times heads and idle connections itself: hyper's timer runs in both.
         let connection = http1::Builder::new()
@@ -254,26 +266,33 @@ impl Server {
 
 /// Answers the one request that a connection of HTTP/1.1 is at.
 async fn answer(
-    front: Arc<Service>,
+    server: &Server,
     request: Request<Incoming>,
     peer: Peer,
     active: ActiveRequest,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let (request, unread) = track_end(request);
-    let mut response = front.answer(peer, request).await;
+    let mut response = server.front.current().answer(peer, request).await;
     // A client that stopped has been waited for long enough.
     let stopped = response.status() == StatusCode::REQUEST_TIMEOUT;
     if let Some(unread) = unread
         && (stopped || !unread.finish().await)
     {
         // The rest of the body is drained by the transport when the connection ends.
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        close(&mut response);
         active.linger();
+    }
+    if server.connections.are_wanted() {
+        close(&mut response);
     }
     let queue = FileQueue::current();
     Ok(response.map(|body| AnswerBody::new(body, active, queue)))
+}
+
+/// Has the connection end with this answer (RFC 9112 section 9.6).
+fn close<B>(response: &mut Response<B>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
 }
 
 /// Answers a request in the task of its stream.

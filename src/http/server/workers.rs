@@ -2,6 +2,7 @@
 
 use std::io;
 use std::num::NonZero;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -43,11 +44,15 @@ impl Workers {
         let count = thread::available_parallelism().map_or(1, NonZero::get);
         let blocking = (BLOCKING_THREADS / count).max(BLOCKING_SHARE);
         let end = CancellationToken::new();
-        let workers = (0..count).map(|_| Worker::start(blocking, end.clone()));
-        Ok(Workers {
-            workers: workers.collect::<io::Result<_>>()?,
+        let mut workers = Workers {
+            workers: Vec::with_capacity(count),
             end,
-        })
+        };
+        for _ in 0..count {
+            let worker = Worker::start(blocking, workers.end.clone())?;
+            workers.workers.push(worker);
+        }
+        Ok(workers)
     }
 
     /// Gives a task to the one that has the fewest.
@@ -87,17 +92,24 @@ impl Drop for Workers {
 
 impl Worker {
     fn start(blocking: usize, end: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(blocking)
-            .build()?;
-        let handle = runtime.handle().clone();
-        let thread = thread::Builder::new()
-            .name("wharf-worker".to_owned())
-            .spawn(move || runtime.block_on(end.cancelled()))?;
-        Ok(Worker {
-            runtime: handle,
-            thread,
-        })
+        // The thread makes its runtime: one that has no thread would have to be dropped by a task.
+        let (built, started) = mpsc::sync_channel(1);
+        let run = move || {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(blocking)
+                .build();
+            let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
+            let failed = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+            // It is received below.
+            let _ = built.send(handle.map_err(failed));
+            if let Ok(runtime) = runtime {
+                runtime.block_on(end.cancelled());
+            }
+        };
+        let thread = thread::Builder::new().name("wharf-worker".to_owned());
+        let thread = thread.spawn(run)?;
+        let runtime = started.recv().map_err(io::Error::other)??;
+        Ok(Worker { runtime, thread })
     }
 }

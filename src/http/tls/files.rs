@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use crate::operators_files;
+
 /// The files of one certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFiles {
@@ -84,7 +86,7 @@ impl CertificateFiles {
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-        let text = std::fs::read(&self.certificate);
+        let text = operators_files::read(&self.certificate);
         let text = text.map_err(|error| self.error(format!("it cannot be read: {error}")))?;
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
         let chain = chain.map_err(|error| self.error(format!("it is no PEM file: {error}")))?;
@@ -95,7 +97,7 @@ impl CertificateFiles {
     }
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, CertificateError> {
-        let text = std::fs::read(&self.key);
+        let text = operators_files::read(&self.key);
         let text = text.map_err(|error| self.key_error(format!("it cannot be read: {error}")))?;
         PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
             let locked = [

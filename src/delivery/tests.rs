@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::cursor::{FormCursor, Step};
 use super::memory::ManifestBudget;
 use super::representation::{ByteSource, DeliveryPiece, FormBuilder};
-use super::{Representation, RepresentationKind, Selected};
+use super::{BodyContent, Delivery, Representation, RepresentationKind, Selected};
 use crate::catalog::EmbeddedCatalog;
 use crate::form::{self, OutPart};
 use crate::model::{Clock, Digest, Field, FileName, Manifest, Part, StoredFile};
@@ -208,4 +208,37 @@ proptest! {
             }
         });
     }
+}
+
+/// A body whose blocks are all in memory leaves the thread to others again and again.
+#[tokio::test]
+async fn blocks_in_memory_are_not_sent_in_one_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, uploads) = repository(dir.path());
+    let delivery = Delivery::new(uploads, Clock::system());
+    let form = FormBuilder::new(&ManifestBudget::new(0)).finish();
+    let block = || DeliveryPiece::Bytes(vec![0; 200].into());
+    let pieces = (0..1000).map(|_| block()).collect();
+    let opened = delivery.open(&form, pieces, false, false).await.unwrap();
+    let BodyContent::Blocks(mut blocks) = opened else {
+        panic!("it is long")
+    };
+    let (mut turns, mut in_turn, mut sent) = (0, 0, 0);
+    loop {
+        let mut next = std::pin::pin!(blocks.next(false));
+        let mut block = futures_util::poll!(next.as_mut());
+        if block.is_pending() {
+            (turns, in_turn) = (turns + 1, 0);
+            block = futures_util::poll!(next.as_mut());
+        }
+        let std::task::Poll::Ready(block) = block else {
+            panic!("nothing is waited for")
+        };
+        if block.unwrap().is_none() {
+            break;
+        }
+        (sent, in_turn) = (sent + 1, in_turn + 1);
+        assert!(in_turn <= 64);
+    }
+    assert!(sent == 1000 && turns >= 15, "{turns}");
 }

@@ -283,7 +283,10 @@ fn what_is_removed_meanwhile_does_not_end_well() {
         assert!(answer.is_none_or(|answer| !answer.whole), "{format}");
         let gone = server.get(&format!("/archive/{id}.{format}"));
         assert_eq!(gone.status, 404);
+        // People may remove what is theirs at any time: no error of the server.
+        server.says(&format!("broke off: there is no upload \"{id}\" any more"));
     }
+    assert!(!server.log().contains("ERROR"), "{}", server.log());
     let (id, _) = two(&server, "?expires_in=8s");
     let mut reader = ask(&server, &format!("/archive/{id}.zip"), "");
     begins(&reader);

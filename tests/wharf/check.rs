@@ -102,6 +102,19 @@ fn a_torn_manifest_is_reported_once_and_removed_by_order() {
     let mut server = server;
     assert!(server.wait().success());
     let offline = id(&offline);
+    // A folder that is named by mistake is made nothing of.
+    let nowhere = dir.join("nosuch");
+    for command in [&["reindex"][..], &["check"], &["check", "--remove"]] {
+        let mut wharf = std::process::Command::new(env!("CARGO_BIN_EXE_wharf"));
+        let out = wharf.env_clear().args(command).arg("--dir").arg(&nowhere);
+        let out = out.output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(
+            out.status.code() == Some(1) && said.contains("nosuch"),
+            "{said}"
+        );
+        assert!(out.stdout.is_empty() && !nowhere.exists());
+    }
     let (code, text) = run(&["reindex"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains(&format!("{offline}: damaged: ")), "{text}");

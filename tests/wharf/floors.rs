@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 /// Each floor, from the ground up. A module imports from lower floors, and from itself.
 const FLOORS: [&[&str]; 7] = [
     &[
-<<<<<<< HEAD
-        "model", "archive", "form", "log", "buffers", "hashing", "measure",
-=======
         "model",
         "archive",
         "form",
@@ -17,7 +14,7 @@ const FLOORS: [&[&str]; 7] = [
         "operators_files",
         "buffers",
         "hashing",
->>>>>>> 88032ce (wip: what the breaker found)
+        "measure",
     ],
     &["coordination"],
     &["store", "catalog", "lease"],

@@ -154,6 +154,17 @@ fn a_wrong_file_changes_nothing_and_is_named_with_its_line() {
     std::fs::remove_file(&reloaded.settings).unwrap();
     server.signal(HANGUP);
     server.says("cannot read the settings in wharf.toml");
+    // A pipe in its place holds no reload up.
+    let made = std::process::Command::new("mkfifo")
+        .arg(&reloaded.settings)
+        .status();
+    assert!(made.unwrap().success());
+    server.signal(HANGUP);
+    server.says("it is a pipe that no process writes to");
+    std::fs::remove_file(&reloaded.settings).unwrap();
+    std::fs::write(&reloaded.settings, "names = 'auto'\n").unwrap();
+    server.signal(HANGUP);
+    server.says("SIGHUP: the settings were read anew");
     assert!(server.get("/healthz").status == 200);
 }
 

@@ -215,6 +215,16 @@ fn clients_without_tls_are_sent_to_it() {
         ask(&[&asked]),
         format!("308 https://127.0.0.1:{port}/files/x?y=%20z")
     );
+    // A client that speaks TLS where there is none is told so.
+    let out = std::process::Command::new(env!("CARGO_BIN_EXE_wharf"))
+        .args(["list", "-s", &format!("https://{plain}")])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(
+        said.contains("it does not speak TLS on that port"),
+        "{said}"
+    );
     // Probes ask for nothing that is secret, and a proxy on this machine has said enough.
     assert_eq!(ask(&[&format!("http://{plain}/healthz")]), "200 ");
     assert_eq!(

@@ -198,6 +198,7 @@ mod tests {
             let waiting = Waiting::for_request(since);
             connection.state.set_waiting(Some(waiting));
         }
+        tokio::time::advance(20 * SECOND).await;
         // The one that would be first is answering.
         open[1].state.set_waiting(None);
         let longest = open.remove(3);

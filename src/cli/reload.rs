@@ -88,15 +88,19 @@ impl Reloader {
             };
             // Files are read, from wherever they are.
             let mut reading = tokio::task::spawn_blocking(read);
-            if timeout(READ_TIMEOUT, &mut reading).await.is_err() {
-                let late = "a file that they name, or its file system, does not answer";
-                tracing::error!(
-                    "SIGHUP: the settings are not read after {READ_TIMEOUT:?}: {late}; they stay as \
-                     they were, and a further SIGHUP waits until it answers"
-                );
-                supervisor.reloaded(Some(late));
-            }
-            let read = match reading.await {
+            let read = match timeout(READ_TIMEOUT, &mut reading).await {
+                Ok(read) => read,
+                Err(_) => {
+                    let late = "a file that they name, or its file system, does not answer";
+                    tracing::error!(
+                        "SIGHUP: the settings are not read after {READ_TIMEOUT:?}: {late}; they stay \
+                         as they were, and a further SIGHUP waits until it answers"
+                    );
+                    supervisor.reloaded(Some(late));
+                    reading.await
+                }
+            };
+            let read = match read {
                 Ok((reloader, same, read)) => {
                     (self, running) = (reloader, same);
                     read

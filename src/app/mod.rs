@@ -140,8 +140,9 @@ pub async fn open(options: &AppOptions, descriptors: usize) -> Result<OpenedStor
 /// # Errors
 /// The store or the index cannot be opened, or one of them fails.
 pub async fn reindex(options: &AppOptions, adopt: bool) -> Result<Compared, StartError> {
-    // A folder that is named by mistake is not made a store.
-    inspect(options)?;
+    if options.bucket.is_none() {
+        DiskStore::find(&options.dir)?;
+    }
     let clock = Clock::system();
     let backends = Backends::open(options, &clock, 0, Purpose::Reindex { adopt }).await?;
     let shared = backends.shared;

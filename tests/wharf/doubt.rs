@@ -45,7 +45,7 @@ fn a_hole_of_the_right_size_is_found_and_not_served() {
             get("/files/b.bin".to_owned()),
         ]
     };
-    let compared = "compared with their digests";
+    let compared = "compared the uploads that came shortly before the last stop";
     let server = setup.start();
     assert_eq!(served(&server), [500, 500, 500]);
     server.says("has another sha-256 than it was stored with");

@@ -250,7 +250,7 @@ fn the_watchdog_is_fed_while_every_thread_works() {
         .args(["-o", "/dev/null", "-p", &worker])
         .spawn()
         .unwrap();
-    server.says("a thread or a listener stands still");
+    server.says("a thread or a listener does not answer");
     tracer.kill().unwrap();
     tracer.wait().unwrap();
     // The messages from before it stood still are read away; a sign of life comes again.

@@ -178,6 +178,19 @@ impl DiskStore {
         Ok(DiskStore(Disk::new(inner, false)))
     }
 
+    /// Looks whether there is a folder `dir`: one that is named by mistake is not to be made a store. A
+    /// backup may lack the private folder.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn find(dir: &Path) -> Result<(), OpenError> {
+        let failed = |source: io::Error| OpenError::Io {
+            dir: dir.to_owned(),
+            source,
+        };
+        std::fs::read_dir(dir).map(drop).map_err(failed)
+    }
+
     /// Brings back what an earlier process has left in the journal. `older` says whether an older
     /// version of wharf, which knows no journal, has had the store since. To be called before anything
     /// else. Blocks.

@@ -36,7 +36,7 @@ struct Counted {
     failed: AtomicU64,
 }
 
-/// What was counted of one operation.
+/// The counts of one operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// The operation.
@@ -69,7 +69,7 @@ impl Backend {
         }
     }
 
-    /// What was counted of the operations that there were.
+    /// The counts of the operations that there were.
     pub fn seen(&self) -> Vec<Seen> {
         let named = self.names.iter().zip(&self.counted);
         let seen = named.map(|(operation, counted)| Seen {

@@ -134,8 +134,8 @@ pub async fn open(options: &AppOptions, descriptors: usize) -> Result<OpenedStor
     })
 }
 
-/// Makes the index of a store anew, which must be there: an embedded one while no server runs, one in Redis at any
-/// time. With `adopt`, store and Redis are taken to belong together from now on.
+/// Makes the index of a store anew: an embedded one while no server runs, one in Redis at any time.
+/// A folder must be there. With `adopt`, store and Redis are taken to belong together from now on.
 ///
 /// # Errors
 /// The store or the index cannot be opened, or one of them fails.

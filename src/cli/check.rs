@@ -60,7 +60,7 @@ pub fn run(config: &Config, remove: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints how many uploads only the journal has: a power cut has taken their names.
-async fn report_unreplayed(store: &dyn Store) -> anyhow::Result<()> {
+pub async fn report_unreplayed(store: &dyn Store) -> anyhow::Result<()> {
     let Some(local) = store.local() else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! What a server takes, asked before the first byte of an upload.
+//! The limits of a server, asked for before the first byte of an upload.
 
 use std::time::Duration;
 

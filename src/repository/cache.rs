@@ -31,7 +31,7 @@ type Known = (Option<Version>, Arc<Manifest>);
 /// Manifests by upload, never older than the store's.
 pub struct Manifests {
     cache: Cache<UploadId, Known, ManifestWeight>,
-    /// The heavy ones that somebody has, whether or not the cache has room for them.
+    /// The heavy ones that requests hold, whether or not the cache has room for them.
     in_use: InUse,
     shared: bool,
 }

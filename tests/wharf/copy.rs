@@ -219,6 +219,16 @@ fn to_a_bucket_and_back_while_uploads_come_and_go() {
         said.out.contains("; 1 deleted in the second store"),
         "{said:?}"
     );
+    // A prefix that is named by mistake is no empty store: nothing is removed for it.
+    let kept = tree(&back);
+    let mistaken = format!("s3://{}/upp", bucket.name);
+    let said = copy(at, some, &mistaken, back.to_str().unwrap(), &["--delete"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err.contains("--from: there is no store in"),
+        "{said:?}"
+    );
+    assert!(kept.len() > 11 && tree(&back) == kept);
 }
 
 /// Killed again and again: each time what is there is whole, and in the end everything is.

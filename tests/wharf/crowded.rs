@@ -71,6 +71,52 @@ fn a_request_that_has_come_is_answered_however_many_come() {
     drop(kept);
 }
 
+/// Readers that stand still leave little of their answers in the kernel where there are many.
+#[test]
+fn the_kernel_holds_little_of_what_is_not_read() {
+    let server = Server::start();
+    server.upload(&Form::new().file("f", "big.bin", &noise(32 << 20, 4)));
+    let crowd: Vec<Connection> = (0..300)
+        .map(|_| {
+            let mut one = Connection::open(server.address);
+            one.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            assert_eq!(one.response(false).unwrap().status, 200);
+            one
+        })
+        .collect();
+    let mut reader = Connection::open(server.address);
+    reader.send(b"GET /files/big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let (own, to) = (
+        server.address.port(),
+        reader.stream().local_addr().unwrap().port(),
+    );
+    // It grows until the kernel takes no more.
+    let mut before = 0;
+    wait_until("the socket is full", || {
+        std::thread::sleep(Duration::from_millis(300));
+        let now = unsent(own, to);
+        let full = now > 0 && now == before;
+        before = now;
+        full
+    });
+    assert!(before < 1 << 20, "{before} bytes wait to be sent");
+    drop(crowd);
+}
+
+/// The bytes that the kernel holds to be sent from one local port to the other (proc_net_tcp(5)).
+fn unsent(from: u16, to: u16) -> usize {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = [from, to].map(|port| format!(":{port:04X}"));
+    let mut bytes = sockets.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let (local, remote) = (fields.next()?, fields.next()?);
+        let queued = fields.nth(1)?.split(':').next()?;
+        let same = local.ends_with(&ends[0]) && remote.ends_with(&ends[1]);
+        same.then(|| usize::from_str_radix(queued, 16).unwrap())
+    });
+    bytes.next().unwrap_or(0)
+}
+
 /// Clients that begin a head and never end it hold no other client up.
 #[test]
 fn unfinished_heads_give_way_where_nobody_is_idle() {

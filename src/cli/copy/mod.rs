@@ -21,6 +21,7 @@ use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::check::report_unreplayed;
 use super::settings::{self, Sources};
 use super::stderr::say;
 use crate::app::{self, AppOptions};
@@ -124,6 +125,12 @@ async fn copy(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let source = app::inspect(from).context("--from")?;
+    // A bucket or prefix that is named by mistake is not taken for an empty store: with --delete the
+    // second one would be emptied too.
+    if from.bucket.is_some() && source.identity().await.context("--from")?.is_none() {
+        bail!("--from: there is no store in {}", from.place());
+    }
+    report_unreplayed(&*source).await?;
     let target = app::open(to, DESCRIPTORS).await.context("--to")?;
     let walk = Walk {
         source,

@@ -15,8 +15,8 @@ enum Failure {
 }
 
 impl Walk {
-    /// Copies an upload. One that is damaged, or too large for the target, is reported; nothing of it
-    /// is to be seen there.
+    /// Copies an upload. One that is damaged, or too large for the target, is reported; the target
+    /// gets nothing of it.
     pub async fn transfer(&self, manifest: Manifest) -> anyhow::Result<()> {
         let id = manifest.id;
         let staged = self.target.store().stage(id).await.context(TARGET)?;

@@ -1,4 +1,4 @@
-//! The heavy manifests that somebody has.
+//! The heavy manifests that requests under way hold.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -8,8 +8,8 @@ use crate::store::Version;
 /// A manifest of fewer bytes is read again.
 const HEAVY: usize = 64 << 10;
 
-/// Heavy manifests as long as somebody has them: all readers of a large upload have one manifest, and
-/// it is read once for them.
+/// Heavy manifests as long as a request holds them: all readers of a large upload share one manifest,
+/// which is read once for them.
 #[derive(Debug, Default)]
 pub struct InUse(
     /// A std mutex: held for a look or a change.
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_manifest_is_there_as_long_as_somebody_has_it() {
+    fn a_heavy_manifest_is_there_as_long_as_it_is_held() {
         let in_use = InUse::default();
         let manifest = heavy();
         let id = manifest.id;
